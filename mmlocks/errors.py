@@ -1,0 +1,21 @@
+"""The errors a user can meet. Every message says who, what, where, and what to do next."""
+
+
+class MmlocksError(Exception):
+    """Base of all errors that are a user's or an author's to mend; its text is meant to be read as it is."""
+
+
+class ModelError(MmlocksError):
+    """A program or scenario asked the machine for something that it cannot do (an author's error)."""
+
+
+class ScheduleError(MmlocksError):
+    """A schedule text is damaged, foreign, or does not fit the program that it is to drive."""
+
+
+class AnswerError(MmlocksError):
+    """A learner's file or notebook cannot be read, or holds nothing that can be judged."""
+
+
+class NondeterminismError(MmlocksError):
+    """A task asked for different steps after the same results, so no search of it can be trusted."""

@@ -1,0 +1,35 @@
+"""A deterministic multiprocessor: tasks are coroutines, every awaited step is atomic, all state is one number.
+
+It knows nothing of memory management. Reading order: state, step, locks, rcu, coroutine, task, machine, run, schedule.
+"""
+
+from mmlocks.machine.locks import RwSem, SeqCount, SpinLock
+from mmlocks.machine.machine import Blocked, Machine, Transition, Violation
+from mmlocks.machine.rcu import Rcu
+from mmlocks.machine.run import Run
+from mmlocks.machine.schedule import Schedule
+from mmlocks.machine.state import Cell, Counter, Layout, Record, View
+from mmlocks.machine.step import Operation, Step, operation, require, together
+
+__all__ = [
+    "Blocked",
+    "Cell",
+    "Counter",
+    "Layout",
+    "Machine",
+    "Operation",
+    "Rcu",
+    "Record",
+    "Run",
+    "RwSem",
+    "Schedule",
+    "SeqCount",
+    "SpinLock",
+    "Step",
+    "Transition",
+    "View",
+    "Violation",
+    "operation",
+    "require",
+    "together",
+]

@@ -1,0 +1,398 @@
+"""The coroutine behind a task: running it, telling two of its moments apart, and catching what its author slipped on.
+
+This is the one file that knows how CPython keeps a suspended coroutine. It serves the `Supplier` interface of
+`mmlocks.machine.task`, which another process could serve as well.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import types
+import warnings
+from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from mmlocks.errors import NondeterminismError
+from mmlocks.machine.state import Cell, Layout, Record
+from mmlocks.machine.step import UNAWAITED, Step
+from mmlocks.machine.task import Answer, Place
+
+INSTRUCTIONS_BETWEEN_STEPS = 500_000
+"""More bytecode instructions than this without an await, and the task is declared to be in an endless loop."""
+
+STEPS_PER_TASK = 1_000
+"""More steps than this in one history, and the task is declared never to end."""
+
+
+STANDARD_LIBRARY = os.path.dirname(os.__file__)
+"""A slip inside `asyncio.sleep` is reported where the learner called it."""
+
+
+class EndlessLoop(BaseException):
+    """Raised inside a task that runs on without awaiting; a BaseException, so that `except Exception` cannot hold it."""
+
+
+class CoroutineSupplier:
+    """Answers "after these results, what is your next step?" by running an `async def` in this process.
+
+    A coroutine is a deterministic function of the results that it has received. So it can always be rebuilt by
+    starting it anew and feeding it the same results; the live one is kept, because the next question is mostly one result longer
+    than the last. Every rebuilt step is compared with the step seen the first time.
+    """
+
+    def __init__(self, cpu: int, start: Callable[[], Coroutine[Step, Any, Any]]) -> None:
+        self.cpu = cpu
+        self._start = start
+        self._seen: dict[tuple[Any, ...], Answer] = {}
+        self._live: Coroutine[Step, Any, Any] | None = None
+        self._fed: tuple[Any, ...] = ()
+        self._pending: list[Step] = []
+
+    def answer(self, results: Sequence[Any]) -> Answer:
+        """The next step after `results`, or how the task ended."""
+        results = tuple(results)
+        known = self._seen.get(results)
+        if known is not None:
+            return known
+        if self._live is None or results[: len(self._fed)] != self._fed or len(results) == len(self._fed):
+            self._restart()
+        answer = self._seen[self._fed]
+        while len(self._fed) < len(results):
+            answer = self._feed(results[len(self._fed)])
+        return answer
+
+    def verify(self) -> None:
+        """Run every history once more from its start, and raise NondeterminismError if any step comes out different."""
+        ends = self._seen.keys() - {history[:-1] for history in self._seen if history}
+        for history in ends:
+            self._restart()
+            while len(self._fed) < len(history):
+                self._feed(history[len(self._fed)])
+        self._close()
+
+    def _restart(self) -> None:
+        self._close()
+        self._pending = []
+        self._fed = ()
+        try:
+            made = self._start()
+        except Exception as problem:  # the call itself may fail: a wrong number of arguments, a default that raises
+            self._note((), _failure(self.cpu, problem, ()))
+            return
+        if not isinstance(made, Coroutine):
+            kind = "is a generator: it has a `yield`" if isinstance(made, types.GeneratorType) else f"returned {made!r}"
+            self._note((), Answer.mistake((), f"cpu{self.cpu}: the task {kind}. Write it as `async def` with `await`."))
+            return
+        self._live = made
+        self._note((), self._resume((), None))
+
+    def _feed(self, result: Any) -> Answer:
+        fed = (*self._fed, result)
+        if len(fed) > STEPS_PER_TASK:
+            where = self._seen[self._fed].where
+            answer = Answer.mistake(
+                where,
+                f"cpu{self.cpu}: {STEPS_PER_TASK:,} steps and no end in sight{_in(where)}. "
+                "A loop there never stops; give it a way out.",
+            )
+        else:
+            answer = self._resume(fed, result)
+        self._fed = fed
+        return self._note(fed, answer)
+
+    def _note(self, fed: tuple[Any, ...], answer: Answer) -> Answer:
+        first = self._seen.setdefault(fed, answer)
+        if (first.step, first.ended) != (answer.step, answer.ended):
+            raise NondeterminismError(
+                f"cpu{self.cpu}: with the same results as before, the task did something else{_in(answer.where)}: "
+                f"{_what(answer)}, not {_what(first)}. Kernel code must depend on shared state "
+                "alone: look for random numbers, the clock, or a global variable that your function changes."
+            )
+        if answer.step is None:
+            self._close()
+        return first
+
+    def _close(self) -> None:
+        if self._live is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what a run cut short has not awaited is no mistake
+                try:
+                    self._live.close()
+                except RuntimeError:
+                    pass  # a task that awaits in `finally` cannot be closed; it is dropped instead
+            self._live = None
+
+    def _resume(self, fed: tuple[Any, ...], result: Any) -> Answer:
+        known = self._seen.get(fed)
+        before = _places(self._live)
+        if known is not None and known.step is not None:
+            UNAWAITED.steps = self._pending
+            try:
+                return self._send(result, before)
+            finally:
+                UNAWAITED.steps = None
+        with _Watched(self._pending) as watched:
+            answer = self._send(result, before)
+        forgotten = watched.forgotten(self.cpu, finished=answer.step is None, failed=answer.ended == "failed")
+        return Answer.mistake(before, forgotten) if forgotten else answer
+
+    def _send(self, result: Any, before: tuple[Place, ...]) -> Answer:
+        live = self._live
+        assert live is not None
+        try:
+            yielded = live.send(result)
+        except StopIteration as stop:
+            return Answer.returned(stop.value)
+        except EndlessLoop as endless:
+            return Answer.mistake(
+                before,
+                f"cpu{self.cpu}: {endless.args[0]} ran {INSTRUCTIONS_BETWEEN_STEPS:,} instructions without an await. "
+                "A loop there never stops, or waits without giving other CPUs a turn.",
+            )
+        except Exception as problem:
+            return _failure(self.cpu, problem, before)
+        where = _places(live)
+        if isinstance(yielded, Step):
+            self._pending[:] = [step for step in self._pending if step is not yielded]
+            return Answer(step=yielded, where=where, key=_moment(live))
+        return Answer.mistake(
+            where,
+            f"cpu{self.cpu}: awaited {_a(yielded)}{_in(where)}, which is no step of this machine. Await kernel "
+            "functions, cells (`await vma.vm_lock_seq`) and steps (`await lock.down_read()`).",
+        )
+
+
+class _Watched:
+    """While a task runs: note the steps it builds, the coroutines it drops, and the instructions it takes.
+
+    Instructions, not lines: `while True: pass` never begins another line. Tracing them is slow, so a history that has been
+    watched once is replayed unwatched.
+    """
+
+    def __init__(self, pending: list[Step]) -> None:
+        self._pending = pending
+        self._instructions = 0
+        self._warned: list[warnings.WarningMessage] = []
+
+    def __enter__(self) -> _Watched:
+        UNAWAITED.steps = self._pending
+        self._origin_depth = sys.get_coroutine_origin_tracking_depth()
+        sys.set_coroutine_origin_tracking_depth(1)
+        self._catch = warnings.catch_warnings(record=True)
+        self._warned = self._catch.__enter__()
+        warnings.simplefilter("always", RuntimeWarning)
+        self._tracer = sys.gettrace()
+        # A debugger or a coverage run that is already tracing keeps its hook; then only the step budget guards.
+        if self._tracer is None:
+            sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._tracer is None:
+            sys.settrace(None)
+        self._catch.__exit__(None, None, None)
+        sys.set_coroutine_origin_tracking_depth(self._origin_depth)
+        UNAWAITED.steps = None
+
+    def _trace(self, frame: types.FrameType, event: str, _: Any) -> Any:
+        if event == "opcode":
+            self._instructions += 1
+            if self._instructions > INSTRUCTIONS_BETWEEN_STEPS:
+                raise EndlessLoop(_said((Place.of(frame),)))
+        elif event == "call":
+            frame.f_trace_lines = False
+            frame.f_trace_opcodes = True
+        return self._trace
+
+    def forgotten(self, cpu: int, *, finished: bool, failed: bool) -> str:
+        """One sentence about a call or step that was made and never awaited, or nothing."""
+        for warning in self._warned:
+            coroutine = warning.source
+            if isinstance(coroutine, types.CoroutineType) and coroutine.cr_origin:
+                file, line, _ = coroutine.cr_origin[0]
+                called = coroutine.cr_code.co_name
+                where = _said((Place(called, file, line),), function=False)
+                return (
+                    f"cpu{cpu}: {called}() was called but not awaited ({where}), so it did nothing. "
+                    f"Write `await {called}(...)`."
+                )
+        if finished and not failed and self._pending:
+            step = self._pending[0]
+            return (
+                f"cpu{cpu}: the step {step.op} was made in line {step.line} but not awaited, so it did nothing. "
+                "Write `await` in front of it."
+            )
+        return ""
+
+
+def _failure(cpu: int, problem: Exception, before: tuple[Place, ...]) -> Answer:
+    """The answer of a task that ended in an exception."""
+    places = []
+    trace = problem.__traceback__
+    while trace is not None:
+        places.append(Place(trace.tb_frame.f_code.co_name, trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    machinery = __file__.rpartition("coroutine.py")[0]
+    where = tuple(place for place in places if not place.file.startswith(machinery)) or before
+    text = str(problem)
+    if isinstance(problem, TypeError) and "can't be used in 'await' expression" in text:
+        kind = text.split(" can't")[0].removeprefix("object ").removeprefix("'").removesuffix("'")
+        advice = (
+            "it contains a `yield`; kernel functions are `async def` without `yield`"
+            if "generator" in kind
+            else "await kernel functions, cells and steps only"
+        )
+        return Answer.mistake(where, f"cpu{cpu}: awaited {_an(kind)}{_in(where)}: {advice}.")
+    return Answer.failed(where, f"cpu{cpu}: {type(problem).__name__}{_in(where)}: {text}")
+
+
+def _what(answer: Answer) -> str:
+    return repr(answer.step) if answer.step is not None else f"it {answer.ended}"
+
+
+def _a(value: Any) -> str:
+    return _an(type(value).__name__)
+
+
+def _an(kind: str) -> str:
+    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
+
+
+def _in(where: tuple[Place, ...]) -> str:
+    return f" in {_said(where)}" if where else ""
+
+
+def _said(where: tuple[Place, ...], function: bool = True) -> str:
+    place = next((place for place in reversed(where) if not place.file.startswith(STANDARD_LIBRARY)), where[-1])
+    return f"{place.function} ({place.spot})" if function else place.spot
+
+
+# -- where a coroutine stands -----------------------------------------------------------------------------------------
+
+
+def _chain(outer: Any) -> Iterator[Any]:
+    """The coroutine, the one that it awaits, and so on inwards; the step at the very end is left out."""
+    inner = outer
+    while isinstance(inner, types.CoroutineType):
+        yield inner
+        inner = inner.cr_await
+
+
+def _places(outer: Any) -> tuple[Place, ...]:
+    """The function, file and line of every coroutine along the await chain, outermost first."""
+    return tuple(Place.of(link.cr_frame) for link in _chain(outer) if link.cr_frame is not None)
+
+
+class _Unfreezable(Exception):
+    """A local variable holds something of which we cannot say whether two of it are the same."""
+
+
+def _moment(outer: Any) -> Hashable | None:
+    """A value that is equal for two moments of a task exactly if its future is the same; None where we cannot tell.
+
+    It holds code, position, local variables *and the value stack* of every coroutine in the chain: in
+    `await a == await b` the first result waits on the stack, invisible in the locals.
+    """
+    if not stack_is_visible():
+        return None
+    frozen = _Freezer()
+    try:
+        return tuple(frozen.frame(link) for link in _chain(outer))
+    except _Unfreezable:
+        return None
+
+
+class _Freezer:
+    """Turns live objects into values that compare by content, minding which of them are the same object."""
+
+    def __init__(self) -> None:
+        self._met: dict[int, int] = {}
+
+    def frame(self, link: Any) -> Hashable:
+        frame = link.cr_frame
+        bound = frame.f_locals  # on 3.11 and 3.12 this dict is then kept in the frame, so it must be left out below
+        skipped = (frame, bound, link.cr_await)
+        contents = tuple(
+            self.value(item)
+            for item in gc.get_referents(link)
+            if not any(item is skip for skip in skipped) and not isinstance(item, types.FrameType)
+        )
+        return id(link.cr_code), frame.f_lasti, tuple(bound), contents
+
+    def value(self, item: Any) -> Hashable:
+        if item is None or isinstance(item, bool | int | str | bytes | float | complex):
+            return type(item), item
+        if isinstance(item, Record | Cell | Layout | type | types.ModuleType | types.CodeType | types.BuiltinFunctionType):
+            return "same", id(item)
+        if isinstance(item, types.FunctionType):
+            closure = tuple(self.value(cell) for cell in item.__closure__ or ())
+            return "function", id(item.__code__), id(item.__globals__), closure
+        if isinstance(item, types.MethodType):
+            return "method", self.value(item.__self__), self.value(item.__func__)
+        if isinstance(item, tuple):
+            return type(item), tuple(self.value(part) for part in item)
+        if isinstance(item, Step):
+            return "step", item.op, self.value(item.args)
+        if isinstance(item, range | slice | frozenset):
+            return type(item), item if not isinstance(item, slice) else (item.start, item.stop, item.step)
+        number = self._met.get(id(item))
+        if number is not None:
+            return "again", number
+        self._met[id(item)] = len(self._met)
+        if isinstance(item, list):
+            return list, tuple(self.value(part) for part in item)
+        if isinstance(item, dict):
+            return dict, tuple((self.value(key), self.value(part)) for key, part in item.items())
+        if isinstance(item, types.CellType):
+            return "cell", self._content(item)
+        if type(item) in _ITERATORS:
+            return type(item), self.value(item.__reduce__())
+        raise _Unfreezable
+
+    def _content(self, cell: types.CellType) -> Hashable:
+        try:
+            return self.value(cell.cell_contents)
+        except ValueError:  # a free variable that is not bound yet
+            return "empty"
+
+
+_ITERATORS = {type(iter([])), type(iter(())), type(iter(range(0))), enumerate, zip, reversed, type(reversed([]))}
+"""Iterators of which `__reduce__` tells the position without moving them (reduce of a set's iterator would not)."""
+
+
+@cache
+def stack_is_visible() -> bool:
+    """Whether this Python shows a coroutine's value stack to `gc.get_referents` (CPython 3.11 to 3.14 do).
+
+    Where it does not, moments are told apart by the whole history of results: slower, and always right.
+    """
+
+    class Ask:
+        def __await__(self) -> Any:
+            return (yield self)
+
+    async def inner(x: int) -> int:
+        return x + await Ask()  # type: ignore[no-any-return]
+
+    async def compare(limit: int) -> int:
+        for number in [10, 20, 30]:
+            if await Ask() == await inner(number):
+                return limit
+        return 0
+
+    def referents(*fed: Any) -> list[Any]:
+        coroutine = compare(7)
+        try:
+            for result in (None, *fed):
+                coroutine.send(result)
+            return [item for item in gc.get_referents(coroutine) if isinstance(item, int | str | types.CoroutineType)]
+        finally:
+            coroutine.close()
+
+    def hidden(fed: Any) -> bool:
+        return not any(item is fed or item == fed for item in referents(fed))
+
+    return not hidden(123456) and not hidden("a pending value")

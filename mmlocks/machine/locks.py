@@ -1,0 +1,228 @@
+"""Locks, each a handful of cells, so that a state shows who holds what.
+
+A reader/writer lock has one cell for its writer and one bit for every CPU that may read. Two readers therefore touch
+different cells, and the search sees without being told that their order does not matter.
+
+Where this differs from Linux: waiting tasks do not queue. Linux lets a waiting writer keep new readers out (and makes
+`down_read_trylock` fail), here a reader may still overtake it. Every such run is also a run in which the writer came a
+moment later, so nothing safe here becomes unsafe there, except for one thing that a queue adds: a task that takes the same
+lock twice for reading deadlocks when a writer waits in between. The model forbids taking it twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmlocks.machine.state import Layout, Record, View
+from mmlocks.machine.step import BLOCKED, Footprint, Step, ViolationSignal, operation, touching
+
+FREE = 0
+"""Value of an owner cell that nobody owns; cpu n owns it as n + 1."""
+
+
+class SpinLock(Record):
+    """A mutual-exclusion lock (kernel: spinlock_t)."""
+
+    def __init__(self, layout: Layout, name: str) -> None:
+        super().__init__(layout, name)
+        self.owner = layout.counter(name, FREE, bits=(layout.cpus + 1).bit_length())
+
+    def lock(self) -> Step:
+        """Block until the lock is free, then own it."""
+        return Step("spin_lock", (self.owner.index,))
+
+    def unlock(self) -> Step:
+        """Give the lock up."""
+        return Step("spin_unlock", (self.owner.index,))
+
+
+class RwSem(Record):
+    """A reader/writer semaphore (kernel: struct rw_semaphore): many readers, or one writer."""
+
+    def __init__(self, layout: Layout, name: str) -> None:
+        super().__init__(layout, name)
+        self.writer = layout.counter(name, FREE, bits=(layout.cpus + 1).bit_length())
+        self.readers = tuple(layout.counter(f"{name}.reader{cpu}", 0, bits=1) for cpu in range(layout.cpus))
+
+    def down_read(self) -> Step:
+        """Block until there is no writer, then share the lock."""
+        return Step("down_read", (self.writer.index, True))
+
+    def try_read(self) -> Step:
+        """Share the lock if there is no writer; says whether it did, and never blocks (down_read_trylock)."""
+        return Step("down_read", (self.writer.index, False))
+
+    def up_read(self) -> Step:
+        """Leave the lock."""
+        return Step("up_read", (self.writer.index,))
+
+    def down_write(self) -> Step:
+        """Block until there is neither reader nor writer, then own the lock."""
+        return Step("down_write", (self.writer.index, True))
+
+    def try_write(self) -> Step:
+        """Own the lock if it is free; says whether it did, and never blocks (down_write_trylock)."""
+        return Step("down_write", (self.writer.index, False))
+
+    def up_write(self) -> Step:
+        """Give the lock up."""
+        return Step("up_write", (self.writer.index,))
+
+    def downgrade(self) -> Step:
+        """Turn the write lock into a read lock, with no gap for another writer (downgrade_write)."""
+        return Step("downgrade_write", (self.writer.index,))
+
+
+class SeqCount(Record):
+    """A sequence counter (kernel: seqcount_t): odd while a writer is at work, so that readers can notice and retry."""
+
+    MODULUS = 16
+
+    def __init__(self, layout: Layout, name: str) -> None:
+        super().__init__(layout, name)
+        self.sequence = layout.counter(name, 0, bits=4)
+
+    async def write_begin(self) -> None:
+        """Make the count odd. The caller holds whatever keeps other writers out."""
+        await self.sequence.set((await self.sequence + 1) % self.MODULUS)
+
+    async def write_end(self) -> None:
+        """Make the count even again, and different from what any reader in between began with."""
+        await self.sequence.set((await self.sequence + 1) % self.MODULUS)
+
+    def read_begin(self) -> Step:
+        """Block while a writer is at work (the kernel spins), then return the count to compare later."""
+        return Step("seq_read_begin", (self.sequence.index,))
+
+    async def read_retry(self, began: int) -> bool:
+        """Whether a writer has been at work since `began`, so that what was read must be thrown away."""
+        return await self.sequence != began
+
+
+# -- operations -------------------------------------------------------------------------------------------------------
+
+
+def _misuse(view: View, cpu: int, call: str, index: int, problem: str) -> ViolationSignal:
+    name = view.layout.cells[index].name
+    return ViolationSignal("lock_misuse", f"cpu{cpu}: {call}({name}) {problem}")
+
+
+def _spin_lock(view: View, cpu: int, owner: int) -> Any:
+    if view[owner] != FREE:
+        return BLOCKED
+    view[owner] = cpu + 1
+    return None
+
+
+def _spin_unlock(view: View, cpu: int, owner: int) -> None:
+    if view[owner] != cpu + 1:
+        raise _misuse(view, cpu, "spin_unlock", owner, "by a CPU that does not hold it. Take the lock first.")
+    view[owner] = FREE
+
+
+def _reader(writer: int, cpu: int) -> int:
+    return writer + 1 + cpu
+
+
+def _readers(layout: Layout, writer: int) -> range:
+    return range(writer + 1, writer + 1 + layout.cpus)
+
+
+def _down_read(view: View, cpu: int, writer: int, wait: bool) -> Any:
+    if view[_reader(writer, cpu)]:
+        raise _misuse(
+            view, cpu, "down_read", writer,
+            "taken twice for reading; with a writer waiting in between, Linux would deadlock. Release it first.",
+        )  # fmt: skip
+    if view[writer] != FREE:
+        return BLOCKED if wait else False
+    view[_reader(writer, cpu)] = 1
+    return True
+
+
+def _up_read(view: View, cpu: int, writer: int) -> None:
+    if not view[_reader(writer, cpu)]:
+        raise _misuse(view, cpu, "up_read", writer, "by a CPU that does not hold it for reading. Take it first.")
+    view[_reader(writer, cpu)] = 0
+
+
+def _down_write(view: View, cpu: int, writer: int, wait: bool) -> Any:
+    if view[writer] != FREE or any(view[reader] for reader in _readers(view.layout, writer)):
+        return BLOCKED if wait else False
+    view[writer] = cpu + 1
+    return True
+
+
+def _up_write(view: View, cpu: int, writer: int) -> None:
+    if view[writer] != cpu + 1:
+        raise _misuse(view, cpu, "up_write", writer, "by a CPU that does not hold it for writing. Take it first.")
+    view[writer] = FREE
+
+
+def _downgrade(view: View, cpu: int, writer: int) -> None:
+    if view[writer] != cpu + 1:
+        raise _misuse(view, cpu, "downgrade_write", writer, "by a CPU that does not hold it for writing.")
+    view[writer] = FREE
+    view[_reader(writer, cpu)] = 1
+
+
+def _seq_read_begin(view: View, cpu: int, index: int) -> Any:
+    return view[index] if view[index] % 2 == 0 else BLOCKED
+
+
+def _owner(view: View, cpu: int, index: int, *_: Any) -> tuple[int, ...]:
+    return (view[index] - 1,) if view[index] != FREE else ()
+
+
+def _everyone(view: View, cpu: int, writer: int, *_: Any) -> tuple[int, ...]:
+    reading = tuple(other for other in range(view.layout.cpus) if view[_reader(writer, other)])
+    return _owner(view, cpu, writer) + reading
+
+
+def _write_footprint(layout: Layout, cpu: int, writer: int, *_: Any) -> Footprint:
+    return touching(reads=[writer, *_readers(layout, writer)], writes=[writer])
+
+
+def _says(text: str) -> Any:
+    def tell(layout: Layout, before: int, after: int, cpu: int, result: Any, index: int, *_: Any) -> str:
+        name = layout.cells[index].name
+        return f"cannot have {name}" if result is False else text.format(name)
+
+    return tell
+
+
+def _wants(mode: str) -> Any:
+    return lambda view, cpu, index, *_: f"{view.layout.cells[index].name}{mode}"
+
+
+operation(
+    "spin_lock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_lock, _says("takes {}"),
+    awaits=_wants(""), holders=_owner,
+)  # fmt: skip
+operation("spin_unlock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_unlock, _says("releases {}"))
+operation(
+    "down_read",
+    lambda layout, cpu, i, _: touching(reads=[i, _reader(i, cpu)], writes=[_reader(i, cpu)]),
+    _down_read, _says("takes {} for reading"), awaits=_wants(" for reading"), holders=_owner,
+)  # fmt: skip
+operation(
+    "up_read",
+    lambda layout, cpu, i: touching(reads=[_reader(i, cpu)], writes=[_reader(i, cpu)]),
+    _up_read, _says("releases {} (read)"),
+)  # fmt: skip
+operation(
+    "down_write", _write_footprint, _down_write, _says("takes {} for writing"),
+    awaits=_wants(" for writing"), holders=_everyone,
+)  # fmt: skip
+operation(
+    "up_write", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _up_write, _says("releases {} (write)")
+)  # fmt: skip
+operation(
+    "downgrade_write",
+    lambda layout, cpu, i: touching(reads=[i, _reader(i, cpu)], writes=[i, _reader(i, cpu)]),
+    _downgrade, _says("downgrades {} to reading"),
+)  # fmt: skip
+operation(
+    "seq_read_begin", lambda layout, cpu, i: touching(reads=[i]), _seq_read_begin,
+    lambda layout, before, after, cpu, result, i: f"{layout.cells[i].name} is {result}", awaits=_wants(" to become even"),
+)  # fmt: skip

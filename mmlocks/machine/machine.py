@@ -1,0 +1,215 @@
+"""The machine: tasks, shared state, and the one function that lets a CPU take its next step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
+
+from mmlocks.machine.coroutine import CoroutineSupplier
+from mmlocks.machine.state import PC_BITS, Layout, View
+from mmlocks.machine.step import BLOCKED, OPERATIONS, Step, ViolationSignal, perform
+from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task
+
+Start = Callable[[], Coroutine[Step, Any, Any]]
+"""Makes a fresh coroutine of a task, e.g. `lambda: fork(mm)`."""
+
+
+class Violation(NamedTuple):
+    """A rule that was broken: which oracle saw it, and one sentence on who did what."""
+
+    oracle: str
+    message: str
+
+
+class Blocked(NamedTuple):
+    """Why a CPU cannot run: what it waits for, and which CPUs hold that."""
+
+    awaits: str
+    holders: tuple[int, ...]
+
+
+class Transition(NamedTuple):
+    """One step taken: the state after it, the step's result, and the rule that it broke, if any.
+
+    Where a rule was broken the run ends, and `state` is the state before the step.
+    """
+
+    state: int
+    cpu: int
+    step: Step
+    result: Any
+    violation: Violation | None
+
+
+PC_FIELD = (1 << PC_BITS) - 1
+
+
+class Machine:
+    """A program that is ready to run: a layout with its initial values, and one task per CPU.
+
+    `tasks` are (name, start) pairs, cpu0 first; a start may also be a ready-made `Supplier`. `judges_state` looks at
+    a final state (every task returned) and names the first broken rule, or None.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        tasks: Sequence[tuple[str, Start | Supplier]],
+        judge: Callable[[int], Violation | None] = lambda state: None,
+        split_together: bool = False,
+    ) -> None:
+        self.layout = layout
+        self.judge = judge
+        suppliers: list[Supplier] = [
+            CoroutineSupplier(cpu, start) if callable(start) else start for cpu, (_, start) in enumerate(tasks)
+        ]
+        if split_together:
+            suppliers = [SplitSupplier(supplier) for supplier in suppliers]
+        self.tasks = [
+            Task(layout, cpu, name, supplier)
+            for cpu, ((name, _), supplier) in enumerate(zip(tasks, suppliers, strict=True))
+        ]
+        self.cpus = range(len(tasks))
+        self.initial = layout.initial  # every task starts at its node 0
+
+    # -- looking at a state ---------------------------------------------------------------------------------------
+
+    def node(self, state: int, cpu: int) -> Node:
+        """Where `cpu` stands in its task."""
+        return self.tasks[cpu].nodes[state >> self.layout.pc_shifts[cpu] & PC_FIELD]
+
+    def done(self, state: int, cpu: int) -> bool:
+        """Whether `cpu`'s task has returned."""
+        return self.node(state, cpu).step is None
+
+    def finished(self, state: int) -> bool:
+        """Whether every task has returned."""
+        return all(self.done(state, cpu) for cpu in self.cpus)
+
+    def enabled(self, state: int) -> list[int]:
+        """The CPUs that can take a step now."""
+        return [cpu for cpu in self.cpus if self.outcome(state, self.node(state, cpu), cpu) is not None]
+
+    def why_blocked(self, state: int, cpu: int) -> Blocked | None:
+        """What `cpu` waits for and who holds it; None if it can run or is done."""
+        node = self.node(state, cpu)
+        if node.step is None or self.outcome(state, node, cpu) is not None:
+            return None
+        known = OPERATIONS[node.step.op]
+        look = View(self.layout, state, -1, -1)
+        holders = known.holders(look, cpu, *node.step.args)
+        return Blocked(known.awaits(look, cpu, *node.step.args), holders)
+
+    def deadlock(self, state: int) -> Violation | None:
+        """The violation, if nobody can run and not everybody is done; it names the cycle."""
+        if self.finished(state) or self.enabled(state):
+            return None
+        waits = {cpu: why for cpu in self.cpus if (why := self.why_blocked(state, cpu)) is not None}
+        cycle = _cycle({cpu: why.holders for cpu, why in waits.items()})
+        told = "; ".join(
+            f"cpu{cpu} waits for {waits[cpu].awaits}"
+            + (f", held by {_cpus(waits[cpu].holders)}" if waits[cpu].holders else "")
+            for cpu in cycle or waits
+        )
+        ring = f" (cycle {' -> '.join(f'cpu{cpu}' for cpu in [*cycle, cycle[0]])})" if cycle else ""
+        return Violation("deadlock", f"deadlock{ring}: {told}. No CPU can ever run again.")
+
+    # -- taking a step --------------------------------------------------------------------------------------------
+
+    def outcome(self, state: int, node: Node, cpu: int) -> Any:
+        """What happens if `cpu` takes `node`'s step in `state`: None if it is blocked or done, a Violation, or the
+        number to add to the state (which also moves the CPU to its next node).
+
+        It depends on the cells in the step's footprint alone, so it is computed once for each of their values.
+        """
+        if node.step is None:
+            return None
+        key = state & node.project
+        try:
+            return node.outcomes[key]
+        except KeyError:
+            outcome = node.outcomes[key] = self._compute(state, node, cpu)[0]
+            return outcome
+
+    def step(self, state: int, cpu: int) -> Transition | None:
+        """Let `cpu` take one step; None if it is blocked or done."""
+        node = self.node(state, cpu)
+        outcome = self.outcome(state, node, cpu)
+        if outcome is None:
+            return None
+        assert node.step is not None
+        if isinstance(outcome, Violation):
+            return Transition(state, cpu, node.step, None, outcome)
+        return Transition(state + outcome, cpu, node.step, self._compute(state, node, cpu)[1], None)
+
+    def stillborn(self) -> Violation | None:
+        """The violation of a task that goes wrong before its first step."""
+        return next(filter(None, (_ended_badly(task.nodes[0]) for task in self.tasks)), None)
+
+    def _compute(self, state: int, node: Node, cpu: int) -> tuple[Any, Any]:
+        footprint = node.footprint
+        changeable = footprint.writes | footprint.adds
+        view = View(self.layout, state, footprint.reads | changeable, changeable)
+        assert node.step is not None
+        try:
+            result = perform(view, cpu, node.step)
+        except ViolationSignal as signal:
+            return Violation(signal.oracle, signal.message), None
+        if result is BLOCKED:
+            return None, None
+        following = self.tasks[cpu].after(node, result)
+        bad = _ended_badly(self.tasks[cpu].nodes[following])
+        if bad is not None:
+            return bad, result
+        return view.delta + ((following - node.index) << self.layout.pc_shifts[cpu]), result
+
+    def tell(self, before: int, taken: Transition) -> str:
+        """In a few words, what a step did, e.g. `P3: F0 rw -> F0 ro`."""
+        known = OPERATIONS[taken.step.op]
+        if taken.violation is not None:
+            return taken.violation.message
+        return known.tell(self.layout, before, taken.state, taken.cpu, taken.result, *taken.step.args)
+
+    def endless(self) -> Violation | None:
+        """The violation of a task that, after a search of everything, cannot come to an end."""
+        for task in self.tasks:
+            node = task.endless()
+            if node is not None:
+                place = node.answer.where[-1]
+                return Violation(
+                    "mistake",
+                    f"cpu{task.cpu}: once in {place.function} ({place.spot}), the task goes round for ever. "
+                    "Give the loop a way out.",
+                )
+        return None
+
+    def verify(self) -> None:
+        """Raise NondeterminismError if any task's code, run again, asks for other steps."""
+        for task in self.tasks:
+            task.verify()
+
+
+def _ended_badly(node: Node) -> Violation | None:
+    if node.answer.ended in ("failed", "mistake"):
+        return Violation("exception" if node.answer.ended == "failed" else "mistake", node.answer.message)
+    return None
+
+
+def _cpus(cpus: Sequence[int]) -> str:
+    return " and ".join(f"cpu{cpu}" for cpu in dict.fromkeys(cpus))
+
+
+def _cycle(waits_for: dict[int, tuple[int, ...]]) -> list[int]:
+    """A cycle in the waits-for graph, starting at its lowest CPU, or []."""
+    for start in sorted(waits_for):
+        path, seen = [start], {start}
+        while True:
+            following = [other for other in waits_for.get(path[-1], ()) if other in waits_for]
+            if start in following:
+                return path
+            fresh = [other for other in following if other not in seen]
+            if not fresh:
+                break
+            path.append(fresh[0])
+            seen.add(fresh[0])
+    return []

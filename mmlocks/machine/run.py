@@ -1,0 +1,121 @@
+"""One execution, step by step: a value that can be continued, undone, replayed and asked about any of its moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from mmlocks.errors import ScheduleError
+from mmlocks.machine.machine import Machine, Transition, Violation
+from mmlocks.machine.step import OPERATIONS
+from mmlocks.machine.state import View
+
+
+@dataclass(frozen=True)
+class Run:
+    """An execution of a machine so far. Immutable: `step` and `undo` return another Run, and old ones stay good.
+
+    `states[n]` is the packed state after n steps; `taken[n]` is the step between `states[n]` and `states[n + 1]`.
+    """
+
+    machine: Machine
+    states: tuple[int, ...]
+    taken: tuple[Transition, ...] = ()
+
+    @classmethod
+    def of(cls, machine: Machine) -> Run:
+        """The run in which nothing has happened yet."""
+        return cls(machine, (machine.initial,))
+
+    @classmethod
+    def replay(cls, machine: Machine, cpus: Iterable[int]) -> Run:
+        """The run in which these CPUs took the steps.
+
+        Raises ScheduleError at the first step that is not possible.
+        """
+        run = cls.of(machine)
+        for number, cpu in enumerate(cpus, 1):
+            if cpu not in machine.cpus:
+                raise ScheduleError(f"step {number} of the schedule is cpu{cpu}'s, and this program has {len(machine.cpus)} CPUs.")
+            if run.violation is not None:
+                raise ScheduleError(f"the schedule goes on at step {number}, after the run has ended: {run.violation.message}")
+            following = run.step(cpu)
+            if following is run:
+                why = run.why_blocked(cpu) or "its task is done"
+                raise ScheduleError(f"step {number} of the schedule is cpu{cpu}'s, but cpu{cpu} cannot run: {why}.")
+            run = following
+        return run
+
+    @property
+    def state(self) -> int:
+        """The packed state now."""
+        return self.states[-1]
+
+    @property
+    def cpus(self) -> tuple[int, ...]:
+        """Who took each step."""
+        return tuple(transition.cpu for transition in self.taken)
+
+    def __len__(self) -> int:
+        return len(self.taken)
+
+    def step(self, cpu: int) -> Run:
+        """This run and one step of `cpu`; the same run if `cpu` cannot take one, or a violation has ended the run."""
+        if self.taken and self.taken[-1].violation is not None:
+            return self
+        transition = self.machine.step(self.state, cpu)
+        if transition is None:
+            return self
+        return replace(self, states=(*self.states, transition.state), taken=(*self.taken, transition))
+
+    def undo(self, steps: int = 1) -> Run:
+        """This run without its last steps."""
+        return self.at(max(0, len(self.taken) - steps))
+
+    def at(self, steps: int) -> Run:
+        """The run as it was after so many steps."""
+        return replace(self, states=self.states[: steps + 1], taken=self.taken[:steps])
+
+    @property
+    def violation(self) -> Violation | None:
+        """The rule that this run broke: in its last step, by a deadlock, or by the state in which it ended."""
+        if self.taken and self.taken[-1].violation is not None:
+            return self.taken[-1].violation
+        if not self.taken and (stillborn := self.machine.stillborn()) is not None:
+            return stillborn
+        if self.machine.finished(self.state):
+            return self.machine.judge(self.state)
+        return self.machine.deadlock(self.state)
+
+    @property
+    def over(self) -> bool:
+        """Whether no CPU can take another step."""
+        return self.violation is not None or self.machine.finished(self.state)
+
+    def enabled(self) -> list[int]:
+        """The CPUs that can take a step now."""
+        if self.taken and self.taken[-1].violation is not None:
+            return []
+        return self.machine.enabled(self.state)
+
+    def told(self, number: int) -> str:
+        """What step `number` (from 0) did."""
+        return self.machine.tell(self.states[number], self.taken[number])
+
+    def why_blocked(self, cpu: int) -> str | None:
+        """On what `cpu` waits, who holds it, and since which step; None if it can run or is done."""
+        why = self.machine.why_blocked(self.state, cpu)
+        if why is None:
+            return None
+        held = " and ".join(f"cpu{holder} {self._since(cpu, holder)}" for holder in dict.fromkeys(why.holders))
+        return f"cpu{cpu} waits for {why.awaits}" + (f", held by {held}" if held else "")
+
+    def _since(self, cpu: int, holder: int) -> str:
+        """Since when `holder` has stood in the way of `cpu`'s pending step."""
+        step = self.machine.node(self.state, cpu).step
+        assert step is not None
+        known = OPERATIONS[step.op]
+        since = len(self.states) - 1
+        while since >= 0 and holder in known.holders(View(self.machine.layout, self.states[since], -1, -1), cpu, *step.args):
+            since -= 1
+        return f"since step {since + 1}" if since >= 0 else "from the start"

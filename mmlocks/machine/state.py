@@ -1,0 +1,229 @@
+"""Shared state: named cells, packed into one integer.
+
+A program's whole shared state is a single Python int. Each cell owns a few of its bits. That makes a state hashable,
+comparable and immutable at once, so undo is free, a visited set is a plain dict, and an update is one addition
+(new = old + delta): the search in `mmlocks.search` lives on that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from mmlocks.errors import ModelError
+
+if TYPE_CHECKING:
+    from mmlocks.machine.step import Step
+
+T = TypeVar("T")
+
+PC_BITS = 14
+"""Bits for one CPU's position in its task: 16,384 distinct positions, far above the step budget of a task."""
+
+
+class Record:
+    """A named, immutable handle on a group of cells: a VMA, a frame, a lock. Handles may be stored in cells."""
+
+    def __init__(self, layout: Layout, name: str) -> None:
+        self.name = name
+        layout.add_record(self)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Cell(Generic[T]):
+    """One shared variable. `await cell` reads it, `await cell.set(value)` writes it; each is one atomic step.
+
+    A cell holds any hashable plain value (None, bool, int, str, tuples of those, handles). It numbers the values that
+    it meets, and `bits` bounds how many different ones it may meet.
+    """
+
+    def __init__(self, layout: Layout, name: str, index: int, shift: int, bits: int) -> None:
+        self.layout = layout
+        self.name = name
+        self.index = index
+        self.shift = shift
+        self.bits = bits
+        self.limit = 1 << bits
+        self.mask = (self.limit - 1) << shift
+        self._values: list[T] = []
+        self._codes: dict[tuple[type, Any], int] = {}
+
+    def encode(self, value: T) -> int:
+        """The number that stands for `value` in this cell's bits."""
+        key = (type(value), value)
+        code = self._codes.get(key)
+        if code is None:
+            code = len(self._values)
+            if code >= self.limit:
+                raise ModelError(
+                    f"cell {self.name} has met {self.limit} different values and has room for no more; "
+                    f"give it more bits: layout.cell({self.name!r}, ..., bits={self.bits + 4})"
+                )
+            self._values.append(value)
+            self._codes[key] = code
+        return code
+
+    def decode(self, code: int) -> T:
+        """The value that `code` stands for."""
+        return self._values[code]
+
+    def of(self, state: int) -> T:
+        """This cell's value in a packed state."""
+        return self.decode((state & self.mask) >> self.shift)
+
+    def __await__(self) -> Generator[Step, Any, T]:
+        result: T = yield self.load()
+        return result
+
+    def load(self) -> Step:
+        """The step that reads this cell; `await cell` is the same."""
+        from mmlocks.machine.step import Step
+
+        return Step("load", (self.index,))
+
+    def set(self, value: T) -> Step:
+        """The step that stores `value`."""
+        from mmlocks.machine.step import Step
+
+        return Step("store", (self.index, value))
+
+    def swap(self, expected: T, value: T) -> Step:
+        """The step that stores `value` if the cell holds `expected`; its result says whether it did (cmpxchg)."""
+        from mmlocks.machine.step import Step
+
+        return Step("swap", (self.index, expected, value))
+
+    def wait_for(self, value: T) -> Step:
+        """The step that blocks until the cell holds `value`."""
+        from mmlocks.machine.step import Step
+
+        return Step("wait", (self.index, value, True))
+
+    def wait_until_not(self, value: T) -> Step:
+        """The step that blocks until the cell holds anything but `value`."""
+        from mmlocks.machine.step import Step
+
+        return Step("wait", (self.index, value, False))
+
+    # A cell is not its value. Comparing one is the commonest slip of all (a forgotten await), and Python would
+    # answer False without a word.
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"{self.name} was used as a value but never read; write `await` in front of it")
+
+    def __eq__(self, other: object) -> NoReturn:
+        raise TypeError(f"{self.name} was compared but never read; write `await` in front of it")
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Counter(Cell[int]):
+    """A cell that holds a small non-negative number, and to which additions commute."""
+
+    def encode(self, value: int) -> int:
+        if not isinstance(value, int) or not 0 <= value < self.limit:
+            raise ModelError(f"counter {self.name} cannot hold {value!r}: it counts from 0 to {self.limit - 1}")
+        return int(value)
+
+    def decode(self, code: int) -> int:
+        return code
+
+    def add(self, n: int) -> Step:
+        """The step that adds `n` and tells nobody the sum. Two additions commute, which halves many searches."""
+        from mmlocks.machine.step import Step
+
+        return Step("add", (self.index, n))
+
+    def fetch_add(self, n: int) -> Step:
+        """The step that adds `n` and returns the value before (x86 `lock xadd`)."""
+        from mmlocks.machine.step import Step
+
+        return Step("fetch_add", (self.index, n))
+
+
+class Layout:
+    """Which cells exist, and where each lives in the packed state. Built once per program, before it runs."""
+
+    def __init__(self, cpus: int) -> None:
+        if cpus < 1:
+            raise ModelError(f"a machine needs at least one CPU, not {cpus}")
+        self.cpus = cpus
+        self.cells: list[Cell[Any]] = []
+        self.records: dict[str, Record] = {}
+        self.initial = 0
+        # The CPUs' positions sit in the lowest bits, so that `state & pc_mask` is a small, quickly hashed number.
+        self.pc_shifts = tuple(cpu * PC_BITS for cpu in range(cpus))
+        self.pc_mask = (1 << cpus * PC_BITS) - 1
+        self._names: dict[str, Cell[Any]] = {}
+        self._next_bit = cpus * PC_BITS
+
+    def cell(self, name: str, initial: T, bits: int = 8) -> Cell[T]:
+        """A new cell that may meet up to 2**bits different values."""
+        return self._add(Cell[T](self, name, len(self.cells), self._next_bit, bits), initial)
+
+    def counter(self, name: str, initial: int = 0, bits: int = 8) -> Counter:
+        """A new counter for the numbers 0 to 2**bits - 1."""
+        cell = Counter(self, name, len(self.cells), self._next_bit, bits)
+        self._add(cell, initial)
+        return cell
+
+    def _add(self, cell: Cell[T], initial: T) -> Cell[T]:
+        if cell.name in self._names:
+            raise ModelError(f"two cells are called {cell.name}; names must be unique")
+        self.cells.append(cell)
+        self._names[cell.name] = cell
+        self._next_bit += cell.bits
+        self.initial += cell.encode(initial) << cell.shift
+        return cell
+
+    def add_record(self, record: Record) -> None:
+        """Remember a handle by its name, so that it can be written down and found again."""
+        if record.name in self.records:
+            raise ModelError(f"two records are called {record.name}; names must be unique")
+        self.records[record.name] = record
+
+    def preset(self, cell: Cell[T], value: T) -> None:
+        """Change a cell's initial value while the program is being set up."""
+        self.initial += (cell.encode(value) - ((self.initial & cell.mask) >> cell.shift)) << cell.shift
+
+    def named(self, name: str) -> Cell[Any]:
+        """The cell of that name."""
+        try:
+            return self._names[name]
+        except KeyError:
+            raise ModelError(f"there is no cell called {name}") from None
+
+    def values(self, state: int) -> Iterator[tuple[str, Any]]:
+        """Every cell's name and value in `state`: nothing is hidden."""
+        return ((cell.name, cell.of(state)) for cell in self.cells)
+
+
+class View:
+    """What one step may see and change of a state: exactly the cells that it declared, and the machine checks it.
+
+    Reduction is only sound while declarations are true, so a step that touches an undeclared cell is an error here
+    rather than a silently lost interleaving.
+    """
+
+    def __init__(self, layout: Layout, state: int, readable: int, writable: int) -> None:
+        self.layout = layout
+        self.state = state
+        self.delta = 0
+        self._readable = readable
+        self._writable = writable
+
+    def __getitem__(self, index: int) -> Any:
+        if not self._readable >> index & 1:
+            raise ModelError(f"a step read {self.layout.cells[index].name} without declaring it")
+        return self.layout.cells[index].of(self.state + self.delta)
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        if not self._writable >> index & 1:
+            raise ModelError(f"a step wrote {self.layout.cells[index].name} without declaring it")
+        cell = self.layout.cells[index]
+        old = (self.state + self.delta & cell.mask) >> cell.shift
+        self.delta += (cell.encode(value) - old) << cell.shift

@@ -1,0 +1,297 @@
+"""Steps: what a task may do to shared state, one atomic operation at a time.
+
+A `Step` is a plain value: the name of an operation and its arguments. What an operation does, and which cells it
+touches, stands in a registry, so that a step can be written down, compared, sent to another process and carried out
+by a machine that never saw the code that asked for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from mmlocks.errors import ModelError
+from mmlocks.machine.state import Cell, Layout, View
+
+BLOCKED = object()
+"""Returned by an operation that cannot happen in this state; it must not have changed anything."""
+
+
+class Footprint(NamedTuple):
+    """Bit masks over cell indices: what a step reads, what it writes, what it only adds to."""
+
+    reads: int
+    writes: int
+    adds: int
+
+    def joined(self, other: Footprint) -> Footprint:
+        """Everything that either of the two may touch."""
+        return Footprint(self.reads | other.reads, self.writes | other.writes, self.adds | other.adds)
+
+
+NOTHING = Footprint(0, 0, 0)
+
+
+def touching(*, reads: Iterable[int] = (), writes: Iterable[int] = (), adds: Iterable[int] = ()) -> Footprint:
+    """A footprint from cell indices."""
+    return Footprint(_bits(reads), _bits(writes), _bits(adds))
+
+
+def _bits(indices: Iterable[int]) -> int:
+    mask = 0
+    for index in indices:
+        mask |= 1 << index
+    return mask
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One kind of atomic step.
+
+    `touches(layout, cpu, *args)` declares the footprint; `run(view, cpu, *args)` does the work and returns the result
+    or BLOCKED; `tell(layout, before, after, cpu, result, *args)` says in a few words what happened;
+    `holders(view, cpu, *args)` names the CPUs that a blocked step waits for, and `awaits` what it waits for.
+    """
+
+    name: str
+    touches: Callable[..., Footprint]
+    run: Callable[..., Any]
+    tell: Callable[..., str]
+    awaits: Callable[..., str]
+    holders: Callable[..., tuple[int, ...]]
+
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+def _nobody(*_: Any) -> tuple[int, ...]:
+    return ()
+
+
+def _something(*_: Any) -> str:
+    return "something"
+
+
+def operation(
+    name: str,
+    touches: Callable[..., Footprint],
+    run: Callable[..., Any],
+    tell: Callable[..., str],
+    awaits: Callable[..., str] = _something,
+    holders: Callable[..., tuple[int, ...]] = _nobody,
+) -> None:
+    """Add a kind of step to the machine's vocabulary."""
+    if name in OPERATIONS:
+        raise ModelError(f"there are two operations called {name}")
+    OPERATIONS[name] = Operation(name, touches, run, tell, awaits, holders)
+
+
+class ViolationSignal(Exception):
+    """Raised inside an operation when the step itself breaks a rule that an oracle watches."""
+
+    def __init__(self, oracle: str, message: str) -> None:
+        super().__init__(message)
+        self.oracle = oracle
+        self.message = message
+
+
+@dataclass
+class Unawaited:
+    """Steps that a running task has built and not yet awaited (see `mmlocks.machine.coroutine`)."""
+
+    steps: list[Step] | None = None
+
+
+UNAWAITED = Unawaited()
+
+
+class Step:
+    """A request to the machine: `await step` hands it over and returns its result."""
+
+    __slots__ = ("args", "line", "op")
+
+    def __init__(self, op: str, args: tuple[Any, ...]) -> None:
+        self.op = op
+        self.args = args
+        self.line = 0
+        if UNAWAITED.steps is not None:
+            self.line = _calling_line()
+            UNAWAITED.steps.append(self)
+
+    def __await__(self) -> Generator[Step, Any, Any]:
+        return (yield self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Step) and self.op == other.op and self.args == other.args
+
+    def __hash__(self) -> int:
+        return hash((self.op, self.args))
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"the step {self.op} was used as a value but never awaited; write `await` in front of it")
+
+    def __repr__(self) -> str:
+        return f"{self.op}{self.args}"
+
+
+def _calling_line() -> int:
+    """The line that built a step: the nearest frame that is a coroutine's (co_flags CO_COROUTINE)."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and not frame.f_code.co_flags & 0x80:
+        frame = frame.f_back
+    return frame.f_lineno
+
+
+def footprint_of(layout: Layout, cpu: int, step: Step) -> Footprint:
+    """What `step` may touch when `cpu` takes it."""
+    return _known(step).touches(layout, cpu, *step.args)
+
+
+def perform(view: View, cpu: int, step: Step) -> Any:
+    """Carry out `step` on `view`; its result, or BLOCKED."""
+    return _known(step).run(view, cpu, *step.args)
+
+
+def _known(step: Step) -> Operation:
+    try:
+        return OPERATIONS[step.op]
+    except KeyError:
+        raise ModelError(f"no operation is called {step.op}; register it with operation()") from None
+
+
+def together(*parts: Step | Cell[Any]) -> Step:
+    """Several operations as one atomic step, because nobody could tell them apart; its result is a tuple.
+
+    Each use says in a comment why nobody could: usually the first part takes a lock, or the last one releases it
+    (Lipton, "Reduction: a method of proving properties of parallel programs", CACM 1975). If any part would block, the whole step does, and
+    nothing happens. `Machine(split_together=True)` takes the parts one by one again; a test compares the endings.
+    """
+    steps = tuple(part.load() if isinstance(part, Cell) else part for part in parts)
+    if UNAWAITED.steps is not None:
+        UNAWAITED.steps[:] = [step for step in UNAWAITED.steps if not any(step is part for part in steps)]
+    return Step("together", steps)
+
+
+def require(condition: bool, oracle: str, message: str) -> Step:
+    """The step of an assertion: a violation of `oracle` unless `condition` holds. For small programs and tests."""
+    return Step("require", (bool(condition), oracle, message))
+
+
+# -- the operations on plain cells ------------------------------------------------------------------------------------
+
+
+def _together_touches(layout: Layout, cpu: int, *parts: Step) -> Footprint:
+    footprint = NOTHING
+    for part in parts:
+        footprint = footprint.joined(footprint_of(layout, cpu, part))
+    # A cell that one part adds to and another reads is read: the sum of the two does not commute.
+    return footprint
+
+
+def _together_run(view: View, cpu: int, *parts: Step) -> Any:
+    results = []
+    before = view.delta
+    for part in parts:
+        result = perform(view, cpu, part)
+        if result is BLOCKED:
+            view.delta = before
+            return BLOCKED
+        results.append(result)
+    return tuple(results)
+
+
+def _together_tell(layout: Layout, before: int, after: int, cpu: int, result: Any, *parts: Step) -> str:
+    told = []
+    state = before
+    for part, value in zip(parts, result, strict=True):
+        view = View(layout, state, -1, -1)
+        perform(view, cpu, part)
+        told.append(_known(part).tell(layout, state, state + view.delta, cpu, value, *part.args))
+        state += view.delta
+    return "; ".join(text for text in told if text)
+
+
+def _first_blocked(view: View, cpu: int, parts: tuple[Step, ...]) -> Step:
+    for part in parts:
+        if perform(view, cpu, part) is BLOCKED:
+            return part
+    raise ModelError("no part of this step is blocked")
+
+
+def _together_awaits(view: View, cpu: int, *parts: Step) -> str:
+    part = _first_blocked(view, cpu, parts)
+    return _known(part).awaits(view, cpu, *part.args)
+
+
+def _together_holders(view: View, cpu: int, *parts: Step) -> tuple[int, ...]:
+    part = _first_blocked(view, cpu, parts)
+    return _known(part).holders(view, cpu, *part.args)
+
+
+def _name(layout: Layout, index: int) -> str:
+    return layout.cells[index].name
+
+
+def _store(view: View, cpu: int, index: int, value: Any) -> None:
+    view[index] = value
+
+
+def _swap(view: View, cpu: int, index: int, expected: Any, value: Any) -> bool:
+    if view[index] != expected:
+        return False
+    view[index] = value
+    return True
+
+
+def _add(view: View, cpu: int, index: int, n: int) -> None:
+    view[index] = view[index] + n
+
+
+def _fetch_add(view: View, cpu: int, index: int, n: int) -> int:
+    before: int = view[index]
+    view[index] = before + n
+    return before
+
+
+def _wait(view: View, cpu: int, index: int, value: Any, equal: bool) -> Any:
+    return view[index] if (view[index] == value) == equal else BLOCKED
+
+
+def _require(view: View, cpu: int, condition: bool, oracle: str, message: str) -> None:
+    if not condition:
+        raise ViolationSignal(oracle, f"cpu{cpu}: {message}")
+
+
+def _tell_change(layout: Layout, before: int, after: int, cpu: int, result: Any, index: int, *_: Any) -> str:
+    cell = layout.cells[index]
+    old, new = cell.of(before), cell.of(after)
+    return f"{cell.name}: {old} -> {new}" if old != new else f"{cell.name} stays {new}"
+
+
+def _tell_load(layout: Layout, before: int, after: int, cpu: int, result: Any, index: int) -> str:
+    return f"{_name(layout, index)} is {result}"
+
+
+operation("together", _together_touches, _together_run, _together_tell, _together_awaits, _together_holders)
+operation("load", lambda layout, cpu, i: touching(reads=[i]), lambda view, cpu, i: view[i], _tell_load)
+operation("store", lambda layout, cpu, i, value: touching(writes=[i]), _store, _tell_change)
+operation("swap", lambda layout, cpu, i, *_: touching(reads=[i], writes=[i]), _swap, _tell_change)
+operation("add", lambda layout, cpu, i, n: touching(adds=[i]), _add, _tell_change)
+operation("fetch_add", lambda layout, cpu, i, n: touching(reads=[i], writes=[i]), _fetch_add, _tell_change)
+operation(
+    "wait",
+    lambda layout, cpu, i, *_: touching(reads=[i]),
+    _wait,
+    lambda layout, before, after, cpu, result, i, *_: f"{_name(layout, i)} is {result} at last",
+    awaits=lambda view, cpu, i, value, equal: (
+        f"{_name(view.layout, i)} to become {value}" if equal else f"{_name(view.layout, i)} to change from {value}"
+    ),
+)
+operation(
+    "require",
+    lambda layout, cpu, *_: NOTHING,
+    _require,
+    lambda layout, before, after, cpu, result, condition, oracle, message: "",
+)

@@ -1,0 +1,206 @@
+"""A task as an automaton, grown lazily: a node is a pending step, an edge is a result received.
+
+The search never runs a coroutine twice through the same moment. It asks the task for the node behind (node, result); only
+the first time does anybody run Python code for it, and where that code runs is the supplier's business: a coroutine in this
+process (`mmlocks.machine.coroutine`), or one in a process that the judge need not trust.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, NamedTuple, Protocol
+
+from mmlocks.errors import ModelError
+from mmlocks.machine.state import PC_BITS, Layout
+from mmlocks.machine.step import NOTHING, Footprint, Step, footprint_of
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Place(NamedTuple):
+    """A line of a running function."""
+
+    function: str
+    file: str
+    line: int
+
+    @classmethod
+    def of(cls, frame: FrameType) -> Place:
+        """Where a frame stands."""
+        return cls(frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
+
+    @property
+    def spot(self) -> str:
+        """The place for a message: `mm/fork.py:41` in this package, `your cell, line 7` in a notebook."""
+        if self.file.startswith(PACKAGE + os.sep):
+            return f"{os.path.relpath(self.file, PACKAGE).replace(os.sep, '/')}:{self.line}"
+        if self.file.startswith("<") or re.search(r"ipykernel_\d+", self.file):
+            return f"your cell, line {self.line}"
+        return f"{os.path.basename(self.file)}, line {self.line}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a task does next: a step, or how it ended. Plain values throughout, but for `key`, which stays at home.
+
+    `ended` is "" while it runs, "returned", "failed" (an exception in its code), or "mistake" (its author broke a rule of
+    the machine). Two answers with the same `key` have the same future; None means nobody can tell.
+    """
+
+    step: Step | None = None
+    where: tuple[Place, ...] = ()
+    key: Hashable | None = None
+    ended: str = ""
+    value: Any = None
+    message: str = ""
+
+    @classmethod
+    def returned(cls, value: Any) -> Answer:
+        """The task came to its end."""
+        return cls(ended="returned", value=value)
+
+    @classmethod
+    def failed(cls, where: tuple[Place, ...], message: str) -> Answer:
+        """The task's code raised an exception."""
+        return cls(where=where, ended="failed", message=message)
+
+    @classmethod
+    def mistake(cls, where: tuple[Place, ...], message: str) -> Answer:
+        """The task's code broke a rule of the machine."""
+        return cls(where=where, ended="mistake", message=message)
+
+
+class Supplier(Protocol):
+    """Whoever knows a task's code."""
+
+    def answer(self, results: Sequence[Any]) -> Answer:
+        """What the task does after it has received `results`, from its start."""
+
+    def verify(self) -> None:
+        """Raise NondeterminismError if the code, asked again, would answer otherwise."""
+
+
+@dataclass(eq=False)
+class Node:
+    """One moment of a task: the step that it is about to take, and what is known of its future."""
+
+    index: int
+    answer: Answer
+    history: tuple[Any, ...]
+    footprint: Footprint = NOTHING
+    project: int = 0
+    """Bits of the packed state on which the step's outcome depends."""
+    outcomes: dict[int, Any] = field(default_factory=dict)
+    """Projected state -> outcome, filled by `Machine`: what makes a step cost two dict look-ups."""
+    edges: dict[tuple[type, Any], int] = field(default_factory=dict)
+
+    @property
+    def step(self) -> Step | None:
+        """The pending step; None at an end."""
+        return self.answer.step
+
+
+class Task:
+    """The automaton of one CPU's program."""
+
+    def __init__(self, layout: Layout, cpu: int, name: str, supplier: Supplier) -> None:
+        self.layout = layout
+        self.cpu = cpu
+        self.name = name
+        self.nodes: list[Node] = []
+        self.growth = 0
+        """Counts new nodes and edges; whoever derived something from the automaton's shape compares it."""
+        self._supplier = supplier
+        self._by_key: dict[Hashable, int] = {}
+        self._node(())
+
+    def after(self, node: Node, result: Any) -> int:
+        """Index of the node that follows when `node`'s step returned `result`."""
+        edge = (type(result), result)
+        index = node.edges.get(edge)
+        if index is None:
+            index = self._node((*node.history, result))
+            node.edges[edge] = index
+            self.growth += 1
+        return index
+
+    def verify(self) -> None:
+        """Raise NondeterminismError if the code, asked again, answers otherwise."""
+        self._supplier.verify()
+
+    def endless(self) -> Node | None:
+        """A node from which, as far as is known, no path leads to an end: an endless loop with steps in it."""
+        ending = {node.index for node in self.nodes if node.step is None}
+        grown = True
+        while grown:
+            more = {node.index for node in self.nodes if not ending.isdisjoint(node.edges.values())} - ending
+            ending |= more
+            grown = bool(more)
+        return next((node for node in self.nodes if node.index not in ending and node.edges), None)
+
+    def _node(self, history: tuple[Any, ...]) -> int:
+        answer = self._supplier.answer(history)
+        key = None
+        if answer.step is None:
+            key = ("end", answer.ended, repr(answer.value), answer.message)
+        elif answer.key is not None:
+            key = (answer.step, answer.key)
+        index = self._by_key.get(key) if key is not None else None
+        if index is not None:
+            return index
+        index = len(self.nodes)
+        if index >= 1 << PC_BITS:
+            raise ModelError(f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; is it endless?")
+        node = Node(index, answer, history)
+        if answer.step is not None:
+            node.footprint = footprint_of(self.layout, self.cpu, answer.step)
+            node.project = self._bits(node.footprint)
+        self.nodes.append(node)
+        if key is not None:
+            self._by_key[key] = index
+        self.growth += 1
+        return index
+
+    def _bits(self, footprint: Footprint) -> int:
+        touched = footprint.reads | footprint.writes | footprint.adds
+        mask = 0
+        while touched:
+            lowest = touched & -touched
+            mask |= self.layout.cells[lowest.bit_length() - 1].mask
+            touched ^= lowest
+        return mask
+
+
+class SplitSupplier:
+    """The same program with every `together` taken one part at a time: to test that nobody could tell the difference."""
+
+    def __init__(self, whole: Supplier) -> None:
+        self._whole = whole
+
+    def answer(self, results: Sequence[Any]) -> Answer:
+        """The next part, or the next whole step where there are no parts."""
+        left = list(results)
+        grouped: list[Any] = []
+        while True:
+            answer = self._whole.answer(grouped)
+            if answer.step is None:
+                return answer
+            if answer.step.op != "together":
+                if not left:
+                    return answer
+                grouped.append(left.pop(0))
+                continue
+            parts = answer.step.args
+            if len(left) < len(parts):
+                key = None if answer.key is None else (answer.key, tuple((type(r), r) for r in left))
+                return Answer(step=parts[len(left)], where=answer.where, key=key)
+            grouped.append(tuple(left[: len(parts)]))
+            del left[: len(parts)]
+
+    def verify(self) -> None:
+        """As the whole program."""
+        self._whole.verify()

@@ -1,0 +1,183 @@
+"""Every interleaving: depth first over distinct states, with or without partial-order reduction.
+
+The loop at the heart is short on purpose. A state is a number, a CPU's possible step is found by two dict look-ups, and the
+state after it is one addition.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from mmlocks.machine.machine import PC_FIELD, Machine, Violation
+from mmlocks.search.reduction import Reduction
+from mmlocks.search.verdict import Cancelled, Meter
+
+
+@dataclass
+class Exploration:
+    """What a search over all interleavings saw.
+
+    `endings` are the final states (all tasks returned, without their positions); `violation` is the first one found.
+    `schedule` leads to it where the search was told to remember its way.
+    """
+
+    outcome: str = "safe"
+    states: int = 0
+    transitions: int = 0
+    endings: set[int] = field(default_factory=set)
+    violation: Violation | None = None
+    violations: set[Violation] = field(default_factory=set)
+    schedule: tuple[int, ...] | None = None
+    reason: str = ""
+
+
+def explore(
+    machine: Machine, meter: Meter, reduced: bool = True, remember: bool = False, stop: bool = True,
+    reduction: Reduction | None = None,
+) -> Exploration:  # fmt: skip
+    """Search all interleavings of `machine`, until the first violation (`stop`) or to the end.
+
+    Raises NondeterminismError if a task's code turns out not to be deterministic.
+    """
+    search = _Search(machine, meter, remember, stop, (reduction or Reduction(machine)) if reduced else None)
+    try:
+        search.run()
+    except Cancelled as stopped:
+        search.found.outcome, search.found.reason = "unproved", str(stopped)
+    except KeyboardInterrupt:
+        search.found.outcome, search.found.reason = "unproved", "interrupted"
+    except _Stop:
+        pass
+    found = search.found
+    found.states, found.transitions = len(search.seen), meter.transitions
+    if found.violation is not None:
+        found.outcome = "violated"
+    return found
+
+
+class _Stop(Exception):
+    """The first violation has been found."""
+
+
+class _Search:
+    def __init__(self, machine: Machine, meter: Meter, remember: bool, stop: bool, reduction: Reduction | None) -> None:
+        self.machine = machine
+        self.meter = meter
+        self.stop = stop
+        self.reduction = reduction
+        self.found = Exploration()
+        # For every state seen: the CPUs (bit mask) whose steps have been followed from it.
+        self.seen: dict[int, int] = {machine.initial: 0}
+        self.parents: dict[int, tuple[int, int]] | None = {} if remember else None
+
+    def run(self) -> None:
+        stillborn = self.machine.stillborn()
+        if stillborn is not None:
+            self.report(stillborn, self.machine.initial, None)
+            return
+        work = [self.machine.initial]
+        if self.reduction is not None:
+            _warm_up(self.machine)
+            self.reduction.refresh()
+        while work:
+            self.drain(work)
+            if self.reduction is not None and self.reduction.stale:
+                self.reduction.refresh()
+                work = list(self.seen)  # futures have grown: look at every decision again
+        self.meter.check(0)
+
+    def drain(self, work: list[int]) -> None:
+        """Follow the chosen steps of every state in `work`, and of all that they lead to."""
+        machine, seen, parents, reduction = self.machine, self.seen, self.parents, self.reduction
+        pc_mask = machine.layout.pc_mask
+        everyone = [(cpu, shift, machine.tasks[cpu].nodes) for cpu, shift in enumerate(machine.layout.pc_shifts)]
+        per_set = {
+            members: [entry for entry in everyone if members >> entry[0] & 1] for members in range(1 << len(everyone))
+        }
+        outcome_of, check = machine.outcome, self.meter.check
+        transitions = 0
+        since_check = 0
+        try:
+            while work:
+                state = work.pop()
+                since_check += 1
+                if since_check >= Meter.EVERY:
+                    self.meter.transitions += transitions
+                    transitions = since_check = 0
+                    check(len(seen))
+                followed = seen[state]
+                able = 0
+                for members in reduction.choices(state & pc_mask) if reduction is not None else (len(per_set) - 1,):
+                    for cpu, shift, nodes in per_set[members]:
+                        node = nodes[state >> shift & PC_FIELD]
+                        try:
+                            outcome = node.outcomes[state & node.project]
+                        except KeyError:
+                            outcome = outcome_of(state, node, cpu)
+                        if outcome is None:
+                            continue
+                        able |= 1 << cpu
+                        if followed >> cpu & 1:
+                            continue
+                        transitions += 1
+                        if outcome.__class__ is int:
+                            after = state + outcome
+                            if after not in seen:
+                                seen[after] = 0
+                                work.append(after)
+                                if parents is not None:
+                                    parents[after] = (state, cpu)
+                        else:
+                            self.report(outcome, state, cpu)
+                    if able:
+                        seen[state] |= able
+                        break
+                else:
+                    self.end(state)
+        finally:
+            self.meter.transitions += transitions
+
+    def end(self, state: int) -> None:
+        """Nobody can run any more: a final state to be judged, or a deadlock."""
+        machine = self.machine
+        if machine.finished(state):
+            self.found.endings.add(state & ~machine.layout.pc_mask)
+            violation = machine.judge(state)
+        else:
+            violation = machine.deadlock(state)
+        if violation is not None:
+            self.report(violation, state, None)
+
+    def report(self, violation: Violation, state: int, cpu: int | None) -> None:
+        self.found.violations.add(violation)
+        if self.found.violation is None:
+            self.found.violation = violation
+            if self.parents is not None:
+                self.found.schedule = self.way_to(state) + (() if cpu is None else (cpu,))
+        if self.stop:
+            raise _Stop
+
+    def way_to(self, state: int) -> tuple[int, ...]:
+        assert self.parents is not None
+        cpus: list[int] = []
+        while state in self.parents:
+            state, cpu = self.parents[state]
+            cpus.append(cpu)
+        return tuple(reversed(cpus))
+
+
+def _warm_up(machine: Machine, walks: int = 60, steps: int = 400) -> None:
+    """Discover most of the automata by random walks, so that the first futures are nearly right.
+
+    Only speed depends on it. The seed is fixed: searches are reproducible.
+    """
+    chance = random.Random(0)
+    for _ in range(walks):
+        state = machine.initial
+        for _ in range(steps):
+            outcomes = [machine.outcome(state, machine.node(state, cpu), cpu) for cpu in machine.cpus]
+            deltas = [outcome for outcome in outcomes if isinstance(outcome, int)]
+            if not deltas:
+                break
+            state += chance.choice(deltas)

@@ -1,0 +1,64 @@
+"""Is there an execution in which ...? A goal is a predicate over states; the answer is a witness, or a proof that none exists."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mmlocks.machine.machine import Machine
+from mmlocks.search.verdict import Budget, Cancelled, Meter, Progress
+
+
+class Witness(NamedTuple):
+    """`found` is True with the schedule that reaches the goal in the fewest steps, False if no execution does, None if the
+    budget was used up first (`reason` says which)."""
+
+    found: bool | None
+    schedule: tuple[int, ...] | None
+    states: int
+    transitions: int
+    reason: str = ""
+
+
+def possible(
+    machine: Machine, goal: Callable[[int], bool], budget: Budget | None = None, progress: Progress | None = None
+) -> Witness:
+    """Breadth first over all states, without reduction: reduction keeps final states, and a goal lies in the middle.
+
+    Executions that break a rule count up to the step that breaks it.
+    """
+    meter = Meter(budget or Budget(), progress)
+    parents: dict[int, tuple[int, int]] = {}
+    queue = deque([machine.initial])
+    seen = {machine.initial}
+    ticks = 0
+    try:
+        while queue:
+            state = queue.popleft()
+            if goal(state):
+                return Witness(True, _way(parents, state), len(seen), meter.transitions)
+            ticks += 1
+            if ticks % Meter.EVERY == 0:
+                meter.check(len(seen))
+            for cpu in machine.cpus:
+                outcome = machine.outcome(state, machine.node(state, cpu), cpu)
+                if not isinstance(outcome, int):
+                    continue
+                meter.transitions += 1
+                after = state + outcome
+                if after not in seen:
+                    seen.add(after)
+                    parents[after] = (state, cpu)
+                    queue.append(after)
+    except (Cancelled, KeyboardInterrupt) as stopped:
+        return Witness(None, None, len(seen), meter.transitions, str(stopped) or "interrupted")
+    return Witness(False, None, len(seen), meter.transitions)
+
+
+def _way(parents: dict[int, tuple[int, int]], state: int) -> tuple[int, ...]:
+    cpus: list[int] = []
+    while state in parents:
+        state, cpu = parents[state]
+        cpus.append(cpu)
+    return tuple(reversed(cpus))

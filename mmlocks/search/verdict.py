@@ -1,0 +1,120 @@
+"""What a search found, how far it got, and how far it was allowed to go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from mmlocks.errors import NondeterminismError
+from mmlocks.machine.machine import Machine, Violation
+
+Progress = Callable[[int, int, float], bool]
+"""Called with (states, transitions, seconds) several times a second; a false answer cancels the search."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a search may use: distinct states, and seconds of wall time."""
+
+    states: int = 2_000_000
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to "can this program go wrong?".
+
+    `outcome` is "safe" (all interleavings searched, no violation), "violated", or "unproved" (stopped early; `reason` says
+    why). `schedule` lists the CPUs of the shortest bad execution. `minimal` says whether it was proved to have the fewest
+    preemptions, and among those the fewest steps.
+    """
+
+    outcome: str
+    states: int
+    transitions: int
+    seconds: float
+    reduced: bool
+    violation: Violation | None = None
+    schedule: tuple[int, ...] | None = None
+    minimal: bool = False
+    reason: str = ""
+    endings: int = 0
+
+    @property
+    def coverage(self) -> str:
+        """One sentence on what was searched."""
+        how = "one order of each set of steps that commute" if self.reduced else "every order of steps"
+        if self.outcome == "safe":
+            return f"all interleavings searched ({how}): {self.states:,} states, {self.transitions:,} transitions"
+        if self.outcome == "violated":
+            return f"violation found after {self.states:,} states"
+        return f"stopped early ({self.reason}): {self.states:,} states seen, the rest is unknown"
+
+
+class Cancelled(Exception):
+    """The search was told to stop."""
+
+
+@dataclass
+class Meter:
+    """Counts a search's work and stops it when the budget is used up or the user has had enough."""
+
+    budget: Budget
+    progress: Progress | None = None
+    transitions: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    EVERY = 2048
+    """States between two looks at the clock: a few milliseconds."""
+
+    def check(self, states: int) -> None:
+        """Raise Cancelled with the reason if the search must stop here."""
+        seconds = self.seconds
+        if states >= self.budget.states:
+            raise Cancelled(f"budget of {self.budget.states:,} states reached")
+        if seconds >= self.budget.seconds:
+            raise Cancelled(f"budget of {self.budget.seconds:g} seconds reached")
+        if self.progress is not None and not self.progress(states, self.transitions, seconds):
+            raise Cancelled("cancelled")
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the start."""
+        return time.perf_counter() - self.started
+
+
+def judge(
+    machine: Machine, budget: Budget | None = None, progress: Progress | None = None, reduced: bool = True
+) -> Verdict:
+    """Search all interleavings of `machine`; a violation found is then shown by its shortest schedule.
+
+    Whatever the tasks' code does, an answer comes back: code that is not deterministic is a violation as well.
+    """
+    from mmlocks.search.exhaustive import explore
+    from mmlocks.search.shortest import shortest
+
+    budget = budget or Budget()
+    meter = Meter(budget, progress)
+    try:
+        found = explore(machine, meter, reduced=reduced)
+        if found.outcome == "safe":
+            found.violation = machine.endless()
+            found.outcome = "violated" if found.violation else "safe"
+        machine.verify()
+    except NondeterminismError as problem:
+        violation = Violation("mistake", str(problem))
+        return Verdict("violated", 0, meter.transitions, meter.seconds, reduced, violation)
+    verdict = Verdict(
+        found.outcome, found.states, found.transitions, meter.seconds, reduced,
+        violation=found.violation, reason=found.reason, endings=len(found.endings),
+    )  # fmt: skip
+    if found.violation is None or not found.violations:
+        return verdict
+    left = Budget(budget.states, max(1.0, budget.seconds - meter.seconds))
+    best = shortest(machine, Meter(left, progress))
+    if best is not None:
+        return replace(
+            verdict, violation=best.violation, schedule=best.schedule, minimal=True, seconds=meter.seconds
+        )
+    return replace(verdict, schedule=explore(machine, Meter(budget, progress), reduced, remember=True).schedule)
