@@ -7,7 +7,7 @@ comparable and immutable at once, so undo is free, a visited set is a plain dict
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from mmlocks.errors import ModelError
@@ -38,6 +38,11 @@ class Cell(Generic[T]):
     A cell holds any hashable plain value (None, bool, int, str, tuples of those, handles). It numbers the values that
     it meets, and `bits` bounds how many different ones it may meet.
     """
+
+    hidden = False
+    """Set for cells of the hardware or an oracle: plain operations, so all kernel code, can neither read nor write them."""
+    read_only = False
+    """Set for cells that have operations of their own: plain ones can read but not write them."""
 
     def __init__(self, layout: Layout, name: str, index: int, shift: int, bits: int) -> None:
         self.layout = layout
@@ -189,6 +194,16 @@ class Layout:
     def preset(self, cell: Cell[T], value: T) -> None:
         """Change a cell's initial value while the program is being set up."""
         self.initial += (cell.encode(value) - ((self.initial & cell.mask) >> cell.shift)) << cell.shift
+
+    def hide(self, cells: Iterable[Cell[Any]]) -> None:
+        """Put cells out of reach of plain loads and stores (see `Cell.hidden`)."""
+        for cell in cells:
+            cell.hidden = True
+
+    def read_only(self, cells: Iterable[Cell[Any]]) -> None:
+        """Let cells be changed by special operations only (see `Cell.read_only`)."""
+        for cell in cells:
+            cell.read_only = True
 
     def named(self, name: str) -> Cell[Any]:
         """The cell of that name."""

@@ -234,23 +234,38 @@ def _name(layout: Layout, index: int) -> str:
     return layout.cells[index].name
 
 
+def _plain(view: View, cpu: int, index: int, write: bool = True) -> int:
+    cell = view.layout.cells[index]
+    if cell.hidden or (write and cell.read_only):
+        raise ViolationSignal(
+            "mistake",
+            f"cpu{cpu}: {cell.name} cannot be {'stored to' if write else 'read'} like a variable. "
+            "Use the function that the kernel has for it, such as set_pte_at or flush_tlb_mm.",
+        )
+    return index
+
+
+def _load(view: View, cpu: int, index: int) -> Any:
+    return view[_plain(view, cpu, index, write=False)]
+
+
 def _store(view: View, cpu: int, index: int, value: Any) -> None:
-    view[index] = value
+    view[_plain(view, cpu, index)] = value
 
 
 def _swap(view: View, cpu: int, index: int, expected: Any, value: Any) -> bool:
-    if view[index] != expected:
+    if view[_plain(view, cpu, index)] != expected:
         return False
     view[index] = value
     return True
 
 
 def _add(view: View, cpu: int, index: int, n: int) -> None:
-    view[index] = view[index] + n
+    view[index] = view[_plain(view, cpu, index)] + n
 
 
 def _fetch_add(view: View, cpu: int, index: int, n: int) -> int:
-    before: int = view[index]
+    before: int = view[_plain(view, cpu, index)]
     view[index] = before + n
     return before
 
@@ -275,7 +290,7 @@ def _tell_load(layout: Layout, before: int, after: int, cpu: int, result: Any, i
 
 
 operation("together", _together_touches, _together_run, _together_tell, _together_awaits, _together_holders)
-operation("load", lambda layout, cpu, i: touching(reads=[i]), lambda view, cpu, i: view[i], _tell_load)
+operation("load", lambda layout, cpu, i: touching(reads=[i]), _load, _tell_load)
 operation("store", lambda layout, cpu, i, value: touching(writes=[i]), _store, _tell_change)
 operation("swap", lambda layout, cpu, i, *_: touching(reads=[i], writes=[i]), _swap, _tell_change)
 operation("add", lambda layout, cpu, i, n: touching(adds=[i]), _add, _tell_change)

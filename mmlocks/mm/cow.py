@@ -1,0 +1,67 @@
+"""Copy on write: what a store to a read-only private page comes to."""
+
+from __future__ import annotations
+
+from mmlocks.machine import together
+from mmlocks.mm.frames import Frame, folio_put, put_step, vma_alloc_folio
+from mmlocks.mm.pagetable import Pte, set_pte_at
+from mmlocks.mm.rmap import anon_vma_prepare
+from mmlocks.mm.tlb import flush_tlb_page
+from mmlocks.mm.vma import Vma
+
+
+async def do_wp_page(vma: Vma, page: int, entry: Pte) -> None:
+    """A store hit a read-only entry: make it writable if the frame is ours alone, else give the page a copy.
+
+    Kernel:  mm/memory.c do_wp_page().
+    Locks:   mmap_lock for reading, or the VMA for reading; takes the page-table lock.
+    Races:   others who changed the entry since it was read: then the store is simply tried again.
+    Differs: a frame is ours alone if its count is 1. PageAnonExclusive, KSM and the swap cache do not exist here.
+    """
+    mm, table, folio = vma.vm_mm, vma.vm_mm.page_table, entry.frame
+    if folio is mm.memory.zero:
+        await wp_page_copy(vma, page, entry)
+        return
+    # The entry and the count are looked at under the lock that was taken in the same step.
+    _, now, count = await together(table.ptl[page].lock(), table.pte[page], folio.refcount)
+    if now != entry:
+        await table.ptl[page].unlock()
+        return
+    if count == 1:
+        await together(set_pte_at(mm, page, Pte(folio, True)), table.ptl[page].unlock())
+        return
+    # The reference keeps the frame alive during the copy; it is taken before the lock is free.
+    await together(folio.refcount.add(1), table.ptl[page].unlock())
+    await wp_page_copy(vma, page, entry)
+
+
+async def wp_page_copy(vma: Vma, page: int, entry: Pte) -> None:
+    """Copy a page to a new frame and map that one, writable.
+
+    Kernel:  mm/memory.c wp_page_copy().
+    Locks:   mmap_lock for reading, or the VMA for reading; a reference to the old frame. *The copy is made under no other
+             lock*: whoever can still write to the old frame meanwhile writes to a page that is about to be replaced.
+    Races:   the entry may have changed meanwhile; it is compared under the page-table lock, and the copy dropped.
+    Differs: the zero frame needs no reference and no copy, as in Linux.
+    """
+    mm, table, old = vma.vm_mm, vma.vm_mm.page_table, entry.frame
+    copied: Frame | None = old
+    if old is mm.memory.zero:
+        # Only this page's VMA can still lack an anon_vma; one that maps an anonymous frame has it.
+        await anon_vma_prepare(vma)
+        copied = None
+    new = await vma_alloc_folio(mm, page, copied)
+    _, now = await together(table.ptl[page].lock(), table.pte[page])
+    if now != entry:
+        await table.ptl[page].unlock()
+        await folio_put(mm.memory, new)
+        await folio_put(mm.memory, old)
+        return
+    # ptep_clear_flush, then set_pte_at. Under the lock only the hardware can see the entry between the two, and all that it
+    # could do is fault and wait for this lock. *The flush comes after the copy.*
+    await together(set_pte_at(mm, page, None), flush_tlb_page(mm, page), set_pte_at(mm, page, Pte(new, True)))
+    if old is mm.memory.zero:
+        await table.ptl[page].unlock()
+        return
+    await together(put_step(old), table.ptl[page].unlock())  # the page table's reference
+    await folio_put(mm.memory, old)  # the one taken in do_wp_page

@@ -1,0 +1,92 @@
+"""The page fault: from the trap to the page table, by the fast path (VMA lock) or the slow one (mmap_lock)."""
+
+from __future__ import annotations
+
+from mmlocks.machine import together
+from mmlocks.mm.address import page_of
+from mmlocks.mm.cow import do_wp_page
+from mmlocks.mm.frames import folio_put, vma_alloc_folio
+from mmlocks.mm.mm import Mm
+from mmlocks.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
+from mmlocks.mm.pagetable import Pte, set_pte_at
+from mmlocks.mm.rmap import anon_vma_prepare
+from mmlocks.mm.vma import Vma
+from mmlocks.mm.vma_lock import lock_vma_under_rcu, vma_end_read
+from mmlocks.releases import PER_VMA_LOCKS
+
+FAULT_FLAG_WRITE = 1
+FAULT_FLAG_VMA_LOCK = 2
+
+
+class SegmentationFault(Exception):
+    """No VMA covers the address: the process gets SIGSEGV."""
+
+
+async def do_user_addr_fault(mm: Mm, address: int, flags: int) -> None:
+    """Handle a page fault of user code.
+
+    Kernel:  arch/x86/mm/fault.c do_user_addr_fault(); VMA lock first since 0bff0aaea03e (6.4).
+    Locks:   none on entry or exit. The slow path holds mmap_lock for reading all along, and so keeps out of the way of
+             everybody who holds it for writing. The fast path does not, and that is the whole story of this course.
+    Races:   fork, mmap, munmap, stack growth: all that believe mmap_lock to be enough.
+    Raises:  SegmentationFault.
+    Differs: mmap_lock is waited for at once, without trying first. Stacks do not grow here yet.
+    """
+    if PER_VMA_LOCKS:
+        vma = await lock_vma_under_rcu(mm, address)
+        if vma is not None:
+            await handle_mm_fault(vma, address, flags | FAULT_FLAG_VMA_LOCK)
+            await vma_end_read(vma)
+            return
+    await mmap_read_lock(mm)
+    found = await find_vma(mm, address)
+    if found is None or address < await found.vm_start:
+        await mmap_read_unlock(mm)
+        raise SegmentationFault(f"no VMA at {address:#x}")
+    await handle_mm_fault(found, address, flags)
+    await mmap_read_unlock(mm)
+
+
+async def find_vma(mm: Mm, address: int) -> Vma | None:
+    """The first VMA that ends above `address`; it need not contain it (mm/mmap.c find_vma).
+
+    Locks:   mmap_lock for reading or writing.
+    """
+    return next((vma for _, end, vma in await mm.mm_mt if address < end), None)
+
+
+async def handle_mm_fault(vma: Vma, address: int, flags: int) -> None:
+    """Make the page at `address` accessible, if the page table does not show it to be so already.
+
+    Kernel:  mm/memory.c handle_mm_fault(), __handle_mm_fault() and handle_pte_fault().
+    Locks:   mmap_lock for reading, or the VMA for reading.
+    Races:   others who change this entry; whatever was read here is compared again under the page-table lock.
+    """
+    page = page_of(address)
+    entry = await vma.vm_mm.page_table.pte[page]
+    if entry is None:
+        await do_anonymous_page(vma, page, flags)
+    elif flags & FAULT_FLAG_WRITE and not entry.write:
+        await do_wp_page(vma, page, entry)
+
+
+async def do_anonymous_page(vma: Vma, page: int, flags: int) -> None:
+    """First touch: map the zero frame for a read, a fresh zeroed frame for a write.
+
+    Kernel:  mm/memory.c do_anonymous_page().
+    Locks:   as handle_mm_fault; takes the page-table lock.
+    Races:   another CPU that touches the page first; then its page stays, and ours is dropped.
+    """
+    mm, table = vma.vm_mm, vma.vm_mm.page_table
+    new = mm.memory.zero
+    if flags & FAULT_FLAG_WRITE:
+        await anon_vma_prepare(vma)
+        new = await vma_alloc_folio(mm, page, None)
+    _, now = await together(table.ptl[page].lock(), table.pte[page])  # locked and looked: nobody can come between
+    if now is not None:
+        await table.ptl[page].unlock()
+        await folio_put(mm.memory, new)
+        return
+    writable = bool(flags & FAULT_FLAG_WRITE)
+    # The entry can be seen by the hardware at once, and by everybody else when the lock is free: no difference.
+    await together(set_pte_at(mm, page, Pte(new, writable)), table.ptl[page].unlock())

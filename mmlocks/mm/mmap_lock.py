@@ -1,0 +1,33 @@
+"""The one lock that protects a whole address space (include/linux/mmap_lock.h)."""
+
+from __future__ import annotations
+
+from mmlocks.mm.mm import Mm
+from mmlocks.mm.vma_lock import vma_end_write_all
+
+
+async def mmap_read_lock(mm: Mm) -> None:
+    """Share the address space: nobody changes its VMAs while it is held. Blocks while a writer is at work."""
+    await mm.mmap_lock.down_read()
+
+
+async def mmap_read_unlock(mm: Mm) -> None:
+    """Leave the address space."""
+    await mm.mmap_lock.up_read()
+
+
+async def mmap_write_lock(mm: Mm) -> None:
+    """Own the address space. Blocks until all readers, the slow page faults among them, have left."""
+    await mm.mmap_lock.down_write()
+
+
+async def mmap_write_unlock(mm: Mm) -> None:
+    """Give the address space up, and with it every VMA that was write-locked meanwhile."""
+    await vma_end_write_all(mm)
+    await mm.mmap_lock.up_write()
+
+
+async def mmap_write_downgrade(mm: Mm) -> None:
+    """Keep the address space for reading only. *This unlocks every write-locked VMA.*"""
+    await vma_end_write_all(mm)
+    await mm.mmap_lock.downgrade()

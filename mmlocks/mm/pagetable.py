@@ -1,0 +1,95 @@
+"""Page tables: for each page an entry and the lock that protects it.
+
+Kernel code changes an entry only under its lock. The hardware reads entries whenever it likes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mmlocks.machine import Cell, Layout, Record, SpinLock, Step, View, operation
+from mmlocks.machine.step import Footprint, ViolationSignal, touching
+from mmlocks.mm.address import word
+from mmlocks.mm.frames import Frame, data_of
+
+if TYPE_CHECKING:
+    from mmlocks.mm.mm import Mm
+
+
+class Pte(NamedTuple):
+    """A page-table entry that is present; an absent one is None.
+
+    A writable entry is always dirty here, because only a store ever makes one; so there is no dirty bit.
+    """
+
+    frame: Frame
+    write: bool
+
+    def __str__(self) -> str:
+        return f"{self.frame} {'rw' if self.write else 'ro'}"
+
+    def wrprotected(self) -> Pte:
+        """The same entry, read-only."""
+        return Pte(self.frame, False)
+
+
+class PageTable(Record):
+    """One address space's entries: `pte[page]`, each protected by `ptl[page]`."""
+
+    def __init__(self, layout: Layout, mm: str, pages: list[int]) -> None:
+        super().__init__(layout, f"{mm}.page_table")
+        self.pte: dict[int, Cell[Pte | None]] = {
+            page: layout.cell(pte_name(mm, page), None, bits=5) for page in pages
+        }
+        layout.read_only(self.pte.values())
+        self.ptl = {page: SpinLock(layout, f"{pte_name(mm, page)}.ptl") for page in pages}
+
+
+def pte_name(mm: str, page: int) -> str:
+    """`P3` in the first address space, `child P3` in another."""
+    return f"P{page}" if mm == "mm" else f"{mm} P{page}"
+
+
+def set_pte_at(mm: Mm, page: int, entry: Pte | None) -> Step:
+    """The step that stores an entry. The caller holds its lock (kernel: set_pte_at).
+
+    The referee looks on: when the page table begins to show other contents than the program has stored, a store is lost,
+    at this very step.
+    """
+    return Step("set_pte", (mm, page, entry))
+
+
+def ptep_set_wrprotect(mm: Mm, page: int, entry: Pte) -> Step:
+    """The step that makes an entry read-only. The caller holds its lock. *It does not touch any TLB.*"""
+    return set_pte_at(mm, page, entry.wrprotected())
+
+
+def _touches(layout: Layout, cpu: int, mm: Mm, page: int, entry: Pte | None) -> Footprint:
+    truth = [cell.index for (of, _), cell in mm.truth.items() if of == page]
+    seen = [*truth, *data_of([entry.frame])] if entry is not None and truth else []
+    pte = mm.page_table.pte[page].index
+    return touching(reads=[pte, *seen], writes=[pte])
+
+
+def _set_pte(view: View, cpu: int, mm: Mm, page: int, entry: Pte | None) -> None:
+    index = mm.page_table.pte[page].index
+    before: Pte | None = view[index]
+    view[index] = entry
+    if entry is None or not mm.truth or (before is not None and before.frame is entry.frame):
+        return
+    for slot, cell in enumerate(entry.frame.data):
+        found, stored = view[cell.index], view[mm.truth[page, slot].index]
+        if found != stored:
+            raise ViolationSignal(
+                "lost_store",
+                f"cpu{cpu} maps P{page} to {entry.frame}, where {word(page, slot)} is {found}. "
+                f"The last completed store there wrote {stored}: that store is lost",
+            )
+
+
+def _told(layout: Layout, before: int, after: int, cpu: int, result: None, mm: Mm, page: int, entry: Pte | None) -> str:
+    cell = mm.page_table.pte[page]
+    return f"{cell.name}: {cell.of(before) or 'none'} -> {entry or 'none'}"
+
+
+operation("set_pte", _touches, _set_pte, _told)

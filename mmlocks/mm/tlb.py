@@ -1,0 +1,207 @@
+"""The hardware: a translation look-aside buffer per CPU, and the loads and stores that go through it.
+
+A TLB remembers translations. Only a flush, or a fault on that page by that CPU, removes one: making a page-table entry
+read-only does not. A CPU that stored to a page can therefore go on storing to its old frame until somebody flushes.
+
+Differs: translations are never evicted by themselves, and a flush reaches all CPUs in one step (Linux sends interrupts and waits
+for all of them; each CPU's flush can be thought of as happening at that moment).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmlocks.machine import Cell, Layout, Record, Step, View, operation
+from mmlocks.machine.step import Footprint, ViolationSignal, touching
+from mmlocks.mm.address import page_of, slot_of, word
+from mmlocks.mm.frames import counts_of, use
+from mmlocks.mm.pagetable import Pte
+
+if TYPE_CHECKING:
+    from mmlocks.mm.mm import Mm
+
+
+class Tlb(Record):
+    """The translations that each CPU has cached of one address space."""
+
+    def __init__(self, layout: Layout, mm: str, pages: list[int]) -> None:
+        super().__init__(layout, f"{mm}.tlb")
+        self.cached: dict[tuple[int, int], Cell[Pte | None]] = {
+            (cpu, page): layout.cell(tlb_name(mm, cpu, page), None, bits=5) for cpu in range(layout.cpus) for page in pages
+        }
+        layout.hide(self.cached.values())
+
+    def entry(self, cpu: int, page: int) -> Cell[Pte | None]:
+        """What `cpu` has cached for `page`."""
+        return self.cached[cpu, page]
+
+    def entries(self, page: int | None = None) -> list[int]:
+        """Cell indices of all CPUs' translations of `page`, or of every page."""
+        return [cell.index for (_, cached), cell in self.cached.items() if page in (None, cached)]
+
+
+def tlb_name(mm: str, cpu: int, page: int) -> str:
+    """`tlb1 P3` in the first address space."""
+    return f"tlb{cpu} P{page}" if mm == "mm" else f"{mm} tlb{cpu} P{page}"
+
+
+def mmu_store(mm: Mm, address: int, value: Any) -> Step:
+    """The step of a store instruction: True if it was completed, False if it faulted."""
+    return Step("mmu_store", (mm, address, value))
+
+
+def mmu_load(mm: Mm, address: int) -> Step:
+    """The step of a load instruction: the value in a tuple, or () if it faulted."""
+    return Step("mmu_load", (mm, address))
+
+
+def mmu_fetch_add(mm: Mm, address: int, n: int) -> Step:
+    """The step of an atomic add (x86 `lock xadd`): the value before in a tuple, or () if it faulted."""
+    return Step("mmu_fetch_add", (mm, address, n))
+
+
+def flush_tlb_mm(mm: Mm) -> Step:
+    """The step that drops all translations of an address space on all CPUs (arch/x86/mm/tlb.c)."""
+    return Step("flush_tlb", (mm, None))
+
+
+def flush_tlb_page(mm: Mm, page: int) -> Step:
+    """The step that drops the translations of one page on all CPUs (arch/x86/mm/tlb.c)."""
+    return Step("flush_tlb", (mm, page))
+
+
+def _translate(view: View, cpu: int, mm: Mm, page: int, write: bool) -> Pte | None:
+    """The translation that the access uses, cached from now on; None for a page fault, which drops the cached one."""
+    cached = mm.tlb.entry(cpu, page).index
+    entry: Pte | None = view[cached]
+    if entry is None or (write and not entry.write):
+        entry = view[mm.page_table.pte[page].index]  # a page walk
+        if entry is not None and write and not entry.write:
+            entry = None
+        if view[cached] != entry:
+            view[cached] = entry
+    if entry is not None:
+        use(view, cpu, entry.frame, f"accesses P{page} through its TLB in")
+    return entry
+
+
+def _access_touches(layout: Layout, cpu: int, mm: Mm, address: int, *value: Any, write: bool) -> Footprint:
+    page, slot = page_of(address), slot_of(address)
+    frames = mm.memory.behind[page]
+    cached = mm.tlb.entry(cpu, page).index
+    data = [frame.data[slot].index for frame in frames]
+    truth = [mm.truth[page, slot].index] if mm.truth else []
+    history = [mm.history.index] if mm.history is not None else []
+    return touching(
+        reads=[cached, mm.page_table.pte[page].index, *counts_of(frames), *data, *truth, *(history if write else ())],
+        writes=[cached, *((*data, *truth, *history) if write else ())],
+    )
+
+
+def _complete_store(view: View, mm: Mm, entry: Pte, address: int, value: Any) -> None:
+    page, slot = page_of(address), slot_of(address)
+    view[entry.frame.data[slot].index] = value
+    if mm.truth:
+        view[mm.truth[page, slot].index] = value
+    if mm.history is not None:
+        view[mm.history.index] = (*view[mm.history.index], (page, slot, value))
+
+
+def _see(view: View, cpu: int, mm: Mm, entry: Pte, address: int) -> Any:
+    """The value in memory, which must be the one stored last."""
+    page, slot = page_of(address), slot_of(address)
+    value = view[entry.frame.data[slot].index]
+    if mm.truth:
+        stored = view[mm.truth[page, slot].index]
+        if value != stored:
+            raise ViolationSignal(
+                "lost_store",
+                f"cpu{cpu} reads {word(page, slot)} = {value} from {entry.frame}, but the last completed store there wrote "
+                f"{stored}: the store was lost",
+            )
+    return value
+
+
+def _store(view: View, cpu: int, mm: Mm, address: int, value: Any) -> bool:
+    entry = _translate(view, cpu, mm, page_of(address), write=True)
+    if entry is None:
+        return False
+    _complete_store(view, mm, entry, address, value)
+    return True
+
+
+def _load(view: View, cpu: int, mm: Mm, address: int) -> tuple[Any, ...]:
+    entry = _translate(view, cpu, mm, page_of(address), write=False)
+    return () if entry is None else (_see(view, cpu, mm, entry, address),)
+
+
+def _fetch_add(view: View, cpu: int, mm: Mm, address: int, n: int) -> tuple[Any, ...]:
+    entry = _translate(view, cpu, mm, page_of(address), write=True)
+    if entry is None:
+        return ()
+    value = _see(view, cpu, mm, entry, address)
+    _complete_store(view, mm, entry, address, value + n)
+    return (value,)
+
+
+def _flush(view: View, cpu: int, mm: Mm, page: int | None) -> None:
+    for index in mm.tlb.entries(page):
+        if view[index] is not None:
+            view[index] = None
+
+
+def _through(layout: Layout, before: int, after: int, cpu: int, mm: Mm, page: int) -> str:
+    """Which translation an access used, and whether that one is out of date."""
+    cell = mm.tlb.entry(cpu, page)
+    entry, was = cell.of(after), cell.of(before)
+    if entry is None:
+        return ""
+    if was == entry:
+        current = mm.page_table.pte[page].of(before)
+        stale = "" if current is not None and entry in (current, current.wrprotected()) else ", which is stale"
+        return f" into {entry.frame} through its TLB{stale}"
+    return f" into {entry.frame}"
+
+
+def _store_told(layout: Layout, before: int, after: int, cpu: int, ok: bool, mm: Mm, address: int, value: Any) -> str:
+    page, slot = page_of(address), slot_of(address)
+    if not ok:
+        return f"stores {word(page, slot)} = {value}: page fault ({_why(mm, before, page, cpu)})"
+    return f"stores {word(page, slot)} = {value}{_through(layout, before, after, cpu, mm, page)}"
+
+
+def _load_told(layout: Layout, before: int, after: int, cpu: int, got: tuple[Any, ...], mm: Mm, address: int, *_: Any) -> str:
+    page, slot = page_of(address), slot_of(address)
+    if not got:
+        return f"reads {word(page, slot)}: page fault ({_why(mm, before, page, cpu)})"
+    return f"reads {word(page, slot)} = {got[0]}{_through(layout, before, after, cpu, mm, page).replace('into', 'from', 1)}"
+
+
+def _why(mm: Mm, state: int, page: int, cpu: int) -> str:
+    entry = mm.page_table.pte[page].of(state)
+    return f"P{page} is not present" if entry is None else f"P{page} is read-only, {entry}"
+
+
+def _flush_told(layout: Layout, before: int, after: int, cpu: int, result: Any, mm: Mm, page: int | None) -> str:
+    dropped = [cell.name for (_, of), cell in mm.tlb.cached.items() if page in (None, of) and cell.of(before) is not None]
+    which = "all pages" if page is None else f"P{page}"
+    return f"flushes {which} from all TLBs" + (f" (drops {', '.join(dropped)})" if dropped else "")
+
+
+def _writes(*args: Any) -> Footprint:
+    return _access_touches(*args, write=True)
+
+
+def _reads(*args: Any) -> Footprint:
+    return _access_touches(*args, write=False)
+
+
+operation("mmu_store", _writes, _store, _store_told)
+operation("mmu_load", _reads, _load, _load_told)
+operation("mmu_fetch_add", _writes, _fetch_add, _load_told)
+operation(
+    "flush_tlb",
+    lambda layout, cpu, mm, page: touching(reads=mm.tlb.entries(page), writes=mm.tlb.entries(page)),
+    _flush,
+    _flush_told,
+)

@@ -1,0 +1,36 @@
+"""What a program does to its memory: load, store, fork. Each access that faults is tried again after the kernel's work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmlocks.mm.fault import FAULT_FLAG_WRITE, do_user_addr_fault
+from mmlocks.mm.fork import dup_mmap
+from mmlocks.mm.mm import Mm
+from mmlocks.mm.tlb import mmu_fetch_add, mmu_load, mmu_store
+
+
+async def store(mm: Mm, address: int, value: Any) -> None:
+    """The program's `*address = value`."""
+    while not await mmu_store(mm, address, value):
+        await do_user_addr_fault(mm, address, FAULT_FLAG_WRITE)
+
+
+async def load(mm: Mm, address: int) -> Any:
+    """The program's `*address`."""
+    while not (got := await mmu_load(mm, address)):
+        await do_user_addr_fault(mm, address, 0)
+    return got[0]
+
+
+async def fetch_add(mm: Mm, address: int, n: int) -> int:
+    """The program's atomic `old = *address, *address += n`."""
+    while not (got := await mmu_fetch_add(mm, address, n)):
+        await do_user_addr_fault(mm, address, FAULT_FLAG_WRITE)
+    before: int = got[0]
+    return before
+
+
+async def fork(mm: Mm, child: Mm) -> None:
+    """The program's `fork()`, as far as memory is concerned. The child does not run here."""
+    await dup_mmap(child, mm)

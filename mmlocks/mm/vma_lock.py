@@ -1,0 +1,88 @@
+"""The lock per VMA, as 6.4 shipped it (include/linux/mm.h, split from the VMA by c7f8f31c00d1).
+
+Its write side is a state, not a lock that is held: a VMA is write-locked while its vm_lock_seq equals its mm's mm_lock_seq.
+Locking one more VMA is a store, and unlocking all of them at once is one addition.
+"""
+
+from __future__ import annotations
+
+from mmlocks.machine import together
+from mmlocks.mm.mm import Mm
+from mmlocks.mm.vma import Vma
+
+
+async def vma_start_read(vma: Vma) -> bool:
+    """Try to lock a VMA for reading; False if it is, or merely seems, write-locked. Never blocks.
+
+    Kernel:  include/linux/mm.h vma_start_read() as of 6.4 (5e31275cc997).
+    Locks:   none on entry; on True, vma.vm_lock for reading.
+    Races:   vma_start_write; the second comparison is the one that counts.
+    Differs: memory is sequentially consistent; the acquire that b1f02b95758d added (6.4.8) has nothing to order here.
+    """
+    mm = vma.vm_mm
+    # Two plain reads side by side: a wrong True is caught below, and a wrong False only costs time.
+    vma_seq, mm_seq = await together(vma.vm_lock_seq, mm.mm_lock_seq)
+    if vma_seq == mm_seq:
+        return False
+    # Taking the lock commutes with whatever others do before our next look, so both are one step.
+    taken, vma_seq, mm_seq = await together(vma.vm_lock.try_read(), vma.vm_lock_seq, mm.mm_lock_seq)
+    if not taken:
+        return False
+    if vma_seq == mm_seq:
+        await vma.vm_lock.up_read()
+        return False
+    return True
+
+
+async def vma_end_read(vma: Vma) -> None:
+    """Unlock a VMA that vma_start_read locked (include/linux/mm.h)."""
+    await vma.vm_lock.up_read()
+
+
+async def vma_start_write(vma: Vma) -> None:
+    """Lock a VMA for writing until mmap_lock is given up or downgraded: waits for its readers, lets in no new ones.
+
+    Kernel:  include/linux/mm.h vma_start_write() as of 6.4 (5e31275cc997).
+    Locks:   mmap_lock held for writing; vma.vm_lock is held only for a moment.
+    Races:   vma_start_read, until the sequence number is stored.
+    """
+    mm = vma.vm_mm
+    vma_seq, mm_seq = await together(vma.vm_lock_seq, mm.mm_lock_seq)  # neither can change under us
+    if vma_seq == mm_seq:
+        return
+    await vma.vm_lock.down_write()
+    # Nobody can look at the number before the lock is free again, so storing it and unlocking are one step.
+    await together(vma.vm_lock_seq.set(mm_seq), vma.vm_lock.up_write())
+
+
+async def vma_end_write_all(mm: Mm) -> None:
+    """Unlock every write-locked VMA of the address space at once (include/linux/mm.h).
+
+    Locks:   mmap_lock held for writing.
+    """
+    await mm.mm_lock_seq.add(1)
+
+
+async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
+    """Find the VMA at `address` and lock it for reading, without mmap_lock; None sends the fault to the slow path.
+
+    Kernel:  mm/memory.c lock_vma_under_rcu() as of 6.4 (5e31275cc997, 2ac0af1b66e3).
+    Locks:   none on entry; on success the VMA for reading.
+    Races:   everything that changes the tree or the VMA; so all that was found is checked again under the lock.
+    Differs: anonymous VMAs only, none with userfaultfd; the VMA's type is therefore not asked.
+    """
+    while True:
+        # Entering the section earlier than the first look inside it protects nothing more.
+        _, ranges = await together(mm.rcu.read_lock(), mm.mm_mt)
+        vma = next((vma for start, end, vma in ranges if start <= address < end), None)
+        # anon_vma is read before the lock here; 657b5146955e (6.4.10) moved that.
+        if vma is None or await vma.anon_vma is None or not await vma_start_read(vma):
+            await mm.rcu.read_unlock()
+            return None
+        # Under the VMA's read lock these three cannot change any more, so when we look does not matter.
+        start, end, detached, _ = await together(vma.vm_start, vma.vm_end, vma.detached, mm.rcu.read_unlock())
+        if start <= address < end and not detached:
+            return vma
+        await vma_end_read(vma)
+        if not detached:
+            return None

@@ -1,0 +1,82 @@
+"""What a program may rely on: memory holds what was stored, and fork gives the child a copy that is its own."""
+
+from __future__ import annotations
+
+from mmlocks.machine import Violation
+from mmlocks.mm.address import word
+from mmlocks.mm.world import World
+
+
+def memory_is_what_was_stored(world: World, state: int) -> Violation | None:
+    """Read-your-writes against a flat reference memory: what the page table maps equals the completed stores."""
+    for page in world.pages:
+        stored, found = world.truth(state, page), world.content(world.mm, state, page)
+        for slot in range(world.slots):
+            if stored[slot] != found[slot]:
+                return Violation(
+                    "lost_store",
+                    f"at the end {word(page, slot)} is {found[slot]}, but the last completed store there wrote "
+                    f"{stored[slot]}: the store was lost",
+                )
+    return None
+
+
+def snapshot_is_one_moment(world: World, state: int) -> Violation | None:
+    """The child's memory equals the parent's after some number of completed stores, in their order.
+
+    Where a scenario keeps no history, each word is judged alone: it must hold a value that it once had in the parent.
+    """
+    child = {page: world.content(world.child, state, page) for page in world.pages}
+    if not world.child.mm_mt.of(state):
+        return Violation("snapshot", "the child has no VMAs at all: it was never given an address space")
+    parents = [(start, end) for start, end, _ in world.mm.mm_mt.of(state)]
+    childs = [(start, end) for start, end, _ in world.child.mm_mt.of(state)]
+    if parents != childs:
+        return Violation("snapshot", f"the child has {len(childs)} VMAs and its parent {len(parents)}")
+    moment = {page: world.truth(world.layout.initial, page) for page in world.pages}
+    if world.mm.history is None:
+        for page in world.pages:
+            for slot in range(world.slots):
+                possible = (moment[page][slot], world.truth(state, page)[slot])
+                if child[page][slot] not in possible:
+                    return Violation("snapshot", f"the child's {word(page, slot)} is {child[page][slot]}, which it never was")
+        return None
+    stores = world.mm.history.of(state)
+    for page, slot, value in ((None, 0, 0), *stores):
+        if page is not None:
+            moment[page] = (*moment[page][:slot], value, *moment[page][slot + 1 :])
+        if child == moment:
+            return None
+    order = ", then ".join(f"{word(page, slot)} = {value}" for page, slot, value in stores) or "nothing"
+    sees = ", ".join(f"P{page} = {' '.join(map(str, values))}" for page, values in child.items())
+    return Violation(
+        "snapshot",
+        f"the child sees {sees}. Its parent stored {order}, and at no moment did its memory look like that: the snapshot is torn",
+    )
+
+
+def isolated(world: World, state: int) -> Violation | None:
+    """No frame that both map can be written through either page table."""
+    for page in world.pages:
+        mine, yours = (mm.page_table.pte[page].of(state) for mm in (world.mm, world.child))
+        if mine is None or yours is None or mine.frame is not yours.frame:
+            continue
+        if mine.write or yours.write:
+            who = "parent" if mine.write else "child"
+            return Violation(
+                "isolation", f"at the end the {who} can write to {mine.frame} (P{page}), which the other one maps as well"
+            )
+    return None
+
+
+def translations_are_current(world: World, state: int) -> Violation | None:
+    """Every cached translation is one that the page table would give now."""
+    for (cpu, page), cell in world.mm.tlb.cached.items():
+        cached, current = cell.of(state), world.mm.page_table.pte[page].of(state)
+        if cached is not None and (current is None or cached not in (current, current.wrprotected())):
+            return Violation(
+                "stale_translation",
+                f"at the end cpu{cpu}'s TLB still says P{page} is {cached}, but the page table says {current or 'not present'}: "
+                f"nobody flushed it",
+            )
+    return None

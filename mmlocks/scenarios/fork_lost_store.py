@@ -1,0 +1,59 @@
+"""The bug of July 2023: a store that was completed, and is gone."""
+
+from __future__ import annotations
+
+from mmlocks.mm.address import address_of
+from mmlocks.mm.user import fork, load, store
+from mmlocks.mm.world import World
+from mmlocks.scenarios.scenario import Scenario
+
+PAGE = 3
+MINE, YOURS = address_of(PAGE, 0), address_of(PAGE, 1)
+
+
+async def forker(world: World) -> None:
+    await fork(world.mm, world.child)
+
+
+async def writer_with_translation(world: World) -> None:
+    await store(world.mm, MINE, 1)
+    await load(world.mm, MINE)
+
+
+async def writer_without(world: World) -> None:
+    await store(world.mm, YOURS, 2)
+
+
+def world() -> World:
+    made = World(3, pages={PAGE: (0, 0)}, faulting={1: [PAGE], 2: [PAGE]}, cached={1: [PAGE]})
+    made.map("heap", PAGE, PAGE)
+    return made
+
+
+FORK_LOST_STORE = Scenario(
+    name="fork_lost_store",
+    title="A completed store vanishes while another thread forks",
+    story=(
+        "Three threads of one process share page P3. cpu0 forks. cpu1 has stored to P3 before, so its TLB knows the page as "
+        "writable; it stores 1 to P3[0] and reads it back. cpu2 stores 2 to P3[1] and has no translation yet."
+    ),
+    threads=(
+        ("fork()", forker),
+        ("stores P3[0] = 1, reads it back", writer_with_translation),
+        ("stores P3[1] = 2", writer_without),
+    ),
+    world=world,
+    oracles=("lost_store", "snapshot", "isolation", "stale_translation", "references", "held_at_end"),
+    expected={"6.3": "safe", "6.4.0": "violated", "6.4.3": "safe"},
+    source="fb49c455323f; bugzilla 217624; the list versions of the fix name the stale TLB entry",
+    remark=(
+        "That this way of losing a store is the one that users met is inferred: no trace of a real crash was ever published."
+    ),
+    explain={
+        "lost_store": (
+            "fork made the page read-only but left cpu1's cached translation in place, to be flushed once at the end. "
+            "cpu2's fault did not wait for fork, since it held only the VMA's read lock: it copied the page. cpu1 then stored "
+            "through its old translation, into the frame that the copy had just replaced."
+        ),
+    },
+)

@@ -1,0 +1,42 @@
+"""What the per-VMA lock was made for: a fault elsewhere does not wait for fork."""
+
+from __future__ import annotations
+
+from mmlocks.mm.address import address_of
+from mmlocks.mm.user import fork, store
+from mmlocks.mm.world import World
+from mmlocks.scenarios.scenario import Scenario
+
+FIRST, OTHER = 3, 7
+
+
+async def forker(world: World) -> None:
+    await fork(world.mm, world.child)
+
+
+async def writer_elsewhere(world: World) -> None:
+    await world.child.page_table.pte[FIRST].wait_until_not(None)
+    await store(world.mm, address_of(OTHER), 1)
+
+
+def world() -> World:
+    made = World(2, pages={FIRST: (5,), OTHER: (6,)}, faulting={1: [OTHER]}, cached={}, slots=1)
+    made.map("heap", FIRST, FIRST)
+    made.map("stack", OTHER, OTHER)
+    return made
+
+
+FORK_OTHER_VMA = Scenario(
+    name="fork_other_vma",
+    title="A fault in another VMA, while fork is under way",
+    story=(
+        "Two VMAs of a page each: heap (P3) and stack (P7), the latter never written since the last fork. cpu0 forks. "
+        "cpu1 waits until fork has copied the heap, then stores to the stack: a write fault."
+    ),
+    threads=(("fork()", forker), ("once P3 is copied, stores P7 = 1", writer_elsewhere)),
+    world=world,
+    oracles=("lost_store", "snapshot", "isolation", "stale_translation", "references", "held_at_end"),
+    expected={"6.3": "safe", "6.4.0": "safe", "6.4.3": "safe"},
+    source="design goal of the per-VMA lock series (v4, 2023-02-27)",
+    remark="Here the question is not safety but cost: can cpu1 finish before fork does?",
+)

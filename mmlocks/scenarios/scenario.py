@@ -1,0 +1,129 @@
+"""What a scenario is, and how it is searched and replayed under a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmlocks.errors import ScheduleError
+from mmlocks.machine import Machine, Run, Schedule, Step
+from mmlocks.mm.kernel import Kernel
+from mmlocks.mm.world import World
+from mmlocks.oracles import final_judge
+from mmlocks.releases import Release, release_named
+from mmlocks.search import Budget, Progress, Verdict, judge
+
+Thread = Callable[..., Coroutine[Step, Any, None]]
+"""What one CPU runs: an `async def` that takes the World."""
+
+ALWAYS = ("freed_frame", "lock_misuse", "deadlock", "exception", "mistake")
+"""Oracles that no scenario can do without."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A story: threads (cpu0 first, each with a few words on what it does) in a world, judged by oracles.
+
+    `expected` gives the outcome for each release that the record, or an argument from it, lets us expect; `source` says
+    where that comes from. `remark` is shown wherever the scenario is.
+    """
+
+    name: str
+    title: str
+    story: str
+    threads: tuple[tuple[str, Thread], ...]
+    world: Callable[[], World]
+    oracles: tuple[str, ...]
+    expected: Mapping[str, str]
+    source: str
+    remark: str = ""
+    explain: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cpus(self) -> int:
+        """How many CPUs take part."""
+        return len(self.threads)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A scenario searched under a kernel: the verdict, and the run that shows a violation."""
+
+    scenario: Scenario
+    kernel: Kernel
+    world: World
+    machine: Machine
+    verdict: Verdict
+
+    @property
+    def run(self) -> Run | None:
+        """The execution that shows the violation."""
+        if self.verdict.schedule is None:
+            return None
+        return Run.replay(self.machine, self.verdict.schedule)
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The same as a value with a text form."""
+        if self.verdict.schedule is None:
+            return None
+        return Schedule(self.scenario.name, self.kernel.name, self.verdict.schedule)
+
+
+def machine_for(scenario: Scenario, kernel: Kernel, split_together: bool = False) -> tuple[Machine, World]:
+    """The scenario's program on a fresh machine under that kernel."""
+    world = scenario.world()
+    world.mm.stale_at_copy = "stale_translation_at_copy" in scenario.oracles
+
+    def starting(thread: Thread) -> Callable[[], Coroutine[Step, Any, None]]:
+        linked = kernel.link(thread)
+        return lambda: linked(world)  # type: ignore[no-any-return]
+
+    tasks = [(what, starting(thread)) for what, thread in scenario.threads]
+    names = tuple(name for name in scenario.oracles if name != "stale_translation_at_copy")
+    return Machine(world.layout, tasks, final_judge(world, names), split_together), world
+
+
+def check(
+    scenario: Scenario, kernel: Kernel | Release | str, budget: Budget | None = None, progress: Progress | None = None,
+    reduced: bool = True,
+) -> Checked:  # fmt: skip
+    """Search every interleaving of the scenario under a kernel (or a release, or its name)."""
+    kernel = as_kernel(kernel)
+    machine, world = machine_for(scenario, kernel)
+    return Checked(scenario, kernel, world, machine, judge(machine, budget, progress, reduced))
+
+
+def as_kernel(kernel: Kernel | Release | str) -> Kernel:
+    """A kernel, from itself or from the release that it is to be."""
+    if isinstance(kernel, str):
+        kernel = release_named(kernel)
+    return Kernel(kernel) if isinstance(kernel, Release) else kernel
+
+
+def replay(schedule: Schedule | str, kernel: Kernel | None = None) -> tuple[Scenario, World, Run]:
+    """The run that a schedule describes.
+
+    Raises ScheduleError if the text is damaged, or was recorded with functions of somebody's own that `kernel` does not have.
+    """
+    from mmlocks.scenarios.catalogue import scenario_named
+
+    if isinstance(schedule, str):
+        schedule = Schedule.parse(schedule)
+    scenario = scenario_named(schedule.scenario)
+    if kernel is None:
+        if "~" in schedule.kernel:
+            release, *own = schedule.kernel.split("~")
+            raise ScheduleError(
+                f"this schedule was recorded on {release} with somebody's own {', '.join(f.split('.')[0] for f in own)}. "
+                "Replay it where that function is: in the notebook, or with --answer FILE."
+            )
+        kernel = as_kernel(schedule.kernel)
+    elif kernel.name != schedule.kernel:
+        raise ScheduleError(
+            f"this schedule was recorded on {schedule.kernel}, and the kernel here is {kernel.name}: "
+            "the function has changed since. Run the check again for a fresh schedule."
+        )
+    machine, world = machine_for(scenario, kernel)
+    return scenario, world, Run.replay(machine, schedule.cpus)
