@@ -7,7 +7,7 @@ comparable and immutable at once, so undo is free, a visited set is a plain dict
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from mmlocks.errors import ModelError
@@ -43,6 +43,8 @@ class Cell(Generic[T]):
     """Set for cells of the hardware or an oracle: plain operations, so all kernel code, can neither read nor write them."""
     read_only = False
     """Set for cells that have operations of their own: plain ones can read but not write them."""
+    show: Callable[[Any], str] = staticmethod(str)
+    """How a value of this cell is written where people read it; set it where `str` would not do, e.g. for addresses."""
 
     def __init__(self, layout: Layout, name: str, index: int, shift: int, bits: int) -> None:
         self.layout = layout

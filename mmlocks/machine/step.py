@@ -281,12 +281,13 @@ def _require(view: View, cpu: int, condition: bool, oracle: str, message: str) -
 
 def _tell_change(layout: Layout, before: int, after: int, cpu: int, result: Any, index: int, *_: Any) -> str:
     cell = layout.cells[index]
-    old, new = cell.of(before), cell.of(after)
+    old, new = cell.show(cell.of(before)), cell.show(cell.of(after))
     return f"{cell.name}: {old} -> {new}" if old != new else f"{cell.name} stays {new}"
 
 
 def _tell_load(layout: Layout, before: int, after: int, cpu: int, result: Any, index: int) -> str:
-    return f"{_name(layout, index)} is {result}"
+    cell = layout.cells[index]
+    return f"{cell.name} is {cell.show(result)}"
 
 
 operation("together", _together_touches, _together_run, _together_tell, _together_awaits, _together_holders)
@@ -299,9 +300,9 @@ operation(
     "wait",
     lambda layout, cpu, i, *_: touching(reads=[i]),
     _wait,
-    lambda layout, before, after, cpu, result, i, *_: f"{_name(layout, i)} is {result} at last",
+    lambda layout, before, after, cpu, result, i, *_: f"{_tell_load(layout, before, after, cpu, result, i)} at last",
     awaits=lambda view, cpu, i, value, equal: (
-        f"{_name(view.layout, i)} to become {value}" if equal else f"{_name(view.layout, i)} to change from {value}"
+        f"{_name(view.layout, i)} to {'become' if equal else 'change from'} {view.layout.cells[i].show(value)}"
     ),
 )
 operation(

@@ -15,6 +15,11 @@ Ranges = tuple[tuple[int, int, Vma], ...]
 """The VMA tree as one value: (start, end, vma), ordered and disjoint."""
 
 
+def tree_text(ranges: Ranges) -> str:
+    """`a tree of heap [0x3000, 0x5000), stack [0x7000, 0x8000)`."""
+    return "a tree of " + (", ".join(f"{vma} [{start:#x}, {end:#x})" for start, end, vma in ranges) or "nothing")
+
+
 class Mm(Record):
     """One address space (kernel: struct mm_struct).
 
@@ -38,6 +43,7 @@ class Mm(Record):
         self.mmap_lock = RwSem(layout, self._called("mmap_lock"))
         self.mm_lock_seq = layout.counter(self._called("mm_lock_seq"), 0, bits=4)
         self.mm_mt: Cell[Ranges] = layout.cell(self._called("mm_mt"), (), bits=5)
+        self.mm_mt.show = tree_text
         self.page_table_lock = SpinLock(layout, self._called("page_table_lock"))
         self.page_table = PageTable(layout, name, pages)
         self.tlb = Tlb(layout, name, pages)

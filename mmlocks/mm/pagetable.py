@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mmlocks.machine import Cell, Layout, Record, SpinLock, Step, View, operation
 from mmlocks.machine.step import Footprint, ViolationSignal, touching
+from mmlocks.machine.wire import travels
 from mmlocks.mm.address import word
 from mmlocks.mm.frames import Frame, data_of
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mmlocks.mm.mm import Mm
 
 
+@travels
 class Pte(NamedTuple):
     """A page-table entry that is present; an absent one is None.
 

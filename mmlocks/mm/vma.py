@@ -28,6 +28,7 @@ class Vma(Record):
         self.vm_mm = mm
         self.vm_start: Cell[int] = layout.cell(f"{name}.vm_start", start, bits=2)
         self.vm_end: Cell[int] = layout.cell(f"{name}.vm_end", end, bits=2)
+        self.vm_start.show = self.vm_end.show = hex
         self.anon_vma: Cell[AnonVma | None] = layout.cell(f"{name}.anon_vma", None, bits=2)
         self.own_anon_vma = AnonVma(layout, f"anon_vma({name})")
         self.vm_lock = RwSem(layout, f"{name}.vm_lock")

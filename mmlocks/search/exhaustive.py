@@ -89,15 +89,14 @@ class _Search:
 
     def drain(self, work: list[int]) -> None:
         """Follow the chosen steps of every state in `work`, and of all that they lead to."""
-        machine, seen, parents, reduction = self.machine, self.seen, self.parents, self.reduction
-        pc_mask = machine.layout.pc_mask
-        everyone = [(cpu, shift, machine.tasks[cpu].nodes) for cpu, shift in enumerate(machine.layout.pc_shifts)]
-        per_set = {
-            members: [entry for entry in everyone if members >> entry[0] & 1] for members in range(1 << len(everyone))
-        }
-        outcome_of, check = machine.outcome, self.meter.check
-        transitions = 0
-        since_check = 0
+        machine, seen, parents = self.machine, self.seen, self.parents
+        cpus = [(cpu, shift, machine.tasks[cpu].nodes) for cpu, shift in enumerate(machine.layout.pc_shifts)]
+        all_cpus = (1 << len(cpus)) - 1
+        # CPU bit mask -> the CPUs in it, so that the loop below visits no others.
+        members = [[entry for entry in cpus if mask >> entry[0] & 1] for mask in range(all_cpus + 1)]
+        choose = self.reduction.choose if self.reduction is not None else lambda state: all_cpus
+        outcome_of = machine.outcome
+        transitions = since_check = 0
         try:
             while work:
                 state = work.pop()
@@ -105,35 +104,31 @@ class _Search:
                 if since_check >= Meter.EVERY:
                     self.meter.transitions += transitions
                     transitions = since_check = 0
-                    check(len(seen))
+                    self.meter.check(len(seen))
                 followed = seen[state]
-                able = 0
-                for members in reduction.choices(state & pc_mask) if reduction is not None else (len(per_set) - 1,):
-                    for cpu, shift, nodes in per_set[members]:
-                        node = nodes[state >> shift & PC_FIELD]
-                        try:
-                            outcome = node.outcomes[state & node.project]
-                        except KeyError:
-                            outcome = outcome_of(state, node, cpu)
-                        if outcome is None:
-                            continue
-                        able |= 1 << cpu
-                        if followed >> cpu & 1:
-                            continue
-                        transitions += 1
-                        if outcome.__class__ is int:
-                            after = state + outcome
-                            if after not in seen:
-                                seen[after] = 0
-                                work.append(after)
-                                if parents is not None:
-                                    parents[after] = (state, cpu)
-                        else:
-                            self.report(outcome, state, cpu)
-                    if able:
-                        seen[state] |= able
-                        break
-                else:
+                chosen = choose(state)
+                seen[state] = followed | chosen
+                able = False
+                for cpu, shift, nodes in members[chosen & ~followed]:
+                    node = nodes[state >> shift & PC_FIELD]
+                    try:
+                        outcome = node.outcomes[state & node.project]
+                    except KeyError:
+                        outcome = outcome_of(state, node, cpu)
+                    if outcome.__class__ is int:
+                        after = state + outcome
+                        if after not in seen:
+                            seen[after] = 0
+                            work.append(after)
+                            if parents is not None:
+                                parents[after] = (state, cpu)
+                    elif outcome is not None:
+                        self.report(outcome, state, cpu)
+                    else:
+                        continue
+                    able = True
+                    transitions += 1
+                if not able and not followed:
                     self.end(state)
         finally:
             self.meter.transitions += transitions

@@ -28,15 +28,23 @@ def conflict(pending: Footprint, other: Footprint) -> bool:
 
 
 class Reduction:
-    """Which CPUs are worth running in a state. Answers depend on the CPUs' positions alone and are remembered."""
+    """Which CPUs are worth running in a state.
+
+    Many nodes touch the same cells, and many have the same future. Both are therefore numbered, and `_clashes` keeps for every
+    kind of step the futures that it conflicts with, as a bit mask: a conflict is then one `&`.
+    """
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._choices: dict[int, tuple[int, ...]] = {}
-        self._futures: list[list[Footprint]] = [[] for _ in machine.tasks]
-        self._loops: list[set[int]] = [set() for _ in machine.tasks]
+        self._everyone = [(cpu, shift, 1 << cpu) for cpu, shift in enumerate(machine.layout.pc_shifts)]
         self._grown = [-1 for _ in machine.tasks]
-        self._pairs: dict[tuple[int, int, int, int], bool] = {}
+        # For each CPU and node: its kind of step, and the bit of its future; -1 and 0 at an end.
+        self._steps: list[list[int]] = [[] for _ in machine.tasks]
+        self._futures: list[list[int]] = [[] for _ in machine.tasks]
+        self._loops: list[set[int]] = [set() for _ in machine.tasks]
+        self._step_kinds: dict[Footprint, int] = {}
+        self._future_kinds: dict[Footprint, int] = {}
+        self._clashes: list[int] = []
 
     @property
     def stale(self) -> bool:
@@ -44,64 +52,53 @@ class Reduction:
         return any(task.growth != grown for task, grown in zip(self._machine.tasks, self._grown, strict=True))
 
     def refresh(self) -> None:
-        """Forget every answer and look at the automata as they are now."""
-        self._choices.clear()
-        self._pairs.clear()
+        """Look at the automata as they are now."""
         for task in self._machine.tasks:
-            self._look(task)
+            if task.growth != self._grown[task.cpu]:
+                self._look(task)
 
-    def choices(self, positions: int) -> tuple[int, ...]:
-        """Persistent sets at these positions, as CPU bit masks, smallest first; the last one is all CPUs.
-
-        `positions` is `state & layout.pc_mask`.
-        """
-        known = self._choices.get(positions)
-        if known is None:
-            known = self._choices[positions] = self._compute(positions)
-        return known
-
-    def _compute(self, positions: int) -> tuple[int, ...]:
-        machine = self._machine
-        at = [positions >> shift & PC_FIELD for shift in machine.layout.pc_shifts]
-        running = [cpu for cpu in machine.cpus if machine.tasks[cpu].nodes[at[cpu]].step is not None]
-        everyone = sum(1 << cpu for cpu in running)
-        hits = {cpu: self._hits(cpu, at, running) for cpu in running}
-        found = set()
-        for start in running:
-            members, fresh = 0, 1 << start
+    def choose(self, state: int) -> int:
+        """A persistent set in `state` as a bit mask of CPUs, as small as we can find; 0 if nobody can run."""
+        machine, loops = self._machine, self._loops
+        running = []
+        for cpu, shift, bit in self._everyone:
+            node = state >> shift & PC_FIELD
+            if node >= len(self._steps[cpu]):
+                self._look(machine.tasks[cpu])
+            kind = self._steps[cpu][node]
+            if kind >= 0:
+                running.append((cpu, node, bit, self._clashes[kind], self._futures[cpu][node]))
+        hits = {}
+        able = 0
+        for cpu, node, bit, clashes, _ in running:
+            if machine.outcome(state, machine.tasks[cpu].nodes[node], cpu) is not None:
+                able |= bit
+            hit = bit
+            for _, _, other_bit, _, future in running:
+                if clashes & future and other_bit != bit:
+                    hit |= other_bit
+            if hit == bit and able & bit and node not in loops[cpu]:
+                return bit  # nobody can ever disturb this step: no other set is smaller
+            hits[cpu] = hit
+        if not able:
+            return 0
+        best = sum(bit for _, _, bit, _, _ in running)
+        for start, _, bit, _, _ in running:
+            members, fresh = bit, hits[start] & ~bit
+            looping = False
             while fresh:
                 members |= fresh
                 reached = 0
-                for cpu in running:
-                    if fresh >> cpu & 1:
+                for cpu, _, other_bit, _, _ in running:
+                    if fresh & other_bit:
                         reached |= hits[cpu]
                 fresh = reached & ~members
-            # Without this, a CPU that spins could be followed around its loop for ever while the others wait for their turn.
-            if any(members >> cpu & 1 and at[cpu] in self._loops[cpu] for cpu in running):
-                members = everyone
-            found.add(members)
-        return tuple(sorted(found | {everyone}, key=lambda members: (members.bit_count(), members)))
-
-    def _hits(self, cpu: int, at: list[int], running: list[int]) -> int:
-        """The other CPUs whose future conflicts with `cpu`'s pending step."""
-        mask = 0
-        for other in running:
-            if other != cpu and self._pair(cpu, at[cpu], other, at[other]):
-                mask |= 1 << other
-        return mask
-
-    def _pair(self, cpu: int, node: int, other: int, other_node: int) -> bool:
-        key = (cpu, node, other, other_node)
-        known = self._pairs.get(key)
-        if known is None:
-            pending = self._machine.tasks[cpu].nodes[node].footprint
-            known = self._pairs[key] = conflict(pending, self._future(other, other_node))
-        return known
-
-    def _future(self, cpu: int, node: int) -> Footprint:
-        if node >= len(self._futures[cpu]):
-            self._look(self._machine.tasks[cpu])
-        return self._futures[cpu][node]
+            for cpu, node, other_bit, _, _ in running:
+                looping = looping or bool(members & other_bit and node in loops[cpu])
+            # A CPU that spins must not be followed around its loop for ever while others wait for their turn.
+            if not looping and able & members and (able & members).bit_count() < (able & best).bit_count():
+                best = members
+        return best
 
     def _look(self, task: Task) -> None:
         """Compute every node's reachable footprint, and the nodes from which a loop is closed."""
@@ -121,5 +118,26 @@ class Reduction:
         self._loops[task.cpu] = {
             index for index in range(count) for after in following[index] if after <= index and reach[after] >> index & 1
         }
-        self._futures[task.cpu] = futures
+        self._steps[task.cpu] = [
+            self._step_kind(node.footprint) if node.step is not None else -1 for node in task.nodes
+        ]
+        self._futures[task.cpu] = [self._future_bit(future) for future in futures]
         self._grown[task.cpu] = task.growth
+
+    def _step_kind(self, footprint: Footprint) -> int:
+        kind = self._step_kinds.get(footprint)
+        if kind is None:
+            kind = self._step_kinds[footprint] = len(self._clashes)
+            self._clashes.append(
+                sum(1 << number for future, number in self._future_kinds.items() if conflict(footprint, future))
+            )
+        return kind
+
+    def _future_bit(self, future: Footprint) -> int:
+        number = self._future_kinds.get(future)
+        if number is None:
+            number = self._future_kinds[future] = len(self._future_kinds)
+            for footprint, kind in self._step_kinds.items():
+                if conflict(footprint, future):
+                    self._clashes[kind] |= 1 << number
+        return 1 << number

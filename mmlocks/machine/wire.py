@@ -1,0 +1,69 @@
+"""Steps, results and answers as plain JSON values, so that a task's code may live in another process.
+
+A handle is written as its name, `{"record": "heap"}`; a step and a named tuple by their parts. Nothing that is read back can
+name a cell, a record or a type that the layout and the registry do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmlocks.errors import ModelError
+from mmlocks.machine.state import Layout, Record
+from mmlocks.machine.step import OPERATIONS, Step
+from mmlocks.machine.task import Answer, Place
+
+Plain = None | bool | int | str | list[Any] | dict[str, Any]
+
+NAMED_TUPLES: dict[str, Any] = {"Place": Place}
+"""Named tuples that may travel, by their class name."""
+
+
+def travels(kind: Any) -> Any:
+    """Class decorator: values of this named tuple may be stored in cells, and so must be able to travel."""
+    NAMED_TUPLES[kind.__name__] = kind
+    return kind
+
+
+def to_plain(value: Any) -> Plain:
+    """The JSON form of a step, a result, an answer, or anything that a cell may hold.
+
+    Raises ModelError for a value that has none.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Record):
+        return {"record": value.name}
+    if isinstance(value, Step):
+        return {"step": value.op, "args": [to_plain(arg) for arg in value.args]}
+    if isinstance(value, Answer):
+        parts = (value.step, value.where, value.ended, value.value, value.message)
+        return {"answer": [to_plain(part) for part in parts]}
+    if isinstance(value, tuple):
+        items = [to_plain(item) for item in value]
+        return {"named": type(value).__name__, "items": items} if type(value) is not tuple else {"tuple": items}
+    raise ModelError(f"{value!r} is no plain value: cells and steps hold None, bool, int, str, tuples and handles")
+
+
+def from_plain(plain: Any, layout: Layout) -> Any:
+    """The value that `to_plain` wrote. Raises ModelError for a name that `layout` or the machine does not know."""
+    if plain is None or isinstance(plain, bool | int | str):
+        return plain
+    try:
+        match plain:
+            case {"record": str(name)}:
+                return layout.records[name]
+            case {"step": str(op), "args": list(args)} if op in OPERATIONS:
+                return Step(op, tuple(from_plain(arg, layout) for arg in args))
+            case {"answer": [step, where, ended, value, message]}:
+                step, where, ended, value, message = (
+                    from_plain(part, layout) for part in (step, where, ended, value, message)
+                )
+                return Answer(step=step, where=where, ended=ended, value=value, message=message)
+            case {"tuple": list(items)}:
+                return tuple(from_plain(item, layout) for item in items)
+            case {"named": str(name), "items": list(items)}:
+                return NAMED_TUPLES[name](*(from_plain(item, layout) for item in items))
+    except KeyError as unknown:
+        raise ModelError(f"a message names {unknown}, which this program does not have") from None
+    raise ModelError(f"a message cannot be read: {str(plain)[:80]}")
