@@ -9,6 +9,10 @@ class ModelError(MmlocksError):
     """A program or scenario asked the machine for something that it cannot do (an author's error)."""
 
 
+class UndeclaredAccess(ModelError):
+    """An operation touched a cell that its footprint does not name: an error in the operation, and it makes searches unsound."""
+
+
 class ScheduleError(MmlocksError):
     """A schedule text is damaged, foreign, or does not fit the program that it is to drive."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
+from mmlocks.errors import UndeclaredAccess
 from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.state import PC_BITS, Layout, View
 from mmlocks.machine.step import BLOCKED, OPERATIONS, Step, ViolationSignal, perform
-from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task
+from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task, cannot_happen
 
 Start = Callable[[], Coroutine[Step, Any, Any]]
 """Makes a fresh coroutine of a task, e.g. `lambda: fork(mm)`."""
@@ -155,6 +156,10 @@ class Machine:
             result = perform(view, cpu, node.step)
         except ViolationSignal as signal:
             return Violation(signal.oracle, signal.message), None
+        except UndeclaredAccess:
+            raise
+        except Exception as problem:  # the step's arguments are the task's, and so may be anything
+            return Violation("mistake", cannot_happen(cpu, node.step, node.answer.where, problem)), None
         if result is BLOCKED:
             return None, None
         following = self.tasks[cpu].after(node, result)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from mmlocks.errors import ModelError
+from mmlocks.errors import ModelError, UndeclaredAccess
 
 if TYPE_CHECKING:
     from mmlocks.machine.step import Step
@@ -235,12 +235,12 @@ class View:
 
     def __getitem__(self, index: int) -> Any:
         if not self._readable >> index & 1:
-            raise ModelError(f"a step read {self.layout.cells[index].name} without declaring it")
+            raise UndeclaredAccess(f"a step read {self.layout.cells[index].name} without declaring it")
         return self.layout.cells[index].of(self.state + self.delta)
 
     def __setitem__(self, index: int, value: Any) -> None:
         if not self._writable >> index & 1:
-            raise ModelError(f"a step wrote {self.layout.cells[index].name} without declaring it")
+            raise UndeclaredAccess(f"a step wrote {self.layout.cells[index].name} without declaring it")
         cell = self.layout.cells[index]
         old = (self.state + self.delta & cell.mask) >> cell.shift
         self.delta += (cell.encode(value) - old) << cell.shift

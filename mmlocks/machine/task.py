@@ -144,6 +144,12 @@ class Task:
 
     def _node(self, history: tuple[Any, ...]) -> int:
         answer = self._supplier.answer(history)
+        footprint = NOTHING
+        if answer.step is not None:
+            try:
+                footprint = footprint_of(self.layout, self.cpu, answer.step)
+            except Exception as problem:  # the step's arguments are the task's, and so may be anything
+                answer = Answer.mistake(answer.where, cannot_happen(self.cpu, answer.step, answer.where, problem))
         key = None
         if answer.step is None:
             key = ("end", answer.ended, repr(answer.value), answer.message)
@@ -155,10 +161,7 @@ class Task:
         index = len(self.nodes)
         if index >= 1 << PC_BITS:
             raise ModelError(f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; is it endless?")
-        node = Node(index, answer, history)
-        if answer.step is not None:
-            node.footprint = footprint_of(self.layout, self.cpu, answer.step)
-            node.project = self._bits(node.footprint)
+        node = Node(index, answer, history, footprint, self._bits(footprint))
         self.nodes.append(node)
         if key is not None:
             self._by_key[key] = index
@@ -173,6 +176,13 @@ class Task:
             mask |= self.layout.cells[lowest.bit_length() - 1].mask
             touched ^= lowest
         return mask
+
+
+def cannot_happen(cpu: int, step: Step, where: tuple[Place, ...], problem: Exception) -> str:
+    """The sentence about a step that makes no sense to the machine."""
+    place = f" in {where[-1].function} ({where[-1].spot})" if where else ""
+    why = str(problem) if isinstance(problem, ModelError) else f"{type(problem).__name__}: {problem}"
+    return f"cpu{cpu}: the step {step!r}{place} cannot be carried out. {why}. Check what you passed to it."
 
 
 class SplitSupplier:

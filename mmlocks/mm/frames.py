@@ -125,7 +125,8 @@ def _alloc_touches(layout: Layout, cpu: int, mm: Mm, page: int, old: Frame | Non
 def _alloc(view: View, cpu: int, mm: Mm, page: int, old: Frame | None) -> Frame:
     free = [frame for frame in mm.memory.pools.get((page, cpu), []) if view[frame.refcount.index] == 0]
     if not free:
-        raise ModelError(f"cpu{cpu} has no free frame left for P{page}; set more aside in the scenario")
+        count = len(mm.memory.pools.get((page, cpu), []))
+        raise ModelError(f"cpu{cpu} has no free frame left for P{page}: this scenario sets {count} aside for it")
     if old is not None:
         use(view, cpu, old, f"copies P{page} from")
         if mm.stale_at_copy:

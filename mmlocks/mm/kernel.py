@@ -117,12 +117,26 @@ def replacements_in(names: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
 
 
 def fingerprint(function: Callable[..., Any]) -> str:
-    """Eight hex digits that change when a function's source does."""
-    try:
-        text = inspect.getsource(function)
-    except (OSError, TypeError):
-        text = repr((function.__code__.co_code, function.__code__.co_consts)) if hasattr(function, "__code__") else repr(function)
-    return f"{zlib.crc32(text.encode()):08x}"
+    """Eight hex digits that change when the source of a function, or of a helper that it calls, does."""
+    texts: list[str] = []
+    todo, met = [function], {id(function)}
+    while todo:
+        one = todo.pop()
+        if not isinstance(one, FunctionType):
+            texts.append(repr(one))
+            continue
+        try:
+            texts.append(inspect.getsource(one))
+        except (OSError, TypeError):
+            texts.append(repr((one.__code__.co_code, one.__code__.co_names)))
+        for name in sorted(one.__code__.co_names):
+            value = one.__globals__.get(name)
+            if isinstance(value, int | str):
+                texts.append(f"{name} = {value!r}")
+            elif isinstance(value, FunctionType) and value.__globals__ is one.__globals__ and id(value) not in met:
+                met.add(id(value))
+                todo.append(value)
+    return f"{zlib.crc32(chr(10).join(texts).encode()):08x}"
 
 
 def _check_replacement(name: str, function: Any, originals: Mapping[str, FunctionType]) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mmlocks.machine import Layout, Rcu
+from mmlocks.machine import Layout, Rcu, Record
 from mmlocks.mm.frames import Memory
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma
 
 
-class World:
+class World(Record):
     """Everything that a scenario builds on: `layout`, `memory`, the process's `mm`, and an empty `child` for fork.
 
     `pages[n]` are the values that page n holds at the start, or None if it was never touched. `faulting[cpu]` are the pages
-    on which that CPU may take a fault (it gets a frame for each); `cached[cpu]` those that it has stored to already, so that
+    on which that CPU may take a fault (it gets `frames` frames for each); `cached[cpu]` those that it has stored to already, so that
     its TLB knows them as writable.
     """
 
@@ -26,8 +26,10 @@ class World:
         faulting: Mapping[int, Iterable[int]],
         cached: Mapping[int, Iterable[int]],
         slots: int = 2,
+        frames: int = 1,
     ) -> None:
         self.layout = Layout(cpus)
+        super().__init__(self.layout, "world")
         self.pages = sorted(pages)
         self.slots = slots
         self.rcu = Rcu(self.layout)
@@ -38,7 +40,7 @@ class World:
             self.mm.populate(page, pages[page], tuple(cpu for cpu in range(cpus) if page in cached.get(cpu, ())))
         for cpu, touched in faulting.items():
             for page in touched:
-                self.memory.set_aside(page, cpu)
+                self.memory.set_aside(page, cpu, frames)
 
     def map(self, name: str, first: int, last: int, faulted: bool = True) -> Vma:
         """A VMA of the process, and a spare one for the child's copy of it."""

@@ -25,7 +25,7 @@ async def writer_without(world: World) -> None:
 
 
 def world() -> World:
-    made = World(3, pages={PAGE: (0, 0)}, faulting={1: [PAGE], 2: [PAGE]}, cached={1: [PAGE]})
+    made = World(3, pages={PAGE: (5, 6)}, faulting={1: [PAGE], 2: [PAGE]}, cached={1: [PAGE]})
     made.map("heap", PAGE, PAGE)
     return made
 
@@ -34,7 +34,7 @@ FORK_LOST_STORE = Scenario(
     name="fork_lost_store",
     title="A completed store vanishes while another thread forks",
     story=(
-        "Three threads of one process share page P3. cpu0 forks. cpu1 has stored to P3 before, so its TLB knows the page as "
+        "Three threads of one process share page P3, which holds 5 and 6. cpu0 forks. cpu1 has stored to P3 before, so its TLB knows the page as "
         "writable; it stores 1 to P3[0] and reads it back. cpu2 stores 2 to P3[1] and has no translation yet."
     ),
     threads=(

@@ -7,7 +7,7 @@ from mmlocks.mm.user import fork, store
 from mmlocks.mm.world import World
 from mmlocks.scenarios.scenario import Scenario
 
-FIRST, OTHER = 3, 7
+FIRST, FRESH, OTHER = 3, 7, 8
 
 
 async def forker(world: World) -> None:
@@ -16,13 +16,13 @@ async def forker(world: World) -> None:
 
 async def writer_elsewhere(world: World) -> None:
     await world.child.page_table.pte[FIRST].wait_until_not(None)
-    await store(world.mm, address_of(OTHER), 1)
+    await store(world.mm, address_of(FRESH), 1)
 
 
 def world() -> World:
-    made = World(2, pages={FIRST: (5,), OTHER: (6,)}, faulting={1: [OTHER]}, cached={}, slots=1)
+    made = World(2, pages={FIRST: (5,), FRESH: None, OTHER: (6,)}, faulting={1: [FRESH]}, cached={}, slots=1, frames=2)
     made.map("heap", FIRST, FIRST)
-    made.map("stack", OTHER, OTHER)
+    made.map("stack", FRESH, OTHER)
     return made
 
 
@@ -30,8 +30,8 @@ FORK_OTHER_VMA = Scenario(
     name="fork_other_vma",
     title="A fault in another VMA, while fork is under way",
     story=(
-        "Two VMAs of a page each: heap (P3) and stack (P7), the latter never written since the last fork. cpu0 forks. "
-        "cpu1 waits until fork has copied the heap, then stores to the stack: a write fault."
+        "Two VMAs: heap (P3) and stack (P7, never touched so far, and P8). cpu0 forks. cpu1 waits until fork has copied the "
+        "heap, then stores to P7, which is a page fault."
     ),
     threads=(("fork()", forker), ("once P3 is copied, stores P7 = 1", writer_elsewhere)),
     world=world,

@@ -20,7 +20,7 @@ async def writer(world: World) -> None:
 
 
 def world() -> World:
-    made = World(2, pages={FIRST: (5,), SECOND: (6,)}, faulting={1: [FIRST, SECOND]}, cached={}, slots=1)
+    made = World(2, pages={FIRST: None, SECOND: (6,)}, faulting={1: [FIRST, SECOND]}, cached={}, slots=1, frames=2)
     made.map("heap", FIRST, SECOND)
     made.mm.remember_history()
     return made
@@ -30,7 +30,7 @@ FORK_TORN_SNAPSHOT = Scenario(
     name="fork_torn_snapshot",
     title="The child sees the second store and not the first",
     story=(
-        "Two pages of one VMA, P3 = 5 and P4 = 6. cpu0 forks. cpu1 stores 1 to P3 and after that 1 to P4. "
+        "Two pages of one VMA: P3, never touched so far, and P4 = 6. cpu0 forks. cpu1 stores 1 to P3 and after that 1 to P4. "
         "A child that sees P4 = 1 must see P3 = 1, if its memory is to be its parent's at any one moment."
     ),
     threads=(("fork()", forker), ("stores P3 = 1, then P4 = 1", writer)),
@@ -44,8 +44,9 @@ FORK_TORN_SNAPSHOT = Scenario(
     ),
     explain={
         "snapshot": (
-            "fork had shared P3 and not yet P4. cpu1's fault on P3 did not wait for fork: it gave the parent a copy of P3, so "
-            "the child never saw that store. The next store went to P4, which was still writable, and fork then shared P4."
+            "fork had passed P3, where there was nothing to share yet, and had not come to P4. cpu1's fault on P3 did not wait "
+            "for fork, so the parent got the page and the child never will. cpu1's next store went to P4, which was still "
+            "writable, and then fork shared P4 with that store in it."
         ),
     },
 )

@@ -7,7 +7,7 @@ from mmlocks.mm.user import fetch_add, fork, load, store
 from mmlocks.mm.world import World
 from mmlocks.scenarios.scenario import Scenario
 
-PAGE = 3
+TEXT, PAGE = 1, 3
 NEXT = address_of(PAGE, 0)
 """The allocator's "next free piece", an atomic variable; pieces 1 and 2 follow it in the same page."""
 
@@ -24,7 +24,8 @@ async def allocator(world: World) -> None:
 
 
 def world() -> World:
-    made = World(3, pages={PAGE: (1, 0, 0)}, faulting={1: [PAGE], 2: [PAGE]}, cached={1: [PAGE]}, slots=3)
+    made = World(3, pages={TEXT: None, PAGE: (1, 0, 0)}, faulting={1: [PAGE], 2: [PAGE]}, cached={1: [PAGE]}, slots=3)
+    made.map("text", TEXT, TEXT, faulted=False)
     made.map("buffer", PAGE, PAGE)
     return made
 
@@ -35,7 +36,7 @@ YOUNG_REPRODUCER = Scenario(
     story=(
         "After the program in bugzilla 217624. cpu1 and cpu2 each take the next piece of a shared buffer (an atomic add to "
         "P3[0]), fill it with '@' and read it back. cpu0 forks. Neither thread ever touches the other's piece. "
-        "cpu1 has used the page before, so its TLB knows it; cpu2's has forgotten it."
+        "cpu1 has used the page before, so its TLB knows it; cpu2's has forgotten it. The buffer is the process's second VMA."
     ),
     threads=(
         ("fork()", forker),

@@ -38,6 +38,7 @@ class Reduction:
         self._machine = machine
         self._everyone = [(cpu, shift, 1 << cpu) for cpu, shift in enumerate(machine.layout.pc_shifts)]
         self._grown = [-1 for _ in machine.tasks]
+        self._refreshed = [-1 for _ in machine.tasks]
         # For each CPU and node: its kind of step, and the bit of its future; -1 and 0 at an end.
         self._steps: list[list[int]] = [[] for _ in machine.tasks]
         self._futures: list[list[int]] = [[] for _ in machine.tasks]
@@ -48,14 +49,15 @@ class Reduction:
 
     @property
     def stale(self) -> bool:
-        """Whether a task has grown since its future was last looked at."""
-        return any(task.growth != grown for task, grown in zip(self._machine.tasks, self._grown, strict=True))
+        """Whether a task has grown since the last `refresh`, so that a choice made since then may have been too small."""
+        return any(task.growth != grown for task, grown in zip(self._machine.tasks, self._refreshed, strict=True))
 
     def refresh(self) -> None:
         """Look at the automata as they are now."""
         for task in self._machine.tasks:
             if task.growth != self._grown[task.cpu]:
                 self._look(task)
+            self._refreshed[task.cpu] = task.growth
 
     def choose(self, state: int) -> int:
         """A persistent set in `state` as a bit mask of CPUs, as small as we can find; 0 if nobody can run."""

@@ -1,0 +1,20 @@
+"""The labs: what the learner writes, which scenarios judge it, how many points each property is worth, and hints."""
+
+from mmlocks.labs.answer import read_answer
+from mmlocks.labs.lab import Check, CheckResult, Judgement, Lab
+from mmlocks.labs.lab07 import LAB07
+
+LABS: dict[str, Lab] = {lab.name: lab for lab in (LAB07,)}
+
+
+def lab_named(name: str) -> Lab:
+    """The lab of that name; `07` and `lab07` will do. Raises AnswerError, listing the names there are."""
+    from mmlocks.errors import AnswerError
+
+    for lab in LABS.values():
+        if name in (lab.name, lab.name.split("_")[0], lab.name.split("_")[0].removeprefix("lab")):
+            return lab
+    raise AnswerError(f"there is no lab called {name!r}. Known labs: {', '.join(LABS)}.")
+
+
+__all__ = ["LABS", "Check", "CheckResult", "Judgement", "Lab", "lab_named", "read_answer"]

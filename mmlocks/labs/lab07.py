@@ -1,0 +1,90 @@
+"""Lab 07: fork against page faults, the bug that 6.4.3 fixed with one line."""
+
+from __future__ import annotations
+
+from mmlocks.labs.lab import Check, CheckResult, Examination, Finding, Lab, must_be_safe
+from mmlocks.machine import Run
+from mmlocks.mm.kernel import Kernel
+from mmlocks.scenarios import SCENARIOS, machine_for
+from mmlocks.scenarios.fork_other_vma import OTHER
+from mmlocks.search import possible
+
+FLUSHES = 1
+"""6.4.0 flushes the TLBs once in a fork, whatever the number of VMAs."""
+
+
+def must_be_cheap(examination: Examination, check: Check) -> CheckResult:
+    """A check of what a safe answer costs: a fault elsewhere must not wait for fork, and one TLB flush must do."""
+    for other in examination.lab.checks:
+        if other is not check:
+            result = other.judge(examination, other)
+            if not result.passed:
+                message = f"Cost is judged once the answer is safe. First make {other.name!r} hold."
+                return CheckResult(check, result.finding, message, 0)
+    safe = must_be_safe(examination, check)
+    if not safe.passed:
+        return safe
+    machine, world = machine_for(SCENARIOS["fork_other_vma"], examination.kernel)
+    last_copy = world.child.page_table.pte[OTHER]
+    witness = possible(
+        machine,
+        lambda state: machine.done(state, 1) and last_copy.of(state) is None,
+        examination.budget,
+        examination.progress,
+    )
+    if witness.found is None:
+        return CheckResult(check, Finding.UNPROVED, f"The search for an overlap stopped early: {witness.reason}.", 0)
+    if not witness.found:
+        return CheckResult(
+            check, Finding.COSTLY,
+            "Safe, but in no interleaving can a store to the stack finish while fork copies the heap: a fault waits for the "
+            f"whole of fork even where fork has not been yet ({witness.states:,} states searched, all of them). That is what "
+            "per-VMA locks were made to avoid. Lock each VMA only when fork comes to it.",
+            0, safe.searched,
+        )  # fmt: skip
+    flushes = _flushes_of_an_undisturbed_fork(examination.kernel)
+    if flushes > FLUSHES:
+        return CheckResult(
+            check, Finding.COSTLY,
+            f"Safe, but fork flushes the TLBs {flushes} times where 6.4.0 does it once. Each flush interrupts every CPU that "
+            "runs the process. One flush at the end is enough once no fault can come in between.",
+            0, safe.searched,
+        )  # fmt: skip
+    message = (
+        f"A store to another VMA can finish while fork is under way (the shortest way takes {len(witness.schedule or ())} steps), "
+        f"and fork flushes the TLBs {flushes} time{'s' * (flushes != 1)}. {safe.message}"
+    )
+    return CheckResult(check, Finding.CORRECT, message, check.points, safe.searched)
+
+
+def _flushes_of_an_undisturbed_fork(kernel: Kernel) -> int:
+    machine, _ = machine_for(SCENARIOS["fork_other_vma"], kernel)
+    run = Run.of(machine)
+    while 0 in run.enabled():
+        run = run.step(0)
+    parts = [part for taken in run.taken for part in (taken.step.args if taken.step.op == "together" else (taken.step,))]
+    return sum(part.op == "flush_tlb" for part in parts)
+
+
+LAB07 = Lab(
+    name="lab07_fork_vs_fault",
+    title="fork against page faults",
+    release="6.4.0",
+    functions=("dup_mmap",),
+    checks=(
+        Check("lost_store", 4, "No completed store is lost while another thread forks.", must_be_safe, ("fork_lost_store",)),
+        Check("snapshot", 2, "The child's memory is the parent's at one moment, as it was up to 6.3.", must_be_safe,
+              ("fork_torn_snapshot",)),
+        Check("reproducer", 2, "The program from the bug report reads back what it wrote.", must_be_safe, ("young_reproducer",)),
+        Check("cost", 2, "A fault in another VMA need not wait for fork, and fork flushes the TLBs once.", must_be_cheap,
+              ("fork_other_vma",)),
+    ),
+    hints=(
+        "Plan: from the moment at which fork makes a page read-only until all TLBs are flushed, no page fault may replace that "
+        "page. Up to 6.3 mmap_lock kept faults out. Which lock do they take now, and what keeps them out of that?",
+        "Place: in the loop over the parent's VMAs, before the first page of the VMA is copied. What you lock there must stay "
+        "locked until after flush_tlb_mm; look at what mmap_write_unlock does besides unlocking mmap_lock.",
+        "Nearly the code: one line, `await vma_start_write(...)`, with the parent's VMA of this turn of the loop. There is nothing "
+        "to unlock: the write lock ends when mmap_write_unlock counts mm_lock_seq up.",
+    ),
+)  # fmt: skip

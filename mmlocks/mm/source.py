@@ -1,0 +1,122 @@
+"""The text of a kernel function as one release had it.
+
+Functions are written once, with lines under `if SOME_PATCH:`. Here those lines are taken out, or put in their place, so
+that 6.4.0's dup_mmap reads as if the later lock had never been thought of.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from mmlocks import releases
+from mmlocks.mm.kernel import kernel_functions
+from mmlocks.releases import Patch, Release, release_named
+
+PATCH_NAMES = {name: patch for name, patch in vars(releases).items() if isinstance(patch, Patch)}
+"""The patches by the names that kernel code uses: `FORK_LOCKS_VMAS`."""
+
+
+class Line(NamedTuple):
+    """A line of source: its number in the file, and its text for the release."""
+
+    number: int
+    text: str
+
+
+def release_source(function: Callable[..., Any] | str, release: Release | str) -> str:
+    """The source of a function (or of the kernel function of that name), valid Python, as `release` had it."""
+    if isinstance(function, str):
+        function = kernel_functions()[function]
+    lines, first = inspect.getsourcelines(function)
+    return "".join(f"{line.text}\n" for line in release_lines("".join(lines), release, first))
+
+
+def release_lines(source: str, release: Release | str, first: int = 1) -> list[Line]:
+    """The lines of one function's source that `release` has, dedented, with the numbers they have if it begins at `first`."""
+    if isinstance(release, str):
+        release = release_named(release)
+    source = textwrap.dedent(source)
+    lines = [Line(number, text) for number, text in enumerate(source.splitlines(), 1)]
+    kept = _Cut(lines, release).body(ast.parse(source).body, 1, len(lines))
+    return [Line(line.number + first - 1, line.text) for line in kept]
+
+
+class _Cut:
+    """Follows statements and the lines between them, and decides which remain."""
+
+    def __init__(self, lines: list[Line], release: Release) -> None:
+        self._lines = lines
+        self._release = release
+
+    def body(self, statements: list[ast.stmt], start: int, end: int) -> Iterator[Line]:
+        """Lines `start` to `end`, which hold `statements` and the comments around them."""
+        for statement in statements:
+            choice = self._choice(statement)
+            first, last = statement.lineno, statement.end_lineno or statement.lineno
+            if choice is not None:
+                yield from self._plain(start, first - 1)
+                assert isinstance(statement, ast.If)
+                yield from self._chosen(statement, choice)
+                start = last + 1
+            else:
+                for block in _blocks(statement):
+                    head = block[0].lineno
+                    yield from self._plain(start, head - 1)
+                    yield from self.body(block, head, block[-1].end_lineno or head)
+                    if self._empty(block):
+                        yield Line(head, " " * block[0].col_offset + "pass")
+                    start = (block[-1].end_lineno or head) + 1
+        yield from self._plain(start, end)
+
+    def _chosen(self, statement: ast.If, taken: bool) -> Iterator[Line]:
+        """The branch that the release has, moved to where the `if` stood; comments right under `if` belong to its branch."""
+        end = statement.body[-1].end_lineno or statement.lineno
+        branch, start = (statement.body, statement.lineno + 1) if taken else (statement.orelse, end + 1)
+        if not branch:
+            return
+        shift = branch[0].col_offset - statement.col_offset
+        for line in self.body(branch, start, branch[-1].end_lineno or start):
+            text = line.text
+            if line.number < branch[0].lineno and text.strip() == "else:":
+                continue
+            if line.number == branch[0].lineno and text.lstrip().startswith("elif "):
+                text = text.replace("elif ", "if ", 1)
+            yield Line(line.number, text[shift:] if text[:shift].isspace() else text)
+
+    def _plain(self, start: int, end: int) -> Iterator[Line]:
+        yield from self._lines[start - 1 : end]
+
+    def _empty(self, block: list[ast.stmt]) -> bool:
+        """Whether nothing of a block remains."""
+        for statement in block:
+            choice = self._choice(statement)
+            if choice is None:
+                return False
+            assert isinstance(statement, ast.If)
+            if not self._empty(statement.body if choice else statement.orelse):
+                return False
+        return True
+
+    def _choice(self, statement: ast.stmt) -> bool | None:
+        """For `if PATCH:` and `if not PATCH:`, whether the release takes it; None for every other statement."""
+        if not isinstance(statement, ast.If) or self._lines[statement.lineno - 1].text.lstrip().startswith("elif "):
+            return None
+        test, wanted = statement.test, True
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            test, wanted = test.operand, False
+        if not isinstance(test, ast.Name) or test.id not in PATCH_NAMES:
+            return None
+        return (PATCH_NAMES[test.id] in self._release.patches) is wanted
+
+
+def _blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
+    """The blocks of statements inside a statement, in the order of their lines."""
+    found: list[list[ast.stmt]] = []
+    for name in ("body", "handlers", "orelse", "finalbody", "cases"):
+        block = getattr(statement, name, None) or []
+        found += [part.body for part in block] if name in ("handlers", "cases") else [block] if block else []
+    return sorted(found, key=lambda block: block[0].lineno)

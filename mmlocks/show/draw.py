@@ -1,0 +1,152 @@
+"""Drawing by hand: a pen that writes SVG, and the colours. Nothing here knows what a page table is.
+
+Text cannot be measured without a browser. Monospaced text has a known width, and for other text a generous one is assumed, so
+what is wrapped here fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from textwrap import wrap
+
+MONO = 7.25
+"""Width of a monospaced character at 12 px."""
+SANS = 6.7
+"""Assumed width of another character at 13 px; most are narrower."""
+LINE = 16
+
+CPU_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#8C6D46")
+"""Okabe and Ito's palette, which people with any kind of colour vision can tell apart; vermilion is kept for what is wrong."""
+CPU_INKS = ("#fff", "#111", "#fff", "#111", "#111", "#fff")
+
+STYLE = """
+.mml{--mi:#1b1b1b;--mq:#5f5f5f;--mp:#fff;--mc:#f4f5f7;--ml:#c3c7cc;--mw:#b34700}
+@media (prefers-color-scheme:dark){.mml{--mi:#eee;--mq:#b0b0b0;--mp:#161616;--mc:#232427;--ml:#55585d;--mw:#ff9d5c}}
+[data-jp-theme-light=true] .mml{--mw:#b34700}[data-jp-theme-light=false] .mml{--mw:#ff9d5c}
+.mml{--ink:var(--jp-ui-font-color1,var(--mi));--quiet:var(--jp-ui-font-color2,var(--mq));
+--paper:var(--jp-layout-color1,var(--mp));--card:var(--jp-layout-color2,var(--mc));
+--rule:var(--jp-border-color1,var(--ml));--wrong:var(--mw)}
+.mml text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;fill:var(--ink);white-space:pre}
+.mml .m{font:12px "DejaVu Sans Mono",Menlo,Consolas,"Liberation Mono",monospace}
+.mml .b{font-weight:700}.mml .s{font-size:11px}.mml .h{font-size:15px;font-weight:700}
+.mml .q{fill:var(--quiet)}.mml .w{fill:var(--wrong);font-weight:700}.mml .k{fill:#111}.mml .r{fill:#fff}
+.mml .paper{fill:var(--paper)}.mml .card{fill:var(--card);stroke:var(--rule)}
+.mml .area{fill:var(--paper);stroke:var(--quiet);stroke-width:1.5}
+.mml .free{fill:none;stroke:var(--rule);stroke-dasharray:4 3}
+.mml .hot{fill:#F0E442;stroke:#111;stroke-width:1}
+.mml .bad{fill:none;stroke:var(--wrong);stroke-width:1.5}.mml .stripe{stroke:var(--wrong);stroke-width:1.3;fill:none;opacity:.55}
+.mml .line{stroke:var(--quiet);fill:none;stroke-width:1.3}.mml .thick{stroke:var(--ink);fill:none;stroke-width:2.2}
+.mml .stale{stroke:var(--wrong);fill:none;stroke-width:2;stroke-dasharray:6 4}
+.mml .tip{fill:var(--quiet)}.mml .thicktip{fill:var(--ink)}.mml .staletip{fill:var(--wrong)}
+.mml .now{fill:none;stroke:var(--ink);stroke-width:2.5}.mml .dim{opacity:.35}
+""".strip().replace("\n", "")  # fmt: skip
+
+
+def number(value: float) -> str:
+    """A coordinate, short."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def cpu_colour(cpu: int) -> str:
+    """The colour that a CPU has everywhere."""
+    return CPU_COLOURS[cpu % len(CPU_COLOURS)]
+
+
+def cpu_ink(cpu: int) -> str:
+    """A colour that can be read on `cpu_colour`."""
+    return CPU_INKS[cpu % len(CPU_INKS)]
+
+
+def fit(text: str, width: float, lines: int, character: float = MONO) -> list[str]:
+    """Text broken to a width in pixels, in at most so many lines; what is left out shows as an ellipsis."""
+    room = max(4, int(width / character))
+    broken = wrap(text, room, break_on_hyphens=False)
+    if len(broken) > lines:
+        broken = broken[:lines]
+        broken[-1] = broken[-1][: room - 1].rstrip() + "…"
+    return broken
+
+
+class Pen:
+    """Collects SVG elements."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+
+    def text(self, x: float, y: float, text: str, kind: str = "", anchor: str = "", colour: str = "") -> None:
+        """Text on the baseline y. `kind` is one or more style classes."""
+        anchored = f' text-anchor="{anchor}"' if anchor else ""
+        styled = f' style="fill:{colour}"' if colour else ""
+        classed = f' class="{kind}"' if kind else ""
+        self.parts.append(f'<text x="{number(x)}" y="{number(y)}"{classed}{anchored}{styled}>{escape(text)}</text>')
+
+    def box(
+        self, x: float, y: float, width: float, height: float, kind: str = "", fill: str = "", radius: float = 4
+    ) -> None:
+        """A rectangle with round corners."""
+        filled = f' style="fill:{fill}"' if fill else ""
+        self.parts.append(
+            f'<rect x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}" rx="{number(radius)}"'
+            f' class="{kind}"{filled}/>'
+        )
+
+    def hatch(self, x: float, y: float, width: float, height: float, gap: float = 7) -> None:
+        """Diagonal stripes in a rectangle: "something is wrong here" for those who cannot see its colour."""
+        lines = []
+        offset = gap / 2
+        while offset < width + height:
+            x1, y1 = (offset, 0.0) if offset <= width else (width, offset - width)
+            x2, y2 = (0.0, offset) if offset <= height else (offset - height, height)
+            lines.append(f"M{number(x + x1)} {number(y + y1)}L{number(x + x2)} {number(y + y2)}")
+            offset += gap
+        self.parts.append(f'<path class="stripe" d="{"".join(lines)}"/>')
+
+    def path(self, points: str, kind: str) -> None:
+        """A path from SVG's own path language."""
+        self.parts.append(f'<path class="{kind}" d="{points}"/>')
+
+    def tip(self, x: float, y: float, direction: int, kind: str) -> None:
+        """The tip of an arrow that ends at (x, y), pointing right (1) or left (-1)."""
+        back = x - 8 * direction
+        self.parts.append(
+            f'<path class="{kind}" d="M{number(x)} {number(y)}L{number(back)} {number(y - 4)}L{number(back)} {number(y + 4)}Z"/>'
+        )
+
+    def chip(self, x: float, y: float, text: str, fill: str, ink: str, hatched: bool = False) -> float:
+        """A small label of one colour, its text's baseline at y; returns its width."""
+        width = len(text) * MONO * 11 / 12 + 10
+        self.box(x, y - 11.5, width, 15, fill=fill, radius=3)
+        if hatched:
+            self.hatch(x, y - 11.5, width, 15, 5)
+        self.text(x + 5, y, text, "m s", colour=ink)
+        return width
+
+    def field(self, x: float, y: float, text: str, changed: bool = False, kind: str = "m") -> float:
+        """Monospaced text, with a yellow box behind it if it has just changed; returns its width."""
+        width = len(text) * MONO
+        if changed:
+            self.box(x - 3, y - 12, width + 6, 16, "hot", radius=2)
+            kind = f"{kind.replace('q', '').replace('w', '')} k".strip()
+        self.text(x, y, text, kind)
+        return width
+
+    def warning(self, x: float, y: float, text: str) -> float:
+        """A word in a hatched frame; returns its width."""
+        width = len(text) * MONO * 11 / 12 + 10
+        self.box(x, y - 11.5, width, 15, "paper", radius=2)
+        self.hatch(x, y - 11.5, width, 15, 5)
+        self.box(x, y - 11.5, width, 15, "bad", radius=2)
+        self.box(x + 3, y - 9.5, width - 6, 11, "paper", radius=1)
+        self.text(x + 5, y - 0.5, text, "m s w")
+        return width
+
+
+def document(width: float, height: float, title: str, description: str, parts: Sequence[str]) -> str:
+    """A whole SVG document, which scales to the room it is given."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="mml" role="img" viewBox="0 0 {number(width)} {number(height)}" '
+        f'width="{number(width)}" style="width:100%;max-width:{number(width * 1.15)}px;height:auto;display:block">'
+        f"<title>{escape(title)}</title><desc>{escape(description)}</desc><style>{STYLE}</style>"
+        f'<rect class="paper" width="100%" height="100%"/>{"".join(parts)}</svg>'
+    )

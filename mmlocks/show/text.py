@@ -1,0 +1,224 @@
+"""A run and its moments in plain text: for terminals, for `text/plain` in notebooks, and for readers who do not see pictures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
+
+from mmlocks.machine import Run, Schedule
+from mmlocks.mm.world import World
+from mmlocks.scenarios import Checked, Scenario
+from mmlocks.search import Verdict
+from mmlocks.show.scene import Area, Cpu, Entry, Scene, Space, scene
+
+WIDTH = 100
+NARROWEST_COLUMN = 20
+"""Below this a column per CPU is unreadable, and the timeline becomes one list."""
+
+
+def timeline(
+    run: Run, world: World, scenario: Scenario | None = None, schedule: Schedule | None = None, width: int = WIDTH
+) -> str:
+    """What every CPU did, step by step: a column for each, then what it came to, and the text that replays it."""
+    number = max(4, len(str(len(run))) + 1)
+    column = (width - number) // len(run.machine.cpus) - 2
+    heads = [f"cpu{task.cpu}: {task.name}" for task in run.machine.tasks]
+    if column < NARROWEST_COLUMN:
+        lines = [*_paragraph("; ".join(heads), width), ""]
+        for step in range(len(run)):
+            lead = f"{step + 1:>{number - 1}} cpu{run.cpus[step]}  "
+            lines += _wrapped(_cell(run, step), width, lead, " " * len(lead))
+    else:
+        lines = [*_row("", heads, number, column), "-" * width]
+        for step in range(len(run)):
+            texts = [_cell(run, step) if cpu == run.cpus[step] else "" for cpu in run.machine.cpus]
+            lines += _row(str(step + 1), texts, number, column)
+        lines.append("-" * width)
+    lines += _paragraph(blame(run, world, scenario), width)
+    if schedule is not None:
+        lines += ["", f"replay: {schedule}"]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def blame(run: Run, world: World, scenario: Scenario | None = None) -> str:
+    """What happened last, who cannot run and why, or what went wrong: always one line."""
+    violation = run.violation
+    if violation is not None:
+        explained = scenario.explain.get(violation.oracle, "") if scenario is not None else ""
+        return " ".join(part for part in (_sentence(violation.message), explained) if part)
+    last = f"Step {len(run)}, cpu{run.cpus[-1]}: {run.told(len(run) - 1)}" if len(run) else "Nothing has happened yet"
+    waiting = [cpu.why for cpu in scene(world, run).cpus if cpu.status == "blocked"]
+    if run.machine.finished(run.state):
+        waiting = ["All CPUs are done, and nothing is wrong"]
+    return " ".join(_sentence(part) for part in (last, *waiting))
+
+
+def state_text(world: World, run: Run, at: int | None = None, width: int = WIDTH) -> str:
+    """Everything that there is after `at` steps: CPUs, TLBs, VMAs with their locks, page tables, frames."""
+    return scene_text(scene(world, run, at), run, width)
+
+
+def scene_text(now: Scene, run: Run, width: int = WIDTH) -> str:
+    """The same, of a scene that is there already."""
+    lines = [moment(run, now.at)]
+    for cpu in now.cpus:
+        lines += _paragraph(f"cpu{cpu.number}  {_doing(cpu)}", width, indent=6)
+        for cached in cpu.tlb:
+            lines.append(f"      TLB  P{cached.page} -> {cached.entry}{'  STALE' if cached.stale else ''}")
+    for space in (now.parent, now.child):
+        lines += [line for text in _space(space) for line in _paragraph(text, width, indent=9)]
+    for frame in now.frames:
+        if frame.count:
+            words = " ".join(map(str, frame.words))
+            users = ", ".join(frame.users) or "nobody's page table"
+            lines += _paragraph(f"{frame.name}  count {frame.count}, holds {words}: {users}", width, indent=4)
+    free = [frame.name for frame in now.frames if not frame.count]
+    if free:
+        lines += _paragraph(f"free frames: {', '.join(free)}", width)
+    return "\n".join(lines) + "\n"
+
+
+def verdict_text(verdict: Verdict, scenario: Scenario | None = None, width: int = WIDTH) -> str:
+    """The outcome in words: what was searched, and what was not."""
+    return "\n".join(line for part in _verdict(verdict, scenario) for line in _paragraph(part, width)) + "\n"
+
+
+def checked_text(checked: Checked, width: int = WIDTH) -> str:
+    """All about a check: the scenario, the verdict and, after a violation, the timeline of the shortest bad run."""
+    scenario = checked.scenario
+    parts = [
+        *_paragraph(f"{scenario.name} on {checked.kernel.name}: {scenario.title}", width),
+        verdict_text(checked.verdict, scenario, width),
+    ]
+    if checked.run is not None:
+        parts.append(timeline(checked.run, checked.world, scenario, checked.schedule, width))
+    return "\n".join(parts)
+
+
+def moment(run: Run, at: int) -> str:
+    """Which moment of a run is shown, in a few words."""
+    if at and run.taken[at - 1].violation is not None:
+        return f"At step {at} of {len(run)}, which breaks a rule: the state just before it"
+    return f"After step {at} of {len(run)}" if at else "Before the first step"
+
+
+def function_of(run: Run, step: int) -> str:
+    """The kernel function in which a step was taken; "" for the program's own instructions."""
+    where = run.machine.node(run.states[step], run.cpus[step]).answer.where
+    if not where or where[-1].file.replace("\\", "/").endswith("mmlocks/mm/user.py"):
+        return ""
+    return "" if len(where) == 1 else where[-1].function
+
+
+# -- timeline ---------------------------------------------------------------------------------------------------------
+
+
+def _cell(run: Run, step: int) -> str:
+    """A step's text, led by the function it was taken in where that is another one than at this CPU's last step."""
+    function = function_of(run, step)
+    before = next((other for other in reversed(range(step)) if run.cpus[other] == run.cpus[step]), None)
+    if not function or (before is not None and function_of(run, before) == function):
+        return run.told(step)
+    return f"{function}: {run.told(step)}"
+
+
+def _row(number: str, texts: Sequence[str], room: int, column: int) -> Iterator[str]:
+    cells = [_wrapped(text, column) for text in texts]
+    for line in range(max(map(len, cells))):
+        lead = number.rjust(room - 1) if line == 0 else " " * (room - 1)
+        yield lead + "".join(f"  {cell[line] if line < len(cell) else '':<{column}}" for cell in cells)
+
+
+# -- one state --------------------------------------------------------------------------------------------------------
+
+
+def _doing(cpu: Cpu) -> str:
+    if cpu.status == "done":
+        return f"{cpu.task}: done"
+    place = cpu.where[-1] if cpu.where else None
+    at = f" in {place.function} ({place.spot})" if place is not None else ""
+    holds = f"; holds {', '.join(cpu.holds)}" if cpu.holds else ""
+    rcu = "; in an RCU read section" if cpu.in_rcu else ""
+    status = {"blocked": "blocked", "stopped": "stopped"}.get(cpu.status, "can run")
+    why = f": {cpu.why}" if cpu.why else ""
+    return f"{cpu.task}: {status}{at}{why}{holds}{rcu}"
+
+
+def _space(space: Space) -> Iterator[str]:
+    if not space.areas and not space.loose:
+        return
+    yield f"{space.name}  mmap_lock: {_lock(str(space.lock), space.lock.writer)}; mm_lock_seq {space.seq}" + (
+        "" if space.page_table_lock.free else f"; page_table_lock: {space.page_table_lock}"
+    )
+    for area in space.areas:
+        yield f"   {_area(area)}"
+        for entry in area.pages:
+            yield f"      {_entry(entry)}"
+    for entry in space.loose:
+        yield f"   in no VMA: {_entry(entry)}"
+
+
+def _area(area: Area) -> str:
+    seq = f"vm_lock_seq {area.seq}" + (", so write-locked" if area.write_locked else "")
+    detached = "; detached" if area.detached else ""
+    return f"VMA {area.name} [{area.start:#x}, {area.end:#x})  vm_lock: {_lock(str(area.lock), area.lock.writer)}; {seq}{detached}"
+
+
+def _entry(entry: Entry) -> str:
+    shown = f"P{entry.page} -> {entry.pte or 'nothing'}"
+    if not entry.ptl.free:
+        shown += f"  (page-table lock: {entry.ptl})"
+    if entry.stored and entry.stored != entry.reads:
+        stored, reads = (" ".join(map(str, words)) for words in (entry.stored, entry.reads))
+        shown += f"  WRONG: the program expects {stored}, memory says {reads}"
+    return shown
+
+
+def _lock(holder: str, writer: int | None) -> str:
+    return f"{holder} (write)" if writer is not None else holder
+
+
+# -- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+def _verdict(verdict: Verdict, scenario: Scenario | None) -> Iterator[str]:
+    if verdict.outcome == "safe":
+        yield f"SAFE: {verdict.coverage}; {verdict.endings} different endings, none of them bad."
+        yield _limits(scenario)
+    elif verdict.outcome == "violated":
+        name = verdict.violation.oracle if verdict.violation is not None else "a rule"
+        yield f"VIOLATED ({name}): {verdict.coverage}."
+        if verdict.minimal and verdict.schedule is not None:
+            yield f"No shorter way to go wrong exists: {len(verdict.schedule)} steps, with the fewest interruptions."
+        if verdict.schedule is None and verdict.violation is not None:
+            yield _sentence(verdict.violation.message)
+    else:
+        yield f"UNPROVED: {verdict.coverage}. No violation so far proves nothing."
+        yield _limits(scenario)
+
+
+def _limits(scenario: Scenario | None) -> str:
+    what = "this scenario" if scenario is None else f"the scenario {scenario.name} with its {scenario.cpus} CPUs"
+    return (
+        f"Searched: {what}. Not searched: other programs, more CPUs or pages, memory that reorders loads and stores "
+        "(here it is sequentially consistent), and steps finer than the ones shown."
+    )
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _paragraph(text: str, width: int, indent: int = 0) -> list[str]:
+    lead = len(text) - len(text.lstrip())
+    return _wrapped(text.strip(), width, " " * lead, " " * max(indent, lead)) or [""]
+
+
+def _wrapped(text: str, width: int, first: str = "", then: str = "") -> list[str]:
+    """Lines of at most `width`; `F0 ro`, `-> F0` and `[0x3000, 0x4000)` stay in one piece."""
+    kept = re.sub(r"\b(F\d+) (r[ow])\b", "\\1\0\\2", text)
+    kept = re.sub(r"(\[0x[0-9a-f]+,) (0x[0-9a-f]+\))", "\\1\0\\2", kept).replace("-> ", "->\0")
+    lines = wrap(kept, width, initial_indent=first, subsequent_indent=then, break_on_hyphens=False)
+    return [line.replace("\0", " ") for line in lines]

@@ -1,0 +1,69 @@
+"""What the core's tests share: a whole search of a program, put into words that two machines can be compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from mmlocks.machine import Layout, Machine
+from mmlocks.search import Budget
+from mmlocks.search.exhaustive import explore
+from mmlocks.search.reduction import Reduction
+from mmlocks.search.verdict import Meter
+
+Build = Callable[[], Machine]
+
+
+class Outcome(NamedTuple):
+    """What must not depend on how a program is searched.
+
+    Which step breaks a rule first does depend on it, so of broken rules only their being broken counts. Deadlocks are final
+    states, and reduction keeps them all.
+    """
+
+    endings: frozenset[tuple[tuple[str, Any], ...]]
+    deadlocks: frozenset[str]
+    violated: bool
+
+
+def outcome(machine: Machine, reduced: bool = True, reduction: type[Reduction] = Reduction) -> Outcome:
+    """Search `machine` to the end, past its violations. Endings are decoded: machines number values as they meet them."""
+    own = reduction(machine) if reduced else None
+    found = explore(machine, Meter(Budget(5_000_000, 300.0)), reduced=reduced, stop=False, reduction=own)
+    assert not found.reason, found.reason
+    return Outcome(
+        frozenset(tuple((name, _typed(value)) for name, value in machine.layout.values(end)) for end in found.endings),
+        frozenset(violation.message for violation in found.violations if violation.oracle == "deadlock"),
+        bool(found.violations),
+    )
+
+
+def _typed(value: Any) -> Any:
+    """True and 1 are equal in Python, and two values to a program. Handles of two machines are equal if their names are."""
+    return f"{type(value).__name__} {value!r}"
+
+
+def reduction_loses_nothing(build: Build, reduction: type[Reduction] = Reduction) -> bool:
+    """The comparison that keeps the search honest: every ending, with and without reduction."""
+    return outcome(build(), reduced=True, reduction=reduction) == outcome(build(), reduced=False)
+
+
+def tasks_on_cells(*tasks: Callable[..., Any], initial: Any = 0, cells: str = "a b c out") -> Build:
+    """A program whose tasks, one per CPU, are called with a few cells."""
+
+    def build() -> Machine:
+        layout = Layout(cpus=len(tasks))
+        shared = [layout.cell(name, initial) for name in cells.split()]
+        return Machine(layout, [(task.__name__, _starting(task, shared)) for task in tasks])
+
+    return build
+
+
+def _starting(task: Callable[..., Any], shared: list[Any]) -> Callable[[], Any]:
+    return lambda: task(*shared)
+
+
+def final_values(build: Build, name: str, reduced: bool = False) -> set[str]:
+    """The values, as printed, that a cell can have in the end."""
+    ends = outcome(build(), reduced).endings
+    return {dict(end)[name].partition(" ")[2] for end in ends}

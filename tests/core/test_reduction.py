@@ -1,0 +1,160 @@
+"""The set of endings must be equal for full and reduced search. That keeps the reduction honest, and it must be able to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from mmlocks.machine.step import Footprint
+from mmlocks.machine.task import Task
+from mmlocks.scenarios import SCENARIOS, Scenario, machine_for
+from mmlocks.scenarios.fork_many import fork_many
+from mmlocks.scenarios.scenario import as_kernel
+from mmlocks.search import reduction
+from mmlocks.search.reduction import Reduction
+from tests.core.helpers import Build, outcome, reduction_loses_nothing
+from tests.core.programs import PROGRAMS
+from tests.core.random_programs import machine, programs
+
+RELEASES = ["6.3", "6.4.0", "6.4.0+fork_locks_vmas", "6.4.3"]
+SMALL = [*SCENARIOS.values(), fork_many(1, 2), fork_many(2, 2)]
+
+
+def built(scenario: Scenario, release: str) -> Build:
+    return lambda: machine_for(scenario, as_kernel(release))[0]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_ends_in_the_same_states_with_reduction(name: str) -> None:
+    assert reduction_loses_nothing(PROGRAMS[name].build)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("scenario", SMALL, ids=lambda scenario: scenario.name)
+def test_a_scenario_ends_in_the_same_states_with_reduction(scenario: Scenario, release: str) -> None:
+    assert reduction_loses_nothing(built(scenario, release))
+
+
+@given(programs())
+@settings(max_examples=150)
+def test_a_random_program_ends_in_the_same_states_with_reduction(program: Any) -> None:
+    assert reduction_loses_nothing(lambda: machine(program))
+
+
+@pytest.mark.parametrize("scenario", [SCENARIOS["fork_lost_store"], fork_many(2, 2)], ids=lambda scenario: scenario.name)
+def test_reduction_visits_fewer_states(scenario: Scenario) -> None:
+    from mmlocks.search import judge
+
+    full, reduced = (judge(built(scenario, "6.4.3")(), reduced=how) for how in (False, True))
+    assert (full.outcome, reduced.outcome) == ("safe", "safe")
+    assert reduced.states < full.states
+    assert reduced.transitions < full.transitions / 1.5
+
+
+# -- mutation check: reductions that are wrong on purpose -------------------------------------------------------------
+
+
+@pytest.fixture
+def unsound(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
+    """A reduction with the named defect."""
+    mutation: Callable[[pytest.MonkeyPatch], type[Reduction]] = request.param
+    return mutation(monkeypatch)
+
+
+def reads_are_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
+    def conflict(pending: Footprint, other: Footprint) -> bool:
+        return bool(pending.writes & (other.writes | other.adds) or pending.adds & other.writes)
+
+    monkeypatch.setattr(reduction, "conflict", conflict)
+    return Reduction
+
+
+def waiting_is_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
+    """A pending read and somebody's later write are taken to be independent; a pending write and a later read are not."""
+
+    def conflict(pending: Footprint, other: Footprint) -> bool:
+        return bool(pending.writes & (other.reads | other.writes | other.adds) or pending.adds & (other.reads | other.writes))
+
+    monkeypatch.setattr(reduction, "conflict", conflict)
+    return Reduction
+
+
+def additions_commute_with_reads(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
+    def conflict(pending: Footprint, other: Footprint) -> bool:
+        mine, yours = pending.writes | pending.reads, other.writes | other.reads
+        return bool(pending.writes & yours or other.writes & mine)
+
+    monkeypatch.setattr(reduction, "conflict", conflict)
+    return Reduction
+
+
+def futures_are_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
+    """Only the step that the other CPU would take now counts."""
+
+    class Shortsighted(Reduction):
+        def _look(self, task: Task) -> None:
+            with monkeypatch.context() as patch:
+                patch.setattr(Footprint, "joined", lambda mine, other: mine)
+                super()._look(task)
+
+    return Shortsighted
+
+
+def futures_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
+    """Automata grow during the search, and decisions taken before that are left standing."""
+
+    class Hasty(Reduction):
+        @property
+        def stale(self) -> bool:
+            return False
+
+    from mmlocks.search import exhaustive
+
+    monkeypatch.setattr(exhaustive, "_warm_up", lambda machine: None)
+    return Hasty
+
+
+def loops_are_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
+    class Dizzy(Reduction):
+        def _look(self, task: Task) -> None:
+            super()._look(task)
+            self._loops[task.cpu] = set()
+
+    return Dizzy
+
+
+MUTATIONS = [
+    reads_are_overlooked,
+    waiting_is_overlooked,
+    additions_commute_with_reads,
+    futures_are_overlooked,
+    futures_are_not_looked_at_again,
+    loops_are_overlooked,
+]
+
+
+@pytest.mark.parametrize("unsound", MUTATIONS, indirect=True, ids=lambda mutation: mutation.__name__)
+def test_the_comparison_catches_an_unsound_reduction(unsound: type[Reduction]) -> None:
+    caught = [name for name, program in PROGRAMS.items() if not reduction_loses_nothing(program.build, unsound)]
+    assert caught
+
+
+@pytest.mark.parametrize(
+    "unsound",
+    [waiting_is_overlooked, futures_are_overlooked],
+    indirect=True,
+    ids=lambda mutation: mutation.__name__,
+)
+def test_the_comparison_on_fork_catches_an_unsound_reduction(unsound: type[Reduction]) -> None:
+    assert not all(reduction_loses_nothing(built(SCENARIOS["fork_lost_store"], release), unsound) for release in RELEASES)
+
+
+def test_the_comparison_catches_a_search_that_forgets_an_ending() -> None:
+    """The comparison itself must see a single missing ending."""
+    full = outcome(PROGRAMS["increment"].build(), reduced=False)
+    assert len(full.endings) == 2
+    for ending in full.endings:
+        assert full._replace(endings=full.endings - {ending}) != full
