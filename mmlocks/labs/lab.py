@@ -52,6 +52,11 @@ class CheckResult:
         return self.points > 0
 
     @property
+    def lab(self) -> str:
+        """What notebooks call the lab: `lab07`."""
+        return self.check.lab
+
+    @property
     def shown(self) -> Checked | None:
         """The search that found a violation."""
         return next((checked for checked in self.searched if checked.verdict.violation is not None), None)
@@ -86,6 +91,7 @@ Judge = Callable[[Examination, "Check"], CheckResult]
 class Check:
     """One property that an answer must have, worth some points. `about` tells the learner what is demanded."""
 
+    lab: str
     name: str
     points: int
     about: str
@@ -95,10 +101,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Judgement:
-    """All checks of one answer."""
+    """All checks of one answer, and for a correct one how it differs from Linux's."""
 
     lab: Lab
     results: tuple[CheckResult, ...]
+    compared: str = ""
 
     @property
     def finding(self) -> Finding:
@@ -124,6 +131,8 @@ class Lab:
     functions: tuple[str, ...]
     checks: tuple[Check, ...]
     hints: tuple[str, ...]
+    compare: Callable[[Kernel], str] = lambda kernel: ""
+    """Says of a kernel with a correct answer in place how it differs from what Linux does."""
 
     @property
     def points(self) -> int:
@@ -149,7 +158,9 @@ class Lab:
     def judge(self, names: Mapping[str, Any], budget: Budget | None = None, progress: Progress | None = None) -> Judgement:
         """Judge every property. Raises AnswerError as `check` does."""
         examination = Examination(self, self.kernel(names), budget, progress)
-        return Judgement(self, tuple(each.judge(examination, each) for each in self.checks))
+        results = tuple(each.judge(examination, each) for each in self.checks)
+        right = all(result.finding in (Finding.CORRECT, Finding.COSTLY) for result in results)
+        return Judgement(self, results, self.compare(examination.kernel) if right else "")
 
     def hint(self, rung: int = 1) -> str:
         """A hint: 1 is the plan, 2 the place, 3 nearly the code."""
@@ -177,9 +188,8 @@ def must_be_safe(examination: Examination, check: Check) -> CheckResult:
 def _why_wrong(found: Checked) -> str:
     verdict, scenario = found.verdict, found.scenario
     assert verdict.violation is not None
-    parts = [f"{scenario.title}: {verdict.violation.message}."]
-    if verdict.violation.oracle in scenario.explain:
-        parts.append(scenario.explain[verdict.violation.oracle])
-    if verdict.violation.oracle not in ("mistake", "exception"):
-        parts.append(scenario.remark)
-    return " ".join(filter(None, parts)).replace("..", ".")
+    oracle, message = verdict.violation
+    if oracle in ("mistake", "exception"):
+        return message
+    story = f"{scenario.title}: {message.removesuffix('.')}."
+    return " ".join(filter(None, (story, scenario.explain.get(oracle), scenario.remark)))

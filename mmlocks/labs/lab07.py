@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmlocks.labs.lab import Check, CheckResult, Examination, Finding, Lab, must_be_safe
 from mmlocks.machine import Run
 from mmlocks.mm.kernel import Kernel
+from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, machine_for
 from mmlocks.scenarios.fork_other_vma import OTHER
 from mmlocks.search import possible
@@ -58,12 +59,32 @@ def must_be_cheap(examination: Examination, check: Check) -> CheckResult:
 
 
 def _flushes_of_an_undisturbed_fork(kernel: Kernel) -> int:
+    return sum(operation == "flush_tlb" for operation in _undisturbed_fork(kernel))
+
+
+def _undisturbed_fork(kernel: Kernel) -> list[str]:
+    """The operations of a fork that nobody else runs beside, in their order."""
     machine, _ = machine_for(SCENARIOS["fork_other_vma"], kernel)
     run = Run.of(machine)
     while 0 in run.enabled():
         run = run.step(0)
     parts = [part for taken in run.taken for part in (taken.step.args if taken.step.op == "together" else (taken.step,))]
-    return sum(part.op == "flush_tlb" for part in parts)
+    return [part.op for part in parts]
+
+
+def compare_with_linux(kernel: Kernel) -> str:
+    """How a correct answer's fork differs from that of 6.4.3."""
+    linux = Kernel(RELEASES["6.4.3"])
+    others = sorted(set(kernel.replacements) - {"dup_mmap"})
+    ours, theirs = _undisturbed_fork(kernel), _undisturbed_fork(linux)
+    if ours == theirs and not others:
+        return "Left alone, your fork does operation by operation what that of Linux 6.4.3 does (fb49c455323f)."
+    said = "Linux 6.4.3 does it otherwise: dup_mmap write-locks each parent VMA first thing in the loop (fb49c455323f)."
+    if ours != theirs:
+        said += f" Left alone, your fork takes {len(ours)} operations and Linux's {len(theirs)}."
+    if others:
+        said += f" You also replaced {', '.join(others)}, which Linux left as it was."
+    return said
 
 
 LAB07 = Lab(
@@ -72,11 +93,11 @@ LAB07 = Lab(
     release="6.4.0",
     functions=("dup_mmap",),
     checks=(
-        Check("lost_store", 4, "No completed store is lost while another thread forks.", must_be_safe, ("fork_lost_store",)),
-        Check("snapshot", 2, "The child's memory is the parent's at one moment, as it was up to 6.3.", must_be_safe,
+        Check("lab07", "lost_store", 4, "No completed store is lost while another thread forks.", must_be_safe, ("fork_lost_store",)),
+        Check("lab07", "snapshot", 2, "The child's memory is the parent's at one moment, as it was up to 6.3.", must_be_safe,
               ("fork_torn_snapshot",)),
-        Check("reproducer", 2, "The program from the bug report reads back what it wrote.", must_be_safe, ("young_reproducer",)),
-        Check("cost", 2, "A fault in another VMA need not wait for fork, and fork flushes the TLBs once.", must_be_cheap,
+        Check("lab07", "reproducer", 2, "The program from the bug report reads back what it wrote.", must_be_safe, ("young_reproducer",)),
+        Check("lab07", "cost", 2, "A fault in another VMA need not wait for fork, and fork flushes the TLBs once.", must_be_cheap,
               ("fork_other_vma",)),
     ),
     hints=(
@@ -87,4 +108,5 @@ LAB07 = Lab(
         "Nearly the code: one line, `await vma_start_write(...)`, with the parent's VMA of this turn of the loop. There is nothing "
         "to unlock: the write lock ends when mmap_write_unlock counts mm_lock_seq up.",
     ),
+    compare=compare_with_linux,
 )  # fmt: skip

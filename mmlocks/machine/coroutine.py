@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
 import types
 import warnings
 from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
@@ -131,7 +132,7 @@ class CoroutineSupplier:
         if known is not None and known.step is not None:
             UNAWAITED.steps = self._pending
             try:
-                return self._send(result, before)
+                return self._send(result, before, key=False)
             finally:
                 UNAWAITED.steps = None
         with _Watched(self._pending) as watched:
@@ -139,7 +140,7 @@ class CoroutineSupplier:
         forgotten = watched.forgotten(self.cpu, finished=answer.step is None, failed=answer.ended == "failed")
         return Answer.mistake(before, forgotten) if forgotten else answer
 
-    def _send(self, result: Any, before: tuple[Place, ...]) -> Answer:
+    def _send(self, result: Any, before: tuple[Place, ...], key: bool = True) -> Answer:
         live = self._live
         assert live is not None
         try:
@@ -152,17 +153,21 @@ class CoroutineSupplier:
                 f"cpu{self.cpu}: {endless.args[0]} ran {INSTRUCTIONS_BETWEEN_STEPS:,} instructions without an await. "
                 "A loop there never stops, or waits without giving other CPUs a turn.",
             )
-        except Exception as problem:
+        except (Exception, SystemExit, GeneratorExit) as problem:
             return _failure(self.cpu, problem, before)
         where = _places(live)
         if isinstance(yielded, Step):
             self._pending[:] = [step for step in self._pending if step is not yielded]
-            return Answer(step=yielded, where=where, key=_moment(live))
+            return Answer(step=yielded, where=where, key=_moment(live) if key else None)
         return Answer.mistake(
             where,
             f"cpu{self.cpu}: awaited {_a(yielded)}{_in(where)}, which is no step of this machine. Await kernel "
             "functions, cells (`await vma.vm_lock_seq`) and steps (`await lock.down_read()`).",
         )
+
+
+_WATCHING = threading.RLock()
+"""Catching warnings is one for all threads, and the player searches in a thread of its own."""
 
 
 class _Watched:
@@ -178,6 +183,7 @@ class _Watched:
         self._warned: list[warnings.WarningMessage] = []
 
     def __enter__(self) -> _Watched:
+        _WATCHING.acquire()
         UNAWAITED.steps = self._pending
         self._origin_depth = sys.get_coroutine_origin_tracking_depth()
         sys.set_coroutine_origin_tracking_depth(1)
@@ -196,6 +202,7 @@ class _Watched:
         self._catch.__exit__(None, None, None)
         sys.set_coroutine_origin_tracking_depth(self._origin_depth)
         UNAWAITED.steps = None
+        _WATCHING.release()
 
     def _trace(self, frame: types.FrameType, event: str, _: Any) -> Any:
         if event == "opcode":
@@ -228,7 +235,7 @@ class _Watched:
         return ""
 
 
-def _failure(cpu: int, problem: Exception, before: tuple[Place, ...]) -> Answer:
+def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Answer:
     """The answer of a task that ended in an exception."""
     places = []
     trace = problem.__traceback__

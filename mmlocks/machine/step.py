@@ -8,6 +8,7 @@ by a machine that never saw the code that asked for it.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -97,9 +98,8 @@ class ViolationSignal(Exception):
         self.message = message
 
 
-@dataclass
-class Unawaited:
-    """Steps that a running task has built and not yet awaited (see `mmlocks.machine.coroutine`)."""
+class Unawaited(threading.local):
+    """Steps that a running task has built and not yet awaited (see `mmlocks.machine.coroutine`), in each thread."""
 
     steps: list[Step] | None = None
 

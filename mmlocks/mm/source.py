@@ -35,6 +35,16 @@ def release_source(function: Callable[..., Any] | str, release: Release | str) -
     return "".join(f"{line.text}\n" for line in release_lines("".join(lines), release, first))
 
 
+def release_code(function: Callable[..., Any] | str, release: Release | str) -> str:
+    """The same without the docstring, for reading beside a text that explains it."""
+    source = release_source(function, release)
+    first = ast.parse(source).body[0].body[0]  # type: ignore[attr-defined]  # a function has a body
+    if not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)):
+        return source
+    lines = source.splitlines(keepends=True)
+    return "".join(lines[: first.lineno - 1] + lines[first.end_lineno :])
+
+
 def release_lines(source: str, release: Release | str, first: int = 1) -> list[Line]:
     """The lines of one function's source that `release` has, dedented, with the numbers they have if it begins at `first`."""
     if isinstance(release, str):

@@ -51,9 +51,9 @@ FORK_LOST_STORE = Scenario(
     ),
     explain={
         "lost_store": (
-            "fork made the page read-only but left cpu1's cached translation in place, to be flushed once at the end. "
-            "cpu2's fault did not wait for fork, since it held only the VMA's read lock: it copied the page. cpu1 then stored "
-            "through its old translation, into the frame that the copy had just replaced."
+            "The page was copied while another CPU could still write to the old frame: fork had made the page read-only, but "
+            "had not yet flushed the translation that this CPU had cached. Nothing kept the fault from going ahead before that "
+            "flush. What the other CPU stored after the copy is in a frame that the page table no longer shows."
         ),
     },
 )

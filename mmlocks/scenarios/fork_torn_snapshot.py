@@ -44,9 +44,8 @@ FORK_TORN_SNAPSHOT = Scenario(
     ),
     explain={
         "snapshot": (
-            "fork had passed P3, where there was nothing to share yet, and had not come to P4. cpu1's fault on P3 did not wait "
-            "for fork, so the parent got the page and the child never will. cpu1's next store went to P4, which was still "
-            "writable, and then fork shared P4 with that store in it."
+            "fork takes the pages one after the other. Where faults go ahead meanwhile, the child gets one page from before a "
+            "store and the next from after a later one. Flushing TLBs does not help: it is the fault that must wait."
         ),
     },
 )

@@ -54,7 +54,7 @@ YOUNG_REPRODUCER = Scenario(
     explain={
         "lost_store": (
             "As in fork_lost_store: one thread's fault copied the page while the other could still store to the old frame "
-            "through its cached translation, so what it stored is in a frame that nobody maps for the parent any more."
+            "through a translation that fork had not flushed yet, so that store is in a frame that nobody reads any more."
         ),
     },
 )

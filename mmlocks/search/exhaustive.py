@@ -95,13 +95,13 @@ class _Search:
         # CPU bit mask -> the CPUs in it, so that the loop below visits no others.
         members = [[entry for entry in cpus if mask >> entry[0] & 1] for mask in range(all_cpus + 1)]
         choose = self.reduction.choose if self.reduction is not None else lambda state: all_cpus
-        outcome_of = machine.outcome
+        outcome_of, every = machine.outcome, self.meter.every
         transitions = since_check = 0
         try:
             while work:
                 state = work.pop()
                 since_check += 1
-                if since_check >= Meter.EVERY:
+                if since_check >= every:
                     self.meter.transitions += transitions
                     transitions = since_check = 0
                     self.meter.check(len(seen))

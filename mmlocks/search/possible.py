@@ -39,7 +39,7 @@ def possible(
             if goal(state):
                 return Witness(True, _way(parents, state), len(seen), meter.transitions)
             ticks += 1
-            if ticks % Meter.EVERY == 0:
+            if ticks % meter.every == 0:
                 meter.check(len(seen))
             for cpu in machine.cpus:
                 outcome = machine.outcome(state, machine.node(state, cpu), cpu)

@@ -17,35 +17,37 @@ from mmlocks.machine.step import Footprint
 from mmlocks.machine.task import Task
 
 
-def conflict(pending: Footprint, other: Footprint) -> bool:
-    """Whether the order of two steps, or of a step and a future, can matter. Two additions commute."""
-    return bool(
-        pending.writes & (other.reads | other.writes | other.adds)
-        or other.writes & (pending.reads | pending.adds)
-        or pending.adds & other.reads
-        or pending.reads & other.adds
-    )
+def touched(footprint: Footprint, cells: int) -> int:
+    """A footprint as one number: the cells read, then those written, then those added to."""
+    return footprint.reads | footprint.writes << cells | footprint.adds << 2 * cells
+
+
+def clashing(footprint: Footprint, cells: int) -> int:
+    """The accesses whose order with this footprint can matter, laid out as `touched` lays them out.
+
+    Reads do not disturb reads, and additions do not disturb additions; everything else on the same cell does.
+    """
+    reads, writes, adds = footprint
+    return (writes | adds) | (reads | writes | adds) << cells | (reads | writes) << 2 * cells
+
+
+def conflict(one: Footprint, other: Footprint, cells: int) -> bool:
+    """Whether the order of two steps, or of a step and a future, can matter."""
+    return bool(clashing(one, cells) & touched(other, cells))
 
 
 class Reduction:
-    """Which CPUs are worth running in a state.
-
-    Many nodes touch the same cells, and many have the same future. Both are therefore numbered, and `_clashes` keeps for every
-    kind of step the futures that it conflicts with, as a bit mask: a conflict is then one `&`.
-    """
+    """Which CPUs are worth running in a state."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._everyone = [(cpu, shift, 1 << cpu) for cpu, shift in enumerate(machine.layout.pc_shifts)]
         self._grown = [-1 for _ in machine.tasks]
         self._refreshed = [-1 for _ in machine.tasks]
-        # For each CPU and node: its kind of step, and the bit of its future; -1 and 0 at an end.
-        self._steps: list[list[int]] = [[] for _ in machine.tasks]
+        # For each CPU and node: what its step clashes with, what its future may touch, whether it closes a loop.
+        self._clashes: list[list[int]] = [[] for _ in machine.tasks]
         self._futures: list[list[int]] = [[] for _ in machine.tasks]
         self._loops: list[set[int]] = [set() for _ in machine.tasks]
-        self._step_kinds: dict[Footprint, int] = {}
-        self._future_kinds: dict[Footprint, int] = {}
-        self._clashes: list[int] = []
 
     @property
     def stale(self) -> bool:
@@ -65,11 +67,10 @@ class Reduction:
         running = []
         for cpu, shift, bit in self._everyone:
             node = state >> shift & PC_FIELD
-            if node >= len(self._steps[cpu]):
+            if node >= len(self._futures[cpu]):
                 self._look(machine.tasks[cpu])
-            kind = self._steps[cpu][node]
-            if kind >= 0:
-                running.append((cpu, node, bit, self._clashes[kind], self._futures[cpu][node]))
+            if machine.tasks[cpu].nodes[node].answer.step is not None:
+                running.append((cpu, node, bit, self._clashes[cpu][node], self._futures[cpu][node]))
         hits = {}
         able = 0
         for cpu, node, bit, clashes, _ in running:
@@ -103,43 +104,25 @@ class Reduction:
         return best
 
     def _look(self, task: Task) -> None:
-        """Compute every node's reachable footprint, and the nodes from which a loop is closed."""
-        count = len(task.nodes)
+        """Compute for every node what its future may touch, and whether a loop is closed there."""
+        cells, count = len(task.layout.cells), len(task.nodes)
         following = [sorted(set(node.edges.values())) for node in task.nodes]
         reach = [1 << index for index in range(count)]
-        futures = [node.footprint for node in task.nodes]
+        futures = [touched(node.footprint, cells) for node in task.nodes]
         changed = True
         while changed:
             changed = False
             for index in reversed(range(count)):
+                reached, future = reach[index], futures[index]
                 for after in following[index]:
-                    reached, future = reach[index] | reach[after], futures[index].joined(futures[after])
-                    if reached != reach[index] or future != futures[index]:
-                        reach[index], futures[index], changed = reached, future, True
+                    reached |= reach[after]
+                    future |= futures[after]
+                if reached != reach[index] or future != futures[index]:
+                    reach[index], futures[index], changed = reached, future, True
         # Nodes are numbered as they are discovered, so every cycle has an edge to a lower number (or to itself).
         self._loops[task.cpu] = {
             index for index in range(count) for after in following[index] if after <= index and reach[after] >> index & 1
         }
-        self._steps[task.cpu] = [
-            self._step_kind(node.footprint) if node.step is not None else -1 for node in task.nodes
-        ]
-        self._futures[task.cpu] = [self._future_bit(future) for future in futures]
+        self._clashes[task.cpu] = [clashing(node.footprint, cells) for node in task.nodes]
+        self._futures[task.cpu] = futures
         self._grown[task.cpu] = task.growth
-
-    def _step_kind(self, footprint: Footprint) -> int:
-        kind = self._step_kinds.get(footprint)
-        if kind is None:
-            kind = self._step_kinds[footprint] = len(self._clashes)
-            self._clashes.append(
-                sum(1 << number for future, number in self._future_kinds.items() if conflict(footprint, future))
-            )
-        return kind
-
-    def _future_bit(self, future: Footprint) -> int:
-        number = self._future_kinds.get(future)
-        if number is None:
-            number = self._future_kinds[future] = len(self._future_kinds)
-            for footprint, kind in self._step_kinds.items():
-                if conflict(footprint, future):
-                    self._clashes[kind] |= 1 << number
-        return 1 << number

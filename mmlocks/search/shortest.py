@@ -44,7 +44,7 @@ def shortest(machine: Machine, meter: Meter) -> Shortest | None:
             if costs[state, last] < cost:
                 continue
             ticks += 1
-            if ticks % Meter.EVERY == 0:
+            if ticks % meter.every == 0:
                 meter.check(len(costs))
             outcomes = [machine.outcome(state, machine.node(state, cpu), cpu) for cpu in machine.cpus]
             going_on = last >= 0 and outcomes[last] is not None

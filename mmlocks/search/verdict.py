@@ -65,8 +65,10 @@ class Meter:
     transitions: int = 0
     started: float = field(default_factory=time.perf_counter)
 
-    EVERY = 2048
-    """States between two looks at the clock: a few milliseconds."""
+    @property
+    def every(self) -> int:
+        """States between two looks at the clock and the budget: a few milliseconds, and no more than the budget allows."""
+        return max(1, min(2048, self.budget.states // 2))
 
     def check(self, states: int) -> None:
         """Raise Cancelled with the reason if the search must stop here."""

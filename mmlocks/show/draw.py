@@ -45,7 +45,7 @@ STYLE = """
 
 def number(value: float) -> str:
     """A coordinate, short."""
-    return f"{value:.1f}".removesuffix(".0")
+    return f"{value:.5g}"
 
 
 def cpu_colour(cpu: int) -> str:

@@ -48,7 +48,8 @@ def strip(pen: Pen, x: float, y: float, width: float, run: Run, at: int) -> None
             pen.text(place + cell / 2, y + cpus * 17 + 12, "✗", "w", "middle")
     if at and len(run):
         pen.box(left + (at - 1) * cell - 1, y - 3, cell + 2, cpus * 17 + 4, "now", radius=3)
-        if not run.taken[at - 1].violation:
+        bad_next = at < len(run) and run.taken[at].violation is not None and cell < 26
+        if not run.taken[at - 1].violation and not bad_next:
             pen.text(left + (at - 0.5) * cell, y + cpus * 17 + 13, "now", "s b", "middle")
     elif not len(run):
         pen.text(left, y + cpus * 17 + 12, "no steps yet", "q s")
@@ -77,7 +78,7 @@ def card(
     status(pen, x + PAD, y + 43, cpu)
     line = y + 61
     if cpu.status == "blocked":
-        for part in fit(cpu.why.removeprefix(f"cpu{cpu.number} "), room, 4, SANS):
+        for part in fit(cpu.why.removeprefix(f"cpu{cpu.number} "), room, 3, SANS * 1.13):
             pen.text(x + PAD, line, part, "w")
             line += LINE
     elif cpu.status != "done" and cpu.where:
@@ -240,10 +241,17 @@ def lock(pen: Pen, x: float, y: float, name: str, now: Held, before: Held | None
     place = x + pen.field(x, y, name, changed) + 8
     if now.free:
         pen.text(place, y, "free", "q s")
-    elif now.writer is not None:
-        pen.chip(place, y, f"cpu{now.writer} write", *_cpu(now.writer))
+    held_chips(pen, place, y, now)
+
+
+def held_chips(pen: Pen, x: float, y: float, now: Held) -> float:
+    """A label for every CPU that has a lock; returns where they end."""
+    if now.writer is not None:
+        text = f"cpu{now.writer}" if now.spinning else f"cpu{now.writer} write"
+        x += pen.chip(x, y, text, *_cpu(now.writer)) + 4
     for reader in now.readers:
-        place += pen.chip(place, y, f"cpu{reader} read", *_cpu(reader)) + 4
+        x += pen.chip(x, y, f"cpu{reader} read", *_cpu(reader)) + 4
+    return x
 
 
 def _cpu(cpu: int | None) -> tuple[str, str]:

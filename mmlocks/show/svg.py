@@ -56,8 +56,8 @@ def body(
     left, room = x + 8, width - 16
     if heading:
         top += headline(pen, left, top, room, run, now) + 6
-        strip(pen, left, top + 4, room, run, now.at)
-        top += strip_height(run) + GAP
+    strip(pen, left, top + 4, room, run, now.at)
+    top += strip_height(run) + GAP
     wide = width >= 800
     cards_end = _cards(pen, left, top, room, world, now, before, wide)
     single_row = wide and len(now.cpus) <= 4
@@ -69,7 +69,7 @@ def headline(pen: Pen, x: float, y: float, width: float, run: Run, now: Scene) -
     """Which moment this is, and what has just happened; returns the height used, the same at every step of a width."""
     lines = 2 if width >= 800 else 4
     pen.text(x, y + 16, moment(run, now.at), "h")
-    texts = fit(_happened(run, now), width - (60 if now.at else 8), lines, SANS)
+    texts = fit(_happened(run, now), width - (60 if now.at else 8), lines, SANS * 1.13)
     if now.at:
         cpu = run.cpus[now.at - 1]
         pen.chip(x, y + 37, f"cpu{cpu}", cpu_colour(cpu), cpu_ink(cpu))
@@ -89,7 +89,7 @@ def _happened(run: Run, now: Scene) -> str:
 def _cards(
     pen: Pen, x: float, y: float, width: float, world: World, now: Scene, before: Scene | None, wide: bool
 ) -> float:
-    columns = min(len(now.cpus), 4) if wide else 1
+    columns = _columns(len(now.cpus)) if wide else 1
     each = (width - GAP * (columns - 1)) / columns
     rows = min(len(world.pages), SHOWN_TLB_ROWS)
     height = card_height(rows, wide)
@@ -99,6 +99,12 @@ def _cards(
         card(pen, x + column * (each + GAP), y + row * (height + GAP), each, height, cpu, known, wide)
     rows_used = -(-len(now.cpus) // columns)
     return y + rows_used * (height + GAP) - GAP
+
+
+def _columns(cpus: int) -> int:
+    """At most four cards in a row, and rows of about the same length."""
+    rows = -(-cpus // 4)
+    return -(-cpus // rows)
 
 
 def _memory(

@@ -18,8 +18,6 @@ from tests.core.helpers import Build, final_values, outcome, tasks_on_cells
 from tests.core.programs import PROGRAMS, increment, message, peterson
 from tests.core.random_programs import machine, programs
 
-ONLY_HISTORIES = "only histories"
-
 
 @pytest.fixture
 def histories(monkeypatch: pytest.MonkeyPatch) -> Callable[[Build], Any]:
@@ -264,12 +262,6 @@ HIDING_PLACES = [
 @pytest.mark.parametrize("task", HIDING_PLACES, ids=lambda task: task.__name__)
 def test_what_a_task_has_in_mind_is_not_forgotten(task: Any) -> None:
     assert final_values(tasks_on_cells(task, set_a), "out") == {"0", "1"}
-
-
-@pytest.mark.parametrize("task", HIDING_PLACES, ids=lambda task: task.__name__)
-def test_what_a_task_has_in_mind_is_what_its_history_says(task: Any, histories: Callable[[Build], Any]) -> None:
-    build = tasks_on_cells(task, set_a)
-    assert outcome(build(), reduced=False) == histories(build)
 
 
 @pytest.mark.parametrize(

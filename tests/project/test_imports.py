@@ -42,7 +42,7 @@ STANDARD_LIBRARY_ONLY = {
     "scenarios",
     "labs",
 }
-MAY_IMPORT_WIDGETS = {"show/player.py"}
+MAY_IMPORT_WIDGETS = {"show/player.py", "show/quiz.py"}
 
 
 def imports() -> Iterator[tuple[Path, int, str]]:

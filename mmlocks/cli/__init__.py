@@ -1,0 +1,25 @@
+"""The command line. `main` is what `mmlocks` runs; nothing else in mmlocks needs typer or rich.
+
+Reading order: app (the commands), report (what they print), answers (reading a learner's file), terminal (where it goes).
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line with this process's arguments, and end the process with its exit status."""
+    try:
+        from mmlocks.cli.app import app
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "").partition(".")[0]
+        if package == "mmlocks":
+            raise
+        print(
+            f"mmlocks: the command line needs the Python package {package}, which is not installed. "
+            f"Install what is missing: {sys.executable} -m pip install typer rich",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    app(prog_name="mmlocks")

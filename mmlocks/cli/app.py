@@ -1,0 +1,343 @@
+"""The commands of `mmlocks`. Each returns its exit status; what they need is imported when they run."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from mmlocks.cli.terminal import (
+    ASIDE,
+    STATUSES,
+    Commands,
+    Meter,
+    Status,
+    command,
+    complain,
+    gap,
+    paragraph,
+    write,
+)
+from mmlocks.errors import MmlocksError, ModelError, ScheduleError
+from mmlocks.releases import PATCHES, RELEASES, Release, patch_named, release_named
+
+if TYPE_CHECKING:
+    from mmlocks.machine import Run
+    from mmlocks.mm.world import World
+    from mmlocks.scenarios import Scenario
+    from mmlocks.search import Budget
+
+Thing = TypeVar("Thing")
+
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help without boxes, the same in a terminal and in a pipe
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Linux address-space locks, and the bugs of 6.4, searched over every interleaving.",
+    epilog=STATUSES,
+)
+
+
+def _positive(seconds: float | None) -> float | None:
+    if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
+        raise typer.BadParameter(f"{seconds:g} is no number of seconds above 0.")
+    return seconds
+
+
+Name = Annotated[str, typer.Argument(metavar="SCENARIO", help="One of those that `mmlocks scenarios` lists.")]
+Patches = Annotated[
+    list[str] | None,
+    typer.Option("--with", metavar="PATCH", help=f"Add a patch: {', '.join(PATCHES)}. May be repeated."),
+]
+NoPatches = Annotated[
+    list[str] | None, typer.Option("--without", metavar="PATCH", help="Take a patch away. May be repeated.")
+]
+ReleaseName = Annotated[
+    str,
+    typer.Option(
+        "--release", "-r", metavar="R", show_default=False, help=f"Required: {', '.join(RELEASES)}."
+    ),
+]
+Full = Annotated[
+    bool, typer.Option("--full", help="Search every order of steps, also of steps that commute.")
+]
+States = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Stop after so many states.", show_default="2 million")
+]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S", callback=_positive, help="Stop each search after so many seconds.", show_default="60"
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
+LabName = Annotated[str, typer.Argument(metavar="LAB", help="lab07_fork_vs_fault; lab07 or 07 will do.")]
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> int:
+    """Linux address-space locks, and the bugs of 6.4, searched over every interleaving."""
+    if version:
+        from mmlocks import __version__
+
+        write(f"mmlocks {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+    return Status.FINE
+
+
+@app.command()
+def demo() -> int:
+    """Find the lost store of Linux 6.4.0, see why it happens, and prove that 6.4.3 is free of it."""
+    import time
+
+    from mmlocks.cli import report
+    from mmlocks.releases import FORK_LOCKS_VMAS
+    from mmlocks.scenarios import SCENARIOS, check
+
+    began = time.perf_counter()
+    scenario = SCENARIOS["fork_lost_store"]
+    with Meter("searching") as meter:
+        write(f"{scenario.title}\n", "bold")
+        paragraph(scenario.story)
+        gap()
+        write("1. Linux 6.4.0\n", "bold")
+        broken = check(scenario, "6.4.0", progress=meter)
+        report.print_checked(broken)
+        gap()
+        write("2. Linux 6.4.3\n", "bold")
+        paragraph(f"One line more ({FORK_LOCKS_VMAS.commit}): {FORK_LOCKS_VMAS.about}.")
+        fixed = check(scenario, "6.4.3", progress=meter)
+        report.print_checked(fixed)
+    gap()
+    paragraph(f"Found, shortened and proved in {time.perf_counter() - began:.1f} s. {scenario.remark}", ASIDE)
+    if "unproved" in (broken.verdict.outcome, fixed.verdict.outcome):
+        return Status.UNPROVED
+    return (
+        Status.FINE
+        if (broken.verdict.outcome, fixed.verdict.outcome) == ("violated", "safe")
+        else Status.WRONG
+    )
+
+
+@app.command(epilog=STATUSES)
+def run(
+    scenario: Name, release: ReleaseName = "", with_: Patches = None, without: NoPatches = None,
+    full: Full = False, states: States = None, seconds: Seconds = None, as_json: Json = False,
+) -> int:  # fmt: skip
+    """Search every interleaving of a scenario on a kernel release."""
+    from mmlocks.cli import report
+    from mmlocks.scenarios import check
+
+    story = _scenario(scenario)
+    kernel = _release(release, with_ or [], without or [])
+    with Meter(f"{story.name} on {kernel.name}") as meter:
+        checked = check(story, kernel, _budget(states, seconds), meter, reduced=not full)
+    if as_json:
+        report.print_json(report.checked_json(checked))
+    else:
+        write(f"{story.name} on {kernel.name}: {story.title}\n", "bold")
+        paragraph(story.story)
+        gap()
+        report.print_checked(checked)
+        gap()
+        report.print_expectation(checked)
+    return report.STATUS_OF_OUTCOME[checked.verdict.outcome]
+
+
+@app.command()
+def scenarios(as_json: Json = False) -> int:
+    """List the scenarios, and what the record lets us expect of each release."""
+    from mmlocks.cli import report
+    from mmlocks.scenarios import SCENARIOS
+
+    if as_json:
+        report.print_json([report.scenario_json(scenario) for scenario in SCENARIOS.values()])
+        return Status.FINE
+    for scenario in SCENARIOS.values():
+        report.print_scenario(scenario)
+        gap()
+    paragraph("To search one:")
+    command("mmlocks run fork_lost_store --release 6.4.0")
+    return Status.FINE
+
+
+@app.command(epilog=STATUSES)
+def replay(
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="A schedule, `mml1:...`, as printed below every timeline.")
+    ],
+    step: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Show the state after step N, not the timeline.")
+    ] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a picture of what is shown.")
+    ] = None,
+    answer: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The answer (.py, .ipynb) that it was recorded with. Its code is run."
+        ),
+    ] = None,
+) -> int:
+    """Show a recorded run again: as a timeline, as the state after one step, as a picture."""
+    from mmlocks.cli import report, terminal
+    from mmlocks.cli.answers import own_code
+    from mmlocks.cli.picture import save_picture
+    from mmlocks.show.text import state_text
+
+    with own_code(answer or Path()):
+        story, world, whole, name = _replayed("".join(text.split()), answer)
+    if step is not None and step > len(whole):
+        raise ScheduleError(
+            f"this schedule has {len(whole)} steps, so --step takes 0 to {len(whole)}, not {step}."
+        )
+    shown = whole if step is None else whole.at(step)
+    if svg is not None:
+        save_picture(svg, story, world, whole, step)
+    write(f"{story.name} on {name}: {story.title}\n", "bold")
+    gap()
+    if step is None:
+        report.print_run(whole, world, story)
+    else:
+        write(state_text(world, whole, step, terminal.width()))
+    if svg is not None:
+        gap()
+        write(f"Picture written to {svg}")
+    return Status.WRONG if shown.violation is not None else Status.FINE
+
+
+@app.command(epilog=STATUSES)
+def check(
+    lab: LabName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .py or .ipynb with your function.")],
+    seconds: Seconds = None,
+    as_json: Json = False,
+) -> int:
+    """
+    Judge an answer to a lab, by every interleaving of its code.
+
+    The code in FILE is run in this process and with your rights: this is for your own answers. To mark those of
+    others, use a sandbox.
+    """
+    from mmlocks.cli import report
+    from mmlocks.cli.answers import load_answer, own_code
+    from mmlocks.labs import LABS, lab_named
+
+    chosen = _named(lab_named, lab, LABS)
+    names = load_answer(file)
+    with own_code(file), Meter(file.name) as meter:
+        judgement = chosen.judge(names, _budget(None, seconds), meter)
+    with own_code(file):
+        shown = report.judgement_json(judgement)
+    if as_json:
+        report.print_json(shown)
+    else:
+        report.print_judgement(judgement, file)
+    return report.STATUS_OF_FINDING[judgement.finding]
+
+
+@app.command()
+def hint(
+    lab: LabName,
+    rung: Annotated[
+        int, typer.Argument(metavar="[RUNG]", help="1 is the plan, 2 the place, 3 nearly the code.")
+    ] = 1,
+) -> int:
+    """Print a hint for a lab."""
+    from mmlocks.labs import LABS, lab_named
+
+    chosen = _named(lab_named, lab, LABS)
+    paragraph(chosen.hint(rung))
+    if rung < len(chosen.hints):
+        gap()
+        paragraph("For the next one:")
+        command(f"mmlocks hint {lab} {rung + 1}")
+    return Status.FINE
+
+
+# -- what was typed, understood ---------------------------------------------------------------------------------------
+
+
+def _named(find: Callable[[str], Thing], name: str, known: Iterable[str]) -> Thing:
+    """What `find` finds; if it finds nothing, its complaint, with the nearest name that there is."""
+    try:
+        return find(name)
+    except MmlocksError as problem:
+        near = difflib.get_close_matches(name.lower(), list(known), n=1)
+        raise type(problem)(f"{problem} Did you mean {near[0]}?" if near else str(problem)) from None
+
+
+def _scenario(name: str) -> Scenario:
+    from mmlocks.scenarios import SCENARIOS, scenario_named
+
+    return _named(scenario_named, name, SCENARIOS)
+
+
+def _release(name: str, more: list[str], less: list[str]) -> Release:
+    known = ", ".join(RELEASES)
+    if not name:
+        raise ModelError(
+            f"say which kernel release is to be searched: --release R, where R is one of {known}."
+        )
+    if not name.strip():
+        raise ModelError(f"--release is empty. Known releases: {known}.")
+    release = _named(
+        release_named, name, [*RELEASES, *(f"{one}+{patch}" for one in RELEASES for patch in PATCHES)]
+    )
+    for patch in [*more, *less]:
+        _named(patch_named, patch, PATCHES)
+    both = {patch_named(patch).name for patch in more} & {patch_named(patch).name for patch in less}
+    if both:
+        raise ModelError(
+            f"--with {both.pop()} and --without it contradict each other. Leave one of them out."
+        )
+    for patch in more:
+        release = _changed(release, release.with_patch(patch), f"--with {patch}", "has it already")
+    for patch in less:
+        release = _changed(release, release.without_patch(patch), f"--without {patch}", "does not have it")
+    return release
+
+
+def _changed(before: Release, after: Release, option: str, because: str) -> Release:
+    if after is before:
+        complain(f"{option} changes nothing: {before.name} {because}.")
+    return after
+
+
+def _budget(states: int | None, seconds: float | None) -> Budget:
+    from mmlocks.search import Budget
+
+    usual = Budget()
+    return Budget(states or usual.states, seconds or usual.seconds)
+
+
+def _replayed(text: str, answer: Path | None) -> tuple[Scenario, World, Run, str]:
+    """Scenario, world and run of a schedule text, and the name of the kernel that it ran on."""
+    from mmlocks.cli.answers import load_answer
+    from mmlocks.machine import Schedule
+    from mmlocks.mm.kernel import Kernel, replacements_in
+    from mmlocks.scenarios import replay as replayed
+
+    schedule = Schedule.parse(text)
+    _scenario(schedule.scenario)
+    release, *own = schedule.kernel.split("~")
+    _named(release_named, release, RELEASES)
+    kernel = None
+    if answer is not None:
+        if not own:
+            raise ScheduleError(
+                f"this schedule was recorded on plain {release}, without an answer. Leave --answer out."
+            )
+        kernel = Kernel(release_named(release), replacements_in(load_answer(answer)))
+    return *replayed(schedule, kernel), schedule.kernel

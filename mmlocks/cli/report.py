@@ -1,0 +1,213 @@
+"""What the commands print: searches, runs and judgements, in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from mmlocks.cli import terminal
+from mmlocks.cli.terminal import ASIDE, Status
+from mmlocks.errors import MmlocksError
+from mmlocks.labs import CheckResult, Judgement
+from mmlocks.labs.lab import LIMITS, Finding
+from mmlocks.machine import Run
+from mmlocks.mm.world import World
+from mmlocks.scenarios import Checked, Scenario
+from mmlocks.show.text import timeline, verdict_text
+
+STATUS_OF_OUTCOME = {"safe": Status.FINE, "violated": Status.WRONG, "unproved": Status.UNPROVED}
+STATUS_OF_FINDING = {
+    Finding.CORRECT: Status.FINE,
+    Finding.WRONG: Status.WRONG,
+    Finding.UNPROVED: Status.UNPROVED,
+    Finding.COSTLY: Status.COSTLY,
+}
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on stdout, and nothing else there."""
+    print(json.dumps(value, indent=2))
+
+
+def print_run(run: Run, world: World, scenario: Scenario | None) -> None:
+    """The timeline of a run; told with the scenario's own explanation where one is given."""
+    text = timeline(run, world, scenario, width=terminal.width())
+    terminal.write(text, paint=terminal.steps_painter(run.violation is not None))
+
+
+def print_replay(schedule: object, answer: Path | None = None) -> None:
+    """The command that shows a run again."""
+    extra = f" --answer {shlex.quote(str(answer))}" if answer is not None else ""
+    terminal.paragraph("To see it again, or the state after step N with --step N:")
+    terminal.command(f"mmlocks replay {shlex.quote(str(schedule))}{extra}")
+
+
+# -- a scenario that was searched -------------------------------------------------------------------------------------
+
+
+def print_checked(checked: Checked) -> None:
+    """A verdict and, after a violation, the shortest run that shows it."""
+    terminal.write(verdict_text(checked.verdict, checked.scenario, terminal.width()))
+    if checked.run is not None:
+        terminal.gap()
+        print_run(checked.run, checked.world, checked.scenario)
+        terminal.gap()
+        print_replay(checked.schedule)
+
+
+def print_expectation(checked: Checked) -> None:
+    """What the record lets us expect of this release, and whether it came so."""
+    scenario, release = checked.scenario, checked.kernel.release.name
+    expected = scenario.expected.get(release)
+    if expected is None:
+        terminal.paragraph(f"Nothing is on record for {release}.", ASIDE)
+    elif expected == checked.verdict.outcome:
+        terminal.paragraph(f"As expected of {release}: {expected}. Source: {scenario.source}.", ASIDE)
+    else:
+        terminal.paragraph(f"Expected of {release}: {expected}. Source: {scenario.source}.")
+    if scenario.remark:
+        terminal.paragraph(scenario.remark, ASIDE)
+
+
+def checked_json(checked: Checked) -> dict[str, Any]:
+    """The same for programs."""
+    verdict = checked.verdict
+    return {
+        "scenario": checked.scenario.name,
+        "release": checked.kernel.name,
+        "verdict": verdict.outcome,
+        "states": verdict.states,
+        "transitions": verdict.transitions,
+        "seconds": round(verdict.seconds, 6),
+        "schedule": _text(checked.schedule),
+        "violation": _violation(checked),
+        "endings": verdict.endings,
+        "reduced": verdict.reduced,
+        "reason": verdict.reason,
+        "minimal": verdict.minimal,
+        "expected": checked.scenario.expected.get(checked.kernel.release.name),
+    }
+
+
+def _violation(checked: Checked | None) -> dict[str, Any] | None:
+    """`step` counts from 1 and is the last step of the schedule; null where no schedule shows the violation."""
+    if checked is None or checked.verdict.violation is None:
+        return None
+    oracle, message = checked.verdict.violation
+    schedule = checked.verdict.schedule
+    return {"oracle": oracle, "message": message, "step": None if schedule is None else len(schedule)}
+
+
+def _text(schedule: object | None) -> str | None:
+    return None if schedule is None else str(schedule)
+
+
+# -- scenarios --------------------------------------------------------------------------------------------------------
+
+
+def print_scenario(scenario: Scenario) -> None:
+    """One entry of the list of scenarios."""
+    expected = "   ".join(f"{release} {outcome}" for release, outcome in scenario.expected.items())
+    terminal.write(f"{scenario.name:<20}  {scenario.cpus} CPUs   {expected}", paint=_outcomes)
+    terminal.paragraph(f"{scenario.title}.", indent=4)
+    if scenario.remark:
+        terminal.paragraph(scenario.remark, ASIDE, indent=4)
+
+
+def _outcomes(shown: Any) -> None:
+    shown.highlight_regex(r"^\w+", "bold")
+    shown.highlight_regex(r"\bsafe\b", terminal.GOOD)
+    shown.highlight_regex(r"\bviolated\b", terminal.BAD)
+
+
+def scenario_json(scenario: Scenario) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "name": scenario.name,
+        "cpus": scenario.cpus,
+        "title": scenario.title,
+        "story": scenario.story,
+        "expected": dict(scenario.expected),
+        "source": scenario.source,
+        "remark": scenario.remark,
+    }
+
+
+# -- an answer that was judged ----------------------------------------------------------------------------------------
+
+
+def print_judgement(judgement: Judgement, file: Path) -> None:
+    """Every check, then the total, then the shortest run that shows the first thing that is wrong."""
+    lab = judgement.lab
+    terminal.write(f"{lab.name}: {lab.title}\nanswer: {file}\n", "bold")
+    terminal.gap()
+    names = max(len(result.check.name) for result in judgement.results)
+    findings = max(len(result.finding.value) for result in judgement.results)
+    limits = f" Not covered: {LIMITS}."
+    for result in judgement.results:
+        name, finding = result.check.name.ljust(names), result.finding.value.ljust(findings)
+        terminal.write(f"{name}  {finding}  {result.points} of {result.check.points} points")
+        terminal.paragraph(result.check.about, ASIDE, indent=4)
+        terminal.paragraph(result.message.replace(limits, ""), indent=4)
+        terminal.gap()
+    if any(limits in result.message for result in judgement.results):
+        terminal.paragraph(f"Not covered by any of these proofs: {LIMITS}.", ASIDE)
+        terminal.gap()
+    terminal.write(f"{judgement.finding.value}: {judgement.points} of {lab.points} points")
+    for result in judgement.results:
+        if result.shown is not None:
+            _print_counterexample(result, file)
+            break
+    if judgement.finding in (Finding.WRONG, Finding.COSTLY):
+        terminal.gap()
+        terminal.paragraph("To get a hint:")
+        terminal.command(f"mmlocks hint {lab.name.partition('_')[0]}")
+
+
+def _print_counterexample(result: CheckResult, file: Path) -> None:
+    shown, run = result.shown, _run_of(result)
+    if shown is None or run is None:
+        return
+    steps = f"{len(run)} step{'s' * (len(run) != 1)}"
+    shortest = (
+        f"The shortest way to break it takes {steps}"
+        if shown.verdict.minimal
+        else f"A way to break it, in {steps}"
+    )
+    terminal.gap()
+    terminal.paragraph(f"{result.check.name}, in the scenario {shown.scenario.name}. {shortest}:")
+    terminal.gap()
+    print_run(run, shown.world, None)
+    terminal.gap()
+    print_replay(shown.schedule, file)
+
+
+def _run_of(result: CheckResult) -> Run | None:
+    try:
+        return result.run
+    except MmlocksError:  # an answer that is not deterministic cannot be replayed; its message says so
+        return None
+
+
+def judgement_json(judgement: Judgement) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "lab": judgement.lab.name,
+        "finding": judgement.finding.value,
+        "points": judgement.points,
+        "of": judgement.lab.points,
+        "checks": [
+            {
+                "name": result.check.name,
+                "points": result.points,
+                "of": result.check.points,
+                "finding": result.finding.value,
+                "message": result.message,
+                "schedule": _text(result.shown.schedule) if result.shown is not None else None,
+                "violation": _violation(result.shown),
+            }
+            for result in judgement.results
+        ],
+    }

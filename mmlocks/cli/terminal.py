@@ -1,0 +1,252 @@
+"""Where the output goes: text in few colours on stdout, complaints and progress on stderr, exit statuses."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+from typer import Abort
+from typer.core import TyperGroup
+
+from mmlocks.errors import MmlocksError
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+
+class Status(IntEnum):
+    """The exit statuses. The first five are the contract; the last three are a shell's own and a defect's."""
+
+    FINE = 0
+    WRONG = 1
+    USAGE = 2
+    UNPROVED = 3
+    COSTLY = 4
+    DEFECT = 70
+    INTERRUPTED = 130
+    PIPE_CLOSED = 141
+
+
+STATUSES = (
+    "Exit status: 0 nothing found, or correct; 1 a violation, or wrong; 2 bad usage, or a file that cannot be read; "
+    "3 the budget was used up, so nothing is proved; 4 correct but costly."
+)
+
+
+class Screen(Console):
+    """A console without guesses: it colours what it is told to, and leaves a closed pipe to `Commands`."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Called while a BrokenPipeError is being handled; rich would exit with status 1 here."""
+        raise BrokenPipeError
+
+
+# -- stdout -----------------------------------------------------------------------------------------------------------
+
+NARROWEST, WIDEST = 40, 120
+"""Lines longer than this are hard to read, however wide the window is."""
+
+GOOD, BAD, UNSURE, CODE, ASIDE, COMMAND = "bold green", "bold red", "bold yellow", "cyan", "dim", "bold"
+
+MEANINGS = (
+    (r"\b(SAFE|CORRECT)\b", GOOD),
+    (r"\b(VIOLATED|WRONG|STALE)\b", BAD),
+    (r"\b(UNPROVED|CORRECT BUT COSTLY)\b", UNSURE),
+)
+"""Words that are coloured wherever they stand. Colour repeats what the word says and never says it alone."""
+
+
+def width() -> int:
+    """Columns to fill: the terminal's (or COLUMNS; 80 in a pipe), within reason."""
+    return max(NARROWEST, min(WIDEST, Screen().width))
+
+
+def write(text: str, style: str = "", paint: Callable[[Text], None] | None = None) -> None:
+    """Print text whose lines have been broken already; colours only where the reader's terminal wants them."""
+    shown = Text(text.rstrip("\n"), style)
+    if not style:
+        for pattern, meaning in MEANINGS:
+            shown.highlight_regex(pattern, meaning)
+    if paint is not None:
+        paint(shown)
+    Screen().print(shown, soft_wrap=True)
+
+
+def paragraph(text: str, style: str = "", indent: int = 0) -> None:
+    """Print a paragraph, broken to fit."""
+    lead = " " * indent
+    write(
+        textwrap.fill(text, width(), initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False),
+        style,
+    )
+
+
+def command(text: str) -> None:
+    """Print a command to be pasted: alone, on one line however long it is."""
+    write(f"  {text}", COMMAND)
+
+
+def gap() -> None:
+    """Print an empty line."""
+    write("")
+
+
+def steps_painter(bad: bool) -> Callable[[Text], None]:
+    """Colours for a timeline: its head, functions, changed values and, where the run ends badly, its last step."""
+
+    def paint(shown: Text) -> None:
+        rules = list(re.finditer(r"^-{8,}$", shown.plain, re.MULTILINE))
+        if len(rules) != 2:
+            return  # the narrow form, which is a plain list
+        shown.stylize("bold", 0, rules[0].start())
+        for rule in rules:
+            shown.stylize(ASIDE, *rule.span())
+        start, end = rules[0].end(), rules[1].start()
+        for function in re.finditer(r"(?<=\s)[a-z][a-z0-9_]*:(?= )(?! \S+ ->)", shown.plain[start:end]):
+            shown.stylize(CODE, start + function.start(), start + function.end())
+        last = [number.start() for number in re.finditer(r"^ *\d+ ", shown.plain[start:end], re.MULTILINE)]
+        if bad and last:
+            shown.stylize(BAD, start + last[-1], end)
+
+    return paint
+
+
+# -- stderr -----------------------------------------------------------------------------------------------------------
+
+
+def complain(message: str, who: str = "mmlocks") -> None:
+    """One clear line on stderr; broken between words where it goes to a terminal."""
+    console = Screen(stderr=True)
+    line = Text.assemble((f"{who}:", BAD), " ", message)
+    console.print(line, soft_wrap=not console.is_terminal)
+
+
+class Meter:
+    """The progress of searches: a line on stderr where that is a terminal, and the ear for Ctrl-C.
+
+    The first Ctrl-C ends the search that is running (it is then unproved) and all that would follow.
+    """
+
+    PATIENCE = 0.4
+    """Seconds until there is anything to see."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.interrupted = False
+        self._live: Live | None = None
+        self._restore: Any = None
+        self._next = time.monotonic() + self.PATIENCE
+
+    def __enter__(self) -> Meter:
+        import signal
+        import threading
+
+        if threading.current_thread() is threading.main_thread():
+            self._restore = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        import signal
+
+        if self._restore is not None:
+            signal.signal(signal.SIGINT, self._restore)
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, states: int, transitions: int, seconds: float) -> bool:
+        """What a search calls now and then; False ends it."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 0.1
+            self._show(
+                f"{self.what}: {states:,} states, {states / max(seconds, 1e-3):,.0f} a second, {seconds:.0f} s"
+            )
+        return not self.interrupted
+
+    def _show(self, line: str) -> None:
+        if self._live is None:
+            console = Screen(stderr=True)
+            if not console.is_terminal or console.is_dumb_terminal:
+                self._next = float("inf")
+                return
+            from rich.live import Live
+
+            self._live = Live(console=console, transient=True, auto_refresh=False)
+            self._live.start()
+        self._live.update(Text(line, "dim", no_wrap=True, overflow="ellipsis"), refresh=True)
+
+    def _interrupt(self, number: int, frame: object) -> None:
+        self.interrupted = True
+        raise KeyboardInterrupt
+
+
+# -- the way out ------------------------------------------------------------------------------------------------------
+
+
+class Commands(TyperGroup):
+    """All commands. Whatever a user may type ends in one line and an exit status, never in a traceback."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run a command line; a command returns its exit status."""
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(
+                    errors="backslashreplace"
+                )  # a name that the terminal cannot spell is no reason to fail
+        status = self._guarded(*args, **extra)
+        if standalone_mode:
+            sys.exit(status)
+        return status
+
+    def _guarded(self, *args: Any, **extra: Any) -> int:
+        try:
+            done = super().main(*args, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except MmlocksError as problem:
+            complain(str(problem))
+            return Status.USAGE
+        except (KeyboardInterrupt, Abort):
+            done = Status.INTERRUPTED
+        except BrokenPipeError:
+            # The reader has gone, as in `mmlocks demo | head`. Python would try to flush once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Status.PIPE_CLOSED
+        except OSError as problem:
+            complain(f"cannot write the output: {problem.strerror or problem}.")
+            return Status.USAGE
+        except Exception as problem:
+            return self._usage(problem) if hasattr(problem, "format_message") else self._defect()
+        if done == Status.INTERRUPTED:
+            complain("interrupted; nothing was decided.")
+        return done if isinstance(done, int) else Status.FINE
+
+    @staticmethod
+    def _usage(problem: Any) -> int:
+        """An error of the command line itself. (Typer's class of it has moved from release to release.)"""
+        where = problem.ctx.command_path if getattr(problem, "ctx", None) is not None else "mmlocks"
+        said = " ".join(problem.format_message().split())
+        said = said if said.endswith((".", "?", ")")) else f"{said}."
+        complain(f"{said} All there is: {where} --help", where)
+        return Status.USAGE
+
+    @staticmethod
+    def _defect() -> int:
+        import traceback
+
+        traceback.print_exc()
+        complain("the above is a defect of mmlocks, not of what you typed. Please report it with that text.")
+        return Status.DEFECT

@@ -1,0 +1,210 @@
+"""What a learner does with a run, without any widget: step, go back, search, paste. The player draws what this holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mmlocks.errors import MmlocksError, ModelError, ScheduleError
+from mmlocks.machine import Machine, Run, Schedule
+from mmlocks.mm.kernel import Kernel
+from mmlocks.mm.world import World
+from mmlocks.releases import RELEASES, release_named
+from mmlocks.scenarios import Checked, Scenario, check, machine_for, scenario_named
+from mmlocks.search import Budget, Progress, Verdict
+from mmlocks.search.exhaustive import explore
+from mmlocks.search.shortest import shortest
+from mmlocks.search.verdict import Meter
+from mmlocks.show.text import blame, state_text, timeline, verdict_text
+
+PATIENCE = Budget(seconds=600.0)
+"""For searches that a person waits for, and can cancel."""
+
+
+class Session:
+    """A scenario under a kernel, a run of it, and the moment of that run that is being looked at.
+
+    `run` may go on beyond `at`: going back loses nothing, until a step in another direction is taken.
+    """
+
+    def __init__(
+        self, scenario: str | Scenario, release: str, replacements: Mapping[str, Callable[..., Any]] | None = None
+    ) -> None:
+        self.replacements = dict(replacements or {})
+        self.note = ""
+        """An answer to the last request, where the blame line does not say it all."""
+        self.verdict: Verdict | None = None
+        self._link(scenario_named(scenario) if isinstance(scenario, str) else scenario, release)
+
+    def _link(self, scenario: Scenario, release: str) -> None:
+        kernel = Kernel(release_named(release), self.replacements)
+        self.machine: Machine
+        self.world: World
+        self.machine, self.world = machine_for(scenario, kernel)
+        self.scenario, self.kernel = scenario, kernel
+        self._go(Run.of(self.machine))
+
+    def _go(self, run: Run, note: str = "") -> None:
+        self.run, self.at, self.note, self.verdict = run, len(run), note, None
+
+    # -- what can be asked for ------------------------------------------------------------------------------------
+
+    def step(self, cpu: int) -> None:
+        """Let `cpu` take the next step from here."""
+        here = self.here
+        following = here.step(cpu)
+        if following is here:
+            self.note = here.why_blocked(cpu) or f"cpu{cpu} cannot take a step now"
+            return
+        if self.at < len(self.run) and self.run.cpus[self.at] == cpu:
+            self.at, self.note = self.at + 1, ""  # the same way as before: what follows is kept
+            return
+        self._go(following)
+
+    def back(self) -> None:
+        """One step back. The step stays in the schedule, dimmed, and `forward` repeats it."""
+        self.seek(self.at - 1)
+
+    def forward(self) -> None:
+        """The next step of the schedule again."""
+        self.seek(self.at + 1)
+
+    def seek(self, at: int) -> None:
+        """Look at the moment after `at` steps."""
+        self.at, self.note = max(0, min(at, len(self.run))), ""
+
+    def restart(self) -> None:
+        """An empty schedule."""
+        self._go(Run.of(self.machine))
+
+    def change(self, scenario: str | None = None, release: str | None = None) -> None:
+        """Another scenario or another release, from the start."""
+        chosen = scenario_named(scenario) if scenario else self.scenario
+        self._link(chosen, release or self.kernel.release.name)
+
+    def find(self, progress: Progress | None = None) -> None:
+        """Show the first violation that a search comes upon: usually a long way round."""
+        found = explore(self.machine, Meter(PATIENCE, progress), remember=True)
+        if found.schedule is not None:
+            self._go(Run.replay(self.machine, found.schedule))
+            self.note = (
+                f"Found after {found.states:,} states: a bad run of {len(found.schedule)} steps. The first one found "
+                "is rarely the clearest; press “shortest” for the one with the fewest interruptions."
+            )
+        else:
+            self._no_violation(found.outcome, found.reason, found.states)
+
+    def find_shortest(self, progress: Progress | None = None) -> None:
+        """Show the violation with the fewest interruptions, and among those with the fewest steps."""
+        best = shortest(self.machine, Meter(PATIENCE, progress))
+        if best is None:
+            found = explore(self.machine, Meter(PATIENCE, progress))
+            self._no_violation(found.outcome, found.reason, found.states)
+            return
+        self._go(Run.replay(self.machine, best.schedule))
+        switches = sum(one != other for one, other in zip(best.schedule, best.schedule[1:], strict=False))
+        self.note = f"The shortest bad run: {len(best.schedule)} steps, {switches} changes of CPU."
+
+    def prove(self, progress: Progress | None = None) -> Checked:
+        """Search everything, on a machine of its own, so that it can be done beside all else. Changes nothing here."""
+        return check(self.scenario, self.kernel, PATIENCE, progress)
+
+    def show_proof(self, checked: Checked) -> None:
+        """Take over what `prove` has found."""
+        if checked.verdict.schedule is not None:
+            self._go(Run.replay(self.machine, checked.verdict.schedule))
+        elif checked.verdict.violation is not None:
+            self.note = checked.verdict.violation.message
+        self.verdict = checked.verdict
+
+    def paste(self, text: str) -> None:
+        """Show the run that a schedule describes. Raises ScheduleError, and then nothing has changed."""
+        schedule = Schedule.parse(text)
+        if schedule.scenario != self.scenario.name:
+            other = scenario_named(schedule.scenario)
+        else:
+            other = self.scenario
+        if "~" in schedule.kernel or self.replacements:
+            if schedule.kernel != self.kernel.name or other is not self.scenario:
+                raise ScheduleError(
+                    f"this schedule was recorded on {schedule.kernel}, and the kernel here is {self.kernel.name}: "
+                    "a schedule fits only the functions that it was recorded with."
+                )
+        try:
+            new = Session(other, schedule.kernel.split("~")[0], self.replacements)
+            run = Run.replay(new.machine, schedule.cpus)
+        except ModelError as problem:
+            raise ScheduleError(str(problem)) from None
+        self.scenario, self.kernel, self.machine, self.world = new.scenario, new.kernel, new.machine, new.world
+        self._go(run)
+
+    # -- what there is to see -------------------------------------------------------------------------------------
+
+    @property
+    def here(self) -> Run:
+        """The run up to the moment that is looked at."""
+        return self.run.at(self.at)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The whole run as a schedule."""
+        return Schedule(self.scenario.name, self.kernel.name, self.run.cpus)
+
+    @property
+    def blame(self) -> str:
+        """What happened last, who cannot run and why, or what went wrong."""
+        return blame(self.here, self.world)
+
+    @property
+    def explanation(self) -> str:
+        """How a violation came about, where the scenario knows."""
+        violation = self.here.violation
+        return "" if violation is None else self.scenario.explain.get(violation.oracle, "")
+
+    @property
+    def advice(self) -> str:
+        """What to try next."""
+        here = self.here
+        if here.violation is not None:
+            safe = self._safe_release()
+            cure = f" Then choose release {safe} and press “prove it”: is it possible there?" if safe else ""
+            return f"Drag the slider back to see where it went wrong.{cure}"
+        if here.machine.finished(here.state):
+            return "This order of steps did no harm. Start over and try another, or press “find a bug”."
+        if self.at < len(self.run):
+            return "You are looking back. A step of another CPU starts a new run from here."
+        if not self.at:
+            return "You are the scheduler: choose the CPU that takes the next step."
+        return ""
+
+    def text(self) -> str:
+        """All of it in plain text, the same at every run."""
+        head = f"{self.scenario.name} on {self.kernel.name}: {self.scenario.title}\n\n"
+        told = timeline(self.run, self.world, self.scenario, self.schedule) if len(self.run) else ""
+        return head + told + ("\n" if told else "") + state_text(self.world, self.run, self.at)
+
+    def verdict_text(self) -> str:
+        """The outcome of the last proof in words, or ""."""
+        return verdict_text(self.verdict, self.scenario, 10_000) if self.verdict is not None else ""
+
+    def _no_violation(self, outcome: str, reason: str, states: int) -> None:
+        if outcome == "safe":
+            self.note = f"No order of steps goes wrong here: all {states:,} states were searched. Press “prove it” for the whole verdict."
+        else:
+            self.note = f"Nothing found, and not everything searched: {reason}."
+
+    def _safe_release(self) -> str | None:
+        names = list(RELEASES)
+        mine = self.kernel.release.name
+        later = names[names.index(mine) + 1 :] if mine in names else names
+        return next((name for name in later if self.scenario.expected.get(name) == "safe"), None)
+
+
+def trying(act: Callable[[], None]) -> str:
+    """Do something; the sentence of the error that stopped it, or ""."""
+    try:
+        act()
+    except MmlocksError as problem:
+        text = str(problem)
+        return text[:1].upper() + text[1:]
+    return ""

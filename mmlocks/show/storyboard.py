@@ -1,0 +1,164 @@
+"""A run as a few still panels: for GitHub, for paper, for wherever there are no widgets."""
+
+from __future__ import annotations
+
+from mmlocks.machine import Run
+from mmlocks.mm.world import World
+from mmlocks.show.draw import LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, document, fit
+from mmlocks.show.panels import held_chips
+from mmlocks.show.scene import Held, Page, Scene, Space, scene
+from mmlocks.show.text import function_of, timeline
+
+WIDE = 960
+NARROW = 440
+GAP = 14
+MOST = 6
+"""More panels than this tell nobody anything; the first ones are left out."""
+
+
+def key_moments(run: Run) -> list[int]:
+    """The steps after which another CPU went on, and the last one."""
+    ends = [step for step in range(1, len(run) + 1) if step == len(run) or run.cpus[step] != run.cpus[step - 1]]
+    return ends[-MOST:]
+
+
+def storyboard(
+    world: World, run: Run, steps: list[int] | None = None, title: str = "", ending: str = "", width: int = WIDE
+) -> str:
+    """Panels of the moments after `steps` (default: the key moments), with what changed from one to the next."""
+    steps = [step for step in (key_moments(run) if steps is None else steps) if 0 <= step <= len(run)] or [0]
+    scenes = [scene(world, run, step) for step in steps]
+    known = [scene(world, run, 0), *scenes[:-1]]
+    columns = 2 if width >= 800 and len(steps) > 1 else 1
+    each = (width - 16 - GAP * (columns - 1)) / columns
+    height = max(_height(now) for now in scenes)
+    pen = Pen()
+    top = 8.0
+    for part in fit(title, width - 16, 3, SANS * 1.35):
+        pen.text(8, top + 16, part, "h")
+        top += 20
+    top += 10 if title else 0
+    for index, (step, now, before) in enumerate(zip(steps, scenes, known, strict=True)):
+        column, row = index % columns, index // columns
+        since = steps[index - 1] + 1 if index else 1
+        x, y = 8 + column * (each + GAP), top + row * (height + GAP)
+        _panel(pen, x, y, each, height, run, step, since, now, before)
+    top += -(-len(steps) // columns) * (height + GAP)
+    if ending:
+        for part in fit(ending, width - 24, 8, SANS):
+            pen.text(12, top + 10, part)
+            top += LINE + 1
+        top += 8
+    return document(width, top, title or "Storyboard of a run", timeline(run, world), pen.parts)
+
+
+def _height(now: Scene) -> float:
+    """What a moment's panel needs."""
+    entries = sum(len(area.pages) for space in (now.parent, now.child) for area in space.areas)
+    rows = entries + sum(len(cpu.tlb) for cpu in now.cpus)
+    return 142 + max(rows * 19, sum(map(_in_use, now.frames)) * 24) + 8
+
+
+def _in_use(frame: Page) -> bool:
+    return frame.count > 0 and (frame.name != "zero" or bool(frame.users))
+
+
+def _panel(
+    pen: Pen, x: float, y: float, width: float, height: float, run: Run, step: int, since: int, now: Scene, before: Scene
+) -> None:
+    bad = now.violation is not None
+    pen.box(x, y, width, height, "card", radius=6)
+    cpu = run.cpus[step - 1] if step else 0
+    if step:
+        used = pen.chip(x + 10, y + 20, f"cpu{cpu}", cpu_colour(cpu), cpu_ink(cpu))
+        count = f"step {step}" if since >= step else f"steps {since} to {step}"
+        function = function_of(run, step - 1)
+        pen.text(x + 18 + used, y + 20, f"{count}{f', in {function}' if function else ''}", "b")
+    else:
+        pen.text(x + 10, y + 20, "at the start", "b")
+    for index, part in enumerate(_told(run, since, step, now, width - 20)):
+        pen.text(x + 10, y + 40 + index * LINE, part, "w" if bad and not part[0].isdigit() else "")
+    if bad:
+        pen.hatch(x + 1, y + height - 8, width - 2, 7)
+    line = y + 108
+    place = x + 10
+    for lock in _locks(now):
+        size = len(lock.name) * MONO + 76
+        if place + size > x + width and place > x + 10:
+            break
+        pen.text(place, line, lock.name, "m s")
+        place = held_chips(pen, place + len(lock.name) * MONO * 11 / 12 + 6, line, lock) + 14
+    line += 26
+    middle = x + max(225.0, width * 0.55)
+    top = line
+    for space, was, name in ((now.parent, before.parent, "parent"), (now.child, before.child, "child ")):
+        line = _entries(pen, x + 10, line, space, was, name)
+    _tlbs(pen, x + 10, line, now, before)
+    known = {frame.name: frame for frame in before.frames}
+    for frame in (frame for frame in now.frames if _in_use(frame)):
+        _frame(pen, middle, top, x + width - 10, frame, known[frame.name])
+        top += 24
+
+
+TELLING = {"mmu_store", "mmu_load", "mmu_fetch_add", "alloc_folio", "set_pte", "flush_tlb"}
+"""Operations that change what a program can see of its memory."""
+
+
+def _told(run: Run, since: int, step: int, now: Scene, room: float) -> list[str]:
+    """The last telling steps of a panel, at most four lines; a violation is told whole."""
+    steps = [number for number in range(since, step + 1) if number == step or _telling(run, number)]
+    if now.violation is not None:
+        message = fit(f"Rule broken: {now.violation.message}.", room, 3, SANS * 1.13)
+        return [*(_line(run, number, room) for number in steps[-2:-1]), *message] if len(message) < 4 else message
+    return [_line(run, number, room) for number in steps[-4:]] if step else ["Nobody has taken a step yet."]
+
+
+def _line(run: Run, number: int, room: float) -> str:
+    return fit(f"{number}: {run.told(number - 1)}", room, 1, SANS)[0]
+
+
+def _telling(run: Run, number: int) -> bool:
+    step = run.taken[number - 1].step
+    return not TELLING.isdisjoint({step.op, *(part.op for part in step.args if step.op == "together")})
+
+
+def _locks(now: Scene) -> list[Held]:
+    """The locks that somebody has, big ones first."""
+    spaces = (now.parent, now.child)
+    every = [space.lock for space in spaces]
+    every += [area.lock for space in spaces for area in space.areas]
+    every += [entry.ptl for space in spaces for area in space.areas for entry in area.pages]
+    return [lock for lock in every if not lock.free]
+
+
+def _entries(pen: Pen, x: float, line: float, now: Space, before: Space, name: str) -> float:
+    known = {entry.page: entry.pte for area in before.areas for entry in area.pages}
+    for entry in (entry for area in now.areas for entry in area.pages):
+        pen.text(x, line, name, "q s")
+        changed = known.get(entry.page) != entry.pte
+        pen.field(x + 44, line, f"P{entry.page} → {entry.pte or 'nothing'}", changed)
+        line += 19
+    return line
+
+
+def _tlbs(pen: Pen, x: float, line: float, now: Scene, before: Scene) -> None:
+    for cpu, was in zip(now.cpus, before.cpus, strict=True):
+        known = {cached.page: cached.entry for cached in was.tlb}
+        for cached in cpu.tlb:
+            pen.text(x, line, f"TLB {cpu.number}", "q s")
+            used = pen.field(x + 44, line, f"P{cached.page} → {cached.entry}", known.get(cached.page) != cached.entry)
+            if cached.stale:
+                pen.warning(x + 44 + used + 8, line, "STALE")
+            line += 19
+
+
+def _frame(pen: Pen, x: float, line: float, end: float, now: Page, before: Page) -> None:
+    pen.text(x, line, now.name, "m b")
+    place = x + len(now.name) * MONO + 10
+    for value, was in zip(now.words, before.words, strict=True):
+        size = max(22.0, len(str(value)) * MONO + 10)
+        pen.box(place, line - 14, size, 19, "hot" if value != was else "area", radius=2)
+        pen.text(place + size / 2, line, str(value), "m k" if value != was else "m", "middle")
+        place += size + 3
+    text = f"count {now.count}"
+    pen.field(end - len(text) * MONO, line, text, before.count != now.count)
