@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -22,6 +23,8 @@ ALL: list[Size] = [*SMALL, (3, 4), (2, 5)]
 def main() -> int:
     """Run what the command line asks for."""
     wanted = _arguments()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # tables appear as they are ready, in a pipe too
     try:
         figures = measure(wanted)
     except KeyboardInterrupt:

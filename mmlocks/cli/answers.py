@@ -56,7 +56,7 @@ def _limited(file: Path, seconds: float) -> Iterator[None]:
         return
     lines: list[int] = []
 
-    def ring(number: int, frame: FrameType | None) -> None:
+    def ring(_number: int, frame: FrameType | None) -> None:
         line = _line_in(frame, file.name)
         lines.append(line)
         if len(lines) > PATIENCE:  # it catches everything; there is no other way to stop it

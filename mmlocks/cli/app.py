@@ -98,7 +98,7 @@ def start(
 
 @app.command()
 def demo() -> int:
-    """Find the lost store of Linux 6.4.0, see why it happens, and prove that 6.4.3 is free of it."""
+    """Find the lost store of Linux 6.4.0, and prove 6.4.3."""
     import time
 
     from mmlocks.cli import report
@@ -121,6 +121,7 @@ def demo() -> int:
         report.print_checked(fixed)
     gap()
     paragraph(f"Found, shortened and proved in {time.perf_counter() - began:.1f} s. {scenario.remark}", ASIDE)
+    paragraph("There is more: mmlocks scenarios", ASIDE)
     if "unproved" in (broken.verdict.outcome, fixed.verdict.outcome):
         return Status.UNPROVED
     return (
@@ -135,7 +136,7 @@ def run(
     scenario: Name, release: ReleaseName = "", with_: Patches = None, without: NoPatches = None,
     full: Full = False, states: States = None, seconds: Seconds = None, as_json: Json = False,
 ) -> int:  # fmt: skip
-    """Search every interleaving of a scenario on a kernel release."""
+    """Search every interleaving of a scenario on a release."""
     from mmlocks.cli import report
     from mmlocks.scenarios import check
 
@@ -157,7 +158,7 @@ def run(
 
 @app.command()
 def scenarios(as_json: Json = False) -> int:
-    """List the scenarios, and what the record lets us expect of each release."""
+    """List the scenarios and what is expected of each release."""
     from mmlocks.cli import report
     from mmlocks.scenarios import SCENARIOS
 
@@ -190,7 +191,7 @@ def replay(
         ),
     ] = None,
 ) -> int:
-    """Show a recorded run again: as a timeline, as the state after one step, as a picture."""
+    """Show a run again: a timeline, one state, or a picture."""
     from mmlocks.cli import report, terminal
     from mmlocks.cli.answers import own_code
     from mmlocks.cli.picture import save_picture
@@ -225,7 +226,7 @@ def check(
     as_json: Json = False,
 ) -> int:
     """
-    Judge an answer to a lab, by every interleaving of its code.
+    Judge an answer to a lab by every interleaving.
 
     The code in FILE is run in this process and with your rights: this is for your own answers. To mark those of
     others, use a sandbox.
@@ -251,7 +252,7 @@ def check(
 def hint(
     lab: LabName,
     rung: Annotated[
-        int, typer.Argument(metavar="[RUNG]", help="1 is the plan, 2 the place, 3 nearly the code.")
+        int, typer.Argument(metavar="RUNG", help="1 is the plan, 2 the place, 3 nearly the code.")
     ] = 1,
 ) -> int:
     """Print a hint for a lab."""

@@ -153,7 +153,7 @@ def print_judgement(judgement: Judgement, file: Path) -> None:
         terminal.paragraph(result.message.replace(limits, ""), indent=4)
         terminal.gap()
     if any(limits in result.message for result in judgement.results):
-        terminal.paragraph(f"Not covered by any of these proofs: {LIMITS}.", ASIDE)
+        terminal.paragraph(f"The proofs assume {LIMITS}.", ASIDE)
         terminal.gap()
     terminal.write(f"{judgement.finding.value}: {judgement.points} of {lab.points} points")
     for result in judgement.results:

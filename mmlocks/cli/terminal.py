@@ -7,7 +7,7 @@ import re
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -167,7 +167,7 @@ class Meter:
         if self._live is not None:
             self._live.stop()
 
-    def __call__(self, states: int, transitions: int, seconds: float) -> bool:
+    def __call__(self, states: int, _transitions: int, seconds: float) -> bool:
         """What a search calls now and then; False ends it."""
         now = time.monotonic()
         if now >= self._next:
@@ -189,7 +189,7 @@ class Meter:
             self._live.start()
         self._live.update(Text(line, "dim", no_wrap=True, overflow="ellipsis"), refresh=True)
 
-    def _interrupt(self, number: int, frame: object) -> None:
+    def _interrupt(self, _number: int, _frame: object) -> None:
         self.interrupted = True
         raise KeyboardInterrupt
 
@@ -200,21 +200,35 @@ class Meter:
 class Commands(TyperGroup):
     """All commands. Whatever a user may type ends in one line and an exit status, never in a traceback."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run a command line; a command returns its exit status."""
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(
                     errors="backslashreplace"
                 )  # a name that the terminal cannot spell is no reason to fail
-        status = self._guarded(*args, **extra)
+        status = self._guarded(
+            args=args,
+            prog_name=prog_name,
+            complete_var=complete_var,
+            windows_expand_args=windows_expand_args,
+            **extra,
+        )
         if standalone_mode:
             sys.exit(status)
         return status
 
-    def _guarded(self, *args: Any, **extra: Any) -> int:
+    def _guarded(self, **extra: Any) -> int:
         try:
-            done = super().main(*args, standalone_mode=False, **extra)
+            done = super().main(standalone_mode=False, **extra)
             sys.stdout.flush()
         except MmlocksError as problem:
             complain(str(problem))
@@ -236,7 +250,7 @@ class Commands(TyperGroup):
 
     @staticmethod
     def _usage(problem: Any) -> int:
-        """An error of the command line itself. (Typer's class of it has moved from release to release.)"""
+        """An error of the command line itself; not asked by its class, which moves from release to release of typer."""
         where = problem.ctx.command_path if getattr(problem, "ctx", None) is not None else "mmlocks"
         said = " ".join(problem.format_message().split())
         said = said if said.endswith((".", "?", ")")) else f"{said}."

@@ -39,7 +39,11 @@ def release_code(function: Callable[..., Any] | str, release: Release | str) -> 
     """The same without the docstring, for reading beside a text that explains it."""
     source = release_source(function, release)
     first = ast.parse(source).body[0].body[0]  # type: ignore[attr-defined]  # a function has a body
-    if not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)):
+    if not (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
         return source
     lines = source.splitlines(keepends=True)
     return "".join(lines[: first.lineno - 1] + lines[first.end_lineno :])
@@ -113,7 +117,9 @@ class _Cut:
 
     def _choice(self, statement: ast.stmt) -> bool | None:
         """For `if PATCH:` and `if not PATCH:`, whether the release takes it; None for every other statement."""
-        if not isinstance(statement, ast.If) or self._lines[statement.lineno - 1].text.lstrip().startswith("elif "):
+        if not isinstance(statement, ast.If) or self._lines[statement.lineno - 1].text.lstrip().startswith(
+            "elif "
+        ):
             return None
         test, wanted = statement.test, True
         if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):

@@ -79,10 +79,19 @@ class Pen:
         anchored = f' text-anchor="{anchor}"' if anchor else ""
         styled = f' style="fill:{colour}"' if colour else ""
         classed = f' class="{kind}"' if kind else ""
-        self.parts.append(f'<text x="{number(x)}" y="{number(y)}"{classed}{anchored}{styled}>{escape(text)}</text>')
+        self.parts.append(
+            f'<text x="{number(x)}" y="{number(y)}"{classed}{anchored}{styled}>{escape(text)}</text>'
+        )
 
     def box(
-        self, x: float, y: float, width: float, height: float, kind: str = "", fill: str = "", radius: float = 4
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        kind: str = "",
+        fill: str = "",
+        radius: float = 4,
     ) -> None:
         """A rectangle with round corners."""
         filled = f' style="fill:{fill}"' if fill else ""

@@ -69,7 +69,9 @@ def card(
     """A CPU: its task, what it is doing or waiting for, what it holds, and its TLB."""
     room = width - 2 * PAD
     pen.box(x, y, width, height, "card", radius=6)
-    moved = before is not None and before != cpu and (before.where != cpu.where or before.status != cpu.status)
+    moved = (
+        before is not None and before != cpu and (before.where != cpu.where or before.status != cpu.status)
+    )
     colour, ink = cpu_colour(cpu.number), cpu_ink(cpu.number)
     pen.box(x, y, width, 25, fill=colour, radius=6)
     pen.box(x, y + 12, width, 13, fill=colour, radius=0)
@@ -82,7 +84,7 @@ def card(
             pen.text(x + PAD, line, part, "w")
             line += LINE
     elif cpu.status != "done" and cpu.where:
-        chain = " › ".join(place.function for place in cpu.where[1:]) or cpu.where[-1].function
+        chain = " → ".join(place.function for place in cpu.where[1:]) or cpu.where[-1].function
         lines = 2 if wide else 1
         for part in tail(chain, room, lines):
             pen.text(x + PAD, line, part, "m s q")
@@ -139,9 +141,9 @@ def tlb(pen: Pen, x: float, y: float, width: float, cpu: Cpu, before: Cpu | None
 
 def tail(chain: str, room: float, lines: int) -> list[str]:
     """The end of a chain of calls, as much as fits: where a CPU is matters more than how it came there."""
-    links = chain.split(" › ")
+    links = chain.split(" → ")
     for start in range(len(links)):
-        text = " › ".join((["…"] if start else []) + links[start:])
+        text = " → ".join((["…"] if start else []) + links[start:])
         broken = fit(text, room, 99, MONO * 11 / 12)
         if len(broken) <= lines:
             return broken
@@ -157,7 +159,15 @@ def space_height(areas: int, pages: int) -> float:
 
 
 def space(
-    pen: Pen, x: float, y: float, width: float, height: float, title: str, now: Space, before: Space | None, parent: bool
+    pen: Pen,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    title: str,
+    now: Space,
+    before: Space | None,
+    parent: bool,
 ) -> dict[int, float]:
     """An address space: its lock, its VMAs, their pages. Returns the y of every page's entry, for arrows."""
     pen.box(x, y, width, height, "card", radius=6)
@@ -168,7 +178,9 @@ def space(
         return {}
     lock(pen, x + PAD, y + 40, "mmap_lock", now.lock, before.lock if before else None)
     seq = f"mm_lock_seq {now.seq}"
-    pen.field(x + width - PAD - len(seq) * MONO, y + 40, seq, before is not None and before.seq != now.seq, "m q")
+    pen.field(
+        x + width - PAD - len(seq) * MONO, y + 40, seq, before is not None and before.seq != now.seq, "m q"
+    )
     if not now.page_table_lock.free:
         used = len("page_table_lock ") * MONO
         pen.text(x + width - PAD - used - 36, y + 18, "page_table_lock", "m s q")
@@ -274,7 +286,9 @@ def frame(pen: Pen, x: float, y: float, width: float, now: Page, before: Page | 
     pen.box(x, y, width, FRAME - 8, "area", radius=4)
     pen.field(x + 8, y + 18, now.name, before is not None and not before.count, "m b")
     count = f"count {now.count}"
-    pen.field(x + width - 8 - len(count) * MONO, y + 18, count, before is not None and before.count != now.count)
+    pen.field(
+        x + width - 8 - len(count) * MONO, y + 18, count, before is not None and before.count != now.count
+    )
     place = x + 8
     for index, value in enumerate(now.words):
         text = str(value)

@@ -56,7 +56,7 @@ def _inside(cpu: Cpu, release: Release) -> Iterator[str]:
         yield '<div class="mml-purpose">no source to show</div>'
         return
     for place in cpu.where[:-1]:
-        yield f'<div class="mml-call" title="{escape(place.spot)}">{escape(place.function)} › <code>{escape(line_at(place))}</code></div>'
+        yield f'<div class="mml-call" title="{escape(place.spot)}">{escape(place.function)} → <code>{escape(line_at(place))}</code></div>'
     yield from _listing(cpu.where[-1], release)
 
 

@@ -119,6 +119,12 @@ class Player:
         waited.set()
         deliver()
 
+    def wait(self) -> None:
+        """Until a proof that goes on beside has come to its end."""
+        searching = self._searching
+        if searching is not None:
+            searching.join()
+
     def cancel(self) -> None:
         """Stop a proof that takes too long."""
         self._cancelled = True
@@ -126,7 +132,9 @@ class Player:
     def _progress(self, states: int, transitions: int, seconds: float) -> bool:
         del transitions
         if self._slow:
-            self._message(f"Searching: {states:,} states so far, {seconds:.0f} seconds. Everything else waits.")
+            self._message(
+                f"Searching: {states:,} states so far, {seconds:.0f} seconds. Everything else waits."
+            )
         return not self._cancelled
 
     def _finish(self, found: Checked | str) -> None:
@@ -150,17 +158,29 @@ class Player:
     def _build(self, allow_release_change: bool, allow_scenario_change: bool) -> None:
         session = self.session
         self.story = widgets.HTML()
-        self.release = self._dropdown("Kernel", list(RELEASES), session.kernel.release.name, not allow_release_change)
-        self.scenario = self._dropdown("Scenario", list(SCENARIOS), session.scenario.name, not allow_scenario_change)
+        self.release = self._dropdown(
+            "Kernel", list(RELEASES), session.kernel.release.name, not allow_release_change
+        )
+        self.scenario = self._dropdown(
+            "Scenario", list(SCENARIOS), session.scenario.name, not allow_scenario_change
+        )
         self.release.observe(self._release_chosen, "value")
         self.scenario.observe(self._scenario_chosen, "value")
         self.cpus: list[widgets.Button] = []
         self.cpu_row = self._row()
-        self.back_button = self._button("undo", "arrow-left", self.undo, "One step back; the slider brings it back")
+        self.back_button = self._button(
+            "undo", "arrow-left", self.undo, "One step back; the slider brings it back"
+        )
         self.restart_button = self._button("start over", "fast-backward", self.restart, "Throw this run away")
-        self.find_button = self._button("find a bug", "search", self.find, "Search until some order of steps goes wrong")
-        self.short_button = self._button("shortest", "compress", self.shortest, "Find the bad run with the fewest interruptions")
-        self.prove_button = self._button("prove it", "check", self.prove, "Search every order of steps there is")
+        self.find_button = self._button(
+            "find a bug", "search", self.find, "Search until some order of steps goes wrong"
+        )
+        self.short_button = self._button(
+            "shortest", "compress", self.shortest, "Find the bad run with the fewest interruptions"
+        )
+        self.prove_button = self._button(
+            "prove it", "check", self.prove, "Search every order of steps there is"
+        )
         self.cancel_button = self._button("cancel", "stop", self.cancel, "Stop searching")
         self.slider = widgets.IntSlider(
             min=0, max=1, description="Step", continuous_update=True, layout=widgets.Layout(width="auto")
@@ -175,7 +195,9 @@ class Player:
         self.paste_text = widgets.Text(
             description="Another", placeholder="paste a run here: mml1:…", layout=_wide_field()
         )
-        self.paste_button = self._button("show it", "play", lambda: self.paste(self.paste_text.value), "Show the pasted run")
+        self.paste_button = self._button(
+            "show it", "play", lambda: self.paste(self.paste_text.value), "Show the pasted run"
+        )
         choices = [
             widget
             for widget, wanted in ((self.scenario, allow_scenario_change), (self.release, True))
@@ -186,7 +208,9 @@ class Player:
                 self.story,
                 self.cpu_row,
                 self.slider,
-                self._row(self.find_button, self.short_button, self.prove_button, self.cancel_button, *choices),
+                self._row(
+                    self.find_button, self.short_button, self.prove_button, self.cancel_button, *choices
+                ),
                 self.blame,
                 self.picture,
                 self.sources,
@@ -198,12 +222,19 @@ class Player:
 
     def _row(self, *children: widgets.Widget) -> widgets.Box:
         return widgets.Box(
-            children, layout=widgets.Layout(display="flex", flex_flow="row wrap", align_items="center", overflow="visible")
+            children,
+            layout=widgets.Layout(
+                display="flex", flex_flow="row wrap", align_items="center", overflow="visible"
+            ),
         )
 
     def _dropdown(self, label: str, options: list[str], value: str, disabled: bool) -> widgets.Dropdown:
         return widgets.Dropdown(
-            options=_with(options, value), value=value, description=label, disabled=disabled, layout=widgets.Layout(width="240px")
+            options=_with(options, value),
+            value=value,
+            description=label,
+            disabled=disabled,
+            layout=widgets.Layout(width="240px"),
         )
 
     def _button(self, text: str, icon: str, act: Callable[[], None], hint: str) -> widgets.Button:
@@ -256,7 +287,10 @@ class Player:
         self.back_button.disabled = not session.at
         self.restart_button.disabled = not len(session.run)
         self.cancel_button.layout.display = "none"
-        for choice, name in ((self.release, session.kernel.release.name), (self.scenario, session.scenario.name)):
+        for choice, name in (
+            (self.release, session.kernel.release.name),
+            (self.scenario, session.scenario.name),
+        ):
             choice.options = _with(choice.options, name)
             choice.value = name
         self.story.value = _story(session)
@@ -286,7 +320,9 @@ class Player:
         edge = "#D55E00" if bad or wrong else "#0072B2"
         self.blame.value = (
             f'<div role="status" aria-live="polite" style="border-left:5px {"double" if bad else "solid"} {edge};'
-            'padding:4px 12px;line-height:1.5;min-height:4.5em;white-space:normal">' + "<br>".join(parts) + "</div>"
+            'padding:4px 12px;line-height:1.5;min-height:4.5em;white-space:normal">'
+            + "<br>".join(parts)
+            + "</div>"
         )
 
     def _lock(self, locked: bool) -> None:

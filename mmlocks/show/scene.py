@@ -156,7 +156,9 @@ def rwsem(lock: RwSem, state: int) -> Held:
     """Who has a reader/writer lock."""
     writer = lock.writer.of(state)
     return Held(
-        lock.name, writer - 1 if writer else None, tuple(cpu for cpu, bit in enumerate(lock.readers) if bit.of(state))
+        lock.name,
+        writer - 1 if writer else None,
+        tuple(cpu for cpu, bit in enumerate(lock.readers) if bit.of(state)),
     )
 
 
@@ -169,7 +171,9 @@ def spin(lock: SpinLock, state: int) -> Held:
 def areas(mm: Mm, state: int) -> list[Vma]:
     """The VMAs of an address space, by its tree, and those that are locked though no longer in it."""
     listed = [vma for _, _, vma in mm.mm_mt.of(state)]
-    locked = [vma for vma in (*mm.vmas, *mm.spare_vmas) if not rwsem(vma.vm_lock, state).free and vma not in listed]
+    locked = [
+        vma for vma in (*mm.vmas, *mm.spare_vmas) if not rwsem(vma.vm_lock, state).free and vma not in listed
+    ]
     return listed + locked
 
 
@@ -214,7 +218,12 @@ def _space(world: World, mm: Mm, state: int) -> Space:
     covered = {entry.page for area in shown for entry in area.pages}
     loose = tuple(entry for page, entry in entries.items() if page not in covered and entry.pte is not None)
     return Space(
-        "parent" if mm is world.mm else mm.name, rwsem(mm.mmap_lock, state), seq, shown, spin(mm.page_table_lock, state), loose
+        "parent" if mm is world.mm else mm.name,
+        rwsem(mm.mmap_lock, state),
+        seq,
+        shown,
+        spin(mm.page_table_lock, state),
+        loose,
     )
 
 
@@ -237,13 +246,21 @@ def _area(vma: Vma, entries: dict[int, Entry], mm_seq: int, state: int) -> Area:
 def _entry(world: World, mm: Mm, page: int, state: int) -> Entry:
     stored = world.truth(state, page) if mm is world.mm and mm.truth else ()
     return Entry(
-        page, mm.page_table.pte[page].of(state), spin(mm.page_table.ptl[page], state), stored, world.content(mm, state, page)
+        page,
+        mm.page_table.pte[page].of(state),
+        spin(mm.page_table.ptl[page], state),
+        stored,
+        world.content(mm, state, page),
     )
 
 
 def _frames(world: World, state: int) -> Iterator[Page]:
     pooled = {frame.name: cpu for (_, cpu), frames in world.memory.pools.items() for frame in frames}
-    zero = [world.memory.zero] if any(world.mm.page_table.pte[page].of(world.layout.initial) is None for page in world.pages) else []
+    zero = (
+        [world.memory.zero]
+        if any(world.mm.page_table.pte[page].of(world.layout.initial) is None for page in world.pages)
+        else []
+    )
     for frame in (*world.memory.frames, *zero):
         yield Page(
             frame.name,
@@ -262,5 +279,9 @@ def _users(world: World, frame: Frame, state: int) -> Iterator[str]:
                 yield f"{'parent' if mm is world.mm else mm.name} P{page} {'rw' if entry.write else 'ro'}"
     for (cpu, page), cell in world.mm.tlb.cached.items():
         entry = cell.of(state)
-        if entry is not None and entry.frame is frame and is_stale(entry, world.mm.page_table.pte[page].of(state)):
+        if (
+            entry is not None
+            and entry.frame is frame
+            and is_stale(entry, world.mm.page_table.pte[page].of(state))
+        ):
             yield f"cpu{cpu}'s stale TLB {'rw' if entry.write else 'ro'}"

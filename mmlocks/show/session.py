@@ -28,7 +28,10 @@ class Session:
     """
 
     def __init__(
-        self, scenario: str | Scenario, release: str, replacements: Mapping[str, Callable[..., Any]] | None = None
+        self,
+        scenario: str | Scenario,
+        release: str,
+        replacements: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         self.replacements = dict(replacements or {})
         self.note = ""
@@ -120,22 +123,25 @@ class Session:
     def paste(self, text: str) -> None:
         """Show the run that a schedule describes. Raises ScheduleError, and then nothing has changed."""
         schedule = Schedule.parse(text)
-        if schedule.scenario != self.scenario.name:
-            other = scenario_named(schedule.scenario)
-        else:
-            other = self.scenario
-        if "~" in schedule.kernel or self.replacements:
-            if schedule.kernel != self.kernel.name or other is not self.scenario:
-                raise ScheduleError(
-                    f"this schedule was recorded on {schedule.kernel}, and the kernel here is {self.kernel.name}: "
-                    "a schedule fits only the functions that it was recorded with."
-                )
+        same = schedule.scenario == self.scenario.name
+        other = self.scenario if same else scenario_named(schedule.scenario)
+        own = "~" in schedule.kernel or bool(self.replacements)
+        if own and not (same and schedule.kernel == self.kernel.name):
+            raise ScheduleError(
+                f"this schedule was recorded on {schedule.kernel}, and the kernel here is {self.kernel.name}: "
+                "a schedule fits only the functions that it was recorded with."
+            )
         try:
             new = Session(other, schedule.kernel.split("~")[0], self.replacements)
             run = Run.replay(new.machine, schedule.cpus)
         except ModelError as problem:
             raise ScheduleError(str(problem)) from None
-        self.scenario, self.kernel, self.machine, self.world = new.scenario, new.kernel, new.machine, new.world
+        self.scenario, self.kernel, self.machine, self.world = (
+            new.scenario,
+            new.kernel,
+            new.machine,
+            new.world,
+        )
         self._go(run)
 
     # -- what there is to see -------------------------------------------------------------------------------------

@@ -27,7 +27,10 @@ class Listing:
 
     def __str__(self) -> str:
         """Plain text, with `>` at the current line."""
-        return "".join(f"{'>' if line.number == self.current else ' '}{line.number:>4}  {line.text}\n" for line in self.lines)
+        return "".join(
+            f"{'>' if line.number == self.current else ' '}{line.number:>4}  {line.text}\n"
+            for line in self.lines
+        )
 
 
 def listing(place: Place, release: Release) -> Listing:

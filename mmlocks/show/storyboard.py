@@ -18,12 +18,19 @@ MOST = 6
 
 def key_moments(run: Run) -> list[int]:
     """The steps after which another CPU went on, and the last one."""
-    ends = [step for step in range(1, len(run) + 1) if step == len(run) or run.cpus[step] != run.cpus[step - 1]]
+    ends = [
+        step for step in range(1, len(run) + 1) if step == len(run) or run.cpus[step] != run.cpus[step - 1]
+    ]
     return ends[-MOST:]
 
 
 def storyboard(
-    world: World, run: Run, steps: list[int] | None = None, title: str = "", ending: str = "", width: int = WIDE
+    world: World,
+    run: Run,
+    steps: list[int] | None = None,
+    title: str = "",
+    ending: str = "",
+    width: int = WIDE,
 ) -> str:
     """Panels of the moments after `steps` (default: the key moments), with what changed from one to the next."""
     steps = [step for step in (key_moments(run) if steps is None else steps) if 0 <= step <= len(run)] or [0]
@@ -64,7 +71,16 @@ def _in_use(frame: Page) -> bool:
 
 
 def _panel(
-    pen: Pen, x: float, y: float, width: float, height: float, run: Run, step: int, since: int, now: Scene, before: Scene
+    pen: Pen,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    run: Run,
+    step: int,
+    since: int,
+    now: Scene,
+    before: Scene,
 ) -> None:
     bad = now.violation is not None
     pen.box(x, y, width, height, "card", radius=6)
@@ -109,7 +125,11 @@ def _told(run: Run, since: int, step: int, now: Scene, room: float) -> list[str]
     steps = [number for number in range(since, step + 1) if number == step or _telling(run, number)]
     if now.violation is not None:
         message = fit(f"Rule broken: {now.violation.message}.", room, 3, SANS * 1.13)
-        return [*(_line(run, number, room) for number in steps[-2:-1]), *message] if len(message) < 4 else message
+        return (
+            [*(_line(run, number, room) for number in steps[-2:-1]), *message]
+            if len(message) < 4
+            else message
+        )
     return [_line(run, number, room) for number in steps[-4:]] if step else ["Nobody has taken a step yet."]
 
 
@@ -146,7 +166,9 @@ def _tlbs(pen: Pen, x: float, line: float, now: Scene, before: Scene) -> None:
         known = {cached.page: cached.entry for cached in was.tlb}
         for cached in cpu.tlb:
             pen.text(x, line, f"TLB {cpu.number}", "q s")
-            used = pen.field(x + 44, line, f"P{cached.page} → {cached.entry}", known.get(cached.page) != cached.entry)
+            used = pen.field(
+                x + 44, line, f"P{cached.page} → {cached.entry}", known.get(cached.page) != cached.entry
+            )
             if cached.stale:
                 pen.warning(x + 44 + used + 8, line, "STALE")
             line += 19

@@ -49,7 +49,15 @@ def save(path: Path | str, svg: str) -> Path:
 
 
 def body(
-    pen: Pen, x: float, y: float, width: float, world: World, run: Run, now: Scene, before: Scene | None, heading: bool = True
+    pen: Pen,
+    x: float,
+    y: float,
+    width: float,
+    world: World,
+    run: Run,
+    now: Scene,
+    before: Scene | None,
+    heading: bool = True,
 ) -> float:
     """Draw a moment at a place; returns the height used."""
     top = y + 8
@@ -76,7 +84,9 @@ def headline(pen: Pen, x: float, y: float, width: float, run: Run, now: Scene) -
     if now.violation is not None:
         pen.hatch(x, y + 22 + lines * LINE, width, 5)
     for index, text in enumerate(texts):
-        pen.text(x + (52 if now.at else 0), y + 37 + index * LINE, text, "w" if now.violation is not None else "")
+        pen.text(
+            x + (52 if now.at else 0), y + 37 + index * LINE, text, "w" if now.violation is not None else ""
+        )
     return 30 + lines * LINE
 
 
@@ -123,7 +133,14 @@ def _memory(
         pen.text(x, top + 12, "Physical memory", "b")
         half = (width - GAP) / 2
         for index, shown in enumerate(now.frames):
-            frame(pen, x + index % 2 * (half + GAP), top + 24 + index // 2 * FRAME, half, shown, was.get(shown.name))
+            frame(
+                pen,
+                x + index % 2 * (half + GAP),
+                top + 24 + index // 2 * FRAME,
+                half,
+                shown,
+                was.get(shown.name),
+            )
         top += (len(now.frames) + 1) // 2 * FRAME + 26 + GAP
         space(pen, x, top, width, tall, "Child (made by fork)", now.child, child_was, False)
         return top + tall
@@ -145,7 +162,15 @@ def _memory(
     ):
         for entry in (entry for shown in entries.areas for entry in shown.pages):
             if entry.pte is not None and entry.pte.frame.name in tops and entry.page in rows:
-                _arrow(pen, start, rows[entry.page], end, tops[entry.pte.frame.name] + 14, direction, entry.pte.write)
+                _arrow(
+                    pen,
+                    start,
+                    rows[entry.page],
+                    end,
+                    tops[entry.pte.frame.name] + 14,
+                    direction,
+                    entry.pte.write,
+                )
     if cards_end is not None:
         _stale_arrows(pen, x, width, cards_end, centre, tops, now)
     return y + height

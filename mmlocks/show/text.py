@@ -18,7 +18,11 @@ NARROWEST_COLUMN = 20
 
 
 def timeline(
-    run: Run, world: World, scenario: Scenario | None = None, schedule: Schedule | None = None, width: int = WIDTH
+    run: Run,
+    world: World,
+    scenario: Scenario | None = None,
+    schedule: Schedule | None = None,
+    width: int = WIDTH,
 ) -> str:
     """What every CPU did, step by step: a column for each, then what it came to, and the text that replays it."""
     number = max(4, len(str(len(run))) + 1)
@@ -47,7 +51,11 @@ def blame(run: Run, world: World, scenario: Scenario | None = None) -> str:
     if violation is not None:
         explained = scenario.explain.get(violation.oracle, "") if scenario is not None else ""
         return " ".join(part for part in (_sentence(violation.message), explained) if part)
-    last = f"Step {len(run)}, cpu{run.cpus[-1]}: {run.told(len(run) - 1)}" if len(run) else "Nothing has happened yet"
+    last = (
+        f"Step {len(run)}, cpu{run.cpus[-1]}: {run.told(len(run) - 1)}"
+        if len(run)
+        else "Nothing has happened yet"
+    )
     waiting = [cpu.why for cpu in scene(world, run).cpus if cpu.status == "blocked"]
     if run.machine.finished(run.state):
         waiting = ["All CPUs are done, and nothing is wrong"]
@@ -199,7 +207,9 @@ def _verdict(verdict: Verdict, scenario: Scenario | None) -> Iterator[str]:
 
 
 def _limits(scenario: Scenario | None) -> str:
-    what = "this scenario" if scenario is None else f"the scenario {scenario.name} with its {scenario.cpus} CPUs"
+    what = (
+        "this scenario" if scenario is None else f"the scenario {scenario.name} with its {scenario.cpus} CPUs"
+    )
     return (
         f"Searched: {what}. Not searched: other programs, more CPUs or pages, memory that reorders loads and stores "
         "(here it is sequentially consistent), and steps finer than the ones shown."

@@ -12,7 +12,10 @@ from mmlocks.show.scene import scene
 from mmlocks.show.storyboard import key_moments, storyboard
 from mmlocks.show.svg import picture, save
 
-BAD = {name: check(SCENARIOS[name], "6.4.0") for name in ("fork_lost_store", "fork_torn_snapshot", "young_reproducer")}
+BAD = {
+    name: check(SCENARIOS[name], "6.4.0")
+    for name in ("fork_lost_store", "fork_torn_snapshot", "young_reproducer")
+}
 SVG = "{http://www.w3.org/2000/svg}"
 EVERY = pytest.mark.parametrize("name", BAD)
 
@@ -61,7 +64,11 @@ def test_stale_is_marked_exactly_where_a_tlb_disagrees_with_the_page_table(name:
         for (_, page), cell in world.mm.tlb.cached.items():
             cached, current = cell.of(run.states[at]), world.mm.page_table.pte[page].of(run.states[at])
             if cached is not None:
-                disagreeing += current is None or cached.frame is not current.frame or (cached.write and not current.write)
+                disagreeing += (
+                    current is None
+                    or cached.frame is not current.frame
+                    or (cached.write and not current.write)
+                )
         assert texts(picture(world, run, at)).count("STALE") == disagreeing
         seen += disagreeing
     assert seen > 0 or name == "fork_torn_snapshot"

@@ -1,12 +1,13 @@
 """A release's source is what that release had."""
 
 import ast
+import inspect
 import linecache
+from pathlib import Path
 
 import pytest
 
 from mmlocks.machine.task import Place
-from mmlocks.mm import fork
 from mmlocks.mm.fork import dup_mmap
 from mmlocks.mm.kernel import kernel_functions
 from mmlocks.mm.source import release_lines, release_source
@@ -41,8 +42,11 @@ def test_the_other_branch_moves_to_where_the_if_stood_and_an_empty_block_passes(
 
 
 def test_a_listing_keeps_the_files_line_numbers_and_folds_the_docstring() -> None:
-    line = next(n for n, text in enumerate(open(fork.dup_mmap.__code__.co_filename), 1) if "flush_tlb_mm(oldmm)" in text)  # noqa: PTH123, SIM115
-    shown = listing(Place("dup_mmap", fork.dup_mmap.__code__.co_filename, line), RELEASES["6.4.0"])
+    file = inspect.getsourcefile(dup_mmap)
+    assert file
+    lines = Path(file).read_text().splitlines()
+    line = lines.index("    await flush_tlb_mm(oldmm)") + 1
+    shown = listing(Place("dup_mmap", file, line), RELEASES["6.4.0"])
     assert f">{line:>4}      await flush_tlb_mm(oldmm)" in str(shown)
     assert "vma_start_write" not in str(shown)
     assert '"""' not in str(shown)

@@ -3,9 +3,9 @@
 import pytest
 
 from mmlocks.machine import Run
-from mmlocks.scenarios import SCENARIOS, check, machine_for
 from mmlocks.mm.kernel import Kernel
 from mmlocks.releases import RELEASES
+from mmlocks.scenarios import SCENARIOS, check, machine_for
 from mmlocks.scenarios.fork_many import fork_many
 from mmlocks.show.text import blame, checked_text, state_text, timeline, verdict_text
 
