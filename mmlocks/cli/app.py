@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -26,6 +27,7 @@ from mmlocks.errors import MmlocksError, ModelError, ScheduleError
 from mmlocks.releases import PATCHES, RELEASES, Release, patch_named, release_named
 
 if TYPE_CHECKING:
+    from mmlocks.labs import Lab
     from mmlocks.machine import Run
     from mmlocks.mm.world import World
     from mmlocks.scenarios import Scenario
@@ -153,6 +155,8 @@ def run(
         report.print_checked(checked)
         gap()
         report.print_expectation(checked)
+        if checked.verdict.outcome == "unproved":
+            paragraph("To search further, raise --states or --seconds.")
     return report.STATUS_OF_OUTCOME[checked.verdict.outcome]
 
 
@@ -198,7 +202,7 @@ def replay(
     from mmlocks.show.text import state_text
 
     with own_code(answer or Path()):
-        story, world, whole, name = _replayed("".join(text.split()), answer)
+        story, world, whole, name = _replayed(text, answer)
     if step is not None and step > len(whole):
         raise ScheduleError(
             f"this schedule has {len(whole)} steps, so --step takes 0 to {len(whole)}, not {step}."
@@ -233,9 +237,8 @@ def check(
     """
     from mmlocks.cli import report
     from mmlocks.cli.answers import load_answer, own_code
-    from mmlocks.labs import LABS, lab_named
 
-    chosen = _named(lab_named, lab, LABS)
+    chosen = _lab(lab)
     names = load_answer(file)
     with own_code(file), Meter(file.name) as meter:
         judgement = chosen.judge(names, _budget(None, seconds), meter)
@@ -256,9 +259,7 @@ def hint(
     ] = 1,
 ) -> int:
     """Print a hint for a lab."""
-    from mmlocks.labs import LABS, lab_named
-
-    chosen = _named(lab_named, lab, LABS)
+    chosen = _lab(lab)
     paragraph(chosen.hint(rung))
     if rung < len(chosen.hints):
         gap()
@@ -275,8 +276,17 @@ def _named(find: Callable[[str], Thing], name: str, known: Iterable[str]) -> Thi
     try:
         return find(name)
     except MmlocksError as problem:
-        near = difflib.get_close_matches(name.lower(), list(known), n=1)
-        raise type(problem)(f"{problem} Did you mean {near[0]}?" if near else str(problem)) from None
+        near = [one for one in known if name and one.startswith(name)]
+        near = near or difflib.get_close_matches(name.lower(), list(known), n=1)
+        raise type(problem)(
+            f"{problem} Did you mean {' or '.join(near)}?" if near else str(problem)
+        ) from None
+
+
+def _lab(name: str) -> Lab:
+    from mmlocks.labs import LABS, lab_named
+
+    return _named(lab_named, name, [*LABS, *(one.partition("_")[0] for one in LABS)])
 
 
 def _scenario(name: str) -> Scenario:
@@ -293,9 +303,7 @@ def _release(name: str, more: list[str], less: list[str]) -> Release:
         )
     if not name.strip():
         raise ModelError(f"--release is empty. Known releases: {known}.")
-    release = _named(
-        release_named, name, [*RELEASES, *(f"{one}+{patch}" for one in RELEASES for patch in PATCHES)]
-    )
+    release = _release_named(name)
     for patch in [*more, *less]:
         _named(patch_named, patch, PATCHES)
     both = {patch_named(patch).name for patch in more} & {patch_named(patch).name for patch in less}
@@ -308,6 +316,12 @@ def _release(name: str, more: list[str], less: list[str]) -> Release:
     for patch in less:
         release = _changed(release, release.without_patch(patch), f"--without {patch}", "does not have it")
     return release
+
+
+def _release_named(text: str) -> Release:
+    base = re.split("[+-]", text)[0]
+    changed = [f"{base}{sign}{patch}" for sign in "+-" for patch in PATCHES]
+    return _named(release_named, text, changed if base in RELEASES else RELEASES)
 
 
 def _changed(before: Release, after: Release, option: str, because: str) -> Release:
@@ -330,10 +344,11 @@ def _replayed(text: str, answer: Path | None) -> tuple[Scenario, World, Run, str
     from mmlocks.mm.kernel import Kernel, replacements_in
     from mmlocks.scenarios import replay as replayed
 
-    schedule = Schedule.parse(text)
+    # Lines broken by a terminal, and the words before a schedule, come along when it is copied.
+    schedule = Schedule.parse(re.sub(r"^.*?(?=mml\d+:)", "", "".join(text.split())))
     _scenario(schedule.scenario)
     release, *own = schedule.kernel.split("~")
-    _named(release_named, release, RELEASES)
+    _release_named(release)
     kernel = None
     if answer is not None:
         if not own:

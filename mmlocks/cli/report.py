@@ -160,6 +160,8 @@ def print_judgement(judgement: Judgement, file: Path) -> None:
         if result.shown is not None:
             _print_counterexample(result, file)
             break
+    if judgement.finding is Finding.UNPROVED:
+        terminal.paragraph("To search further, raise --seconds.")
     if judgement.finding in (Finding.WRONG, Finding.COSTLY):
         terminal.gap()
         terminal.paragraph("To get a hint:")
@@ -168,7 +170,7 @@ def print_judgement(judgement: Judgement, file: Path) -> None:
 
 def _print_counterexample(result: CheckResult, file: Path) -> None:
     shown, run = result.shown, _run_of(result)
-    if shown is None or run is None:
+    if shown is None or not run:  # no step was possible: the message has said why
         return
     steps = f"{len(run)} step{'s' * (len(run) != 1)}"
     shortest = (

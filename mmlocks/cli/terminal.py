@@ -129,7 +129,7 @@ def steps_painter(bad: bool) -> Callable[[Text], None]:
 def complain(message: str, who: str = "mmlocks") -> None:
     """One clear line on stderr; broken between words where it goes to a terminal."""
     console = Screen(stderr=True)
-    line = Text.assemble((f"{who}:", BAD), " ", message)
+    line = Text.assemble((f"{who}:", BAD), " ", " ".join(message.split()))
     console.print(line, soft_wrap=not console.is_terminal)
 
 
@@ -253,8 +253,8 @@ class Commands(TyperGroup):
         """An error of the command line itself; not asked by its class, which moves from release to release of typer."""
         where = problem.ctx.command_path if getattr(problem, "ctx", None) is not None else "mmlocks"
         said = " ".join(problem.format_message().split())
-        said = said if said.endswith((".", "?", ")")) else f"{said}."
-        complain(f"{said} All there is: {where} --help", where)
+        said = said if said.endswith((".", "?")) else f"{said}."
+        complain(f"{said} See {where} --help", where)
         return Status.USAGE
 
     @staticmethod

@@ -36,7 +36,8 @@ def read_answer(path: Path) -> dict[str, Any]:
     try:
         exec(compile(source, path.name, "exec"), names)
     except SyntaxError as problem:
-        raise AnswerError(f"{path.name}, line {problem.lineno}: {problem.msg}. Nothing was judged.") from None
+        line = f", line {problem.lineno}" if problem.lineno else ""
+        raise AnswerError(f"{path.name}{line}: {problem.msg}. Nothing was judged.") from None
     except (Exception, SystemExit) as problem:
         line = _line_of(problem, path.name)
         raise AnswerError(f"{path.name}{line}: {type(problem).__name__}: {problem}. Nothing was judged.") from None
@@ -53,6 +54,8 @@ def _source_of(path: Path) -> str:
     try:
         if path.is_dir():
             raise AnswerError(f"{path} is a folder. Name the .py or .ipynb file in it.")
+        if path.exists() and not path.is_file():
+            raise AnswerError(f"{path} is no ordinary file. Save your answer as a .py or .ipynb file and name that.")
         if path.stat().st_size > LARGEST:
             raise AnswerError(f"{path} has {path.stat().st_size:,} bytes; an answer has at most {LARGEST:,}.")
         text = path.read_text(encoding="utf-8")
@@ -78,7 +81,7 @@ def _answer_cells(path: Path, text: str) -> str:
             if cell["cell_type"] == "code"
         ]
         marked = [source for source, nbgrader in code if nbgrader.get("solution")]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise AnswerError(f"{path} is no notebook: it cannot be read as one. Save it again in JupyterLab.") from None
     chosen = marked or [source for source, _ in code if _defines_kernel_function(source)]
     if not chosen:

@@ -314,7 +314,8 @@ class Player:
         sign = "✓ " if verdict.startswith("SAFE") else ""
         parts = [f"<b>{sign}{escape(verdict)}</b>"] if verdict else []
         parts.append(f"<b>{'✗ ' if bad else ''}{escape(session.blame)}</b>")
-        parts += [escape(part) for part in (session.explanation, session.note, session.advice) if part]
+        further = (session.explanation, session.note, session.advice)
+        parts += [escape(part) for part in further if part and part not in session.blame]
         if text:
             parts.append(f"<b>{'⚠ ' if wrong else ''}{escape(text)}</b>")
         edge = "#D55E00" if bad or wrong else "#0072B2"

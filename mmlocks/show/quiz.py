@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from mmlocks.errors import AnswerError
+from mmlocks.show.questions import QUESTIONS
+
 
 @dataclass
 class Prediction:
@@ -63,26 +66,38 @@ class Prediction:
             import ipywidgets as widgets
         except ImportError:
             return None
-        wide = widgets.Layout(width="auto", max_width="46em")
+        wide = widgets.Layout(width="auto", max_width="60em")
         choice = widgets.RadioButtons(
             options=[(option, number) for number, option in enumerate(self.options)], value=None, layout=wide
         )
         button = widgets.Button(description="That is my prediction", disabled=True, layout=widgets.Layout(width="auto"))
-        question = widgets.HTML(f"<b>Predict:</b> {escape(self.question)}", layout=wide)
+        question = widgets.HTML(_paragraph(f"<b>Predict:</b> {escape(self.question)}"), layout=wide)
         explanation = widgets.HTML("", layout=wide)
 
         def chosen(_: Any) -> None:
             button.disabled = choice.value is None
 
         def decided(_: Any) -> None:
-            explanation.value = f"<p style='line-height:1.5;margin:4px 0'>{escape(self.answer(choice.value))}</p>"
+            explanation.value = _paragraph(escape(self.answer(choice.value)))
             choice.disabled = button.disabled = True
 
         choice.observe(chosen, names="value")
         button.on_click(decided)
-        return widgets.VBox([question, choice, button, explanation], layout=widgets.Layout(padding="4px 0"))
+        layout = widgets.Layout(padding="4px 0", align_items="flex-start")
+        return widgets.VBox([question, choice, button, explanation], layout=layout)
 
 
-def predict(question: str, options: Sequence[str], right: int, because: str) -> Prediction:
-    """A question for a notebook cell. Where no widgets live it is a list, with the answer folded below."""
+def _paragraph(html: str) -> str:
+    """Text that wraps with the line spacing of the text around it (widgets have one of their own)."""
+    return f"<p style='line-height:1.5;margin:4px 0;white-space:normal'>{html}</p>"
+
+
+def predict(name: str) -> Prediction:
+    """The question of that name, for a notebook cell, which so does not give its answer away.
+
+    Where no widgets live it is a list, with the answer folded below. Raises AnswerError for a name that does not exist.
+    """
+    if name not in QUESTIONS:
+        raise AnswerError(f"there is no question {name!r}. There are: {', '.join(QUESTIONS)}.")
+    question, options, right, because = QUESTIONS[name]
     return Prediction(question, options, right, because)

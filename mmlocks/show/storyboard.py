@@ -130,7 +130,10 @@ def _told(run: Run, since: int, step: int, now: Scene, room: float) -> list[str]
             if len(message) < 4
             else message
         )
-    return [_line(run, number, room) for number in steps[-4:]] if step else ["Nobody has taken a step yet."]
+    if not step:
+        return ["Nobody has taken a step yet."]
+    whole = [line for number in steps for line in fit(f"{number}: {run.told(number - 1)}", room, 9, SANS)]
+    return whole if len(whole) <= 4 else [_line(run, number, room) for number in steps[-4:]]
 
 
 def _line(run: Run, number: int, room: float) -> str:

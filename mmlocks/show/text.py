@@ -69,7 +69,7 @@ def state_text(world: World, run: Run, at: int | None = None, width: int = WIDTH
 
 def scene_text(now: Scene, run: Run, width: int = WIDTH) -> str:
     """The same, of a scene that is there already."""
-    lines = [moment(run, now.at)]
+    lines = _paragraph(moment(run, now.at), width)
     for cpu in now.cpus:
         lines += _paragraph(f"cpu{cpu.number}  {_doing(cpu)}", width, indent=6)
         for cached in cpu.tlb:
