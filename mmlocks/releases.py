@@ -51,12 +51,20 @@ class Release:
     def with_patch(self, name: str) -> Release:
         """This release and one patch more; named `6.4.0+fork_locks_vmas`."""
         patch = patch_named(name)
-        return self if patch in self.patches else Release(f"{self.name}+{name}", self.date, self.patches | {patch})
+        return (
+            self
+            if patch in self.patches
+            else Release(f"{self.name}+{name}", self.date, self.patches | {patch})
+        )
 
     def without_patch(self, name: str) -> Release:
         """This release and one patch less; named `6.4.3-fork_locks_vmas`."""
         patch = patch_named(name)
-        return Release(f"{self.name}-{name}", self.date, self.patches - {patch}) if patch in self.patches else self
+        return (
+            Release(f"{self.name}-{name}", self.date, self.patches - {patch})
+            if patch in self.patches
+            else self
+        )
 
 
 RELEASES = {

@@ -57,7 +57,9 @@ def make_exercises() -> None:
     """Write exercises/ from solutions/."""
     for solution in sorted((REPOSITORY / "solutions").glob("*.ipynb")):
         exercise = REPOSITORY / "exercises" / solution.name
-        exercise.write_text(written(exercise_from(json.loads(solution.read_text(encoding="utf-8")))), encoding="utf-8")
+        exercise.write_text(
+            written(exercise_from(json.loads(solution.read_text(encoding="utf-8")))), encoding="utf-8"
+        )
         print(f"{exercise.relative_to(REPOSITORY)} made from {solution.relative_to(REPOSITORY)}")
 
 
@@ -66,8 +68,10 @@ def run(path: Path) -> None:
     import nbformat
     from nbclient import NotebookClient
 
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}}).execute()
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types here
+    NotebookClient(
+        notebook, timeout=300, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
@@ -77,7 +81,8 @@ def run(path: Path) -> None:
                 output["traceback"] = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in output["traceback"]]
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
-    path.write_text(written(json.loads(nbformat.writes(notebook))), encoding="utf-8")
+    text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    path.write_text(written(json.loads(text)), encoding="utf-8")
     print(f"{path.relative_to(REPOSITORY)} run")
 
 

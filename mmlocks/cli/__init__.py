@@ -12,9 +12,14 @@ def main() -> None:
     """Run the command line with this process's arguments, and end the process with its exit status."""
     try:
         from mmlocks.cli.app import app
+
+        app(prog_name="mmlocks")
+    except KeyboardInterrupt:  # so early that nobody else was there to hear it
+        print("mmlocks: interrupted; nothing was decided.", file=sys.stderr)
+        sys.exit(130)
     except ModuleNotFoundError as missing:
         package = (missing.name or "").partition(".")[0]
-        if package == "mmlocks":
+        if package not in ("typer", "rich", "click"):
             raise
         print(
             f"mmlocks: the command line needs the Python package {package}, which is not installed. "
@@ -22,4 +27,3 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    app(prog_name="mmlocks")

@@ -14,6 +14,7 @@ import typer
 from mmlocks.cli.terminal import (
     ASIDE,
     STATUSES,
+    TITLE,
     Commands,
     Meter,
     Status,
@@ -109,18 +110,19 @@ def demo() -> int:
 
     began = time.perf_counter()
     scenario = SCENARIOS["fork_lost_store"]
-    with Meter("searching") as meter:
-        write(f"{scenario.title}\n", "bold")
-        paragraph(scenario.story)
-        gap()
-        write("1. Linux 6.4.0\n", "bold")
+    paragraph(scenario.title, TITLE)
+    paragraph(scenario.story)
+    gap()
+    write("1. Linux 6.4.0", TITLE)
+    with Meter("6.4.0") as meter:
         broken = check(scenario, "6.4.0", progress=meter)
-        report.print_checked(broken)
-        gap()
-        write("2. Linux 6.4.3\n", "bold")
-        paragraph(f"One line more ({FORK_LOCKS_VMAS.commit}): {FORK_LOCKS_VMAS.about}.")
+    report.print_checked(broken)
+    gap()
+    write("2. Linux 6.4.3", TITLE)
+    paragraph(f"One line more ({FORK_LOCKS_VMAS.commit}): {FORK_LOCKS_VMAS.about}.")
+    with Meter("6.4.3") as meter:
         fixed = check(scenario, "6.4.3", progress=meter)
-        report.print_checked(fixed)
+    report.print_checked(fixed)
     gap()
     paragraph(f"Found, shortened and proved in {time.perf_counter() - began:.1f} s. {scenario.remark}", ASIDE)
     paragraph("There is more: mmlocks scenarios", ASIDE)
@@ -149,13 +151,13 @@ def run(
     if as_json:
         report.print_json(report.checked_json(checked))
     else:
-        write(f"{story.name} on {kernel.name}: {story.title}\n", "bold")
+        paragraph(f"{story.name} on {kernel.name}: {story.title}", TITLE)
         paragraph(story.story)
         gap()
         report.print_checked(checked)
         gap()
         report.print_expectation(checked)
-        if checked.verdict.outcome == "unproved":
+        if "budget" in checked.verdict.reason:
             paragraph("To search further, raise --states or --seconds.")
     return report.STATUS_OF_OUTCOME[checked.verdict.outcome]
 
@@ -210,7 +212,7 @@ def replay(
     shown = whole if step is None else whole.at(step)
     if svg is not None:
         save_picture(svg, story, world, whole, step)
-    write(f"{story.name} on {name}: {story.title}\n", "bold")
+    paragraph(f"{story.name} on {name}: {story.title}", TITLE)
     gap()
     if step is None:
         report.print_run(whole, world, story)

@@ -141,7 +141,8 @@ def scenario_json(scenario: Scenario) -> dict[str, Any]:
 def print_judgement(judgement: Judgement, file: Path) -> None:
     """Every check, then the total, then the shortest run that shows the first thing that is wrong."""
     lab = judgement.lab
-    terminal.write(f"{lab.name}: {lab.title}\nanswer: {file}\n", "bold")
+    terminal.paragraph(f"{lab.name}: {lab.title}", terminal.TITLE)
+    terminal.write(f"answer: {file}")
     terminal.gap()
     names = max(len(result.check.name) for result in judgement.results)
     findings = max(len(result.finding.value) for result in judgement.results)
@@ -160,7 +161,7 @@ def print_judgement(judgement: Judgement, file: Path) -> None:
         if result.shown is not None:
             _print_counterexample(result, file)
             break
-    if judgement.finding is Finding.UNPROVED:
+    if any("budget" in result.message for result in judgement.results):
         terminal.paragraph("To search further, raise --seconds.")
     if judgement.finding in (Finding.WRONG, Finding.COSTLY):
         terminal.gap()

@@ -58,7 +58,8 @@ class Screen(Console):
 NARROWEST, WIDEST = 40, 120
 """Lines longer than this are hard to read, however wide the window is."""
 
-GOOD, BAD, UNSURE, CODE, ASIDE, COMMAND = "bold green", "bold red", "bold yellow", "cyan", "dim", "bold"
+GOOD, BAD, UNSURE, CODE = "bold green", "bold red", "bold yellow", "cyan"
+TITLE, COMMAND, ASIDE = "bold", "bold", "dim"
 
 MEANINGS = (
     (r"\b(SAFE|CORRECT)\b", GOOD),
@@ -114,7 +115,7 @@ def steps_painter(bad: bool) -> Callable[[Text], None]:
         for rule in rules:
             shown.stylize(ASIDE, *rule.span())
         start, end = rules[0].end(), rules[1].start()
-        for function in re.finditer(r"(?<=\s)[a-z][a-z0-9_]*:(?= )(?! \S+ ->)", shown.plain[start:end]):
+        for function in re.finditer(r"(?<=\s)[a-z][a-z0-9_]*:(?=\s)(?! \S+ ->)", shown.plain[start:end]):
             shown.stylize(CODE, start + function.start(), start + function.end())
         last = [number.start() for number in re.finditer(r"^ *\d+ ", shown.plain[start:end], re.MULTILINE)]
         if bad and last:

@@ -34,13 +34,15 @@ def read_answer(path: Path) -> dict[str, Any]:
     # The file's own name, and its lines where `inspect` and tracebacks look for them.
     linecache.cache[path.name] = (len(source), None, source.splitlines(keepends=True), path.name)
     try:
-        exec(compile(source, path.name, "exec"), names)
+        exec(compile(source, path.name, "exec"), names)  # noqa: S102  an answer is code; that it runs here is said above
     except SyntaxError as problem:
         line = f", line {problem.lineno}" if problem.lineno else ""
         raise AnswerError(f"{path.name}{line}: {problem.msg}. Nothing was judged.") from None
     except (Exception, SystemExit) as problem:
         line = _line_of(problem, path.name)
-        raise AnswerError(f"{path.name}{line}: {type(problem).__name__}: {problem}. Nothing was judged.") from None
+        raise AnswerError(
+            f"{path.name}{line}: {type(problem).__name__}: {problem}. Nothing was judged."
+        ) from None
     originals = kernel_functions()
     if not any(name in names and names[name] is not original for name, original in originals.items()):
         raise AnswerError(
@@ -55,7 +57,9 @@ def _source_of(path: Path) -> str:
         if path.is_dir():
             raise AnswerError(f"{path} is a folder. Name the .py or .ipynb file in it.")
         if path.exists() and not path.is_file():
-            raise AnswerError(f"{path} is no ordinary file. Save your answer as a .py or .ipynb file and name that.")
+            raise AnswerError(
+                f"{path} is no ordinary file. Save your answer as a .py or .ipynb file and name that."
+            )
         if path.stat().st_size > LARGEST:
             raise AnswerError(f"{path} has {path.stat().st_size:,} bytes; an answer has at most {LARGEST:,}.")
         text = path.read_text(encoding="utf-8")
@@ -82,7 +86,9 @@ def _answer_cells(path: Path, text: str) -> str:
         ]
         marked = [source for source, nbgrader in code if nbgrader.get("solution")]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise AnswerError(f"{path} is no notebook: it cannot be read as one. Save it again in JupyterLab.") from None
+        raise AnswerError(
+            f"{path} is no notebook: it cannot be read as one. Save it again in JupyterLab."
+        ) from None
     chosen = marked or [source for source, _ in code if _defines_kernel_function(source)]
     if not chosen:
         raise AnswerError(f"{path} has no cell that defines a kernel function.")
@@ -94,7 +100,9 @@ def _defines_kernel_function(source: str) -> bool:
         tree = ast.parse(source)
     except SyntaxError:
         return False
-    return any(isinstance(node, ast.AsyncFunctionDef) and node.name in kernel_functions() for node in tree.body)
+    return any(
+        isinstance(node, ast.AsyncFunctionDef) and node.name in kernel_functions() for node in tree.body
+    )
 
 
 def _line_of(problem: BaseException, file: str) -> str:

@@ -131,7 +131,7 @@ class Lab:
     functions: tuple[str, ...]
     checks: tuple[Check, ...]
     hints: tuple[str, ...]
-    compare: Callable[[Kernel], str] = lambda kernel: ""
+    compare: Callable[[Kernel], str]
     """Says of a kernel with a correct answer in place how it differs from what Linux does."""
 
     @property
@@ -144,7 +144,11 @@ class Lab:
         return Kernel(release_named(self.release), replacements_in(names))
 
     def check(
-        self, name: str, names: Mapping[str, Any], budget: Budget | None = None, progress: Progress | None = None
+        self,
+        name: str,
+        names: Mapping[str, Any],
+        budget: Budget | None = None,
+        progress: Progress | None = None,
     ) -> CheckResult:
         """Judge one property of the functions in `names` (a notebook's `globals()`).
 
@@ -153,9 +157,13 @@ class Lab:
         for each in self.checks:
             if each.name == name:
                 return each.judge(Examination(self, self.kernel(names), budget, progress), each)
-        raise AnswerError(f"{self.name} has no check {name!r}. It has: {', '.join(c.name for c in self.checks)}.")
+        raise AnswerError(
+            f"{self.name} has no check {name!r}. It has: {', '.join(c.name for c in self.checks)}."
+        )
 
-    def judge(self, names: Mapping[str, Any], budget: Budget | None = None, progress: Progress | None = None) -> Judgement:
+    def judge(
+        self, names: Mapping[str, Any], budget: Budget | None = None, progress: Progress | None = None
+    ) -> Judgement:
         """Judge every property. Raises AnswerError as `check` does."""
         examination = Examination(self, self.kernel(names), budget, progress)
         results = tuple(each.judge(examination, each) for each in self.checks)
@@ -178,7 +186,9 @@ def must_be_safe(examination: Examination, check: Check) -> CheckResult:
         if found.verdict.violation is not None:
             return CheckResult(check, Finding.WRONG, _why_wrong(found), 0, tuple(searched))
         if found.verdict.outcome == "unproved":
-            message = f"{name}: {found.verdict.coverage}. Nothing wrong was found so far, and nothing is proved."
+            message = (
+                f"{name}: {found.verdict.coverage}. Nothing wrong was found so far, and nothing is proved."
+            )
             return CheckResult(check, Finding.UNPROVED, message, 0, tuple(searched))
     proof = "; ".join(f"{found.scenario.name}: {found.verdict.coverage}" for found in searched)
     message = f"{proof}. No violation. Not covered: {LIMITS}."

@@ -34,7 +34,9 @@ def must_be_cheap(examination: Examination, check: Check) -> CheckResult:
         examination.progress,
     )
     if witness.found is None:
-        return CheckResult(check, Finding.UNPROVED, f"The search for an overlap stopped early: {witness.reason}.", 0)
+        return CheckResult(
+            check, Finding.UNPROVED, f"The search for an overlap stopped early: {witness.reason}.", 0
+        )
     if not witness.found:
         return CheckResult(
             check, Finding.COSTLY,
@@ -68,7 +70,11 @@ def _undisturbed_fork(kernel: Kernel) -> list[str]:
     run = Run.of(machine)
     while 0 in run.enabled():
         run = run.step(0)
-    parts = [part for taken in run.taken for part in (taken.step.args if taken.step.op == "together" else (taken.step,))]
+    parts = [
+        part
+        for taken in run.taken
+        for part in (taken.step.args if taken.step.op == "together" else (taken.step,))
+    ]
     return [part.op for part in parts]
 
 
@@ -78,7 +84,9 @@ def compare_with_linux(kernel: Kernel) -> str:
     others = sorted(set(kernel.replacements) - {"dup_mmap"})
     ours, theirs = _undisturbed_fork(kernel), _undisturbed_fork(linux)
     if ours == theirs and not others:
-        return "Left alone, your fork does operation by operation what that of Linux 6.4.3 does (fb49c455323f)."
+        return (
+            "Left alone, your fork does operation by operation what that of Linux 6.4.3 does (fb49c455323f)."
+        )
     said = "Linux 6.4.3 does it otherwise: dup_mmap write-locks each parent VMA first thing in the loop (fb49c455323f)."
     if ours != theirs:
         said += f" Left alone, your fork takes {len(ours)} operations and Linux's {len(theirs)}."

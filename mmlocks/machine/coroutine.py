@@ -13,7 +13,9 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from mmlocks.errors import NondeterminismError
@@ -28,7 +30,7 @@ STEPS_PER_TASK = 1_000
 """More steps than this in one history, and the task is declared never to end."""
 
 
-STANDARD_LIBRARY = os.path.dirname(os.__file__)
+STANDARD_LIBRARY = str(Path(os.__file__).parent)
 """A slip inside `asyncio.sleep` is reported where the learner called it."""
 
 
@@ -80,12 +82,21 @@ class CoroutineSupplier:
         self._fed = ()
         try:
             made = self._start()
-        except Exception as problem:  # the call itself may fail: a wrong number of arguments, a default that raises
+        except (
+            Exception
+        ) as problem:  # the call itself may fail: a wrong number of arguments, a default that raises
             self._note((), _failure(self.cpu, problem, ()))
             return
         if not isinstance(made, Coroutine):
-            kind = "is a generator: it has a `yield`" if isinstance(made, types.GeneratorType) else f"returned {made!r}"
-            self._note((), Answer.mistake((), f"cpu{self.cpu}: the task {kind}. Write it as `async def` with `await`."))
+            kind = (
+                "is a generator: it has a `yield`"
+                if isinstance(made, types.GeneratorType)
+                else f"returned {made!r}"
+            )
+            self._note(
+                (),
+                Answer.mistake((), f"cpu{self.cpu}: the task {kind}. Write it as `async def` with `await`."),
+            )
             return
         self._live = made
         self._note((), self._resume((), None))
@@ -120,10 +131,10 @@ class CoroutineSupplier:
         if self._live is not None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what a run cut short has not awaited is no mistake
-                try:
+                with suppress(
+                    RuntimeError
+                ):  # a task that awaits in `finally` cannot be closed; it is dropped instead
                     self._live.close()
-                except RuntimeError:
-                    pass  # a task that awaits in `finally` cannot be closed; it is dropped instead
             self._live = None
 
     def _resume(self, fed: tuple[Any, ...], result: Any) -> Answer:
@@ -240,13 +251,15 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
     places = []
     trace = problem.__traceback__
     while trace is not None:
-        places.append(Place(trace.tb_frame.f_code.co_name, trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        places.append(
+            Place(trace.tb_frame.f_code.co_name, trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+        )
         trace = trace.tb_next
     machinery = __file__.rpartition("coroutine.py")[0]
     where = tuple(place for place in places if not place.file.startswith(machinery)) or before
     text = str(problem)
     if isinstance(problem, TypeError) and "can't be used in 'await' expression" in text:
-        kind = text.split(" can't")[0].removeprefix("object ").removeprefix("'").removesuffix("'")
+        kind = text.split(" can't", maxsplit=1)[0].removeprefix("object ").removeprefix("'").removesuffix("'")
         advice = (
             "it contains a `yield`; kernel functions are `async def` without `yield`"
             if "generator" in kind
@@ -273,7 +286,9 @@ def _in(where: tuple[Place, ...]) -> str:
 
 
 def _said(where: tuple[Place, ...], function: bool = True) -> str:
-    place = next((place for place in reversed(where) if not place.file.startswith(STANDARD_LIBRARY)), where[-1])
+    place = next(
+        (place for place in reversed(where) if not place.file.startswith(STANDARD_LIBRARY)), where[-1]
+    )
     return f"{place.function} ({place.spot})" if function else place.spot
 
 
@@ -320,7 +335,9 @@ class _Freezer:
 
     def frame(self, link: Any) -> Hashable:
         frame = link.cr_frame
-        bound = frame.f_locals  # on 3.11 and 3.12 this dict is then kept in the frame, so it must be left out below
+        bound = (
+            frame.f_locals
+        )  # on 3.11 and 3.12 this dict is then kept in the frame, so it must be left out below
         skipped = (frame, bound, link.cr_await)
         contents = tuple(
             self.value(item)
@@ -332,7 +349,10 @@ class _Freezer:
     def value(self, item: Any) -> Hashable:
         if item is None or isinstance(item, bool | int | str | bytes | float | complex):
             return type(item), item
-        if isinstance(item, Record | Cell | Layout | type | types.ModuleType | types.CodeType | types.BuiltinFunctionType):
+        if isinstance(
+            item,
+            Record | Cell | Layout | type | types.ModuleType | types.CodeType | types.BuiltinFunctionType,
+        ):
             return "same", id(item)
         if isinstance(item, types.FunctionType):
             closure = tuple(self.value(cell) for cell in item.__closure__ or ())
@@ -366,7 +386,15 @@ class _Freezer:
             return "empty"
 
 
-_ITERATORS = {type(iter([])), type(iter(())), type(iter(range(0))), enumerate, zip, reversed, type(reversed([]))}
+_ITERATORS = {
+    type(iter([])),
+    type(iter(())),
+    type(iter(range(0))),
+    enumerate,
+    zip,
+    reversed,
+    type(reversed([])),
+}
 """Iterators of which `__reduce__` tells the position without moving them (reduce of a set's iterator would not)."""
 
 
@@ -395,7 +423,11 @@ def stack_is_visible() -> bool:
         try:
             for result in (None, *fed):
                 coroutine.send(result)
-            return [item for item in gc.get_referents(coroutine) if isinstance(item, int | str | types.CoroutineType)]
+            return [
+                item
+                for item in gc.get_referents(coroutine)
+                if isinstance(item, int | str | types.CoroutineType)
+            ]
         finally:
             coroutine.close()
 

@@ -142,7 +142,9 @@ def _down_read(view: View, cpu: int, writer: int, wait: bool) -> Any:
 
 def _up_read(view: View, cpu: int, writer: int) -> None:
     if not view[_reader(writer, cpu)]:
-        raise _misuse(view, cpu, "up_read", writer, "by a CPU that does not hold it for reading. Take it first.")
+        raise _misuse(
+            view, cpu, "up_read", writer, "by a CPU that does not hold it for reading. Take it first."
+        )
     view[_reader(writer, cpu)] = 0
 
 
@@ -155,7 +157,9 @@ def _down_write(view: View, cpu: int, writer: int, wait: bool) -> Any:
 
 def _up_write(view: View, cpu: int, writer: int) -> None:
     if view[writer] != cpu + 1:
-        raise _misuse(view, cpu, "up_write", writer, "by a CPU that does not hold it for writing. Take it first.")
+        raise _misuse(
+            view, cpu, "up_write", writer, "by a CPU that does not hold it for writing. Take it first."
+        )
     view[writer] = FREE
 
 
@@ -199,7 +203,9 @@ operation(
     "spin_lock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_lock, _says("takes {}"),
     awaits=_wants(""), holders=_owner,
 )  # fmt: skip
-operation("spin_unlock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_unlock, _says("releases {}"))
+operation(
+    "spin_unlock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_unlock, _says("releases {}")
+)
 operation(
     "down_read",
     lambda layout, cpu, i, _: touching(reads=[i, _reader(i, cpu)], writes=[_reader(i, cpu)]),

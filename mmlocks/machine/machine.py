@@ -62,7 +62,8 @@ class Machine:
         self.layout = layout
         self.judge = judge
         suppliers: list[Supplier] = [
-            CoroutineSupplier(cpu, start) if callable(start) else start for cpu, (_, start) in enumerate(tasks)
+            CoroutineSupplier(cpu, start) if callable(start) else start
+            for cpu, (_, start) in enumerate(tasks)
         ]
         if split_together:
             suppliers = [SplitSupplier(supplier) for supplier in suppliers]
@@ -118,8 +119,9 @@ class Machine:
     # -- taking a step --------------------------------------------------------------------------------------------
 
     def outcome(self, state: int, node: Node, cpu: int) -> Any:
-        """What happens if `cpu` takes `node`'s step in `state`: None if it is blocked or done, a Violation, or the
-        number to add to the state (which also moves the CPU to its next node).
+        """What happens if `cpu` takes `node`'s step in `state`.
+
+        None if it is blocked or done, a Violation, or the number to add to the state (which also moves the CPU to its next node).
 
         It depends on the cells in the step's footprint alone, so it is computed once for each of their values.
         """

@@ -30,7 +30,9 @@ class Rcu(Record):
 
     async def synchronize(self) -> None:
         """Wait for a grace period: all read sections that are open now (synchronize_rcu)."""
-        began = await together(*self.sections)  # one look at all CPUs, as the grace period's start is one moment
+        began = await together(
+            *self.sections
+        )  # one look at all CPUs, as the grace period's start is one moment
         for section, number in zip(self.sections, began, strict=True):
             if number % 2 == 1:
                 await section.wait_until_not(number)
@@ -39,14 +41,18 @@ class Rcu(Record):
 def _enter(view: View, cpu: int, first: int) -> None:
     number = view[first + cpu]
     if number % 2 == 1:
-        raise ViolationSignal("lock_misuse", f"cpu{cpu}: rcu_read_lock inside a read section; the model has no nesting.")
+        raise ViolationSignal(
+            "lock_misuse", f"cpu{cpu}: rcu_read_lock inside a read section; the model has no nesting."
+        )
     view[first + cpu] = (number + 1) % SECTIONS
 
 
 def _leave(view: View, cpu: int, first: int) -> None:
     number = view[first + cpu]
     if number % 2 == 0:
-        raise ViolationSignal("lock_misuse", f"cpu{cpu}: rcu_read_unlock outside a read section. Enter one first.")
+        raise ViolationSignal(
+            "lock_misuse", f"cpu{cpu}: rcu_read_unlock outside a read section. Enter one first."
+        )
     view[first + cpu] = (number + 1) % SECTIONS
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from mmlocks.errors import ScheduleError
 from mmlocks.machine.machine import Machine, Transition, Violation
-from mmlocks.machine.step import OPERATIONS
 from mmlocks.machine.state import View
+from mmlocks.machine.step import OPERATIONS
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,19 @@ class Run:
         run = cls.of(machine)
         for number, cpu in enumerate(cpus, 1):
             if cpu not in machine.cpus:
-                raise ScheduleError(f"step {number} of the schedule is cpu{cpu}'s, and this program has {len(machine.cpus)} CPUs.")
+                raise ScheduleError(
+                    f"step {number} of the schedule is cpu{cpu}'s, and this program has {len(machine.cpus)} CPUs."
+                )
             if run.violation is not None:
-                raise ScheduleError(f"the schedule goes on at step {number}, after the run has ended: {run.violation.message}")
+                raise ScheduleError(
+                    f"the schedule goes on at step {number}, after the run has ended: {run.violation.message}"
+                )
             following = run.step(cpu)
             if following is run:
                 why = run.why_blocked(cpu) or "its task is done"
-                raise ScheduleError(f"step {number} of the schedule is cpu{cpu}'s, but cpu{cpu} cannot run: {why}.")
+                raise ScheduleError(
+                    f"step {number} of the schedule is cpu{cpu}'s, but cpu{cpu} cannot run: {why}."
+                )
             run = following
         return run
 
@@ -107,7 +113,9 @@ class Run:
         why = self.machine.why_blocked(self.state, cpu)
         if why is None:
             return None
-        held = " and ".join(f"cpu{holder} {self._since(cpu, holder)}" for holder in dict.fromkeys(why.holders))
+        held = " and ".join(
+            f"cpu{holder} {self._since(cpu, holder)}" for holder in dict.fromkeys(why.holders)
+        )
         return f"cpu{cpu} waits for {why.awaits}" + (f", held by {held}" if held else "")
 
     def _since(self, cpu: int, holder: int) -> str:
@@ -116,6 +124,8 @@ class Run:
         assert step is not None
         known = OPERATIONS[step.op]
         since = len(self.states) - 1
-        while since >= 0 and holder in known.holders(View(self.machine.layout, self.states[since], -1, -1), cpu, *step.args):
+        while since >= 0 and holder in known.holders(
+            View(self.machine.layout, self.states[since], -1, -1), cpu, *step.args
+        ):
             since -= 1
         return f"since step {since + 1}" if since >= 0 else "from the start"

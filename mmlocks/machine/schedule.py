@@ -1,10 +1,10 @@
 """A schedule as a value: which CPU took each step, in which program, with a short text form that can be passed around.
 
-    mml1:fork_lost_store:6.4.0:0x6.2x10.1.2x2.1:5c0f3a91
-    |    |               |     |                 checksum of all before it
-    |    |               |     cpu0 six steps, cpu2 ten, cpu1 one, ...
-    |    scenario        kernel
-    version of this form
+mml1:fork_lost_store:6.4.0:0x6.2x10.1.2x2.1:5c0f3a91
+|    |               |     |                 checksum of all before it
+|    |               |     cpu0 six steps, cpu2 ten, cpu1 one, ...
+|    scenario        kernel
+version of this form
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Schedule:
             )
         body, checksum = text.rsplit(":", 1)
         if checksum != _checksum(body):
-            raise ScheduleError("this schedule is damaged: its checksum does not match. Copy the whole line again.")
+            raise ScheduleError(
+                "this schedule is damaged: its checksum does not match. Copy the whole line again."
+            )
         _, scenario, kernel, steps = body.split(":")
         return cls(scenario, kernel, _steps(steps))
 

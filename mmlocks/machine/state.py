@@ -133,7 +133,9 @@ class Counter(Cell[int]):
 
     def encode(self, value: int) -> int:
         if not isinstance(value, int) or not 0 <= value < self.limit:
-            raise ModelError(f"counter {self.name} cannot hold {value!r}: it counts from 0 to {self.limit - 1}")
+            raise ModelError(
+                f"counter {self.name} cannot hold {value!r}: it counts from 0 to {self.limit - 1}"
+            )
         return int(value)
 
     def decode(self, code: int) -> int:

@@ -130,7 +130,9 @@ class Step:
         return hash((self.op, self.args))
 
     def __bool__(self) -> bool:
-        raise TypeError(f"the step {self.op} was used as a value but never awaited; write `await` in front of it")
+        raise TypeError(
+            f"the step {self.op} was used as a value but never awaited; write `await` in front of it"
+        )
 
     def __repr__(self) -> str:
         return f"{self.op}{self.args}"
@@ -300,7 +302,9 @@ operation(
     "wait",
     lambda layout, cpu, i, *_: touching(reads=[i]),
     _wait,
-    lambda layout, before, after, cpu, result, i, *_: f"{_tell_load(layout, before, after, cpu, result, i)} at last",
+    lambda layout, before, after, cpu, result, i, *_: (
+        f"{_tell_load(layout, before, after, cpu, result, i)} at last"
+    ),
     awaits=lambda view, cpu, i, value, equal: (
         f"{_name(view.layout, i)} to {'become' if equal else 'change from'} {view.layout.cells[i].show(value)}"
     ),

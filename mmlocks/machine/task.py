@@ -7,10 +7,10 @@ process (`mmlocks.machine.coroutine`), or one in a process that the judge need n
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
@@ -18,7 +18,7 @@ from mmlocks.errors import ModelError
 from mmlocks.machine.state import PC_BITS, Layout
 from mmlocks.machine.step import NOTHING, Footprint, Step, footprint_of
 
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class Place(NamedTuple):
@@ -36,11 +36,12 @@ class Place(NamedTuple):
     @property
     def spot(self) -> str:
         """The place for a message: `mm/fork.py:41` in this package, `your cell, line 7` in a notebook."""
-        if self.file.startswith(PACKAGE + os.sep):
-            return f"{os.path.relpath(self.file, PACKAGE).replace(os.sep, '/')}:{self.line}"
+        file = Path(self.file)
+        if file.is_relative_to(PACKAGE):
+            return f"{file.relative_to(PACKAGE).as_posix()}:{self.line}"
         if self.file.startswith("<") or re.search(r"ipykernel_\d+", self.file):
             return f"your cell, line {self.line}"
-        return f"{os.path.basename(self.file)}, line {self.line}"
+        return f"{file.name}, line {self.line}"
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,10 @@ class Task:
             try:
                 footprint = footprint_of(self.layout, self.cpu, answer.step)
             except Exception as problem:  # the step's arguments are the task's, and so may be anything
-                answer = Answer.mistake(answer.where, cannot_happen(self.cpu, answer.step, answer.where, problem))
-        key = None
+                answer = Answer.mistake(
+                    answer.where, cannot_happen(self.cpu, answer.step, answer.where, problem)
+                )
+        key: Hashable | None = None
         if answer.step is None:
             key = ("end", answer.ended, repr(answer.value), answer.message)
         elif answer.key is not None:
@@ -160,7 +163,9 @@ class Task:
             return index
         index = len(self.nodes)
         if index >= 1 << PC_BITS:
-            raise ModelError(f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; is it endless?")
+            raise ModelError(
+                f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; is it endless?"
+            )
         node = Node(index, answer, history, footprint, self._bits(footprint))
         self.nodes.append(node)
         if key is not None:

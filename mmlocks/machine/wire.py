@@ -41,8 +41,12 @@ def to_plain(value: Any) -> Plain:
         return {"answer": [to_plain(part) for part in parts]}
     if isinstance(value, tuple):
         items = [to_plain(item) for item in value]
-        return {"named": type(value).__name__, "items": items} if type(value) is not tuple else {"tuple": items}
-    raise ModelError(f"{value!r} is no plain value: cells and steps hold None, bool, int, str, tuples and handles")
+        return (
+            {"named": type(value).__name__, "items": items} if type(value) is not tuple else {"tuple": items}
+        )
+    raise ModelError(
+        f"{value!r} is no plain value: cells and steps hold None, bool, int, str, tuples and handles"
+    )
 
 
 def from_plain(plain: Any, layout: Layout) -> Any:

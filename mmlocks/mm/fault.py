@@ -82,7 +82,9 @@ async def do_anonymous_page(vma: Vma, page: int, flags: int) -> None:
     if flags & FAULT_FLAG_WRITE:
         await anon_vma_prepare(vma)
         new = await vma_alloc_folio(mm, page, None)
-    _, now = await together(table.ptl[page].lock(), table.pte[page])  # locked and looked: nobody can come between
+    _, now = await together(
+        table.ptl[page].lock(), table.pte[page]
+    )  # locked and looked: nobody can come between
     if now is not None:
         await table.ptl[page].unlock()
         await folio_put(mm.memory, new)

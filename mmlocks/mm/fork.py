@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mmlocks.errors import ModelError
 from mmlocks.machine import Layout, Step, View, operation, together
 from mmlocks.machine.step import Footprint, touching
 from mmlocks.mm.address import page_of
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
-from mmlocks.mm.pagetable import Pte, ptep_set_wrprotect, set_pte_at
+from mmlocks.mm.pagetable import ptep_set_wrprotect, set_pte_at
 from mmlocks.mm.tlb import flush_tlb_mm
 from mmlocks.mm.vma import Vma
 from mmlocks.mm.vma_lock import vma_start_write
@@ -104,7 +102,9 @@ def _dup(view: View, cpu: int, mm: Mm, orig: Vma) -> Vma:
     view[vma.vm_start.index], view[vma.vm_end.index] = start, end
     if view[orig.anon_vma.index] is not None:  # anon_vma_fork: a file of its own, linked to the parent's
         view[vma.anon_vma.index] = vma.own_anon_vma
-    view[mm.mm_mt.index] = tuple(sorted((*view[mm.mm_mt.index], (start, end, vma)), key=lambda entry: entry[0]))
+    view[mm.mm_mt.index] = tuple(
+        sorted((*view[mm.mm_mt.index], (start, end, vma)), key=lambda entry: entry[0])
+    )
     return vma
 
 

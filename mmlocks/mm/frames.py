@@ -100,7 +100,9 @@ def put_step(folio: Frame) -> Step:
 def use(view: View, cpu: int, frame: Frame, what: str) -> None:
     """Report a violation if `frame` has been freed. Every access to a frame's data passes here."""
     if view[frame.refcount.index] == 0:
-        raise ViolationSignal("freed_frame", f"cpu{cpu}: {what} {frame}, which has been freed (its count is 0)")
+        raise ViolationSignal(
+            "freed_frame", f"cpu{cpu}: {what} {frame}, which has been freed (its count is 0)"
+        )
 
 
 def data_of(frames: list[Frame]) -> list[int]:
@@ -118,7 +120,8 @@ def _alloc_touches(layout: Layout, cpu: int, mm: Mm, page: int, old: Frame | Non
     olds = [old] if old is not None else []
     translations = mm.tlb.entries(page) if mm.stale_at_copy and old is not None else []
     return touching(
-        reads=[*counts_of(pool), *counts_of(olds), *data_of(olds), *translations], writes=[*counts_of(pool), *data_of(pool)]
+        reads=[*counts_of(pool), *counts_of(olds), *data_of(olds), *translations],
+        writes=[*counts_of(pool), *data_of(pool)],
     )
 
 
@@ -126,7 +129,9 @@ def _alloc(view: View, cpu: int, mm: Mm, page: int, old: Frame | None) -> Frame:
     free = [frame for frame in mm.memory.pools.get((page, cpu), []) if view[frame.refcount.index] == 0]
     if not free:
         count = len(mm.memory.pools.get((page, cpu), []))
-        raise ModelError(f"cpu{cpu} has no free frame left for P{page}: this scenario sets {count} aside for it")
+        raise ModelError(
+            f"cpu{cpu} has no free frame left for P{page}: this scenario sets {count} aside for it"
+        )
     if old is not None:
         use(view, cpu, old, f"copies P{page} from")
         if mm.stale_at_copy:
@@ -143,13 +148,15 @@ def _watch_copy(view: View, cpu: int, mm: Mm, page: int, old: Frame) -> None:
         entry = view[mm.tlb.entry(other, page).index]
         if other != cpu and entry is not None and entry.write and entry.frame is old:
             raise ViolationSignal(
-                "stale_translation",
+                "stale_copy",
                 f"cpu{cpu} copies P{page} from {old} while cpu{other} can still write to {old} through its TLB: "
                 f"what it writes from now on is lost",
             )
 
 
-def _alloc_told(layout: Layout, before: int, after: int, cpu: int, got: Frame, mm: Mm, page: int, old: Frame | None) -> str:
+def _alloc_told(
+    layout: Layout, before: int, after: int, cpu: int, got: Frame, mm: Mm, page: int, old: Frame | None
+) -> str:
     contents = " ".join(str(cell.of(after)) for cell in got.data)
     return f"copies {old} to new {got} ({contents})" if old is not None else f"new zeroed {got} for P{page}"
 
@@ -157,7 +164,9 @@ def _alloc_told(layout: Layout, before: int, after: int, cpu: int, got: Frame, m
 def _put(view: View, cpu: int, folio: Frame) -> None:
     count = view[folio.refcount.index]
     if count == 0:
-        raise ViolationSignal("freed_frame", f"cpu{cpu}: drops a reference to {folio}, which has been freed already")
+        raise ViolationSignal(
+            "freed_frame", f"cpu{cpu}: drops a reference to {folio}, which has been freed already"
+        )
     view[folio.refcount.index] = count - 1
     if count == 1:
         for cell in folio.data:
@@ -172,7 +181,9 @@ def _put_told(layout: Layout, before: int, after: int, cpu: int, result: Any, fo
 operation("alloc_folio", _alloc_touches, _alloc, _alloc_told)
 operation(
     "folio_put",
-    lambda layout, cpu, folio: touching(reads=counts_of([folio]), writes=[*counts_of([folio]), *data_of([folio])]),
+    lambda layout, cpu, folio: touching(
+        reads=counts_of([folio]), writes=[*counts_of([folio]), *data_of([folio])]
+    ),
     _put,
     _put_told,
 )

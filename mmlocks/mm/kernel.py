@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import Any
 
 from mmlocks.errors import AnswerError
-from mmlocks.releases import PATCHES, Patch, Release
+from mmlocks.releases import Patch, Release
 
 MODULES = ("frames", "rmap", "vma_lock", "mmap_lock", "cow", "fault", "fork")
 """The files with kernel functions in them. What is not in these (locks, hardware, programs, oracles) nobody can replace."""
@@ -27,9 +27,8 @@ def kernel_functions(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionTy
     for name in modules:
         module = importlib.import_module(f"mmlocks.mm.{name}")
         for function in vars(module).values():
-            if isinstance(function, FunctionType) and inspect.iscoroutinefunction(function):
-                if function.__module__ == module.__name__:
-                    found[function.__name__] = function
+            if inspect.iscoroutinefunction(function) and function.__module__ == module.__name__:
+                found[function.__name__] = function
     return found
 
 
@@ -42,7 +41,9 @@ class Kernel:
     Raises AnswerError for a replacement that no kernel function matches or that is no `async def`.
     """
 
-    def __init__(self, release: Release, replacements: Mapping[str, Callable[..., Any]] | None = None) -> None:
+    def __init__(
+        self, release: Release, replacements: Mapping[str, Callable[..., Any]] | None = None
+    ) -> None:
         self.release = release
         self.replacements = dict(replacements or {})
         originals = kernel_functions()
@@ -67,7 +68,12 @@ class Kernel:
     @property
     def name(self) -> str:
         """The release, and the functions that stand in for its own: `6.4.0~dup_mmap.1f2e3d4c`."""
-        return "~".join([self.release.name, *(f"{name}.{fingerprint(f)}" for name, f in sorted(self.replacements.items()))])
+        return "~".join(
+            [
+                self.release.name,
+                *(f"{name}.{fingerprint(f)}" for name, f in sorted(self.replacements.items())),
+            ]
+        )
 
     def link(self, function: Callable[..., Any]) -> Any:
         """A program's function, and the functions of its own module, such that the kernel that they call is this one."""
@@ -78,7 +84,9 @@ class Kernel:
         }
         return _rebound(function, self._space(function, {**self._exports, **calls}))
 
-    def _link_foreign(self, function: Callable[..., Any], names: dict[str, Any], patches: dict[str, bool]) -> FunctionType:
+    def _link_foreign(
+        self, function: Callable[..., Any], names: dict[str, Any], patches: dict[str, bool]
+    ) -> FunctionType:
         """A replacement and its helpers. They see this kernel's functions even where theirs came first."""
         assert isinstance(function, FunctionType)
         exports = {**patches, **{name: names[name] for name in kernel_functions()}}
@@ -99,9 +107,15 @@ class Kernel:
 
 def _rebound(function: FunctionType, names: dict[str, Any]) -> FunctionType:
     """The same function, looking up its global names elsewhere."""
-    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+    copy = FunctionType(
+        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
+    )
     copy.__kwdefaults__ = function.__kwdefaults__
-    copy.__doc__, copy.__module__, copy.__qualname__ = function.__doc__, function.__module__, function.__qualname__
+    copy.__doc__, copy.__module__, copy.__qualname__ = (
+        function.__doc__,
+        function.__module__,
+        function.__qualname__,
+    )
     return copy
 
 
@@ -112,7 +126,9 @@ def replacements_in(names: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
     """
     originals = kernel_functions()
     return {
-        name: names[name] for name in originals if name in names and callable(names[name]) and names[name] is not originals[name]
+        name: names[name]
+        for name in originals
+        if name in names and callable(names[name]) and names[name] is not originals[name]
     }
 
 
@@ -133,7 +149,11 @@ def fingerprint(function: Callable[..., Any]) -> str:
             value = one.__globals__.get(name)
             if isinstance(value, int | str):
                 texts.append(f"{name} = {value!r}")
-            elif isinstance(value, FunctionType) and value.__globals__ is one.__globals__ and id(value) not in met:
+            elif (
+                isinstance(value, FunctionType)
+                and value.__globals__ is one.__globals__
+                and id(value) not in met
+            ):
                 met.add(id(value))
                 todo.append(value)
     return f"{zlib.crc32(chr(10).join(texts).encode()):08x}"
@@ -141,11 +161,17 @@ def fingerprint(function: Callable[..., Any]) -> str:
 
 def _check_replacement(name: str, function: Any, originals: Mapping[str, FunctionType]) -> None:
     if name not in originals:
-        raise AnswerError(f"{name} is no kernel function, so nothing would call it. There are: {', '.join(sorted(originals))}.")
+        raise AnswerError(
+            f"{name} is no kernel function, so nothing would call it. There are: {', '.join(sorted(originals))}."
+        )
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise AnswerError(f"{name} contains a `yield`, which makes it a generator. Kernel functions are `async def` with `await` only.")
+        raise AnswerError(
+            f"{name} contains a `yield`, which makes it a generator. Kernel functions are `async def` with `await` only."
+        )
     if not inspect.iscoroutinefunction(function) or not isinstance(function, FunctionType):
-        raise AnswerError(f"{name} must be a function written `async def {name}(...)`, and this is {_kind(function)}.")
+        raise AnswerError(
+            f"{name} must be a function written `async def {name}(...)`, and this is {_kind(function)}."
+        )
     wanted, got = len(inspect.signature(originals[name]).parameters), inspect.signature(function)
     try:
         got.bind(*range(wanted))

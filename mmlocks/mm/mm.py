@@ -17,7 +17,9 @@ Ranges = tuple[tuple[int, int, Vma], ...]
 
 def tree_text(ranges: Ranges) -> str:
     """`a tree of heap [0x3000, 0x5000), stack [0x7000, 0x8000)`."""
-    return "a tree of " + (", ".join(f"{vma} [{start:#x}, {end:#x})" for start, end, vma in ranges) or "nothing")
+    return "a tree of " + (
+        ", ".join(f"{vma} [{start:#x}, {end:#x})" for start, end, vma in ranges) or "nothing"
+    )
 
 
 class Mm(Record):
@@ -67,7 +69,10 @@ class Mm(Record):
         if faulted:
             self.layout.preset(vma.anon_vma, vma.own_anon_vma)
         self.vmas.append(vma)
-        ranges = tuple((vma.vm_start.of(self.layout.initial), vma.vm_end.of(self.layout.initial), vma) for vma in self.vmas)
+        ranges = tuple(
+            (vma.vm_start.of(self.layout.initial), vma.vm_end.of(self.layout.initial), vma)
+            for vma in self.vmas
+        )
         self.layout.preset(self.mm_mt, ranges)
         return vma
 

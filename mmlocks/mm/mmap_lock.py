@@ -28,6 +28,6 @@ async def mmap_write_unlock(mm: Mm) -> None:
 
 
 async def mmap_write_downgrade(mm: Mm) -> None:
-    """Keep the address space for reading only. *This unlocks every write-locked VMA.*"""
+    """Keep the address space for reading only, which unlocks every write-locked VMA."""
     await vma_end_write_all(mm)
     await mm.mmap_lock.downgrade()

@@ -62,7 +62,7 @@ def set_pte_at(mm: Mm, page: int, entry: Pte | None) -> Step:
 
 
 def ptep_set_wrprotect(mm: Mm, page: int, entry: Pte) -> Step:
-    """The step that makes an entry read-only. The caller holds its lock. *It does not touch any TLB.*"""
+    """The step that makes an entry read-only, and touches no TLB. The caller holds its lock (kernel: ptep_set_wrprotect)."""
     return set_pte_at(mm, page, entry.wrprotected())
 
 
@@ -89,7 +89,9 @@ def _set_pte(view: View, cpu: int, mm: Mm, page: int, entry: Pte | None) -> None
             )
 
 
-def _told(layout: Layout, before: int, after: int, cpu: int, result: None, mm: Mm, page: int, entry: Pte | None) -> str:
+def _told(
+    layout: Layout, before: int, after: int, cpu: int, result: None, mm: Mm, page: int, entry: Pte | None
+) -> str:
     cell = mm.page_table.pte[page]
     return f"{cell.name}: {cell.of(before) or 'none'} -> {entry or 'none'}"
 

@@ -27,7 +27,9 @@ class Tlb(Record):
     def __init__(self, layout: Layout, mm: str, pages: list[int]) -> None:
         super().__init__(layout, f"{mm}.tlb")
         self.cached: dict[tuple[int, int], Cell[Pte | None]] = {
-            (cpu, page): layout.cell(tlb_name(mm, cpu, page), None, bits=5) for cpu in range(layout.cpus) for page in pages
+            (cpu, page): layout.cell(tlb_name(mm, cpu, page), None, bits=5)
+            for cpu in range(layout.cpus)
+            for page in pages
         }
         layout.hide(self.cached.values())
 
@@ -93,7 +95,14 @@ def _access_touches(layout: Layout, cpu: int, mm: Mm, address: int, *value: Any,
     truth = [mm.truth[page, slot].index] if mm.truth else []
     history = [mm.history.index] if mm.history is not None else []
     return touching(
-        reads=[cached, mm.page_table.pte[page].index, *counts_of(frames), *data, *truth, *(history if write else ())],
+        reads=[
+            cached,
+            mm.page_table.pte[page].index,
+            *counts_of(frames),
+            *data,
+            *truth,
+            *(history if write else ()),
+        ],
         writes=[cached, *((*data, *truth, *history) if write else ())],
     )
 
@@ -158,19 +167,25 @@ def _through(layout: Layout, before: int, after: int, cpu: int, mm: Mm, page: in
         return ""
     if was == entry:
         current = mm.page_table.pte[page].of(before)
-        stale = "" if current is not None and entry in (current, current.wrprotected()) else ", which is stale"
+        stale = (
+            "" if current is not None and entry in (current, current.wrprotected()) else ", which is stale"
+        )
         return f" into {entry.frame} through its TLB{stale}"
     return f" into {entry.frame}"
 
 
-def _store_told(layout: Layout, before: int, after: int, cpu: int, ok: bool, mm: Mm, address: int, value: Any) -> str:
+def _store_told(
+    layout: Layout, before: int, after: int, cpu: int, ok: bool, mm: Mm, address: int, value: Any
+) -> str:
     page, slot = page_of(address), slot_of(address)
     if not ok:
         return f"stores {word(page, slot)} = {value}: page fault ({_why(mm, before, page, cpu)})"
     return f"stores {word(page, slot)} = {value}{_through(layout, before, after, cpu, mm, page)}"
 
 
-def _load_told(layout: Layout, before: int, after: int, cpu: int, got: tuple[Any, ...], mm: Mm, address: int, *_: Any) -> str:
+def _load_told(
+    layout: Layout, before: int, after: int, cpu: int, got: tuple[Any, ...], mm: Mm, address: int, *_: Any
+) -> str:
     page, slot = page_of(address), slot_of(address)
     if not got:
         return f"reads {word(page, slot)}: page fault ({_why(mm, before, page, cpu)})"
@@ -182,8 +197,14 @@ def _why(mm: Mm, state: int, page: int, cpu: int) -> str:
     return f"P{page} is not present" if entry is None else f"P{page} is read-only, {entry}"
 
 
-def _flush_told(layout: Layout, before: int, after: int, cpu: int, result: Any, mm: Mm, page: int | None) -> str:
-    dropped = [cell.name for (_, of), cell in mm.tlb.cached.items() if page in (None, of) and cell.of(before) is not None]
+def _flush_told(
+    layout: Layout, before: int, after: int, cpu: int, result: Any, mm: Mm, page: int | None
+) -> str:
+    dropped = [
+        cell.name
+        for (_, of), cell in mm.tlb.cached.items()
+        if page in (None, of) and cell.of(before) is not None
+    ]
     which = "all pages" if page is None else f"P{page}"
     return f"flushes {which} from all TLBs" + (f" (drops {', '.join(dropped)})" if dropped else "")
 

@@ -7,7 +7,7 @@ Locking one more VMA is a store, and unlocking all of them at once is one additi
 from __future__ import annotations
 
 from mmlocks.machine import together
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm import Mm, Ranges
 from mmlocks.mm.vma import Vma
 
 
@@ -73,6 +73,7 @@ async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
     """
     while True:
         # Entering the section earlier than the first look inside it protects nothing more.
+        ranges: Ranges
         _, ranges = await together(mm.rcu.read_lock(), mm.mm_mt)
         vma = next((vma for start, end, vma in ranges if start <= address < end), None)
         # anon_vma is read before the lock here; 657b5146955e (6.4.10) moved that.

@@ -37,7 +37,9 @@ class World(Record):
         self.mm = Mm(self.layout, self.memory, self.rcu, self.pages)
         self.child = Mm(self.layout, self.memory, self.rcu, self.pages, name="child")
         for page in self.pages:
-            self.mm.populate(page, pages[page], tuple(cpu for cpu in range(cpus) if page in cached.get(cpu, ())))
+            self.mm.populate(
+                page, pages[page], tuple(cpu for cpu in range(cpus) if page in cached.get(cpu, ()))
+            )
         for cpu, touched in faulting.items():
             for page in touched:
                 self.memory.set_aside(page, cpu, frames)

@@ -11,8 +11,13 @@ from typing import NamedTuple
 
 from mmlocks.machine import Violation
 from mmlocks.mm.world import World
-from mmlocks.oracles.bookkeeping import references_add_up, nothing_is_held
-from mmlocks.oracles.memory import isolated, memory_is_what_was_stored, snapshot_is_one_moment, translations_are_current
+from mmlocks.oracles.bookkeeping import nothing_is_held, references_add_up
+from mmlocks.oracles.memory import (
+    isolated,
+    memory_is_what_was_stored,
+    snapshot_is_one_moment,
+    translations_are_current,
+)
 
 StateJudge = Callable[[World, int], Violation | None]
 
@@ -32,8 +37,9 @@ ORACLES = {
                "at the end", memory_is_what_was_stored),
         Oracle("snapshot", "the child's memory is the parent's as it was at one moment", snapshot_is_one_moment),
         Oracle("isolation", "after fork, neither parent nor child can write where the other reads", isolated),
-        Oracle("stale_translation", "no TLB can write to a frame while that frame is being copied (watched in steps where a "
-               "scenario asks for it), and none disagrees with the page table at the end", translations_are_current),
+        Oracle("stale_translation", "no TLB disagrees with the page table at the end", translations_are_current),
+        Oracle("stale_copy", "no other CPU's TLB can write to a frame while that frame is being copied (watched in steps, where "
+               "it is asked for): the cause of the lost store, one step before it can happen", None),
         Oracle("references", "every frame's count is the number of page-table entries that map it", references_add_up),
         Oracle("held_at_end", "no lock is held when all is over", nothing_is_held),
         Oracle("freed_frame", "no access to a frame that has been freed (watched in steps)", None),

@@ -18,7 +18,8 @@ def references_add_up(world: World, state: int) -> Violation | None:
         if count != mapped:
             problem = "it leaks" if count > mapped else "it will be freed while in use"
             return Violation(
-                "references", f"at the end {frame} is mapped {mapped} times and its count is {count}: {problem}"
+                "references",
+                f"at the end {frame} is mapped {mapped} times and its count is {count}: {problem}",
             )
     return None
 
@@ -26,17 +27,23 @@ def references_add_up(world: World, state: int) -> Violation | None:
 def nothing_is_held(world: World, state: int) -> Violation | None:
     """Every lock is free again, and no RCU read section is open."""
     mms = (world.mm, world.child)
-    semaphores = [mm.mmap_lock for mm in mms] + [vma.vm_lock for mm in mms for vma in (*mm.vmas, *mm.spare_vmas)]
+    semaphores = [mm.mmap_lock for mm in mms] + [
+        vma.vm_lock for mm in mms for vma in (*mm.vmas, *mm.spare_vmas)
+    ]
     for lock in semaphores:
         if lock.writer.of(state):
-            return Violation("held_at_end", f"at the end cpu{lock.writer.of(state) - 1} still holds {lock} for writing")
+            return Violation(
+                "held_at_end", f"at the end cpu{lock.writer.of(state) - 1} still holds {lock} for writing"
+            )
         for cpu, reader in enumerate(lock.readers):
             if reader.of(state):
                 return Violation("held_at_end", f"at the end cpu{cpu} still holds {lock} for reading")
     for mm in mms:
-        for lock in (mm.page_table_lock, *mm.page_table.ptl.values()):
-            if lock.owner.of(state):
-                return Violation("held_at_end", f"at the end cpu{lock.owner.of(state) - 1} still holds {lock}")
+        for spinlock in (mm.page_table_lock, *mm.page_table.ptl.values()):
+            if spinlock.owner.of(state):
+                return Violation(
+                    "held_at_end", f"at the end cpu{spinlock.owner.of(state) - 1} still holds {spinlock}"
+                )
     for cpu, section in enumerate(world.rcu.sections):
         if section.of(state) % 2:
             return Violation("held_at_end", f"at the end cpu{cpu} is still in an RCU read section")

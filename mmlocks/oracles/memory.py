@@ -39,12 +39,16 @@ def snapshot_is_one_moment(world: World, state: int) -> Violation | None:
             for slot in range(world.slots):
                 possible = (moment[page][slot], world.truth(state, page)[slot])
                 if child[page][slot] not in possible:
-                    return Violation("snapshot", f"the child's {word(page, slot)} is {child[page][slot]}, which it never was")
+                    return Violation(
+                        "snapshot",
+                        f"the child's {word(page, slot)} is {child[page][slot]}, which it never was",
+                    )
         return None
     stores = world.mm.history.of(state)
-    for page, slot, value in ((None, 0, 0), *stores):
-        if page is not None:
-            moment[page] = (*moment[page][:slot], value, *moment[page][slot + 1 :])
+    if child == moment:
+        return None
+    for page, slot, value in stores:
+        moment[page] = (*moment[page][:slot], value, *moment[page][slot + 1 :])
         if child == moment:
             return None
     order = ", then ".join(f"{word(page, slot)} = {value}" for page, slot, value in stores) or "nothing"
@@ -64,7 +68,8 @@ def isolated(world: World, state: int) -> Violation | None:
         if mine.write or yours.write:
             who = "parent" if mine.write else "child"
             return Violation(
-                "isolation", f"at the end the {who} can write to {mine.frame} (P{page}), which the other one maps as well"
+                "isolation",
+                f"at the end the {who} can write to {mine.frame} (P{page}), which the other one maps as well",
             )
     return None
 

@@ -1,6 +1,6 @@
 """Stories: who runs, in which memory, and what would be a bad ending. One story per file."""
 
-from mmlocks.scenarios.scenario import Checked, Scenario, check, machine_for, replay
 from mmlocks.scenarios.catalogue import SCENARIOS, scenario_named
+from mmlocks.scenarios.scenario import Checked, Scenario, check, machine_for, replay
 
 __all__ = ["SCENARIOS", "Checked", "Scenario", "check", "machine_for", "replay", "scenario_named"]

@@ -10,7 +10,8 @@ from mmlocks.scenarios.scenario import Scenario
 from mmlocks.scenarios.young_reproducer import YOUNG_REPRODUCER
 
 SCENARIOS: dict[str, Scenario] = {
-    scenario.name: scenario for scenario in (FORK_LOST_STORE, FORK_TORN_SNAPSHOT, FORK_OTHER_VMA, YOUNG_REPRODUCER)
+    scenario.name: scenario
+    for scenario in (FORK_LOST_STORE, FORK_TORN_SNAPSHOT, FORK_OTHER_VMA, YOUNG_REPRODUCER)
 }
 
 
@@ -19,4 +20,6 @@ def scenario_named(name: str) -> Scenario:
     try:
         return SCENARIOS[name]
     except KeyError:
-        raise ModelError(f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}.") from None
+        raise ModelError(
+            f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}."
+        ) from None

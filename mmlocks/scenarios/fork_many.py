@@ -32,7 +32,9 @@ def fork_many(vmas: int, writers: int) -> Scenario:
     def world() -> World:
         touched = {cpu: [pages[(cpu - 1) % vmas]] for cpu in range(1, writers + 1)}
         known = {1: touched[1]}
-        made = World(writers + 1, {page: (0,) * slots for page in pages}, faulting=touched, cached=known, slots=slots)
+        made = World(
+            writers + 1, dict.fromkeys(pages, (0,) * slots), faulting=touched, cached=known, slots=slots
+        )
         for page in pages:
             made.map(f"vma{page}", page, page)
         return made

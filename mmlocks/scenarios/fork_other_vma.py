@@ -20,7 +20,9 @@ async def writer_elsewhere(world: World) -> None:
 
 
 def world() -> World:
-    made = World(2, pages={FIRST: (5,), FRESH: None, OTHER: (6,)}, faulting={1: [FRESH]}, cached={}, slots=1, frames=2)
+    made = World(
+        2, pages={FIRST: (5,), FRESH: None, OTHER: (6,)}, faulting={1: [FRESH]}, cached={}, slots=1, frames=2
+    )
     made.map("heap", FIRST, FIRST)
     made.map("stack", FRESH, OTHER)
     return made

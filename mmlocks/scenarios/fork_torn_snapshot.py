@@ -20,7 +20,9 @@ async def writer(world: World) -> None:
 
 
 def world() -> World:
-    made = World(2, pages={FIRST: None, SECOND: (6,)}, faulting={1: [FIRST, SECOND]}, cached={}, slots=1, frames=2)
+    made = World(
+        2, pages={FIRST: None, SECOND: (6,)}, faulting={1: [FIRST, SECOND]}, cached={}, slots=1, frames=2
+    )
     made.map("heap", FIRST, SECOND)
     made.mm.remember_history()
     return made

@@ -6,19 +6,16 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmlocks.errors import ScheduleError
+from mmlocks.errors import ModelError, ScheduleError
 from mmlocks.machine import Machine, Run, Schedule, Step
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
-from mmlocks.oracles import final_judge
+from mmlocks.oracles import ORACLES, final_judge
 from mmlocks.releases import Release, release_named
 from mmlocks.search import Budget, Progress, Verdict, judge
 
 Thread = Callable[..., Coroutine[Step, Any, None]]
 """What one CPU runs: an `async def` that takes the World."""
-
-ALWAYS = ("freed_frame", "lock_misuse", "deadlock", "exception", "mistake")
-"""Oracles that no scenario can do without."""
 
 
 @dataclass(frozen=True)
@@ -71,27 +68,39 @@ class Checked:
         return Schedule(self.scenario.name, self.kernel.name, self.verdict.schedule)
 
 
-def machine_for(scenario: Scenario, kernel: Kernel, split_together: bool = False) -> tuple[Machine, World]:
-    """The scenario's program on a fresh machine under that kernel."""
+def machine_for(
+    scenario: Scenario, kernel: Kernel, split_together: bool = False, also: tuple[str, ...] = ()
+) -> tuple[Machine, World]:
+    """The scenario's program on a fresh machine under that kernel, judged by its oracles and by those in `also`."""
     world = scenario.world()
-    world.mm.stale_at_copy = "stale_translation_at_copy" in scenario.oracles
+    oracles = (*scenario.oracles, *also)
+    unknown = [name for name in oracles if name not in ORACLES]
+    if unknown:
+        raise ModelError(f"there is no oracle called {unknown[0]!r}. Known oracles: {', '.join(ORACLES)}.")
+    world.mm.stale_at_copy = "stale_copy" in oracles
 
     def starting(thread: Thread) -> Callable[[], Coroutine[Step, Any, None]]:
         linked = kernel.link(thread)
-        return lambda: linked(world)  # type: ignore[no-any-return]
+        return lambda: linked(world)
 
     tasks = [(what, starting(thread)) for what, thread in scenario.threads]
-    names = tuple(name for name in scenario.oracles if name != "stale_translation_at_copy")
-    return Machine(world.layout, tasks, final_judge(world, names), split_together), world
+    return Machine(world.layout, tasks, final_judge(world, oracles), split_together), world
 
 
 def check(
-    scenario: Scenario, kernel: Kernel | Release | str, budget: Budget | None = None, progress: Progress | None = None,
+    scenario: Scenario,
+    kernel: Kernel | Release | str,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
     reduced: bool = True,
-) -> Checked:  # fmt: skip
-    """Search every interleaving of the scenario under a kernel (or a release, or its name)."""
+    also: tuple[str, ...] = (),
+) -> Checked:
+    """Search every interleaving of the scenario under a kernel (or a release, or its name).
+
+    `also` names oracles to ask besides the scenario's own. Raises ModelError for one that does not exist.
+    """
     kernel = as_kernel(kernel)
-    machine, world = machine_for(scenario, kernel)
+    machine, world = machine_for(scenario, kernel, also=also)
     return Checked(scenario, kernel, world, machine, judge(machine, budget, progress, reduced))
 
 

@@ -24,7 +24,9 @@ async def allocator(world: World) -> None:
 
 
 def world() -> World:
-    made = World(3, pages={TEXT: None, PAGE: (1, 0, 0)}, faulting={1: [PAGE], 2: [PAGE]}, cached={1: [PAGE]}, slots=3)
+    made = World(
+        3, pages={TEXT: None, PAGE: (1, 0, 0)}, faulting={1: [PAGE], 2: [PAGE]}, cached={1: [PAGE]}, slots=3
+    )
     made.map("text", TEXT, TEXT, faulted=False)
     made.map("buffer", PAGE, PAGE)
     return made

@@ -61,7 +61,9 @@ class _Stop(Exception):
 
 
 class _Search:
-    def __init__(self, machine: Machine, meter: Meter, remember: bool, stop: bool, reduction: Reduction | None) -> None:
+    def __init__(
+        self, machine: Machine, meter: Meter, remember: bool, stop: bool, reduction: Reduction | None
+    ) -> None:
         self.machine = machine
         self.meter = meter
         self.stop = stop
@@ -94,7 +96,7 @@ class _Search:
         all_cpus = (1 << len(cpus)) - 1
         # CPU bit mask -> the CPUs in it, so that the loop below visits no others.
         members = [[entry for entry in cpus if mask >> entry[0] & 1] for mask in range(all_cpus + 1)]
-        choose = self.reduction.choose if self.reduction is not None else lambda state: all_cpus
+        choose = self.reduction.choose if self.reduction is not None else lambda _: all_cpus
         outcome_of, every = machine.outcome, self.meter.every
         transitions = since_check = 0
         try:

@@ -11,8 +11,11 @@ from mmlocks.search.verdict import Budget, Cancelled, Meter, Progress
 
 
 class Witness(NamedTuple):
-    """`found` is True with the schedule that reaches the goal in the fewest steps, False if no execution does, None if the
-    budget was used up first (`reason` says which)."""
+    """Whether an execution reaches the goal.
+
+    `found` is True with the schedule that does so in the fewest steps, False if no execution does, None if the budget was used up
+    first (`reason` says which).
+    """
 
     found: bool | None
     schedule: tuple[int, ...] | None
@@ -22,7 +25,10 @@ class Witness(NamedTuple):
 
 
 def possible(
-    machine: Machine, goal: Callable[[int], bool], budget: Budget | None = None, progress: Progress | None = None
+    machine: Machine,
+    goal: Callable[[int], bool],
+    budget: Budget | None = None,
+    progress: Progress | None = None,
 ) -> Witness:
     """Breadth first over all states, without reduction: reduction keeps final states, and a goal lies in the middle.
 

@@ -52,7 +52,9 @@ class Reduction:
     @property
     def stale(self) -> bool:
         """Whether a task has grown since the last `refresh`, so that a choice made since then may have been too small."""
-        return any(task.growth != grown for task, grown in zip(self._machine.tasks, self._refreshed, strict=True))
+        return any(
+            task.growth != grown for task, grown in zip(self._machine.tasks, self._refreshed, strict=True)
+        )
 
     def refresh(self) -> None:
         """Look at the automata as they are now."""
@@ -121,7 +123,10 @@ class Reduction:
                     reach[index], futures[index], changed = reached, future, True
         # Nodes are numbered as they are discovered, so every cycle has an edge to a lower number (or to itself).
         self._loops[task.cpu] = {
-            index for index in range(count) for after in following[index] if after <= index and reach[after] >> index & 1
+            index
+            for index in range(count)
+            for after in following[index]
+            if after <= index and reach[after] >> index & 1
         }
         self._clashes[task.cpu] = [clashing(node.footprint, cells) for node in task.nodes]
         self._futures[task.cpu] = futures

@@ -119,4 +119,6 @@ def judge(
         return replace(
             verdict, violation=best.violation, schedule=best.schedule, minimal=True, seconds=meter.seconds
         )
-    return replace(verdict, schedule=explore(machine, Meter(budget, progress), reduced, remember=True).schedule)
+    return replace(
+        verdict, schedule=explore(machine, Meter(budget, progress), reduced, remember=True).schedule
+    )

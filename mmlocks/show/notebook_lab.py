@@ -79,7 +79,9 @@ class LabInNotebook:
         return Shown(text, lambda: f"<p style='max-width:46em'>{escape(self.lab.hint(rung))}</p>")
 
     def __repr__(self) -> str:
-        checks = "\n".join(f"  {check.points} points  {check.name}: {check.about}" for check in self.lab.checks)
+        checks = "\n".join(
+            f"  {check.points} points  {check.name}: {check.about}" for check in self.lab.checks
+        )
         return f"{self.lab.name}: {self.lab.title}. {self.lab.points} points in all.\n{checks}"
 
 
@@ -92,7 +94,14 @@ def verdict_of(judgement: Judgement) -> str:
     """All checks in words, and the finding on the whole."""
     lines = [f"{judgement.finding.value}: {judgement.points} of {judgement.lab.points} points."]
     lines += [_headline(result) for result in judgement.results]
-    worst = next((result for result in judgement.results if result.finding is judgement.finding and result.points == 0), None)
+    worst = next(
+        (
+            result
+            for result in judgement.results
+            if result.finding is judgement.finding and result.points == 0
+        ),
+        None,
+    )
     if worst is not None:
         lines += ["", wrapped(worst.message)]
     if judgement.compared:
@@ -137,4 +146,4 @@ def _display(shown: Shown) -> None:
     if get_ipython() is None:
         print(shown.text)
     else:
-        display(shown)
+        display(shown)  # type: ignore[no-untyped-call]  # IPython has no types here

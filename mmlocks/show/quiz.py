@@ -37,7 +37,9 @@ class Prediction:
         return f"{verdict} {self.because}"
 
     def __repr__(self) -> str:
-        listed = "\n".join(f"  ({letter}) {option}" for letter, option in zip("abcdefgh", self.options, strict=False))
+        listed = "\n".join(
+            f"  ({letter}) {option}" for letter, option in zip("abcdefgh", self.options, strict=False)
+        )
         return f"Predict: {self.question}\n{listed}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Mapping[str, Any]:
@@ -70,7 +72,9 @@ class Prediction:
         choice = widgets.RadioButtons(
             options=[(option, number) for number, option in enumerate(self.options)], value=None, layout=wide
         )
-        button = widgets.Button(description="That is my prediction", disabled=True, layout=widgets.Layout(width="auto"))
+        button = widgets.Button(
+            description="That is my prediction", disabled=True, layout=widgets.Layout(width="auto")
+        )
         question = widgets.HTML(_paragraph(f"<b>Predict:</b> {escape(self.question)}"), layout=wide)
         explanation = widgets.HTML("", layout=wide)
 

@@ -7,4 +7,7 @@ import textwrap
 
 def wrapped(text: str, width: int = 92) -> str:
     """The text in lines of at most `width` characters; line breaks that it has are kept."""
-    return "\n".join(textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False) for line in text.split("\n"))
+    return "\n".join(
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        for line in text.split("\n")
+    )

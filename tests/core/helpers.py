@@ -32,7 +32,10 @@ def outcome(machine: Machine, reduced: bool = True, reduction: type[Reduction] =
     found = explore(machine, Meter(Budget(5_000_000, 300.0)), reduced=reduced, stop=False, reduction=own)
     assert not found.reason, found.reason
     return Outcome(
-        frozenset(tuple((name, _typed(value)) for name, value in machine.layout.values(end)) for end in found.endings),
+        frozenset(
+            tuple((name, _typed(value)) for name, value in machine.layout.values(end))
+            for end in found.endings
+        ),
         frozenset(violation.message for violation in found.violations if violation.oracle == "deadlock"),
         bool(found.violations),
     )

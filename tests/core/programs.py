@@ -37,7 +37,9 @@ def increment(how: str = "plainly", cpus: int = 2) -> Machine:
         total = counter.of(state)
         return None if total == cpus else Violation("lost_update", f"counter is {total}, not {cpus}")
 
-    return Machine(layout, each({"plainly": plainly, "atomically": atomically, "locked": locked}[how], cpus), judge)
+    return Machine(
+        layout, each({"plainly": plainly, "atomically": atomically, "locked": locked}[how], cpus), judge
+    )
 
 
 def look_at_a_counter() -> Machine:
@@ -65,7 +67,9 @@ class Room(Record):
         self.inside = layout.counter("inside", bits=4)
 
     async def use(self) -> None:
-        await require(await self.inside.fetch_add(1) == 0, "exclusion", "enters while somebody else is inside")
+        await require(
+            await self.inside.fetch_add(1) == 0, "exclusion", "enters while somebody else is inside"
+        )
         await self.inside.add(-1)
 
 
@@ -147,7 +151,7 @@ def bakery(choosing_matters: bool = True, cpus: int = 2) -> Machine:
 
 
 def readers_and_writer(lock_read: bool = True, readers: int = 2) -> Machine:
-    """x and y change together under a reader/writer lock; a reader that does not take it sees one old and one new."""
+    """X and y change together under a reader/writer lock; a reader that does not take it sees one old and one new."""
     layout = Layout(readers + 1)
     x, y = layout.cell("x", 0), layout.cell("y", 0)
     lock = RwSem(layout, "lock")

@@ -101,7 +101,9 @@ def bodies(longest: int, spinning: bool, depth: int = 0) -> st.SearchStrategy[Bo
     simple = [
         st.tuples(st.just("load"), cell),
         st.tuples(st.just("store"), cell, VALUES),
-        st.sampled_from([("copy", "a", "b"), ("copy", "b", "a"), ("same",), ("both",), ("add",), ("fetch",), ("count",)]),
+        st.sampled_from(
+            [("copy", "a", "b"), ("copy", "b", "a"), ("same",), ("both",), ("add",), ("fetch",), ("count",)]
+        ),
         st.tuples(st.just("swap"), cell, VALUES, VALUES),
         st.tuples(st.just("wait"), cell, VALUES),
         st.tuples(st.just("check"), cell, VALUES),

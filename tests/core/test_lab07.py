@@ -1,11 +1,11 @@
 """Lab 07's kill table: what becomes of each answer in the bank, and that every check and scenario earns its place."""
 
 import pytest
+
 from mmlocks.errors import AnswerError
 from mmlocks.labs import LABS, Judgement, lab_named
 from mmlocks.labs.lab import Finding
 from mmlocks.search import Budget
-
 from tests.core import lab07_fixes
 from tests.core.lab07_fixes import answer_of
 
@@ -33,7 +33,11 @@ WRONG = {
     "LockOnlyTheChild": {"lost_store": "lost_store", "snapshot": "snapshot", "reproducer": "lost_store"},
     "UnlockBeforeFlush": {"lost_store": "lost_store", "reproducer": "lost_store"},
     "SetTheSequenceWithoutWaiting": {"snapshot": "snapshot"},
-    "WaitWithoutSettingTheSequence": {"lost_store": "lost_store", "snapshot": "snapshot", "reproducer": "lost_store"},
+    "WaitWithoutSettingTheSequence": {
+        "lost_store": "lost_store",
+        "snapshot": "snapshot",
+        "reproducer": "lost_store",
+    },
     "SkipTheFirstVma": {"lost_store": "lost_store", "snapshot": "snapshot"},
     "LockOnlyTheFirstVma": {"reproducer": "lost_store"},
     "UnlockEachVmaAfterCopy": {"lost_store": "lost_store", "reproducer": "lost_store"},
@@ -70,7 +74,11 @@ def judged():
 
 
 def test_the_bank_is_all_in_the_table_and_large_enough():
-    bank = {name for name, kind in vars(lab07_fixes).items() if isinstance(kind, type) and kind.__module__.endswith("fixes")}
+    bank = {
+        name
+        for name, kind in vars(lab07_fixes).items()
+        if isinstance(kind, type) and kind.__module__.endswith("fixes")
+    }
     assert bank == {*RIGHT, *COSTLY, *WRONG}
     assert len(WRONG) - 1 >= 12  # without the unsolved one
     assert len(RIGHT) - 1 >= 5  # without Linux's own
@@ -121,7 +129,11 @@ def test_flushing_alone_earns_the_first_check_and_not_the_second_and_says_what_w
     for name in ("FlushBeforeTheCopy", "FlushAtWriteProtect"):
         first, second, *_ = judged(name).results
         assert first.points == first.check.points and second.points == 0
-        for words in ("Up to 6.3 users got a snapshot", "POSIX does not promise", "no commit message mentions it"):
+        for words in (
+            "Up to 6.3 users got a snapshot",
+            "POSIX does not promise",
+            "no commit message mentions it",
+        ):
             assert words in second.message
 
 
@@ -193,7 +205,10 @@ def test_functions_that_cannot_be_placed_are_refused_in_one_sentence(source, wor
         ("await vma_alloc_folio(mm, 3, None)", "no free frame left"),
         ("while True: pass", "without an await"),
         ("import asyncio; await asyncio.sleep(0)", "no step of this machine"),
-        ("import random; await oldmm.mm_lock_seq.set(random.randrange(10**6))", "counts from 0|with the same results"),
+        (
+            "import random; await oldmm.mm_lock_seq.set(random.randrange(10**6))",
+            "counts from 0|with the same results",
+        ),
         ("1 / 0", "ZeroDivisionError in dup_mmap"),
         ("raise SystemExit", "SystemExit"),
     ],

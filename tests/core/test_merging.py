@@ -265,7 +265,9 @@ def test_what_a_task_has_in_mind_is_not_forgotten(task: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [(1, True), ((1,), (True,)), (0, False), ((0, (1,)), (0, (True,))), ("", False)], ids=repr
+    ("first", "second"),
+    [(1, True), ((1,), (True,)), (0, False), ((0, (1,)), (0, (True,))), ("", False)],
+    ids=repr,
 )
 def test_values_that_python_calls_equal_are_two_results(first: Any, second: Any) -> None:
     async def change(a, b, c, out):
@@ -289,7 +291,11 @@ def test_ignoring_the_value_stack_would_lose_endings(
 ) -> None:
     def without_stack(freezer: Any, link: Any) -> Any:
         names = link.cr_frame.f_locals
-        return link.cr_code, link.cr_frame.f_lasti, tuple((name, freezer.value(names[name])) for name in names)
+        return (
+            link.cr_code,
+            link.cr_frame.f_lasti,
+            tuple((name, freezer.value(names[name])) for name in names),
+        )
 
     build = tasks_on_cells(task, set_a)
     right = histories(build)
@@ -303,7 +309,9 @@ SPINNING = ("peterson", "dekker", "bakery", "message", "spinner")
 
 
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if not name.startswith(SPINNING)])
-def test_a_program_ends_in_the_same_states_by_histories_alone(name: str, histories: Callable[[Build], Any]) -> None:
+def test_a_program_ends_in_the_same_states_by_histories_alone(
+    name: str, histories: Callable[[Build], Any]
+) -> None:
     build = PROGRAMS[name].build
     assert outcome(build(), reduced=False) == histories(build)
 

@@ -44,7 +44,9 @@ def test_a_random_program_ends_in_the_same_states_with_reduction(program: Any) -
     assert reduction_loses_nothing(lambda: machine(program))
 
 
-@pytest.mark.parametrize("scenario", [SCENARIOS["fork_lost_store"], fork_many(2, 2)], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario", [SCENARIOS["fork_lost_store"], fork_many(2, 2)], ids=lambda scenario: scenario.name
+)
 def test_reduction_visits_fewer_states(scenario: Scenario) -> None:
     from mmlocks.search import judge
 
@@ -76,7 +78,10 @@ def waiting_is_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
     """A pending read and somebody's later write are taken to be independent; a pending write and a later read are not."""
 
     def conflict(pending: Footprint, other: Footprint) -> bool:
-        return bool(pending.writes & (other.reads | other.writes | other.adds) or pending.adds & (other.reads | other.writes))
+        return bool(
+            pending.writes & (other.reads | other.writes | other.adds)
+            or pending.adds & (other.reads | other.writes)
+        )
 
     monkeypatch.setattr(reduction, "conflict", conflict)
     return Reduction
@@ -138,7 +143,9 @@ MUTATIONS = [
 
 @pytest.mark.parametrize("unsound", MUTATIONS, indirect=True, ids=lambda mutation: mutation.__name__)
 def test_the_comparison_catches_an_unsound_reduction(unsound: type[Reduction]) -> None:
-    caught = [name for name, program in PROGRAMS.items() if not reduction_loses_nothing(program.build, unsound)]
+    caught = [
+        name for name, program in PROGRAMS.items() if not reduction_loses_nothing(program.build, unsound)
+    ]
     assert caught
 
 
@@ -149,7 +156,9 @@ def test_the_comparison_catches_an_unsound_reduction(unsound: type[Reduction]) -
     ids=lambda mutation: mutation.__name__,
 )
 def test_the_comparison_on_fork_catches_an_unsound_reduction(unsound: type[Reduction]) -> None:
-    assert not all(reduction_loses_nothing(built(SCENARIOS["fork_lost_store"], release), unsound) for release in RELEASES)
+    assert not all(
+        reduction_loses_nothing(built(SCENARIOS["fork_lost_store"], release), unsound) for release in RELEASES
+    )
 
 
 def test_the_comparison_catches_a_search_that_forgets_an_ending() -> None:

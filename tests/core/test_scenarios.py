@@ -32,7 +32,11 @@ from mmlocks.scenarios.fork_other_vma import OTHER
 from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.search import Budget, judge, possible
 
-TABLE = [(name, release, ending) for name, scenario in SCENARIOS.items() for release, ending in scenario.expected.items()]
+TABLE = [
+    (name, release, ending)
+    for name, scenario in SCENARIOS.items()
+    for release, ending in scenario.expected.items()
+]
 VIOLATED = [(name, release) for name, release, ending in TABLE if ending == "violated"]
 
 
@@ -56,7 +60,11 @@ def test_the_truth_table_is_the_one_in_the_contract() -> None:
 
 @pytest.mark.parametrize(
     ("name", "oracle"),
-    [("fork_lost_store", "lost_store"), ("fork_torn_snapshot", "snapshot"), ("young_reproducer", "lost_store")],
+    [
+        ("fork_lost_store", "lost_store"),
+        ("fork_torn_snapshot", "snapshot"),
+        ("young_reproducer", "lost_store"),
+    ],
 )
 def test_a_bug_is_seen_by_the_oracle_that_it_is_a_case_of(name: str, oracle: str) -> None:
     violation = check(SCENARIOS[name], "6.4.0").verdict.violation
@@ -81,7 +89,9 @@ def test_a_release_is_the_set_of_its_patches() -> None:
     assert release_named("6.4.0+fb49c455323f").patches == RELEASES["6.4.3"].patches
 
 
-@pytest.mark.parametrize("text", ["6.5.17", "", "6.4.0+no_such_patch", "6.4.0+", "+fork_locks_vmas", "6.4.0 "])
+@pytest.mark.parametrize(
+    "text", ["6.5.17", "", "6.4.0+no_such_patch", "6.4.0+", "+fork_locks_vmas", "6.4.0 "]
+)
 def test_an_unknown_release_is_a_clear_error(text: str) -> None:
     with pytest.raises(ModelError, match=r"there is no (release|patch)"):
         release_named(text)
@@ -135,7 +145,9 @@ def test_a_counterexample_replays_from_its_text_to_the_same_violation(name: str,
     assert scenario is SCENARIOS[name]
     assert run.violation == checked.verdict.violation
     assert run.cpus == checked.verdict.schedule
-    assert all(run.at(step).violation is None for step in range(len(run))), "it is bad at its very end and no earlier"
+    assert all(run.at(step).violation is None for step in range(len(run))), (
+        "it is bad at its very end and no earlier"
+    )
 
 
 def test_the_lost_store_does_not_replay_to_a_loss_on_the_fixed_kernel() -> None:
@@ -155,7 +167,9 @@ def test_a_schedule_of_somebodys_own_kernel_needs_that_kernel() -> None:
     text = str(schedule)
     with pytest.raises(ScheduleError, match="recorded on 6.4.3 with somebody's own dup_mmap"):
         replay(text)
-    with pytest.raises(ScheduleError, match=r"recorded on 6\.4\.3~dup_mmap\.\w+, and the kernel here is 6\.4\.3"):
+    with pytest.raises(
+        ScheduleError, match=r"recorded on 6\.4\.3~dup_mmap\.\w+, and the kernel here is 6\.4\.3"
+    ):
         replay(text, Kernel(RELEASES["6.4.3"]))
     assert replay(text, kernel)[2].violation is not None
 
@@ -170,7 +184,9 @@ def test_a_shipped_scenario_is_small(name: str, release: str, ending: str) -> No
 
 @pytest.mark.parametrize(("name", "release", "ending"), TABLE)
 @pytest.mark.parametrize("reduced", [True, False], ids=["reduced", "full"])
-def test_taking_steps_together_changes_no_verdict(name: str, release: str, ending: str, reduced: bool) -> None:
+def test_taking_steps_together_changes_no_verdict(
+    name: str, release: str, ending: str, reduced: bool
+) -> None:
     """Every `together` is a claim that nobody could tell; taken one by one, the parts must come to the same."""
     machine, _ = machine_for(SCENARIOS[name], as_kernel(release), split_together=True)
     verdict = judge(machine, Budget(5_000_000, 300.0), reduced=reduced)
@@ -256,12 +272,16 @@ def test_fork_lock_must_precede_the_first_pte_copy() -> None:
         await flush_tlb_mm(oldmm)
         await mmap_write_unlock(oldmm)
 
-    assert check(SCENARIOS["fork_lost_store"], Kernel(RELEASES["6.4.0"], {"dup_mmap": dup_mmap})).verdict.outcome == "violated"
+    assert (
+        check(SCENARIOS["fork_lost_store"], Kernel(RELEASES["6.4.0"], {"dup_mmap": dup_mmap})).verdict.outcome
+        == "violated"
+    )
 
 
 @pytest.mark.parametrize("release", ["6.3", "6.4.3"])
 def test_fork_must_flush_before_it_unlocks(release: str) -> None:
     """kernel-facts 4.1: this fails even without per-VMA locks."""
+
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
         for _, _, mpnt in await oldmm.mm_mt:
@@ -271,7 +291,10 @@ def test_fork_must_flush_before_it_unlocks(release: str) -> None:
         await mmap_write_unlock(oldmm)
         await flush_tlb_mm(oldmm)
 
-    assert check(SCENARIOS["fork_lost_store"], Kernel(RELEASES[release], {"dup_mmap": dup_mmap})).verdict.outcome == "violated"
+    assert (
+        check(SCENARIOS["fork_lost_store"], Kernel(RELEASES[release], {"dup_mmap": dup_mmap})).verdict.outcome
+        == "violated"
+    )
 
 
 def test_fork_must_lock_the_parents_vma_and_not_the_childs() -> None:
@@ -284,7 +307,10 @@ def test_fork_must_lock_the_parents_vma_and_not_the_childs() -> None:
         await flush_tlb_mm(oldmm)
         await mmap_write_unlock(oldmm)
 
-    assert check(SCENARIOS["fork_lost_store"], Kernel(RELEASES["6.4.0"], {"dup_mmap": dup_mmap})).verdict.outcome == "violated"
+    assert (
+        check(SCENARIOS["fork_lost_store"], Kernel(RELEASES["6.4.0"], {"dup_mmap": dup_mmap})).verdict.outcome
+        == "violated"
+    )
 
 
 def read_only_at_first() -> World:
@@ -319,6 +345,7 @@ def test_a_fault_must_look_at_the_sequence_again_under_the_lock(again: bool, end
 
 def test_a_copied_page_must_be_compared_again_under_its_lock() -> None:
     """kernel-facts 3.11: without pte_same, two faults on one page replace each other's copy."""
+
     async def wp_page_copy(vma, page, entry):
         mm, table, old = vma.vm_mm, vma.vm_mm.page_table, entry.frame
         new = await vma_alloc_folio(mm, page, old)

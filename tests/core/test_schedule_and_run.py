@@ -63,7 +63,11 @@ def test_a_text_that_is_cut_short_never_goes_unnoticed(length: int) -> None:
         Schedule.parse(str(EXAMPLE)[:length])
 
 
-@given(st.one_of(st.text(), st.text().map("mml1:".__add__), st.text().map(lambda text: f"mml1:a:b:{text}:00000000")))
+@given(
+    st.one_of(
+        st.text(), st.text().map("mml1:".__add__), st.text().map(lambda text: f"mml1:a:b:{text}:00000000")
+    )
+)
 def test_whatever_is_no_schedule_is_a_schedule_error(text: str) -> None:
     with pytest.raises(ScheduleError):
         Schedule.parse(text)
@@ -202,7 +206,10 @@ def test_a_run_that_broke_a_rule_is_over() -> None:
         ((0, 1, 0), "the schedule goes on at step 3, after the run has ended: deadlock"),
         ((0, 7), "step 2 of the schedule is cpu7's, and this program has 2 CPUs."),
         ((-1,), "step 1 of the schedule is cpu-1's"),
-        ((0, 0, 1), "step 3 of the schedule is cpu1's, but cpu1 cannot run: cpu1 waits for lock1, held by cpu0 since step 2."),
+        (
+            (0, 0, 1),
+            "step 3 of the schedule is cpu1's, but cpu1 cannot run: cpu1 waits for lock1, held by cpu0 since step 2.",
+        ),
         ((0, 0, 0, 0, 0), "step 5 of the schedule is cpu0's, but cpu0 cannot run: its task is done."),
     ],
 )
@@ -235,8 +242,14 @@ def test_why_blocked_counts_from_the_last_time_that_it_was_taken() -> None:
 
 def test_why_blocked_names_every_reader() -> None:
     run = Run.replay(readers_and_writer(), (1, 2))
-    assert run.why_blocked(0) == "cpu0 waits for lock for writing, held by cpu1 since step 1 and cpu2 since step 2"
-    assert Run.replay(readers_and_writer(), (0,)).why_blocked(1) == "cpu1 waits for lock for reading, held by cpu0 since step 1"
+    assert (
+        run.why_blocked(0)
+        == "cpu0 waits for lock for writing, held by cpu1 since step 1 and cpu2 since step 2"
+    )
+    assert (
+        Run.replay(readers_and_writer(), (0,)).why_blocked(1)
+        == "cpu1 waits for lock for reading, held by cpu0 since step 1"
+    )
 
 
 def test_why_blocked_knows_what_was_so_from_the_start() -> None:

@@ -8,14 +8,28 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from mmlocks.labs import lab_named
 from tools import notebooks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ALL = sorted(path for folder in ("lessons", "solutions", "exercises") for path in (REPOSITORY / folder).glob("*.ipynb"))
+ALL = sorted(
+    path for folder in ("lessons", "solutions", "exercises") for path in (REPOSITORY / folder).glob("*.ipynb")
+)
 EXERCISES = sorted((REPOSITORY / "exercises").glob("*.ipynb"))
 # No file of the learner's folder may take part: no conftest, no configuration.
-NBVAL = ["-m", "pytest", "--nbval-lax", "--noconftest", "-c", "/dev/null", "-p", "no:cacheprovider", "--color=no", "-q"]
+NBVAL = [
+    "-m",
+    "pytest",
+    "--nbval-lax",
+    "--noconftest",
+    "-c",
+    "/dev/null",
+    "-p",
+    "no:cacheprovider",
+    "--color=no",
+    "-q",
+]
 
 
 def read(path: Path) -> notebooks.Notebook:
@@ -28,8 +42,17 @@ def named(path: Path) -> str:
 
 def nbval(path: Path) -> tuple[list[int], str]:
     """The numbers of the code cells that fail, and what was printed."""
-    done = subprocess.run([sys.executable, *NBVAL, str(path)], capture_output=True, text=True, timeout=300, cwd=path.parent)
-    return [int(number) for number in re.findall(r"^FAILED .*::Cell (\d+)", done.stdout, re.MULTILINE)], done.stdout
+    done = subprocess.run(
+        [sys.executable, *NBVAL, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=path.parent,
+        check=False,
+    )
+    return [
+        int(number) for number in re.findall(r"^FAILED .*::Cell (\d+)", done.stdout, re.MULTILINE)
+    ], done.stdout
 
 
 def code_cells(path: Path) -> list[notebooks.Notebook]:
@@ -77,7 +100,9 @@ def test_nbgrader_can_take_the_labs(path):
     for cell in read(path)["cells"]:
         data = dict(cell["metadata"]["nbgrader"])
         graded = data["grade"]
-        assert set(data) == {"schema_version", "grade", "solution", "locked", "task", "grade_id"} | ({"points"} if graded else set())
+        assert set(data) == {"schema_version", "grade", "solution", "locked", "task", "grade_id"} | (
+            {"points"} if graded else set()
+        )
         assert data["schema_version"] == 3
         assert re.fullmatch(r"[A-Za-z0-9_-]+", data["grade_id"])
         assert data["locked"] is not data["solution"]
@@ -96,7 +121,9 @@ def test_stored_outputs_are_what_a_fresh_run_gives(path, tmp_path, monkeypatch):
     copy.parent.mkdir()
     shutil.copy(path, copy)
     notebooks.run(copy)
-    assert copy.read_text(encoding="utf-8") == path.read_text(encoding="utf-8"), "run: python tools/notebooks.py"
+    assert copy.read_text(encoding="utf-8") == path.read_text(encoding="utf-8"), (
+        "run: python tools/notebooks.py"
+    )
 
 
 @pytest.mark.parametrize("path", [path for path in ALL if path.parent.name != "exercises"], ids=named)
@@ -133,10 +160,16 @@ def test_unpaired_solution_markers_are_refused():
     def cell(*lines: str) -> notebooks.Notebook:
         return {"cells": [{"cell_type": "markdown", "source": list(lines), "metadata": {}}]}
 
-    assert notebooks.exercise_from(cell("a\n", "### BEGIN SOLUTION\n", "b\n", "### END SOLUTION\n", "c"))["cells"][0]["source"] == [
+    assert notebooks.exercise_from(cell("a\n", "### BEGIN SOLUTION\n", "b\n", "### END SOLUTION\n", "c"))[
+        "cells"
+    ][0]["source"] == [
         "a\n",
         "c",
     ]
-    for wrong in (["### BEGIN SOLUTION\n"], ["### END SOLUTION\n"], ["### BEGIN SOLUTION\n", "### BEGIN SOLUTION\n"]):
+    for wrong in (
+        ["### BEGIN SOLUTION\n"],
+        ["### END SOLUTION\n"],
+        ["### BEGIN SOLUTION\n", "### BEGIN SOLUTION\n"],
+    ):
         with pytest.raises(ValueError, match="SOLUTION"):
             notebooks.exercise_from(cell(*wrong))

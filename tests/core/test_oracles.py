@@ -1,0 +1,267 @@
+"""Every oracle can fail: for each there is a kernel, or a program, that it and no other finds fault with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from mmlocks.machine import Layout, Machine, Step
+from mmlocks.mm import (
+    Kernel,
+    Pte,
+    copy_page_range,
+    flush_tlb_mm,
+    folio_put,
+    fork,
+    load,
+    mmap_read_lock,
+    mmap_write_lock,
+    mmap_write_unlock,
+    set_pte_at,
+    store,
+    vm_area_dup,
+)
+from mmlocks.mm.world import World
+from mmlocks.oracles import ORACLES
+from mmlocks.releases import RELEASES
+from mmlocks.scenarios import SCENARIOS, Scenario, check
+from mmlocks.search import judge
+
+ALL = tuple(ORACLES)
+
+
+async def forker(world: World) -> None:
+    await fork(world.mm, world.child)
+
+
+async def bystander(world: World) -> None:
+    """Has the page in its TLB, and does nothing."""
+
+
+async def reader(world: World) -> None:
+    await load(world.mm, 0x3000)
+
+
+def one_page() -> World:
+    made = World(2, pages={3: (5,)}, faulting={1: [3]}, cached={1: [3]}, slots=1)
+    made.map("heap", 3, 3)
+    made.mm.remember_history()
+    return made
+
+
+QUIET = Scenario(
+    name="quiet",
+    title="A fork that nobody disturbs",
+    story="cpu0 forks; cpu1 has stored to the page before.",
+    threads=(("fork()", forker), ("does nothing", bystander)),
+    world=one_page,
+    oracles=ALL,
+    expected={},
+    source="tests",
+)
+READING = dataclasses.replace(QUIET, name="reading", threads=(("fork()", forker), ("reads P3", reader)))
+
+
+# -- replaced kernel functions, each with one thing wrong --------------------------------------------------------------
+
+
+async def fork_of_nothing(mm, oldmm):
+    await mmap_write_lock(oldmm)
+    await mmap_write_unlock(oldmm)
+
+
+async def left_writable(mm, oldmm, page):
+    ptl = oldmm.page_table.ptl[page]
+    await ptl.lock()
+    entry = await oldmm.page_table.pte[page]
+    await entry.frame.refcount.add(1)
+    await set_pte_at(mm, page, entry.wrprotected())
+    await ptl.unlock()
+
+
+async def never_flushed(mm, oldmm):
+    await mmap_write_lock(oldmm)
+    for _, _, mpnt in await oldmm.mm_mt:
+        await copy_page_range(await vm_area_dup(mm, mpnt), mpnt)
+    await mmap_write_unlock(oldmm)
+
+
+async def not_counted(mm, oldmm, page):
+    ptl = oldmm.page_table.ptl[page]
+    await ptl.lock()
+    entry = await oldmm.page_table.pte[page]
+    await set_pte_at(oldmm, page, entry.wrprotected())
+    await set_pte_at(mm, page, entry.wrprotected())
+    await ptl.unlock()
+
+
+async def lock_kept(mm, oldmm):
+    await mmap_write_lock(oldmm)
+    for _, _, mpnt in await oldmm.mm_mt:
+        await copy_page_range(await vm_area_dup(mm, mpnt), mpnt)
+    await flush_tlb_mm(oldmm)
+
+
+async def freed_too_early(mm, oldmm):
+    await mmap_write_lock(oldmm)
+    entry = await oldmm.page_table.pte[3]
+    await folio_put(mm.memory, entry.frame)
+    await mmap_write_unlock(oldmm)
+
+
+async def unlocked_twice(mm, oldmm):
+    await mmap_write_lock(oldmm)
+    await mmap_write_unlock(oldmm)
+    await mmap_write_unlock(oldmm)
+
+
+async def locked_twice(mm, oldmm):
+    await mmap_write_lock(oldmm)
+    await mmap_read_lock(oldmm)
+
+
+async def raises(mm, oldmm):
+    raise ValueError("no memory")
+
+
+async def forgets_to_await(mm, oldmm):
+    mmap_write_lock(oldmm)
+
+
+async def page_replaced(mm, oldmm):
+    """Maps another frame in the parent, which does not hold what the parent stored."""
+    await mmap_write_lock(oldmm)
+    await set_pte_at(oldmm, 3, Pte(mm.memory.zero, False))
+    await mmap_write_unlock(oldmm)
+
+
+CASES: dict[str, tuple[Scenario, str, Mapping[str, Callable[..., Any]]]] = {
+    "lost_store": (SCENARIOS["fork_lost_store"], "6.4.0", {}),
+    "snapshot": (QUIET, "6.4.3", {"dup_mmap": fork_of_nothing}),
+    "isolation": (QUIET, "6.4.3", {"copy_present_pte": left_writable}),
+    "stale_translation": (QUIET, "6.4.3", {"dup_mmap": never_flushed}),
+    "references": (QUIET, "6.4.3", {"copy_present_pte": not_counted}),
+    "held_at_end": (QUIET, "6.4.3", {"dup_mmap": lock_kept}),
+    "freed_frame": (READING, "6.4.3", {"dup_mmap": freed_too_early}),
+    "lock_misuse": (QUIET, "6.4.3", {"dup_mmap": unlocked_twice}),
+    "deadlock": (QUIET, "6.4.3", {"dup_mmap": locked_twice}),
+    "exception": (QUIET, "6.4.3", {"dup_mmap": raises}),
+    "mistake": (QUIET, "6.4.3", {"dup_mmap": forgets_to_await}),
+}
+
+
+def test_every_oracle_has_a_case() -> None:
+    assert CASES.keys() == ORACLES.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_oracle_can_fail(name: str) -> None:
+    scenario, release, replacements = CASES[name]
+    verdict = check(scenario, Kernel(RELEASES[release], replacements)).verdict
+    assert verdict.violation is not None
+    assert verdict.violation.oracle == name
+
+
+@pytest.mark.parametrize("name", [name for name, oracle in ORACLES.items() if oracle.judge is not None])
+def test_no_other_final_oracle_sees_it(name: str) -> None:
+    """Without the oracle in question, and the ones that are always on, the case passes: so it is that one which looks."""
+    scenario, release, replacements = CASES[name]
+    if name == "lost_store":
+        pytest.skip("watched in steps as well, where no scenario can leave it out")
+    others = tuple(other for other in scenario.oracles if other != name)
+    without = dataclasses.replace(scenario, oracles=others)
+    assert check(without, Kernel(RELEASES[release], replacements)).verdict.outcome == "safe"
+
+
+@pytest.mark.parametrize("scenario", [QUIET, READING], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("release", RELEASES)
+def test_no_oracle_finds_fault_with_an_undisturbed_fork(scenario: Scenario, release: str) -> None:
+    assert check(scenario, release).verdict.outcome == "safe"
+
+
+def test_a_lost_store_is_seen_when_the_page_table_begins_to_show_it() -> None:
+    stored = dataclasses.replace(QUIET, threads=(("stores", storing_forker), ("does nothing", bystander)))
+    violation = check(stored, Kernel(RELEASES["6.4.3"], {"dup_mmap": page_replaced})).verdict.violation
+    assert violation is not None
+    assert violation.oracle == "lost_store"
+    assert violation.message == (
+        "cpu0 maps P3 to zero, where P3[0] is 0. The last completed store there wrote 9: that store is lost"
+    )
+
+
+async def storing_forker(world: World) -> None:
+    await store(world.mm, 0x3000, 9)
+    await fork(world.mm, world.child)
+
+
+def test_a_stale_translation_can_be_caught_at_the_copy_itself() -> None:
+    """Before anything is lost: kernel-facts 9 (b)."""
+    scenario = SCENARIOS["fork_lost_store"]
+    watching = dataclasses.replace(scenario, oracles=(*scenario.oracles, "stale_translation_at_copy"))
+    violation = check(watching, "6.4.0").verdict.violation
+    assert violation is not None
+    assert violation.oracle == "stale_translation"
+    assert "copies P3 from F0 while cpu1 can still write to F0 through its TLB" in violation.message
+    assert check(watching, "6.4.3").verdict.outcome == "safe"
+
+
+def test_a_freed_frame_is_poisoned() -> None:
+    scenario = dataclasses.replace(QUIET, oracles=())
+    checked = check(scenario, Kernel(RELEASES["6.4.3"], {"dup_mmap": freed_too_early}))
+    frame = checked.world.memory.frames[0]
+    ends = [state for state in run_to_the_end(checked.machine)]
+    assert [cell.of(state) for state in ends for cell in frame.data] == ["freed"]
+
+
+def run_to_the_end(machine: Machine) -> list[int]:
+    from mmlocks.machine import Run
+
+    run = Run.of(machine)
+    while enabled := run.enabled():
+        run = run.step(enabled[0])
+    return [run.state]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_kernel_code_cannot_touch_what_the_oracles_remember(name: str) -> None:
+    """Neither reading nor writing: an answer that could would forge its verdict."""
+
+    def attack(act: Callable[[Any], Step]) -> str:
+        async def dup_mmap(mm, oldmm):
+            await act(next(iter(oldmm.truth.values())))
+
+        violation = check(
+            SCENARIOS[name], Kernel(RELEASES["6.4.3"], {"dup_mmap": dup_mmap})
+        ).verdict.violation
+        assert violation is not None
+        return violation.oracle
+
+    assert attack(lambda cell: cell.load()) == "mistake"
+    assert attack(lambda cell: cell.set(0)) == "mistake"
+    assert attack(lambda cell: cell.swap(0, 0)) == "mistake"
+    assert attack(lambda cell: cell.wait_for(0)) == "mistake"
+    assert attack(lambda cell: cell.wait_until_not(7)) == "mistake"
+
+
+def test_a_page_table_entry_is_stored_with_set_pte_at_alone() -> None:
+    async def dup_mmap(mm, oldmm):
+        await oldmm.page_table.pte[3].set(None)
+
+    violation = check(QUIET, Kernel(RELEASES["6.4.3"], {"dup_mmap": dup_mmap})).verdict.violation
+    assert violation is not None
+    assert violation.message.startswith("cpu0: P3 cannot be stored to like a variable. Use the function")
+
+
+def test_a_judge_sees_every_ending() -> None:
+    layout = Layout(1)
+    cell = layout.cell("cell", 0)
+    seen = []
+
+    async def task() -> None:
+        await cell.set(1)
+
+    judge(Machine(layout, [("task", task)], lambda state: seen.append(cell.of(state))))
+    assert seen == [1]
