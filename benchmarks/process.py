@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 STEADY = 3.0
 """Seconds from which a single run is steady enough to be reported."""
+
+Measured = dict[str, Any]
+"""Figures by name; `wall` among them, None if the run was stopped."""
 
 
 class Finished(NamedTuple):
@@ -48,9 +51,18 @@ def run(command: Sequence[str | Path], limit: float, cwd: Path | None = None) ->
     return Finished(time.perf_counter() - started, output, process.returncode, False)
 
 
-def middle(times: int, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The measurement with the median `wall` of so many; of one alone if that is long enough to be steady, or failed."""
-    runs = [measure()]
-    if runs[0]["wall"] is not None and runs[0]["wall"] < STEADY:
-        runs += [measure() for _ in range(times - 1)]
-    return sorted(runs, key=lambda run: run["wall"] or STEADY)[len(runs) // 2]
+def repeat(
+    times: int, runs: dict[str, list[Measured]], measures: Mapping[str, Callable[[], Measured]]
+) -> dict[str, Measured]:
+    """Of each measurement that was made once and is short, so many in all, taking turns; then each one's median by `wall`.
+
+    Taking turns matters on a machine that others use too: what disturbs one disturbs all.
+    """
+    for _ in range(times - 1):
+        for name, done in runs.items():
+            if done[0]["wall"] is not None and done[0]["wall"] < STEADY:
+                done.append(measures[name]())
+    return {
+        name: sorted(done, key=lambda run: run["wall"] or STEADY)[len(done) // 2]
+        for name, done in runs.items()
+    }

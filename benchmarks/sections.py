@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from benchmarks import ours
 from benchmarks.harmony import Harmony
 from benchmarks.peer import Peer, Question
-from benchmarks.process import middle
+from benchmarks.process import STEADY, Measured, repeat
 from benchmarks.spin import Spin
 from benchmarks.tables import ratio, seconds, table, whole
 
@@ -19,7 +20,7 @@ TWINS: list[Size] = [(1, 2), (2, 3)]
 PEERS: tuple[Peer, ...] = (Spin("-O2"), Harmony())
 VARIANTS: tuple[Peer, ...] = (Spin("-O1"), Spin("-O0"), Harmony(fold=True))
 """Other settings, measured only where they could matter: where the first ones of their tool were quick."""
-QUICK = 10.0
+QUICK = 20.0
 
 
 def imports() -> dict[str, Any]:
@@ -62,7 +63,8 @@ def scaling(sizes: list[Size], wanted: argparse.Namespace) -> list[dict[str, Any
     rows: list[dict[str, Any]] = []
     lines = []
     for vmas, writers in sizes:
-        reduced = middle(wanted.repeats, partial(ours.fork, vmas, writers, wanted.limit))
+        search = partial(ours.fork, vmas, writers, wanted.limit)
+        reduced = repeat(wanted.repeats, {"mmlocks": [search()]}, {"mmlocks": search})["mmlocks"]
         # Bounded more tightly: at larger sizes it would fill the memory, and the factor is known from the smaller ones.
         full = ours.fork(vmas, writers, wanted.full_limit, full=True, states=wanted.full_states)
         finished = reduced["wall"] is not None and full["wall"] is not None
@@ -193,45 +195,21 @@ def peers(
     )
     rows: list[dict[str, Any]] = []
     lines = []
-    for (vmas, writers), mine in zip(sizes, scaling, strict=True):
-        own = mine["reduced"]["wall"]
-        lines.append(
-            (
-                f"{vmas},{writers} mmlocks",
-                seconds(own, wanted.limit),
-                "",
-                whole(mine["reduced"]["states"]),
-                "",
-                "1",
-            )
-        )
-        quick: set[type[Peer]] = set()
-        for peer in (*tools, *VARIANTS):
-            if peer.missing() is not None or (peer in VARIANTS and type(peer) not in quick):
-                continue
-            answer = middle(wanted.repeats, partial(peer.ask, Question(vmas, writers), wanted.limit))
-            if answer["wall"] is not None and answer["wall"] < QUICK:
-                quick.add(type(peer))
+    for (vmas, writers), before in zip(sizes, scaling, strict=True):
+        found = _side_by_side(vmas, writers, before["reduced"], tools, wanted)
+        own = found["mmlocks"]["wall"]
+        for name, answer in found.items():
             failed = answer["outcome"] == "failed"
-            compared = "-" if failed else ratio(answer["wall"], own, wanted.limit)
-            rows.append(
-                {
-                    "vmas": vmas,
-                    "writers": writers,
-                    "peer": peer.name,
-                    "settings": peer.settings,
-                    "times_mmlocks": compared,
-                    **answer,
-                }
-            )
+            times = "-" if failed else ratio(answer["wall"], own, wanted.limit)
+            rows.append({"tool": name, "times_mmlocks": times, "vmas": vmas, "writers": writers, **answer})
             lines.append(
                 (
-                    f"{vmas},{writers} {peer.name}",
+                    f"{vmas},{writers} {name}",
                     "failed" if failed else seconds(answer["wall"], wanted.limit),
                     f"{answer['search_seconds']:.2f}" if "search_seconds" in answer else "-",
                     whole(answer.get("states")),
                     whole(answer.get("peak_mb")),
-                    compared,
+                    times,
                 )
             )
     print(table(["V,N", "wall", "of it search", "states", "MB", "times mmlocks"], lines))
@@ -239,3 +217,24 @@ def peers(
         if peer.missing() is None:
             print(f"{peer.name}: {peer.settings}")
     return rows
+
+
+def _side_by_side(
+    vmas: int, writers: int, before: Measured, tools: list[Peer], wanted: argparse.Namespace
+) -> dict[str, Measured]:
+    """One size, by everybody. What was long before is not searched again."""
+    steady = before["wall"] is None or before["wall"] >= STEADY
+    measures: dict[str, Callable[[], Measured]] = {"mmlocks": partial(ours.fork, vmas, writers, wanted.limit)}
+    runs = {"mmlocks": [before if steady else measures["mmlocks"]()]}
+    quick: set[type[Peer]] = set()
+    for peer in (*tools, *VARIANTS):
+        if peer.missing() is not None or (peer in VARIANTS and type(peer) not in quick):
+            continue
+        measures[peer.name] = partial(peer.ask, Question(vmas, writers), wanted.limit)
+        runs[peer.name] = [measures[peer.name]()]
+        first = runs[peer.name][0]["wall"]
+        if first is not None and first < QUICK:
+            quick.add(type(peer))
+    found = repeat(wanted.repeats, runs, measures)
+    found["mmlocks"]["search_seconds"] = found["mmlocks"]["seconds"]
+    return found

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 Thing = TypeVar("Thing")
 
 app = typer.Typer(
+    name="mmlocks",
     cls=Commands,
     add_completion=False,
     pretty_exceptions_enable=False,

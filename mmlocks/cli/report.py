@@ -109,15 +109,18 @@ def _text(schedule: object | None) -> str | None:
 
 def print_scenario(scenario: Scenario) -> None:
     """One entry of the list of scenarios."""
-    expected = "   ".join(f"{release} {outcome}" for release, outcome in scenario.expected.items())
-    terminal.write(f"{scenario.name:<20}  {scenario.cpus} CPUs   {expected}", paint=_outcomes)
+    expected = [f"{release} {outcome}" for release, outcome in scenario.expected.items()]
+    head = f"{scenario.name:<20}  {scenario.cpus} CPUs   {'   '.join(expected)}"
+    if len(head) > terminal.width():
+        head = "\n    ".join([scenario.name, f"{scenario.cpus} CPUs", *expected])
+    terminal.write(head, paint=_outcomes)
     terminal.paragraph(f"{scenario.title}.", indent=4)
     if scenario.remark:
         terminal.paragraph(scenario.remark, ASIDE, indent=4)
 
 
 def _outcomes(shown: Any) -> None:
-    shown.highlight_regex(r"^\w+", "bold")
+    shown.highlight_regex(r"^\w+", terminal.TITLE)
     shown.highlight_regex(r"\bsafe\b", terminal.GOOD)
     shown.highlight_regex(r"\bviolated\b", terminal.BAD)
 

@@ -111,7 +111,7 @@ def steps_painter(bad: bool) -> Callable[[Text], None]:
         rules = list(re.finditer(r"^-{8,}$", shown.plain, re.MULTILINE))
         if len(rules) != 2:
             return  # the narrow form, which is a plain list
-        shown.stylize("bold", 0, rules[0].start())
+        shown.stylize(TITLE, 0, rules[0].start())
         for rule in rules:
             shown.stylize(ASIDE, *rule.span())
         start, end = rules[0].end(), rules[1].start()
@@ -131,7 +131,7 @@ def complain(message: str, who: str = "mmlocks") -> None:
     """One clear line on stderr; broken between words where it goes to a terminal."""
     console = Screen(stderr=True)
     line = Text.assemble((f"{who}:", BAD), " ", " ".join(message.split()))
-    console.print(line, soft_wrap=not console.is_terminal)
+    console.print(line, soft_wrap=not console.file.isatty())
 
 
 class Meter:
@@ -181,7 +181,7 @@ class Meter:
     def _show(self, line: str) -> None:
         if self._live is None:
             console = Screen(stderr=True)
-            if not console.is_terminal or console.is_dumb_terminal:
+            if not console.file.isatty() or console.is_dumb_terminal:  # FORCE_COLOR makes no terminal
                 self._next = float("inf")
                 return
             from rich.live import Live

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmlocks.errors import AnswerError
-from mmlocks.mm.kernel import kernel_functions
+from mmlocks.mm.kernel import kernel_functions, replacements_in
 
 LARGEST = 5_000_000
 """Bytes; no notebook of this course comes near."""
@@ -43,8 +43,7 @@ def read_answer(path: Path) -> dict[str, Any]:
         raise AnswerError(
             f"{path.name}{line}: {type(problem).__name__}: {problem}. Nothing was judged."
         ) from None
-    originals = kernel_functions()
-    if not any(name in names and names[name] is not original for name, original in originals.items()):
+    if not replacements_in(names):
         raise AnswerError(
             f"{path.name} defines no kernel function, so there is nothing to judge. An answer defines, for example, "
             "`async def dup_mmap(mm, oldmm): ...`."

@@ -16,10 +16,10 @@ from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmlocks.errors import NondeterminismError
-from mmlocks.machine.state import Cell, Layout, Record
+from mmlocks.machine.state import Cell, Layout, Record, exact
 from mmlocks.machine.step import UNAWAITED, Step
 from mmlocks.machine.task import Answer, Place
 
@@ -49,31 +49,31 @@ class CoroutineSupplier:
     def __init__(self, cpu: int, start: Callable[[], Coroutine[Step, Any, Any]]) -> None:
         self.cpu = cpu
         self._start = start
+        # By history, a tuple of `exact` results: what came after it, and the results themselves.
         self._seen: dict[tuple[Any, ...], Answer] = {}
+        self._results: dict[tuple[Any, ...], tuple[Any, ...]] = {(): ()}
         self._live: Coroutine[Step, Any, Any] | None = None
         self._fed: tuple[Any, ...] = ()
         self._pending: list[Step] = []
 
     def answer(self, results: Sequence[Any]) -> Answer:
         """The next step after `results`, or how the task ended."""
-        results = tuple(results)
-        known = self._seen.get(results)
+        wanted = tuple(exact(result) for result in results)
+        known = self._seen.get(wanted)
         if known is not None:
             return known
-        if self._live is None or results[: len(self._fed)] != self._fed or len(results) == len(self._fed):
+        if self._live is None or wanted[: len(self._fed)] != self._fed:
             self._restart()
-        answer = self._seen[self._fed]
-        while len(self._fed) < len(results):
-            answer = self._feed(results[len(self._fed)])
-        return answer
+        for result in results[len(self._fed) :]:
+            self._feed(result)
+        return self._seen[wanted]
 
     def verify(self) -> None:
         """Run every history once more from its start, and raise NondeterminismError if any step comes out different."""
-        ends = self._seen.keys() - {history[:-1] for history in self._seen if history}
-        for history in ends:
+        for history in self._seen.keys() - {history[:-1] for history in self._seen if history}:
             self._restart()
-            while len(self._fed) < len(history):
-                self._feed(history[len(self._fed)])
+            for result in self._results[history]:
+                self._feed(result)
         self._close()
 
     def _restart(self) -> None:
@@ -101,8 +101,8 @@ class CoroutineSupplier:
         self._live = made
         self._note((), self._resume((), None))
 
-    def _feed(self, result: Any) -> Answer:
-        fed = (*self._fed, result)
+    def _feed(self, result: Any) -> None:
+        fed = (*self._fed, exact(result))
         if len(fed) > STEPS_PER_TASK:
             where = self._seen[self._fed].where
             answer = Answer.mistake(
@@ -112,10 +112,11 @@ class CoroutineSupplier:
             )
         else:
             answer = self._resume(fed, result)
+        self._results.setdefault(fed, (*self._results[self._fed], result))
         self._fed = fed
-        return self._note(fed, answer)
+        self._note(fed, answer)
 
-    def _note(self, fed: tuple[Any, ...], answer: Answer) -> Answer:
+    def _note(self, fed: tuple[Any, ...], answer: Answer) -> None:
         first = self._seen.setdefault(fed, answer)
         if (first.step, first.ended) != (answer.step, answer.ended):
             raise NondeterminismError(
@@ -125,7 +126,6 @@ class CoroutineSupplier:
             )
         if answer.step is None:
             self._close()
-        return first
 
     def _close(self) -> None:
         if self._live is not None:
@@ -295,17 +295,46 @@ def _said(where: tuple[Place, ...], function: bool = True) -> str:
 # -- where a coroutine stands -----------------------------------------------------------------------------------------
 
 
-def _chain(outer: Any) -> Iterator[Any]:
-    """The coroutine, the one that it awaits, and so on inwards; the step at the very end is left out."""
+OWN_AWAITS = (Step.__await__.__code__, Cell.__await__.__code__)
+"""The generators at the inner end of every await chain. They hold the pending step and nothing else."""
+
+
+class Link(NamedTuple):
+    """One suspended function in an await chain: a coroutine, or a generator that serves as one."""
+
+    suspended: Any
+    frame: Any
+    code: types.CodeType
+    awaits: Any
+
+
+def _chain(outer: Any) -> Iterator[Link]:
+    """The coroutine, the one that it awaits, and so on inwards.
+
+    Raises _Unfreezable, at the end, for an awaitable into which we cannot look.
+    """
     inner = outer
-    while isinstance(inner, types.CoroutineType):
-        yield inner
-        inner = inner.cr_await
+    while inner is not None:
+        if isinstance(inner, types.CoroutineType):
+            link = Link(inner, inner.cr_frame, inner.cr_code, inner.cr_await)
+        elif isinstance(inner, types.GeneratorType):
+            if inner.gi_code in OWN_AWAITS:
+                return
+            link = Link(inner, inner.gi_frame, inner.gi_code, inner.gi_yieldfrom)
+        else:
+            raise _Unfreezable
+        if link.frame is None:
+            return
+        yield link
+        inner = link.awaits
 
 
 def _places(outer: Any) -> tuple[Place, ...]:
-    """The function, file and line of every coroutine along the await chain, outermost first."""
-    return tuple(Place.of(link.cr_frame) for link in _chain(outer) if link.cr_frame is not None)
+    """The function, file and line of everything along the await chain, outermost first."""
+    places = []
+    with suppress(_Unfreezable):
+        places.extend(Place.of(link.frame) for link in _chain(outer))
+    return tuple(places)
 
 
 class _Unfreezable(Exception):
@@ -333,50 +362,57 @@ class _Freezer:
     def __init__(self) -> None:
         self._met: dict[int, int] = {}
 
-    def frame(self, link: Any) -> Hashable:
-        frame = link.cr_frame
-        bound = (
-            frame.f_locals
-        )  # on 3.11 and 3.12 this dict is then kept in the frame, so it must be left out below
-        skipped = (frame, bound, link.cr_await)
+    def frame(self, link: Link) -> Hashable:
+        # On 3.11 and 3.12 the dict of locals is kept in the frame once somebody asked for it, and would be found below.
+        bound = link.frame.f_locals
+        skipped, awaited = {id(link.frame), id(bound)}, id(link.awaits)
         contents = tuple(
-            self.value(item)
-            for item in gc.get_referents(link)
-            if not any(item is skip for skip in skipped) and not isinstance(item, types.FrameType)
+            self.value(item) if id(item) != awaited else "awaited"
+            for item in gc.get_referents(link.suspended)
+            if id(item) not in skipped
         )
-        return id(link.cr_code), frame.f_lasti, tuple(bound), contents
+        return id(link.code), link.frame.f_lasti, tuple(bound), contents
 
     def value(self, item: Any) -> Hashable:
-        if item is None or isinstance(item, bool | int | str | bytes | float | complex):
-            return type(item), item
-        if isinstance(
-            item,
-            Record | Cell | Layout | type | types.ModuleType | types.CodeType | types.BuiltinFunctionType,
+        kind = type(item)
+        if kind in _ATOMS:
+            return kind, item
+        if isinstance(item, _FIXED):
+            return id(item)
+        if kind is types.FunctionType and not (
+            item.__closure__ or item.__defaults__ or item.__kwdefaults__ or item.__dict__
         ):
-            return "same", id(item)
-        if isinstance(item, types.FunctionType):
-            closure = tuple(self.value(cell) for cell in item.__closure__ or ())
-            return "function", id(item.__code__), id(item.__globals__), closure
-        if isinstance(item, types.MethodType):
-            return "method", self.value(item.__self__), self.value(item.__func__)
-        if isinstance(item, tuple):
-            return type(item), tuple(self.value(part) for part in item)
+            return id(item.__code__), id(item.__globals__)
         if isinstance(item, Step):
             return "step", item.op, self.value(item.args)
-        if isinstance(item, range | slice | frozenset):
-            return type(item), item if not isinstance(item, slice) else (item.start, item.stop, item.step)
+        if kind is tuple or (isinstance(item, tuple) and not hasattr(item, "__dict__")):
+            return kind, tuple(self.value(part) for part in item)
+        if kind in (range, frozenset, slice):
+            return kind, item if kind is not slice else (item.start, item.stop, item.step)
         number = self._met.get(id(item))
         if number is not None:
             return "again", number
         self._met[id(item)] = len(self._met)
-        if isinstance(item, list):
-            return list, tuple(self.value(part) for part in item)
-        if isinstance(item, dict):
-            return dict, tuple((self.value(key), self.value(part)) for key, part in item.items())
-        if isinstance(item, types.CellType):
-            return "cell", self._content(item)
-        if type(item) in _ITERATORS:
-            return type(item), self.value(item.__reduce__())
+        return kind, self._inside(item)
+
+    def _inside(self, item: Any) -> Hashable:
+        """The contents of something that can change, or that can hold something that can."""
+        kind = type(item)
+        if kind is list:
+            return tuple(self.value(part) for part in item)
+        if kind is dict:
+            return tuple((self.value(key), self.value(part)) for key, part in item.items())
+        if kind is types.CellType:
+            return self._content(item)
+        if kind is types.FunctionType:
+            parts = (item.__closure__, item.__defaults__, item.__kwdefaults__, item.__dict__)
+            return id(item.__code__), id(item.__globals__), tuple(self.value(part) for part in parts)
+        if kind is types.MethodType:
+            return self.value(item.__self__), self.value(item.__func__)
+        if kind in _ITERATORS:
+            return self.value(item.__reduce__())
+        if _keeps_all_in_its_dict(kind):
+            return self.value(vars(item))
         raise _Unfreezable
 
     def _content(self, cell: types.CellType) -> Hashable:
@@ -384,6 +420,22 @@ class _Freezer:
             return self.value(cell.cell_contents)
         except ValueError:  # a free variable that is not bound yet
             return "empty"
+
+
+_ATOMS = {type(None), bool, int, str, bytes, float, complex}
+_FIXED = (
+    Record, Cell, Layout, type, types.ModuleType, types.CodeType, types.BuiltinFunctionType, types.FrameType,
+)  # fmt: skip
+"""Things that are what they are: two of them are the same only if they are one. (Frames: those of the coroutines themselves.)"""
+
+
+class _Plain:
+    """What a class looks like whose instances keep everything in their `__dict__`."""
+
+
+def _keeps_all_in_its_dict(kind: type) -> bool:
+    """Whether an instance of a class has no state but its `__dict__`: nothing in slots, nothing in C."""
+    return kind.__basicsize__ == _Plain.__basicsize__ and kind.__dictoffset__ == _Plain.__dictoffset__
 
 
 _ITERATORS = {

@@ -21,6 +21,12 @@ PC_BITS = 14
 """Bits for one CPU's position in its task: 16,384 distinct positions, far above the step budget of a task."""
 
 
+def exact(value: Any) -> Any:
+    """A key that tells apart what Python calls equal: 1 and True, also inside tuples."""
+    kind = type(value)
+    return (kind, tuple(exact(part) for part in value)) if isinstance(value, tuple) else (kind, value)
+
+
 class Record:
     """A named, immutable handle on a group of cells: a VMA, a frame, a lock. Handles may be stored in cells."""
 
@@ -55,11 +61,11 @@ class Cell(Generic[T]):
         self.limit = 1 << bits
         self.mask = (self.limit - 1) << shift
         self._values: list[T] = []
-        self._codes: dict[tuple[type, Any], int] = {}
+        self._codes: dict[Any, int] = {}
 
     def encode(self, value: T) -> int:
         """The number that stands for `value` in this cell's bits."""
-        key = (type(value), value)
+        key = exact(value)
         code = self._codes.get(key)
         if code is None:
             code = len(self._values)

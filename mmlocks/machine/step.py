@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import Cell, Layout, View
+from mmlocks.machine.state import Cell, Layout, View, exact
 
 BLOCKED = object()
 """Returned by an operation that cannot happen in this state; it must not have changed anything."""
@@ -124,7 +124,7 @@ class Step:
         return (yield self)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Step) and self.op == other.op and self.args == other.args
+        return isinstance(other, Step) and self.op == other.op and exact(self.args) == exact(other.args)
 
     def __hash__(self) -> int:
         return hash((self.op, self.args))

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import PC_BITS, Layout
+from mmlocks.machine.state import PC_BITS, Layout, exact
 from mmlocks.machine.step import NOTHING, Footprint, Step, footprint_of
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -97,7 +97,7 @@ class Node:
     """Bits of the packed state on which the step's outcome depends."""
     outcomes: dict[int, Any] = field(default_factory=dict)
     """Projected state -> outcome, filled by `Machine`: what makes a step cost two dict look-ups."""
-    edges: dict[tuple[type, Any], int] = field(default_factory=dict)
+    edges: dict[Any, int] = field(default_factory=dict)
 
     @property
     def step(self) -> Step | None:
@@ -121,7 +121,7 @@ class Task:
 
     def after(self, node: Node, result: Any) -> int:
         """Index of the node that follows when `node`'s step returned `result`."""
-        edge = (type(result), result)
+        edge = exact(result)
         index = node.edges.get(edge)
         if index is None:
             index = self._node((*node.history, result))
@@ -211,7 +211,7 @@ class SplitSupplier:
                 continue
             parts = answer.step.args
             if len(left) < len(parts):
-                key = None if answer.key is None else (answer.key, tuple((type(r), r) for r in left))
+                key = None if answer.key is None else (answer.key, exact(tuple(left)))
                 return Answer(step=parts[len(left)], where=answer.where, key=key)
             grouped.append(tuple(left[: len(parts)]))
             del left[: len(parts)]

@@ -290,10 +290,10 @@ def test_ignoring_the_value_stack_would_lose_endings(
     task: Any, histories: Callable[[Build], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_stack(freezer: Any, link: Any) -> Any:
-        names = link.cr_frame.f_locals
+        names = link.frame.f_locals
         return (
-            link.cr_code,
-            link.cr_frame.f_lasti,
+            link.code,
+            link.frame.f_lasti,
             tuple((name, freezer.value(names[name])) for name in names),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import zlib
 
 import pytest
@@ -13,6 +14,7 @@ from mmlocks.errors import ScheduleError
 from mmlocks.machine import Layout, Machine, Run, RwSem, Schedule, SpinLock
 from mmlocks.scenarios import SCENARIOS, check, machine_for, replay
 from mmlocks.scenarios.scenario import as_kernel
+from mmlocks.search import possible
 from tests.core.helpers import tasks_on_cells
 from tests.core.programs import increment, lock_order, readers_and_writer
 
@@ -288,6 +290,21 @@ def test_on_fork_why_blocked_tells_the_story() -> None:
     while 2 in run.enabled():
         run = run.step(2)
     assert run.why_blocked(2) == "cpu2 waits for mmap_lock for reading, held by cpu0 since step 1"
+
+
+def test_why_blocked_can_be_asked_at_every_moment_of_a_fork() -> None:
+    """The page-table lock is taken together with a look at the entry: such a step blocks as well."""
+    machine, _ = machine_for(SCENARIOS["fork_lost_store"], as_kernel("6.4.0"))
+
+    def on_the_page_table_lock(state: int) -> bool:
+        why = machine.why_blocked(state, 2)
+        return why is not None and "ptl" in why.awaits
+
+    witness = possible(machine, on_the_page_table_lock)
+    assert witness.schedule is not None
+    said = Run.replay(machine, witness.schedule).why_blocked(2)
+    assert said is not None
+    assert re.fullmatch(r"cpu2 waits for P3\.ptl, held by cpu[01] since step \d+", said)
 
 
 def test_every_step_can_be_told() -> None:

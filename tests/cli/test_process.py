@@ -1,0 +1,203 @@
+"""The command line as a process of its own: exit statuses, pipes, signals, speed, and what it may not need."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MMLOCKS = [sys.executable, "-m", "mmlocks"]
+
+
+def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MMLOCKS, *map(str, words)],
+        capture_output=True, text=True, timeout=60, check=False, cwd=REPOSITORY, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_exit_statuses_and_json(answers: Path) -> None:
+    for words, status in (
+        (["run", "fork_lost_store", "-r", "6.4.3", "--json"], 0),
+        (["run", "fork_lost_store", "-r", "6.4.0", "--json"], 1),
+        (["run", "young_reproducer", "-r", "6.4.3", "--full", "--states", "2100", "--json"], 3),
+        (["check", "07", answers / "costly.py", "--json"], 4),
+    ):
+        done = run(*words)
+        assert (done.returncode, done.stderr) == (status, ""), words
+        json.loads(done.stdout)
+
+
+def test_bad_usage_has_no_traceback() -> None:
+    done = run("run", "nonsense", "-r", "6.4.0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_pipe_gets_neither_colours_nor_progress() -> None:
+    for extra in ({}, {"NO_COLOR": "1", "FORCE_COLOR": ""}, {"PYTHONIOENCODING": "ascii"}, {"TERM": "dumb"}):
+        done = run("demo", **extra)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.isascii()
+        assert "\x1b" not in done.stdout
+
+
+def test_colours_repeat_what_words_say() -> None:
+    done = run("demo", FORCE_COLOR="1", TERM="xterm-256color", COLUMNS="100")
+    assert "\x1b[1;31mVIOLATED\x1b[0m" in done.stdout
+    assert "\x1b[1;32mSAFE\x1b[0m" in done.stdout
+    assert done.stderr == "", "forced colours make no terminal"
+
+
+def test_a_terminal_sees_progress(tmp_path: Path) -> None:
+    import pty
+
+    keeper, terminal = pty.openpty()
+    words = ["run", "young_reproducer", "-r", "6.4.3", "--full", "--json"]
+    program = "from mmlocks.cli import terminal, main; terminal.Meter.PATIENCE = 0; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *words],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=terminal, env={**os.environ, "TERM": "xterm"},
+    ) as process:  # fmt: skip
+        os.close(terminal)
+        assert process.stdout is not None
+        assert json.loads(process.stdout.read())["verdict"] == "safe"
+    shown = os.read(keeper, 100_000).decode()
+    os.close(keeper)
+    assert "young_reproducer on 6.4.3: " in shown
+    assert " states, " in shown
+    assert " a second, " in shown
+
+
+@pytest.mark.parametrize("output", ["closed", "full"])
+def test_an_output_that_cannot_be_written(output: str) -> None:
+    with subprocess.Popen(
+        [*MMLOCKS, "demo"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE if output == "closed" else Path("/dev/full").open("w"),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        if process.stdout is not None:
+            process.stdout.close()
+        assert process.stderr is not None
+        said = process.stderr.read()
+    if output == "closed":
+        assert (process.returncode, said) == (141, "")
+    else:
+        assert (process.returncode, said) == (
+            2,
+            "mmlocks: cannot write the output: No space left on device.\n",
+        )
+
+
+def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    (tmp_path / "waits.py").write_text(f"open({str(ready)!r}, 'w').close()\nimport time\ntime.sleep(60)\n")
+    with subprocess.Popen(
+        [*MMLOCKS, "check", "07", tmp_path / "waits.py"], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not ready.exists():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.read() == "mmlocks: interrupted; nothing was decided.\n"
+    assert process.returncode == 130
+
+
+def test_ctrl_c_while_searching_leaves_the_answer_unproved(tmp_path: Path, answers: Path) -> None:
+    ready = tmp_path / "ready"
+    (tmp_path / "slow.py").write_text(
+        "import time\n" + (answers / "right.py").read_text().replace(
+            "    await flush", f"    open({str(ready)!r}, 'w').close()\n    time.sleep(0.1)\n    await flush"
+        )
+    )  # fmt: skip
+    with subprocess.Popen(
+        [*MMLOCKS, "check", "07", tmp_path / "slow.py", "--json"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not ready.exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) in ((3, ""), (130, "mmlocks: interrupted; nothing was decided.\n"))
+    if stdout:
+        assert json.loads(stdout)["finding"] == "UNPROVED"
+
+
+def test_an_answer_that_holds_on_is_ended_all_the_same(tmp_path: Path) -> None:
+    holds = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass\n"
+    (tmp_path / "stubborn.py").write_text(holds)
+    program = "from mmlocks.cli import answers, main; answers.load_answer.__defaults__ = (0.2,); main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "check", "07", tmp_path / "stubborn.py"],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "stubborn.py, line " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_demo_needs_no_course() -> None:
+    program = (
+        "import sys\n"
+        "for name in ('ipywidgets', 'anywidget', 'matplotlib', 'IPython', 'jupyterlab', 'nbformat', 'nbclient'):\n"
+        "    sys.modules[name] = None\n"
+        "from mmlocks.cli import main\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "demo"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_a_missing_package_is_named(missing: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None\nfrom mmlocks.cli import main\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "demo"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "pip install typer rich" in done.stderr
+
+
+def test_speed() -> None:
+    """In seconds of processor time: how busy the machine is with other tests must not matter."""
+
+    def seconds(*words: str) -> float:
+        before = os.times()
+        assert run(*words).returncode == 0
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert seconds("--help") < 0.4
+    assert seconds("demo") < 2.0
+
+
+def test_help_loads_no_search() -> None:
+    program = "import sys\nimport mmlocks.cli.app\nprint(*sorted(n for n in sys.modules if n.startswith('mmlocks')))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [
+        "mmlocks", "mmlocks.cli", "mmlocks.cli.app", "mmlocks.cli.terminal", "mmlocks.errors", "mmlocks.releases",
+    ]  # fmt: skip
