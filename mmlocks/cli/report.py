@@ -149,7 +149,7 @@ def print_judgement(judgement: Judgement, file: Path) -> None:
     terminal.gap()
     names = max(len(result.check.name) for result in judgement.results)
     findings = max(len(result.finding.value) for result in judgement.results)
-    limits = f" Not covered: {LIMITS}."
+    limits = f" {LIMITS}"
     for result in judgement.results:
         name, finding = result.check.name.ljust(names), result.finding.value.ljust(findings)
         terminal.write(f"{name}  {finding}  {result.points} of {result.check.points} points")
@@ -157,7 +157,7 @@ def print_judgement(judgement: Judgement, file: Path) -> None:
         terminal.paragraph(result.message.replace(limits, ""), indent=4)
         terminal.gap()
     if any(limits in result.message for result in judgement.results):
-        terminal.paragraph(f"The proofs assume {LIMITS}.", ASIDE)
+        terminal.paragraph(LIMITS, ASIDE)
         terminal.gap()
     terminal.write(f"{judgement.finding.value}: {judgement.points} of {lab.points} points")
     for result in judgement.results:

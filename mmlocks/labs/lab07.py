@@ -55,7 +55,7 @@ def must_be_cheap(examination: Examination, check: Check) -> CheckResult:
         )  # fmt: skip
     message = (
         f"A store to another VMA can finish while fork is under way (the shortest way takes {len(witness.schedule or ())} steps), "
-        f"and fork flushes the TLBs {flushes} time{'s' * (flushes != 1)}. {safe.message}"
+        f"and fork flushes the TLBs {'once' if flushes == 1 else 'not at all'}. {safe.message}"
     )
     return CheckResult(check, Finding.CORRECT, message, check.points, safe.searched)
 

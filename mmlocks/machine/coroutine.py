@@ -34,6 +34,10 @@ STANDARD_LIBRARY = str(Path(os.__file__).parent)
 """A slip inside `asyncio.sleep` is reported where the learner called it."""
 
 
+DEEPEST = 100
+"""Functions in one await chain; Python's own limit would depend on who called us."""
+
+
 class EndlessLoop(BaseException):
     """Raised inside a task that runs on without awaiting; a BaseException, so that `except Exception` cannot hold it."""
 
@@ -88,11 +92,8 @@ class CoroutineSupplier:
             self._note((), _failure(self.cpu, problem, ()))
             return
         if not isinstance(made, Coroutine):
-            kind = (
-                "is a generator: it has a `yield`"
-                if isinstance(made, types.GeneratorType)
-                else f"returned {made!r}"
-            )
+            yields = isinstance(made, types.GeneratorType | types.AsyncGeneratorType)
+            kind = "is a generator: it has a `yield`" if yields else f"returned {_a(made)}"
             self._note(
                 (),
                 Answer.mistake((), f"cpu{self.cpu}: the task {kind}. Write it as `async def` with `await`."),
@@ -141,15 +142,24 @@ class CoroutineSupplier:
         known = self._seen.get(fed)
         before = _places(self._live)
         if known is not None and known.step is not None:
+            # Not watched, but what is built here may be forgotten later on, and then we must know where it came from.
+            depth = sys.get_coroutine_origin_tracking_depth()
+            sys.set_coroutine_origin_tracking_depth(1)
             UNAWAITED.steps = self._pending
             try:
                 return self._send(result, before, key=False)
             finally:
                 UNAWAITED.steps = None
+                sys.set_coroutine_origin_tracking_depth(depth)
         with _Watched(self._pending) as watched:
             answer = self._send(result, before)
         forgotten = watched.forgotten(self.cpu, finished=answer.step is None, failed=answer.ended == "failed")
         return Answer.mistake(before, forgotten) if forgotten else answer
+
+    def _key(self, live: Any) -> Hashable | None:
+        # A step that was built and dropped has left no trace in the frames, and must still be noticed at the end.
+        moment = _moment(live)
+        return None if moment is None else (moment, tuple((step.op, step.made_at) for step in self._pending))
 
     def _send(self, result: Any, before: tuple[Place, ...], key: bool = True) -> Answer:
         live = self._live
@@ -164,12 +174,19 @@ class CoroutineSupplier:
                 f"cpu{self.cpu}: {endless.args[0]} ran {INSTRUCTIONS_BETWEEN_STEPS:,} instructions without an await. "
                 "A loop there never stops, or waits without giving other CPUs a turn.",
             )
-        except (Exception, SystemExit, GeneratorExit) as problem:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:  # a task may raise what it likes, also asyncio's CancelledError
             return _failure(self.cpu, problem, before)
         where = _places(live)
+        if len(where) > DEEPEST:
+            return Answer.mistake(
+                where,
+                f"cpu{self.cpu}: {len(where)} functions wait for one another{_in(where)}. Does one of them call itself for ever?",
+            )
         if isinstance(yielded, Step):
             self._pending[:] = [step for step in self._pending if step is not yielded]
-            return Answer(step=yielded, where=where, key=_moment(live) if key else None)
+            return Answer(step=yielded, where=where, key=self._key(live) if key else None)
         return Answer.mistake(
             where,
             f"cpu{self.cpu}: awaited {_a(yielded)}{_in(where)}, which is no step of this machine. Await kernel "
@@ -240,7 +257,7 @@ class _Watched:
         if finished and not failed and self._pending:
             step = self._pending[0]
             return (
-                f"cpu{cpu}: the step {step.op} was made in line {step.line} but not awaited, so it did nothing. "
+                f"cpu{cpu}: the step {step.op} was made{_in((Place(*step.made_at),))} but not awaited, so it did nothing. "
                 "Write `await` in front of it."
             )
         return ""
@@ -248,7 +265,7 @@ class _Watched:
 
 def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Answer:
     """The answer of a task that ended in an exception."""
-    places = []
+    places: list[Place] = []
     trace = problem.__traceback__
     while trace is not None:
         places.append(
@@ -257,7 +274,7 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
         trace = trace.tb_next
     machinery = __file__.rpartition("coroutine.py")[0]
     where = tuple(place for place in places if not place.file.startswith(machinery)) or before
-    text = str(problem)
+    text = " ".join(str(problem).split())
     if isinstance(problem, TypeError) and "can't be used in 'await' expression" in text:
         kind = text.split(" can't", maxsplit=1)[0].removeprefix("object ").removeprefix("'").removesuffix("'")
         advice = (
@@ -266,6 +283,8 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
             else "await kernel functions, cells and steps only"
         )
         return Answer.mistake(where, f"cpu{cpu}: awaited {_an(kind)}{_in(where)}: {advice}.")
+    if isinstance(problem, RuntimeError) and "no running event loop" in text:
+        text += ". asyncio does not run here: await kernel functions, cells and steps only"
     return Answer.failed(where, f"cpu{cpu}: {type(problem).__name__}{_in(where)}: {text}")
 
 
@@ -331,7 +350,7 @@ def _chain(outer: Any) -> Iterator[Link]:
 
 def _places(outer: Any) -> tuple[Place, ...]:
     """The function, file and line of everything along the await chain, outermost first."""
-    places = []
+    places: list[Place] = []
     with suppress(_Unfreezable):
         places.extend(Place.of(link.frame) for link in _chain(outer))
     return tuple(places)

@@ -177,19 +177,6 @@ class Machine:
             return taken.violation.message
         return known.tell(self.layout, before, taken.state, taken.cpu, taken.result, *taken.step.args)
 
-    def endless(self) -> Violation | None:
-        """The violation of a task that, after a search of everything, cannot come to an end."""
-        for task in self.tasks:
-            node = task.endless()
-            if node is not None:
-                place = node.answer.where[-1]
-                return Violation(
-                    "mistake",
-                    f"cpu{task.cpu}: once in {place.function} ({place.spot}), the task goes round for ever. "
-                    "Give the loop a way out.",
-                )
-        return None
-
     def verify(self) -> None:
         """Raise NondeterminismError if any task's code, run again, asks for other steps."""
         for task in self.tasks:

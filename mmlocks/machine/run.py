@@ -76,10 +76,11 @@ class Run:
 
     def undo(self, steps: int = 1) -> Run:
         """This run without its last steps."""
-        return self.at(max(0, len(self.taken) - steps))
+        return self.at(len(self.taken) - steps)
 
     def at(self, steps: int) -> Run:
-        """The run as it was after so many steps."""
+        """The run as it was after so many steps; the nearest there is if it never was that short or long."""
+        steps = min(max(steps, 0), len(self.taken))
         return replace(self, states=self.states[: steps + 1], taken=self.taken[:steps])
 
     @property

@@ -80,4 +80,5 @@ def _steps(text: str) -> tuple[int, ...]:
 
 
 def _checksum(body: str) -> str:
-    return f"{zlib.crc32(body.encode()):08x}"
+    # A text from anywhere may hold characters that have no encoding; it is damaged then, and must be called so.
+    return f"{zlib.crc32(body.encode(errors='backslashreplace')):08x}"

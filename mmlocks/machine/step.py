@@ -110,14 +110,14 @@ UNAWAITED = Unawaited()
 class Step:
     """A request to the machine: `await step` hands it over and returns its result."""
 
-    __slots__ = ("args", "line", "op")
+    __slots__ = ("args", "made_at", "op")
 
     def __init__(self, op: str, args: tuple[Any, ...]) -> None:
         self.op = op
         self.args = args
-        self.line = 0
+        self.made_at = ("", "", 0)
         if UNAWAITED.steps is not None:
-            self.line = _calling_line()
+            self.made_at = _making()
             UNAWAITED.steps.append(self)
 
     def __await__(self) -> Generator[Step, Any, Any]:
@@ -138,12 +138,12 @@ class Step:
         return f"{self.op}{self.args}"
 
 
-def _calling_line() -> int:
-    """The line that built a step: the nearest frame that is a coroutine's (co_flags CO_COROUTINE)."""
+def _making() -> tuple[str, str, int]:
+    """Function, file and line that built a step: the nearest frame that is a coroutine's (co_flags CO_COROUTINE)."""
     frame = sys._getframe(2)
     while frame.f_back is not None and not frame.f_code.co_flags & 0x80:
         frame = frame.f_back
-    return frame.f_lineno
+    return frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno
 
 
 def footprint_of(layout: Layout, cpu: int, step: Step) -> Footprint:
@@ -215,21 +215,25 @@ def _together_tell(layout: Layout, before: int, after: int, cpu: int, result: An
     return "; ".join(text for text in told if text)
 
 
-def _first_blocked(view: View, cpu: int, parts: tuple[Step, ...]) -> Step:
-    for part in parts:
-        if perform(view, cpu, part) is BLOCKED:
-            return part
-    raise ModelError("no part of this step is blocked")
+def _first_blocked(view: View, cpu: int, parts: tuple[Step, ...]) -> Step | None:
+    """The part that keeps the whole from happening; None if none does."""
+    before = view.delta
+    try:
+        return next((part for part in parts if perform(view, cpu, part) is BLOCKED), None)
+    except ViolationSignal:
+        return None
+    finally:
+        view.delta = before
 
 
 def _together_awaits(view: View, cpu: int, *parts: Step) -> str:
     part = _first_blocked(view, cpu, parts)
-    return _known(part).awaits(view, cpu, *part.args)
+    return _known(part).awaits(view, cpu, *part.args) if part is not None else "nothing"
 
 
 def _together_holders(view: View, cpu: int, *parts: Step) -> tuple[int, ...]:
     part = _first_blocked(view, cpu, parts)
-    return _known(part).holders(view, cpu, *part.args)
+    return _known(part).holders(view, cpu, *part.args) if part is not None else ()
 
 
 def _name(layout: Layout, index: int) -> str:
@@ -273,7 +277,8 @@ def _fetch_add(view: View, cpu: int, index: int, n: int) -> int:
 
 
 def _wait(view: View, cpu: int, index: int, value: Any, equal: bool) -> Any:
-    return view[index] if (view[index] == value) == equal else BLOCKED
+    found = view[_plain(view, cpu, index, write=False)]
+    return found if (found == value) == equal else BLOCKED
 
 
 def _require(view: View, cpu: int, condition: bool, oracle: str, message: str) -> None:

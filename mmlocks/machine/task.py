@@ -133,22 +133,14 @@ class Task:
         """Raise NondeterminismError if the code, asked again, answers otherwise."""
         self._supplier.verify()
 
-    def endless(self) -> Node | None:
-        """A node from which, as far as is known, no path leads to an end: an endless loop with steps in it."""
-        ending = {node.index for node in self.nodes if node.step is None}
-        grown = True
-        while grown:
-            more = {node.index for node in self.nodes if not ending.isdisjoint(node.edges.values())} - ending
-            ending |= more
-            grown = bool(more)
-        return next((node for node in self.nodes if node.index not in ending and node.edges), None)
-
     def _node(self, history: tuple[Any, ...]) -> int:
         answer = self._supplier.answer(history)
-        footprint = NOTHING
+        footprint, project = NOTHING, 0
         if answer.step is not None:
             try:
+                hash(answer.step)
                 footprint = footprint_of(self.layout, self.cpu, answer.step)
+                project = self._bits(footprint)
             except Exception as problem:  # the step's arguments are the task's, and so may be anything
                 answer = Answer.mistake(
                     answer.where, cannot_happen(self.cpu, answer.step, answer.where, problem)
@@ -166,7 +158,7 @@ class Task:
             raise ModelError(
                 f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; is it endless?"
             )
-        node = Node(index, answer, history, footprint, self._bits(footprint))
+        node = Node(index, answer, history, footprint, project)
         self.nodes.append(node)
         if key is not None:
             self._by_key[key] = index

@@ -32,7 +32,8 @@ class Mm(Record):
       page_table_lock    -
       page_table         each entry by its own lock; the hardware reads without one
 
-    `truth` holds, for every word, the value of the last completed store: what a program may rely on. `history` lists
+    `truth` holds, for every word, the value of the last completed store: what a program may rely on. `past` holds all
+    values that the word has had, each once. `history` lists
     completed stores in their order, where a scenario asks for it. Both are the oracles', no kernel function reads them.
     """
 
@@ -52,6 +53,7 @@ class Mm(Record):
         self.vmas: list[Vma] = []
         self.spare_vmas: list[Vma] = []
         self.truth: dict[tuple[int, int], Cell[Any]] = {}
+        self.past: dict[tuple[int, int], Cell[tuple[Any, ...]]] = {}
         self.history: Cell[tuple[tuple[int, int, Any], ...]] | None = None
         self.stale_at_copy = False
 
@@ -92,7 +94,8 @@ class Mm(Record):
         for slot in range(self.memory.slots):
             value = values[slot] if values is not None else 0
             self.truth[page, slot] = self.layout.cell(f"truth P{page}[{slot}]", value, bits=3)
-        self.layout.hide(self.truth.values())
+            self.past[page, slot] = self.layout.cell(f"past P{page}[{slot}]", (value,), bits=5)
+        self.layout.hide([*self.truth.values(), *self.past.values()])
 
     def remember_history(self) -> None:
         """Keep the order of completed stores, for the snapshot oracle."""

@@ -92,7 +92,7 @@ def _access_touches(layout: Layout, cpu: int, mm: Mm, address: int, *value: Any,
     frames = mm.memory.behind[page]
     cached = mm.tlb.entry(cpu, page).index
     data = [frame.data[slot].index for frame in frames]
-    truth = [mm.truth[page, slot].index] if mm.truth else []
+    truth = [mm.truth[page, slot].index, mm.past[page, slot].index] if mm.truth else []
     history = [mm.history.index] if mm.history is not None else []
     return touching(
         reads=[
@@ -112,6 +112,9 @@ def _complete_store(view: View, mm: Mm, entry: Pte, address: int, value: Any) ->
     view[entry.frame.data[slot].index] = value
     if mm.truth:
         view[mm.truth[page, slot].index] = value
+        past = mm.past[page, slot].index
+        if value not in view[past]:
+            view[past] = (*view[past], value)
     if mm.history is not None:
         view[mm.history.index] = (*view[mm.history.index], (page, slot, value))
 

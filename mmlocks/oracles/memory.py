@@ -37,8 +37,7 @@ def snapshot_is_one_moment(world: World, state: int) -> Violation | None:
     if world.mm.history is None:
         for page in world.pages:
             for slot in range(world.slots):
-                possible = (moment[page][slot], world.truth(state, page)[slot])
-                if child[page][slot] not in possible:
+                if child[page][slot] not in world.mm.past[page, slot].of(state):
                     return Violation(
                         "snapshot",
                         f"the child's {word(page, slot)} is {child[page][slot]}, which it never was",

@@ -7,6 +7,7 @@ state after it is one addition.
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from mmlocks.machine.machine import PC_FIELD, Machine, Violation
@@ -25,6 +26,7 @@ class Exploration:
     outcome: str = "safe"
     states: int = 0
     transitions: int = 0
+    seen: Collection[int] = ()
     endings: set[int] = field(default_factory=set)
     violation: Violation | None = None
     violations: set[Violation] = field(default_factory=set)
@@ -50,7 +52,7 @@ def explore(
     except _Stop:
         pass
     found = search.found
-    found.states, found.transitions = len(search.seen), meter.transitions
+    found.seen, found.states, found.transitions = search.seen.keys(), len(search.seen), meter.transitions
     if found.violation is not None:
         found.outcome = "violated"
     return found
@@ -87,7 +89,6 @@ class _Search:
             if self.reduction is not None and self.reduction.stale:
                 self.reduction.refresh()
                 work = list(self.seen)  # futures have grown: look at every decision again
-        self.meter.check(0)
 
     def drain(self, work: list[int]) -> None:
         """Follow the chosen steps of every state in `work`, and of all that they lead to."""

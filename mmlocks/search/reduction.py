@@ -47,7 +47,7 @@ class Reduction:
         # For each CPU and node: what its step clashes with, what its future may touch, whether it closes a loop.
         self._clashes: list[list[int]] = [[] for _ in machine.tasks]
         self._futures: list[list[int]] = [[] for _ in machine.tasks]
-        self._loops: list[set[int]] = [set() for _ in machine.tasks]
+        self.loops: list[set[int]] = [set() for _ in machine.tasks]
 
     @property
     def stale(self) -> bool:
@@ -65,7 +65,7 @@ class Reduction:
 
     def choose(self, state: int) -> int:
         """A persistent set in `state` as a bit mask of CPUs, as small as we can find; 0 if nobody can run."""
-        machine, loops = self._machine, self._loops
+        machine, loops = self._machine, self.loops
         running = []
         for cpu, shift, bit in self._everyone:
             node = state >> shift & PC_FIELD
@@ -122,7 +122,7 @@ class Reduction:
                 if reached != reach[index] or future != futures[index]:
                     reach[index], futures[index], changed = reached, future, True
         # Nodes are numbered as they are discovered, so every cycle has an edge to a lower number (or to itself).
-        self._loops[task.cpu] = {
+        self.loops[task.cpu] = {
             index
             for index in range(count)
             for after in following[index]

@@ -93,32 +93,40 @@ def judge(
 
     Whatever the tasks' code does, an answer comes back: code that is not deterministic is a violation as well.
     """
+    from mmlocks.search.endless import never_ending
     from mmlocks.search.exhaustive import explore
+    from mmlocks.search.possible import possible
     from mmlocks.search.shortest import shortest
 
     budget = budget or Budget()
     meter = Meter(budget, progress)
+    endless = None
     try:
         found = explore(machine, meter, reduced=reduced)
-        if found.outcome == "safe":
-            found.violation = machine.endless()
-            found.outcome = "violated" if found.violation else "safe"
         machine.verify()
+        if found.outcome == "safe":
+            endless = never_ending(machine, found.seen, meter)
     except NondeterminismError as problem:
         violation = Violation("mistake", str(problem))
         return Verdict("violated", 0, meter.transitions, meter.seconds, reduced, violation)
+    except (Cancelled, KeyboardInterrupt) as stopped:
+        found.outcome, found.reason = "unproved", str(stopped) or "interrupted"
     verdict = Verdict(
         found.outcome, found.states, found.transitions, meter.seconds, reduced,
         violation=found.violation, reason=found.reason, endings=len(found.endings),
     )  # fmt: skip
-    if found.violation is None or not found.violations:
-        return verdict
     left = Budget(budget.states, max(1.0, budget.seconds - meter.seconds))
+    if endless is not None:
+        state, violation = endless
+        way = possible(machine, lambda at: at == state, left, progress).schedule
+        return replace(verdict, outcome="violated", violation=violation, schedule=way, seconds=meter.seconds)
+    if found.violation is None:
+        return verdict
     best = shortest(machine, Meter(left, progress))
     if best is not None:
         return replace(
             verdict, violation=best.violation, schedule=best.schedule, minimal=True, seconds=meter.seconds
         )
-    return replace(
-        verdict, schedule=explore(machine, Meter(budget, progress), reduced, remember=True).schedule
-    )
+    # The shortest way could not be settled within the budget: show one that a search comes upon.
+    again = explore(machine, Meter(budget), reduced, remember=True)
+    return replace(verdict, violation=again.violation or found.violation, schedule=again.schedule)

@@ -228,7 +228,8 @@ def _paragraph(text: str, width: int, indent: int = 0) -> list[str]:
 
 def _wrapped(text: str, width: int, first: str = "", then: str = "") -> list[str]:
     """Lines of at most `width`; `F0 ro`, `-> F0` and `[0x3000, 0x4000)` stay in one piece."""
-    kept = re.sub(r"\b(F\d+) (r[ow])\b", "\\1\0\\2", text)
+    kept = re.sub(r"\b(F\d+) (r[ow]) -> (F\d+) (r[ow])\b", "\\1\0\\2\0->\0\\3\0\\4", text)
+    kept = re.sub(r"\b(F\d+) (r[ow])\b", "\\1\0\\2", kept)
     kept = re.sub(r"(\[0x[0-9a-f]+,) (0x[0-9a-f]+\))", "\\1\0\\2", kept).replace("-> ", "->\0")
     lines = wrap(kept, width, initial_indent=first, subsequent_indent=then, break_on_hyphens=False)
     return [line.replace("\0", " ") for line in lines]

@@ -150,6 +150,29 @@ async def in_an_object(a, b, c, out):
     await out.set(notes.seen)
 
 
+class Slotted:
+    __slots__ = ("__dict__", "seen")
+
+
+async def in_a_slot_beside_a_dict(a, b, c, out):
+    notes = Slotted()
+    notes.seen = await a
+    await b
+    await out.set(notes.seen)
+
+
+async def in_a_frozen_set(a, b, c, out):
+    notes = frozenset([True if await a else 1])
+    await b
+    await out.set(int(next(iter(notes)) is True))
+
+
+async def in_a_method_of_a_list(a, b, c, out):
+    pop = [await a].pop
+    await b
+    await out.set(pop())
+
+
 async def in_a_class(a, b, c, out):
     value = await a
 
@@ -230,7 +253,8 @@ async def in_an_async_generator_that_nobody_holds(a, b, c, out):
 
 
 async def in_an_async_comprehension(a, b, c, out):
-    await out.set([await cell for cell in (a, b)][0])
+    both = [await cell for cell in (a, b)]
+    await out.set(both[0])
 
 
 class Section:
@@ -253,7 +277,8 @@ async def in_a_context(a, b, c, out):
 
 HIDING_PLACES = [
     compares, adds, calls, builds_a_tuple, in_a_caller, in_an_iterator, in_a_loop, in_a_list, in_one_list_or_two, in_a_closure,
-    in_a_default, in_an_attribute_of_a_function, in_a_partial, in_an_attribute_of_a_tuple, in_an_object, in_a_class,
+    in_a_default, in_an_attribute_of_a_function, in_a_partial, in_an_attribute_of_a_tuple, in_an_object,
+    in_a_slot_beside_a_dict, in_a_frozen_set, in_a_method_of_a_list, in_a_class,
     in_an_exception, in_an_exception_on_the_way, in_a_generator, in_an_awaitable, in_an_old_style_coroutine,
     in_an_async_generator, in_an_async_generator_that_nobody_holds, in_an_async_comprehension, in_a_context,
 ]  # fmt: skip

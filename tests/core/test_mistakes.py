@@ -311,7 +311,7 @@ def test_a_loop_that_never_awaits_is_one_sentence() -> None:
     async def waits_wrongly(a, b, c, out):
         flag = await a
         while not flag:  # here
-            flag = flag
+            flag = bool(flag)
 
     async def helped(a, b, c, out):
         def wait() -> None:
@@ -353,7 +353,7 @@ async def the_clock(a, b, c, out):
 
 
 async def global_state(a, b, c, out):
-    global calls
+    global calls  # noqa: PLW0603
     calls += 1
     await out.set(calls)
 
@@ -598,7 +598,7 @@ def test_what_is_no_kernel_function_is_refused(function: Any, says: str) -> None
 
 def test_a_function_of_an_unknown_name_is_refused() -> None:
     with pytest.raises(
-        AnswerError, match="dup_mmaps is no kernel function, so nothing would call it. There are: anon_vma"
+        AnswerError, match=r"dup_mmaps is no kernel function, so nothing would call it\. There are: anon_vma"
     ):
         Kernel(RELEASES["6.4.0"], {"dup_mmaps": forgets_a_step})
 

@@ -202,6 +202,26 @@ async def storing_forker(world: World) -> None:
     await fork(world.mm, world.child)
 
 
+async def storing_before_and_after(world: World) -> None:
+    await store(world.mm, 0x3000, 1)
+    await fork(world.mm, world.child)
+    await store(world.mm, 0x3000, 2)
+
+
+def without_history() -> World:
+    made = World(1, pages={3: (5,)}, faulting={0: [3]}, cached={}, slots=1)
+    made.map("heap", 3, 3)
+    return made
+
+
+def test_a_child_may_see_a_value_that_was_overwritten_later() -> None:
+    """P3 was 5, is 1 at the fork, and becomes 2: where no history is kept, too, 1 is a value that it once had."""
+    alone = dataclasses.replace(
+        QUIET, world=without_history, threads=(("stores, forks, stores", storing_before_and_after),)
+    )
+    assert check(alone, "6.4.3").verdict.violation is None
+
+
 def test_a_stale_translation_can_be_caught_at_the_copy_itself() -> None:
     """Before anything is lost: kernel-facts 9 (b)."""
     violation = check(WATCHING, "6.4.0").verdict.violation

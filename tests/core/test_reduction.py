@@ -39,7 +39,7 @@ def test_a_scenario_ends_in_the_same_states_with_reduction(scenario: Scenario, r
 
 
 @given(programs())
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_a_random_program_ends_in_the_same_states_with_reduction(program: Any) -> None:
     assert reduction_loses_nothing(lambda: machine(program))
 
@@ -66,7 +66,9 @@ def unsound(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return mutation(monkeypatch)
 
 
-def overlooking(clashing: Callable[[Footprint, int], int], monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
+def overlooking(
+    clashing: Callable[[Footprint, int], int], monkeypatch: pytest.MonkeyPatch
+) -> type[Reduction]:
     monkeypatch.setattr(reduction, "clashing", clashing)
     return Reduction
 

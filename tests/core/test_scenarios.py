@@ -98,7 +98,9 @@ def test_an_unknown_release_is_a_clear_error(text: str) -> None:
 
 
 def test_an_unknown_scenario_is_a_clear_error() -> None:
-    with pytest.raises(ModelError, match="no scenario called 'fork_bomb'. Known scenarios: fork_lost_store"):
+    with pytest.raises(
+        ModelError, match=r"no scenario called 'fork_bomb'\. Known scenarios: fork_lost_store"
+    ):
         scenario_named("fork_bomb")
 
 
@@ -165,7 +167,7 @@ def test_a_schedule_of_somebodys_own_kernel_needs_that_kernel() -> None:
     schedule = check(SCENARIOS["fork_lost_store"], kernel).schedule
     assert schedule is not None
     text = str(schedule)
-    with pytest.raises(ScheduleError, match="recorded on 6.4.3 with somebody's own dup_mmap"):
+    with pytest.raises(ScheduleError, match=r"recorded on 6\.4\.3 with somebody's own dup_mmap"):
         replay(text)
     with pytest.raises(
         ScheduleError, match=r"recorded on 6\.4\.3~dup_mmap\.\w+, and the kernel here is 6\.4\.3"
@@ -338,7 +340,8 @@ def test_a_fault_must_look_at_the_sequence_again_under_the_lock(again: bool, end
 
     scenario = SCENARIOS["fork_lost_store"]
     threads = (scenario.threads[0], ("stores P3[0] = 1, then 2", writer_who_comes_back), scenario.threads[2])
-    scenario = dataclasses.replace(scenario, world=read_only_at_first, threads=threads)
+    oracles = tuple(oracle for oracle in scenario.oracles if oracle != "snapshot")
+    scenario = dataclasses.replace(scenario, world=read_only_at_first, threads=threads, oracles=oracles)
     kernel = Kernel(RELEASES["6.4.3"], {} if again else {"vma_start_read": vma_start_read})
     assert check(scenario, kernel).verdict.outcome == ending
 
