@@ -406,8 +406,10 @@ class _Freezer:
             return "step", item.op, self.value(item.args)
         if kind is tuple or (isinstance(item, tuple) and not hasattr(item, "__dict__")):
             return kind, tuple(self.value(part) for part in item)
-        if kind in (range, frozenset, slice):
-            return kind, item if kind is not slice else (item.start, item.stop, item.step)
+        if kind is range or kind is slice:
+            return kind, item.start, item.stop, item.step
+        if kind is frozenset:
+            return kind, frozenset(self.value(part) for part in item)
         number = self._met.get(id(item))
         if number is not None:
             return "again", number
@@ -454,7 +456,11 @@ class _Plain:
 
 def _keeps_all_in_its_dict(kind: type) -> bool:
     """Whether an instance of a class has no state but its `__dict__`: nothing in slots, nothing in C."""
-    return kind.__basicsize__ == _Plain.__basicsize__ and kind.__dictoffset__ == _Plain.__dictoffset__
+    same_shape = kind.__basicsize__ == _Plain.__basicsize__ and kind.__dictoffset__ == _Plain.__dictoffset__
+    slots = any(
+        isinstance(part, types.MemberDescriptorType) for base in kind.__mro__ for part in vars(base).values()
+    )
+    return same_shape and not slots
 
 
 _ITERATORS = {

@@ -59,15 +59,37 @@ def from_plain(plain: Any, layout: Layout) -> Any:
                 return layout.records[name]
             case {"step": str(op), "args": list(args)} if op in OPERATIONS:
                 return Step(op, tuple(from_plain(arg, layout) for arg in args))
-            case {"answer": [step, where, ended, value, message]}:
-                step, where, ended, value, message = (
-                    from_plain(part, layout) for part in (step, where, ended, value, message)
+            case {"answer": [step, where, str(ended), value, str(message)]}:
+                return _answer(
+                    from_plain(step, layout),
+                    from_plain(where, layout),
+                    ended,
+                    from_plain(value, layout),
+                    message,
                 )
-                return Answer(step=step, where=where, ended=ended, value=value, message=message)
             case {"tuple": list(items)}:
                 return tuple(from_plain(item, layout) for item in items)
             case {"named": str(name), "items": list(items)}:
-                return NAMED_TUPLES[name](*(from_plain(item, layout) for item in items))
+                kind = NAMED_TUPLES[name]
+                if len(items) != len(kind._fields):
+                    raise ModelError(
+                        f"a message has a {name} of {len(items)} parts; it takes {len(kind._fields)}"
+                    )
+                return kind(*(from_plain(item, layout) for item in items))
     except KeyError as unknown:
         raise ModelError(f"a message names {unknown}, which this program does not have") from None
     raise ModelError(f"a message cannot be read: {str(plain)[:80]}")
+
+
+def _answer(step: Any, where: Any, ended: str, value: Any, message: str) -> Answer:
+    """An answer that the machine can rely on: its parts are of the kinds that they should be."""
+    fits = (
+        (step is None or isinstance(step, Step))
+        and isinstance(where, tuple)
+        and all(isinstance(place, Place) for place in where)
+        and ended in ("", "returned", "failed", "mistake")
+        and (step is None) == (ended != "")
+    )
+    if not fits:
+        raise ModelError("a message has an answer whose parts do not fit together")
+    return Answer(step=step, where=where, ended=ended, value=value, message=message)

@@ -216,7 +216,7 @@ def test_check(mmlocks: Mmlocks, answers: Path, name: str, finding: str, points:
     told = mmlocks("check", "07", answers / f"{name}.py")
     assert told.exit_code == status
     assert f"\n{finding}: {points} of 10 points\n" in told.stdout
-    assert ("The proofs assume" in told.stdout) == (finding != "WRONG")
+    assert ("Assumed:" in told.stdout) == (finding != "WRONG")
 
 
 def test_a_wrong_answer_can_be_replayed(mmlocks: Mmlocks, answers: Path) -> None:
@@ -257,7 +257,8 @@ def test_what_an_answer_prints_does_not_spoil_the_json(mmlocks: Mmlocks, answers
 def test_an_unproved_answer(mmlocks: Mmlocks, answers: Path) -> None:
     done = mmlocks("check", "07", answers / "right.py", "--seconds", "0.000001")
     assert done.exit_code == 3
-    assert "UNPROVED: 0 of 10 points\nTo search further, raise --seconds." in done.stdout
+    # What is small enough to be searched before the first look at the clock is proved all the same.
+    assert re.search(r"UNPROVED: [026] of 10 points\nTo search further, raise --seconds\.", done.stdout)
 
 
 @pytest.mark.parametrize("rung", [1, 2, 3])

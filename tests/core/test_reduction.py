@@ -124,7 +124,7 @@ def loops_are_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
     class Dizzy(Reduction):
         def _look(self, task: Task) -> None:
             super()._look(task)
-            self._loops[task.cpu] = set()
+            self.loops[task.cpu] = set()
 
     return Dizzy
 
