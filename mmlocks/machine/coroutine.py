@@ -13,18 +13,16 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmlocks.errors import NondeterminismError
+from mmlocks.machine.loops import EndlessLoop, Limited
 from mmlocks.machine.state import Cell, Layout, Record, exact
 from mmlocks.machine.step import UNAWAITED, Step
 from mmlocks.machine.task import Answer, Place
-
-INSTRUCTIONS_BETWEEN_STEPS = 500_000
-"""More bytecode instructions than this without an await, and the task is declared to be in an endless loop."""
 
 STEPS_PER_TASK = 1_000
 """More steps than this in one history, and the task is declared never to end."""
@@ -36,10 +34,6 @@ STANDARD_LIBRARY = str(Path(os.__file__).parent)
 
 DEEPEST = 100
 """Functions in one await chain; Python's own limit would depend on who called us."""
-
-
-class EndlessLoop(BaseException):
-    """Raised inside a task that runs on without awaiting; a BaseException, so that `except Exception` cannot hold it."""
 
 
 class CoroutineSupplier:
@@ -147,7 +141,7 @@ class CoroutineSupplier:
             sys.set_coroutine_origin_tracking_depth(1)
             UNAWAITED.steps = self._pending
             try:
-                return self._send(result, before, key=False)
+                return self._send(result, before, watched=False)
             finally:
                 UNAWAITED.steps = None
                 sys.set_coroutine_origin_tracking_depth(depth)
@@ -161,17 +155,19 @@ class CoroutineSupplier:
         moment = _moment(live)
         return None if moment is None else (moment, tuple((step.op, step.made_at) for step in self._pending))
 
-    def _send(self, result: Any, before: tuple[Place, ...], key: bool = True) -> Answer:
+    def _send(self, result: Any, before: tuple[Place, ...], watched: bool = True) -> Answer:
         live = self._live
         assert live is not None
         try:
-            yielded = live.send(result)
+            # Around the task's own code alone: what we do with its last breath must not count.
+            with Limited() if watched else nullcontext():
+                yielded = live.send(result)
         except StopIteration as stop:
             return Answer.returned(stop.value)
         except EndlessLoop as endless:
             return Answer.mistake(
                 before,
-                f"cpu{self.cpu}: {endless.args[0]} ran {INSTRUCTIONS_BETWEEN_STEPS:,} instructions without an await. "
+                f"cpu{self.cpu}: {_said((Place(*endless.place),))} runs on and on without an await. "
                 "A loop there never stops, or waits without giving other CPUs a turn.",
             )
         except KeyboardInterrupt:
@@ -186,7 +182,7 @@ class CoroutineSupplier:
             )
         if isinstance(yielded, Step):
             self._pending[:] = [step for step in self._pending if step is not yielded]
-            return Answer(step=yielded, where=where, key=self._key(live) if key else None)
+            return Answer(step=yielded, where=where, key=self._key(live) if watched else None)
         return Answer.mistake(
             where,
             f"cpu{self.cpu}: awaited {_a(yielded)}{_in(where)}, which is no step of this machine. Await kernel "
@@ -199,15 +195,13 @@ _WATCHING = threading.RLock()
 
 
 class _Watched:
-    """While a task runs: note the steps it builds, the coroutines it drops, and the instructions it takes.
+    """While a task runs: note the steps that it builds and the coroutines that it drops.
 
-    Instructions, not lines: `while True: pass` never begins another line. Tracing them is slow, so a history that has been
-    watched once is replayed unwatched.
+    That is slow, as is limiting what it does, so a history that has been watched once is replayed unwatched.
     """
 
     def __init__(self, pending: list[Step]) -> None:
         self._pending = pending
-        self._instructions = 0
         self._warned: list[warnings.WarningMessage] = []
 
     def __enter__(self) -> _Watched:
@@ -218,29 +212,13 @@ class _Watched:
         self._catch = warnings.catch_warnings(record=True)
         self._warned = self._catch.__enter__()
         warnings.simplefilter("always", RuntimeWarning)
-        self._tracer = sys.gettrace()
-        # A debugger or a coverage run that is already tracing keeps its hook; then only the step budget guards.
-        if self._tracer is None:
-            sys.settrace(self._trace)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._tracer is None:
-            sys.settrace(None)
         self._catch.__exit__(None, None, None)
         sys.set_coroutine_origin_tracking_depth(self._origin_depth)
         UNAWAITED.steps = None
         _WATCHING.release()
-
-    def _trace(self, frame: types.FrameType, event: str, _: Any) -> Any:
-        if event == "opcode":
-            self._instructions += 1
-            if self._instructions > INSTRUCTIONS_BETWEEN_STEPS:
-                raise EndlessLoop(_said((Place.of(frame),)))
-        elif event == "call":
-            frame.f_trace_lines = False
-            frame.f_trace_opcodes = True
-        return self._trace
 
     def forgotten(self, cpu: int, *, finished: bool, failed: bool) -> str:
         """One sentence about a call or step that was made and never awaited, or nothing."""
