@@ -1,26 +1,24 @@
-"""The coroutine behind a task: running it, telling two of its moments apart, and catching what its author slipped on.
+"""The coroutine behind a task: running it, replaying it, and catching what its author slipped on.
 
-This is the one file that knows how CPython keeps a suspended coroutine. It serves the `Supplier` interface of
-`mmlocks.machine.task`, which another process could serve as well.
+It serves the `Supplier` interface of `mmlocks.machine.task`, which another process could serve as well.
 """
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from contextlib import nullcontext, suppress
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmlocks.errors import NondeterminismError
 from mmlocks.machine.loops import EndlessLoop, Limited
-from mmlocks.machine.state import Cell, Layout, Record, exact
+from mmlocks.machine.moment import moment_of, places_of
+from mmlocks.machine.state import exact
 from mmlocks.machine.step import UNAWAITED, Step
 from mmlocks.machine.task import Answer, Place
 
@@ -134,7 +132,7 @@ class CoroutineSupplier:
 
     def _resume(self, fed: tuple[Any, ...], result: Any) -> Answer:
         known = self._seen.get(fed)
-        before = _places(self._live)
+        before = places_of(self._live)
         if known is not None and known.step is not None:
             # Not watched, but what is built here may be forgotten later on, and then we must know where it came from.
             depth = sys.get_coroutine_origin_tracking_depth()
@@ -152,7 +150,7 @@ class CoroutineSupplier:
 
     def _key(self, live: Any) -> Hashable | None:
         # A step that was built and dropped has left no trace in the frames, and must still be noticed at the end.
-        moment = _moment(live)
+        moment = moment_of(live)
         return None if moment is None else (moment, tuple((step.op, step.made_at) for step in self._pending))
 
     def _send(self, result: Any, before: tuple[Place, ...], watched: bool = True) -> Answer:
@@ -174,7 +172,7 @@ class CoroutineSupplier:
             raise
         except BaseException as problem:  # a task may raise what it likes, also asyncio's CancelledError
             return _failure(self.cpu, problem, before)
-        where = _places(live)
+        where = places_of(live)
         if len(where) > DEEPEST:
             return Answer.mistake(
                 where,
@@ -287,206 +285,3 @@ def _said(where: tuple[Place, ...], function: bool = True) -> str:
         (place for place in reversed(where) if not place.file.startswith(STANDARD_LIBRARY)), where[-1]
     )
     return f"{place.function} ({place.spot})" if function else place.spot
-
-
-# -- where a coroutine stands -----------------------------------------------------------------------------------------
-
-
-OWN_AWAITS = (Step.__await__.__code__, Cell.__await__.__code__)
-"""The generators at the inner end of every await chain. They hold the pending step and nothing else."""
-
-
-class Link(NamedTuple):
-    """One suspended function in an await chain: a coroutine, or a generator that serves as one."""
-
-    suspended: Any
-    frame: Any
-    code: types.CodeType
-    awaits: Any
-
-
-def _chain(outer: Any) -> Iterator[Link]:
-    """The coroutine, the one that it awaits, and so on inwards.
-
-    Raises _Unfreezable, at the end, for an awaitable into which we cannot look.
-    """
-    inner = outer
-    while inner is not None:
-        if isinstance(inner, types.CoroutineType):
-            link = Link(inner, inner.cr_frame, inner.cr_code, inner.cr_await)
-        elif isinstance(inner, types.GeneratorType):
-            if inner.gi_code in OWN_AWAITS:
-                return
-            link = Link(inner, inner.gi_frame, inner.gi_code, inner.gi_yieldfrom)
-        else:
-            raise _Unfreezable
-        if link.frame is None:
-            return
-        yield link
-        inner = link.awaits
-
-
-def _places(outer: Any) -> tuple[Place, ...]:
-    """The function, file and line of everything along the await chain, outermost first."""
-    places: list[Place] = []
-    with suppress(_Unfreezable):
-        places.extend(Place.of(link.frame) for link in _chain(outer))
-    return tuple(places)
-
-
-class _Unfreezable(Exception):
-    """A local variable holds something of which we cannot say whether two of it are the same."""
-
-
-def _moment(outer: Any) -> Hashable | None:
-    """A value that is equal for two moments of a task exactly if its future is the same; None where we cannot tell.
-
-    It holds code, position, local variables *and the value stack* of every coroutine in the chain: in
-    `await a == await b` the first result waits on the stack, invisible in the locals.
-    """
-    if not stack_is_visible():
-        return None
-    frozen = _Freezer()
-    try:
-        return tuple(frozen.frame(link) for link in _chain(outer))
-    except _Unfreezable:
-        return None
-
-
-class _Freezer:
-    """Turns live objects into values that compare by content, minding which of them are the same object."""
-
-    def __init__(self) -> None:
-        self._met: dict[int, int] = {}
-
-    def frame(self, link: Link) -> Hashable:
-        # On 3.11 and 3.12 the dict of locals is kept in the frame once somebody asked for it, and would be found below.
-        bound = link.frame.f_locals
-        skipped, awaited = {id(link.frame), id(bound)}, id(link.awaits)
-        contents = tuple(
-            self.value(item) if id(item) != awaited else "awaited"
-            for item in gc.get_referents(link.suspended)
-            if id(item) not in skipped
-        )
-        return id(link.code), link.frame.f_lasti, tuple(bound), contents
-
-    def value(self, item: Any) -> Hashable:
-        kind = type(item)
-        if kind in _ATOMS:
-            return kind, item
-        if isinstance(item, _FIXED):
-            return id(item)
-        if kind is types.FunctionType and not (
-            item.__closure__ or item.__defaults__ or item.__kwdefaults__ or item.__dict__
-        ):
-            return id(item.__code__), id(item.__globals__)
-        if isinstance(item, Step):
-            return "step", item.op, self.value(item.args)
-        if kind is tuple or (isinstance(item, tuple) and not hasattr(item, "__dict__")):
-            return kind, tuple(self.value(part) for part in item)
-        if kind is range or kind is slice:
-            return kind, item.start, item.stop, item.step
-        if kind is frozenset:
-            return kind, frozenset(self.value(part) for part in item)
-        number = self._met.get(id(item))
-        if number is not None:
-            return "again", number
-        self._met[id(item)] = len(self._met)
-        return kind, self._inside(item)
-
-    def _inside(self, item: Any) -> Hashable:
-        """The contents of something that can change, or that can hold something that can."""
-        kind = type(item)
-        if kind is list:
-            return tuple(self.value(part) for part in item)
-        if kind is dict:
-            return tuple((self.value(key), self.value(part)) for key, part in item.items())
-        if kind is types.CellType:
-            return self._content(item)
-        if kind is types.FunctionType:
-            parts = (item.__closure__, item.__defaults__, item.__kwdefaults__, item.__dict__)
-            return id(item.__code__), id(item.__globals__), tuple(self.value(part) for part in parts)
-        if kind is types.MethodType:
-            return self.value(item.__self__), self.value(item.__func__)
-        if kind in _ITERATORS:
-            return self.value(item.__reduce__())
-        if _keeps_all_in_its_dict(kind):
-            return self.value(vars(item))
-        raise _Unfreezable
-
-    def _content(self, cell: types.CellType) -> Hashable:
-        try:
-            return self.value(cell.cell_contents)
-        except ValueError:  # a free variable that is not bound yet
-            return "empty"
-
-
-_ATOMS = {type(None), bool, int, str, bytes, float, complex}
-_FIXED = (
-    Record, Cell, Layout, type, types.ModuleType, types.CodeType, types.BuiltinFunctionType, types.FrameType,
-)  # fmt: skip
-"""Things that are what they are: two of them are the same only if they are one. (Frames: those of the coroutines themselves.)"""
-
-
-class _Plain:
-    """What a class looks like whose instances keep everything in their `__dict__`."""
-
-
-def _keeps_all_in_its_dict(kind: type) -> bool:
-    """Whether an instance of a class has no state but its `__dict__`: nothing in slots, nothing in C."""
-    same_shape = kind.__basicsize__ == _Plain.__basicsize__ and kind.__dictoffset__ == _Plain.__dictoffset__
-    slots = any(
-        isinstance(part, types.MemberDescriptorType) for base in kind.__mro__ for part in vars(base).values()
-    )
-    return same_shape and not slots
-
-
-_ITERATORS = {
-    type(iter([])),
-    type(iter(())),
-    type(iter(range(0))),
-    enumerate,
-    zip,
-    reversed,
-    type(reversed([])),
-}
-"""Iterators of which `__reduce__` tells the position without moving them (reduce of a set's iterator would not)."""
-
-
-@cache
-def stack_is_visible() -> bool:
-    """Whether this Python shows a coroutine's value stack to `gc.get_referents` (CPython 3.11 to 3.14 do).
-
-    Where it does not, moments are told apart by the whole history of results: slower, and always right.
-    """
-
-    class Ask:
-        def __await__(self) -> Any:
-            return (yield self)
-
-    async def inner(x: int) -> int:
-        return x + await Ask()  # type: ignore[no-any-return]
-
-    async def compare(limit: int) -> int:
-        for number in [10, 20, 30]:
-            if await Ask() == await inner(number):
-                return limit
-        return 0
-
-    def referents(*fed: Any) -> list[Any]:
-        coroutine = compare(7)
-        try:
-            for result in (None, *fed):
-                coroutine.send(result)
-            return [
-                item
-                for item in gc.get_referents(coroutine)
-                if isinstance(item, int | str | types.CoroutineType)
-            ]
-        finally:
-            coroutine.close()
-
-    def hidden(fed: Any) -> bool:
-        return not any(item is fed or item == fed for item in referents(fed))
-
-    return not hidden(123456) and not hidden("a pending value")

@@ -1,7 +1,8 @@
 """Stopping code that runs on and on, without a timer: counting what it does is the same on every machine.
 
 CPython 3.12 and later tell us of every jump (`sys.monitoring`). 3.11 can be made to tell of every instruction (`sys.settrace`), which is
-slower; later versions have that as well, but lose sight of a loop in the first piece of a coroutine.
+slower; later versions have that as well, but lose sight of a loop in the first piece of a coroutine. On 3.11, code that swallows
+the exception with a bare `except:` inside its loop gets away: tracing ends with the first exception.
 """
 
 from __future__ import annotations

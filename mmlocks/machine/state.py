@@ -22,9 +22,11 @@ PC_BITS = 14
 
 
 def exact(value: Any) -> Any:
-    """A key that tells apart what Python calls equal: 1 and True, also inside tuples."""
+    """A key that tells apart what Python calls equal: 1 and True, 0.0 and -0.0, also inside tuples."""
     kind = type(value)
-    return (kind, tuple(exact(part) for part in value)) if isinstance(value, tuple) else (kind, value)
+    if isinstance(value, tuple):
+        return kind, tuple(exact(part) for part in value)
+    return kind, repr(value) if isinstance(value, float | complex) else value  # 0.0 and -0.0 are equal too
 
 
 class Record:

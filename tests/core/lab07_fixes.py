@@ -350,6 +350,18 @@ class AskForMmapLockInTheFault:
         return await vma.vm_lock.try_read()
 
 
+class SkipTheSecondLook:
+    """Linux's fork, and a vma_start_read that believes the sequence number that it saw before it took the lock."""
+
+    dup_mmap = Linux.dup_mmap
+
+    async def vma_start_read(vma):
+        vma_seq, mm_seq = await together(vma.vm_lock_seq, vma.vm_mm.mm_lock_seq)
+        if vma_seq == mm_seq:
+            return False
+        return await vma.vm_lock.try_read()
+
+
 class CopyNothing:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)

@@ -54,6 +54,7 @@ WRONG = {
     "ForgetTheReference": {"lost_store": "references", "snapshot": "references", "reproducer": "references"},
     "ForgetTheAwait": {"lost_store": "mistake", "snapshot": "mistake", "reproducer": "mistake"},
     "AskForMmapLockInTheFault": {"snapshot": "snapshot"},
+    "SkipTheSecondLook": {"snapshot": "snapshot"},
     "CopyNothing": {"lost_store": "snapshot", "snapshot": "snapshot"},
     "FlushBeforeTheCopy": {"snapshot": "snapshot"},
     "FlushAtWriteProtect": {"snapshot": "snapshot"},

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from mmlocks.machine import Cell, Layout, Machine, Record, Step, coroutine
+from mmlocks.machine import Cell, Layout, Machine, Record, Step, moment
 from mmlocks.scenarios import SCENARIOS, machine_for
 from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.search import judge
@@ -25,7 +25,7 @@ def histories(monkeypatch: pytest.MonkeyPatch) -> Callable[[Build], Any]:
 
     def searched(build: Build) -> Any:
         with monkeypatch.context() as patch:
-            patch.setattr(coroutine, "stack_is_visible", lambda: False)
+            patch.setattr(moment, "stack_is_visible", lambda: False)
             return outcome(build(), reduced=False)
 
     return searched
@@ -307,7 +307,7 @@ def test_values_that_python_calls_equal_are_two_results(first: Any, second: Any)
 
 @pytest.mark.skipif(platform.python_implementation() != "CPython", reason="other Pythons may go by histories")
 def test_this_python_shows_the_value_stack() -> None:
-    assert coroutine.stack_is_visible()
+    assert moment.stack_is_visible()
 
 
 @pytest.mark.parametrize("task", [compares, adds, calls, builds_a_tuple], ids=lambda task: task.__name__)
@@ -325,7 +325,7 @@ def test_ignoring_the_value_stack_would_lose_endings(
     build = tasks_on_cells(task, set_a)
     right = histories(build)
     assert outcome(build(), reduced=False) == right
-    monkeypatch.setattr(coroutine._Freezer, "frame", without_stack)
+    monkeypatch.setattr(moment.Freezer, "frame", without_stack)
     assert outcome(build(), reduced=False).endings < right.endings
 
 
@@ -357,7 +357,7 @@ def test_a_scenario_ends_in_the_same_states_by_histories_alone(
 def test_a_random_program_ends_in_the_same_states_by_histories_alone(program: Any) -> None:
     right = outcome(machine(program), reduced=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(coroutine, "stack_is_visible", lambda: False)
+        patch.setattr(moment, "stack_is_visible", lambda: False)
         assert outcome(machine(program), reduced=False) == right
 
 

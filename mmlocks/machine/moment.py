@@ -1,0 +1,234 @@
+"""Where a suspended coroutine stands: a value that tells two of its moments apart, and the lines along its await chain.
+
+This file knows how CPython keeps a suspended coroutine. Where it cannot tell, it says so, and moments are told apart by the whole
+history of results instead: slower, and always right.
+"""
+
+from __future__ import annotations
+
+import gc
+import types
+from collections.abc import Hashable, Iterator
+from contextlib import suppress
+from functools import cache
+from typing import Any, NamedTuple
+
+from mmlocks.machine.state import Cell, Layout, Record
+from mmlocks.machine.step import Step
+from mmlocks.machine.task import Place
+
+OWN_AWAITS = (Step.__await__.__code__, Cell.__await__.__code__)
+"""The generators at the inner end of every await chain. They hold the pending step and nothing else."""
+
+
+class Link(NamedTuple):
+    """One suspended function in an await chain: a coroutine, or a generator that serves as one."""
+
+    suspended: Any
+    frame: Any
+    code: types.CodeType
+    awaits: Any
+
+
+def chain(outer: Any) -> Iterator[Link]:
+    """The coroutine, the one that it awaits, and so on inwards.
+
+    Raises Unfreezable, at the end, for an awaitable into which we cannot look.
+    """
+    inner = outer
+    while inner is not None:
+        if isinstance(inner, types.CoroutineType):
+            link = Link(inner, inner.cr_frame, inner.cr_code, inner.cr_await)
+        elif isinstance(inner, types.GeneratorType):
+            if inner.gi_code in OWN_AWAITS:
+                return
+            link = Link(inner, inner.gi_frame, inner.gi_code, inner.gi_yieldfrom)
+        else:
+            raise Unfreezable
+        if link.frame is None:
+            return
+        yield link
+        inner = link.awaits
+
+
+def places_of(outer: Any) -> tuple[Place, ...]:
+    """The function, file and line of everything along the await chain, outermost first."""
+    places: list[Place] = []
+    with suppress(Unfreezable):
+        places.extend(Place.of(link.frame) for link in chain(outer))
+    return tuple(places)
+
+
+class Unfreezable(Exception):
+    """A local variable holds something of which we cannot say whether two of it are the same."""
+
+
+def moment_of(outer: Any) -> Hashable | None:
+    """A value that is equal for two moments of a task exactly if its future is the same; None where we cannot tell.
+
+    It holds code, position, local variables *and the value stack* of every coroutine in the chain: in
+    `await a == await b` the first result waits on the stack, invisible in the locals.
+    """
+    if not stack_is_visible():
+        return None
+    frozen = Freezer()
+    try:
+        return tuple(frozen.frame(link) for link in chain(outer))
+    except Unfreezable:
+        return None
+
+
+class Freezer:
+    """Turns live objects into values that compare by content, minding which of them are the same object."""
+
+    def __init__(self) -> None:
+        self._met: dict[int, int] = {}
+
+    def frame(self, link: Link) -> Hashable:
+        # On 3.11 and 3.12 the dict of locals is kept in the frame once somebody asked for it, and would be found below.
+        bound = link.frame.f_locals
+        skipped, awaited = {id(link.frame), id(bound)}, id(link.awaits)
+        contents = tuple(
+            self.value(item) if id(item) != awaited else "awaited"
+            for item in gc.get_referents(link.suspended)
+            if id(item) not in skipped
+        )
+        return id(link.code), link.frame.f_lasti, tuple(bound), contents
+
+    def value(self, item: Any) -> Hashable:
+        kind = type(item)
+        if kind in _ATOMS:
+            return kind, item
+        if isinstance(item, _FIXED):
+            return id(item)
+        if kind is types.FunctionType and not (
+            item.__closure__ or item.__defaults__ or item.__kwdefaults__ or item.__dict__
+        ):
+            return id(item.__code__), id(item.__globals__)
+        if isinstance(item, type):
+            return _Itself(item)
+        if kind is float or kind is complex:
+            return kind, repr(item)  # tells 0.0 from -0.0, and nan is itself
+        if isinstance(item, Step):
+            return "step", item.op, self.value(item.args)
+        if kind is tuple or (isinstance(item, tuple) and not hasattr(item, "__dict__")):
+            return kind, tuple(self.value(part) for part in item)
+        if kind is range or kind is slice:
+            return kind, item.start, item.stop, item.step
+        if kind is frozenset:
+            return kind, frozenset(self.value(part) for part in item)
+        number = self._met.get(id(item))
+        if number is not None:
+            return "again", number
+        self._met[id(item)] = len(self._met)
+        return kind, self._inside(item)
+
+    def _inside(self, item: Any) -> Hashable:
+        """The contents of something that can change, or that can hold something that can."""
+        kind = type(item)
+        if kind is list:
+            return tuple(self.value(part) for part in item)
+        if kind is dict:
+            return tuple((self.value(key), self.value(part)) for key, part in item.items())
+        if kind is types.CellType:
+            return self._content(item)
+        if kind is types.FunctionType:
+            parts = (item.__closure__, item.__defaults__, item.__kwdefaults__, item.__dict__)
+            return id(item.__code__), id(item.__globals__), tuple(self.value(part) for part in parts)
+        if kind is types.BuiltinFunctionType:
+            return item.__name__, self.value(item.__self__)
+        if kind is types.MethodType:
+            return self.value(item.__self__), self.value(item.__func__)
+        if kind in _ITERATORS:
+            return self.value(item.__reduce__())
+        if _keeps_all_in_its_dict(kind):
+            return self.value(vars(item))
+        raise Unfreezable
+
+    def _content(self, cell: types.CellType) -> Hashable:
+        try:
+            return self.value(cell.cell_contents)
+        except ValueError:  # a free variable that is not bound yet
+            return "empty"
+
+
+_ATOMS = {type(None), bool, int, str, bytes}
+_FIXED = (Record, Cell, Layout, types.ModuleType, types.CodeType, types.FrameType)
+"""Things that outlive a search, so that their address stands for them. (Frames: those of the coroutines themselves.)"""
+
+
+class _Itself:
+    """Stands for a thing that is the same as another only if they are one, and keeps it alive: addresses are used again."""
+
+    def __init__(self, item: object) -> None:
+        self._item = item
+
+    def __hash__(self) -> int:
+        return id(self._item)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self._item is other._item
+
+
+class _Plain:
+    """What a class looks like whose instances keep everything in their `__dict__`."""
+
+
+def _keeps_all_in_its_dict(kind: type) -> bool:
+    """Whether an instance of a class has no state but its `__dict__`: nothing in slots, nothing in C."""
+    same_shape = kind.__basicsize__ == _Plain.__basicsize__ and kind.__dictoffset__ == _Plain.__dictoffset__
+    slots = any(
+        isinstance(part, types.MemberDescriptorType) for base in kind.__mro__ for part in vars(base).values()
+    )
+    return same_shape and not slots
+
+
+_ITERATORS = {
+    type(iter([])),
+    type(iter(())),
+    type(iter(range(0))),
+    enumerate,
+    zip,
+    reversed,
+    type(reversed([])),
+}
+"""Iterators of which `__reduce__` tells the position without moving them (reduce of a set's iterator would not)."""
+
+
+@cache
+def stack_is_visible() -> bool:
+    """Whether this Python shows a coroutine's value stack to `gc.get_referents` (CPython 3.11 to 3.14 do).
+
+    Where it does not, moments are told apart by the whole history of results: slower, and always right.
+    """
+
+    class Ask:
+        def __await__(self) -> Any:
+            return (yield self)
+
+    async def inner(x: int) -> int:
+        return x + await Ask()  # type: ignore[no-any-return]
+
+    async def compare(limit: int) -> int:
+        for number in [10, 20, 30]:
+            if await Ask() == await inner(number):
+                return limit
+        return 0
+
+    def referents(*fed: Any) -> list[Any]:
+        coroutine = compare(7)
+        try:
+            for result in (None, *fed):
+                coroutine.send(result)
+            return [
+                item
+                for item in gc.get_referents(coroutine)
+                if isinstance(item, int | str | types.CoroutineType)
+            ]
+        finally:
+            coroutine.close()
+
+    def hidden(fed: Any) -> bool:
+        return not any(item is fed or item == fed for item in referents(fed))
+
+    return not hidden(123456) and not hidden("a pending value")
