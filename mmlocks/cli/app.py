@@ -62,6 +62,12 @@ Patches = Annotated[
 NoPatches = Annotated[
     list[str] | None, typer.Option("--without", metavar="PATCH", help="Take a patch away. May be repeated.")
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also", metavar="ORACLE", help="Ask one more oracle, such as stale_copy. May be repeated."
+    ),
+]
 ReleaseName = Annotated[
     str,
     typer.Option(
@@ -139,7 +145,7 @@ def demo() -> int:
 @app.command(epilog=STATUSES)
 def run(
     scenario: Name, release: ReleaseName = "", with_: Patches = None, without: NoPatches = None,
-    full: Full = False, states: States = None, seconds: Seconds = None, as_json: Json = False,
+    full: Full = False, also: Also = None, states: States = None, seconds: Seconds = None, as_json: Json = False,
 ) -> int:  # fmt: skip
     """Search every interleaving of a scenario on a release."""
     from mmlocks.cli import report
@@ -148,7 +154,9 @@ def run(
     story = _scenario(scenario)
     kernel = _release(release, with_ or [], without or [])
     with Meter(f"{story.name} on {kernel.name}") as meter:
-        checked = check(story, kernel, _budget(states, seconds), meter, reduced=not full)
+        checked = check(
+            story, kernel, _budget(states, seconds), meter, reduced=not full, also=tuple(also or ())
+        )
     if as_json:
         report.print_json(report.checked_json(checked))
     else:
@@ -197,6 +205,7 @@ def replay(
             metavar="FILE", help="The answer (.py, .ipynb) that it was recorded with. Its code is run."
         ),
     ] = None,
+    also: Also = None,
 ) -> int:
     """Show a run again: a timeline, one state, or a picture."""
     from mmlocks.cli import report, terminal
@@ -205,7 +214,7 @@ def replay(
     from mmlocks.show.text import state_text
 
     with own_code(answer or Path()):
-        story, world, whole, name = _replayed(text, answer)
+        story, world, whole, name = _replayed(text, answer, tuple(also or ()))
     if step is not None and step > len(whole):
         raise ScheduleError(
             f"this schedule has {len(whole)} steps, so --step takes 0 to {len(whole)}, not {step}."
@@ -340,7 +349,7 @@ def _budget(states: int | None, seconds: float | None) -> Budget:
     return Budget(states or usual.states, seconds or usual.seconds)
 
 
-def _replayed(text: str, answer: Path | None) -> tuple[Scenario, World, Run, str]:
+def _replayed(text: str, answer: Path | None, also: tuple[str, ...]) -> tuple[Scenario, World, Run, str]:
     """Scenario, world and run of a schedule text, and the name of the kernel that it ran on."""
     from mmlocks.cli.answers import load_answer
     from mmlocks.machine import Schedule
@@ -359,4 +368,4 @@ def _replayed(text: str, answer: Path | None) -> tuple[Scenario, World, Run, str
                 f"this schedule was recorded on plain {release}, without an answer. Leave --answer out."
             )
         kernel = Kernel(release_named(release), replacements_in(load_answer(answer)))
-    return *replayed(schedule, kernel), schedule.kernel
+    return *replayed(schedule, kernel, also), schedule.kernel

@@ -111,8 +111,10 @@ def as_kernel(kernel: Kernel | Release | str) -> Kernel:
     return Kernel(kernel) if isinstance(kernel, Release) else kernel
 
 
-def replay(schedule: Schedule | str, kernel: Kernel | None = None) -> tuple[Scenario, World, Run]:
-    """The run that a schedule describes.
+def replay(
+    schedule: Schedule | str, kernel: Kernel | None = None, also: tuple[str, ...] = ()
+) -> tuple[Scenario, World, Run]:
+    """The run that a schedule describes; `also` names oracles to ask besides the scenario's own.
 
     Raises ScheduleError if the text is damaged, or was recorded with functions of somebody's own that `kernel` does not have.
     """
@@ -134,5 +136,5 @@ def replay(schedule: Schedule | str, kernel: Kernel | None = None) -> tuple[Scen
             f"this schedule was recorded on {schedule.kernel}, and the kernel here is {kernel.name}: "
             "the function has changed since. Run the check again for a fresh schedule."
         )
-    machine, world = machine_for(scenario, kernel)
+    machine, world = machine_for(scenario, kernel, also=also)
     return scenario, world, Run.replay(machine, schedule.cpus)

@@ -266,3 +266,14 @@ def test_hints(mmlocks: Mmlocks, rung: int) -> None:
     done = mmlocks("hint", "07", rung)
     assert " ".join(LABS["lab07_fork_vs_fault"].hints[rung - 1].split()) in " ".join(done.stdout.split())
     assert (f"mmlocks hint 07 {rung + 1}" in done.stdout) == (rung < 3)
+
+
+def test_one_more_oracle_can_be_asked_and_replayed(mmlocks: Mmlocks) -> None:
+    done = mmlocks("run", "fork_lost_store", "--release", "6.4.0", "--also", "stale_copy", "--json")
+    found = json.loads(done.stdout)
+    assert (done.exit_code, found["violation"]["oracle"]) == (1, "stale_copy")
+    assert mmlocks("replay", found["schedule"], "--also", "stale_copy").exit_code == 1
+    assert mmlocks("run", "fork_lost_store", "--release", "6.4.3", "--also", "stale_copy").exit_code == 0
+    unknown = mmlocks("run", "fork_lost_store", "--release", "6.4.3", "--also", "nonsense")
+    assert unknown.exit_code == 2
+    assert "Known oracles" in unknown.stderr
