@@ -25,12 +25,10 @@ def read_answer(path: Path) -> dict[str, Any]:
     """
     source = _source_of(path)
     names: dict[str, Any] = {"__name__": "answer", "__builtins__": __builtins__}
-    import mmlocks.machine
     import mmlocks.mm
 
     # What the lab's first cell imports.
     names |= {name: getattr(mmlocks.mm, name) for name in mmlocks.mm.__all__}
-    names["together"] = mmlocks.machine.together
     # The file's own name, and its lines where `inspect` and tracebacks look for them.
     linecache.cache[path.name] = (len(source), None, source.splitlines(keepends=True), path.name)
     try:

@@ -3,6 +3,7 @@
 Reading order: address, frames, pagetable, tlb, vma, mm, mmap_lock, vma_lock, rmap, fault, cow, fork, user, kernel.
 """
 
+from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_of, slot_of
 from mmlocks.mm.cow import do_wp_page, wp_page_copy
 from mmlocks.mm.fault import (
@@ -77,6 +78,7 @@ __all__ = [
     "set_pte_at",
     "slot_of",
     "store",
+    "together",
     "vm_area_dup",
     "vma_alloc_folio",
     "vma_end_read",

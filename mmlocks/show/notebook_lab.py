@@ -78,6 +78,13 @@ class LabInNotebook:
         text = wrapped(self.lab.hint(rung))
         return Shown(text, lambda: f"<p style='max-width:46em'>{escape(self.lab.hint(rung))}</p>")
 
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<li><b>{escape(check.name)}</b>, {check.points} points: {escape(check.about)}</li>"
+            for check in self.lab.checks
+        )
+        return f"<p>{escape(self.lab.title)}: {self.lab.points} points in all.</p><ul>{rows}</ul>"
+
     def __repr__(self) -> str:
         checks = "\n".join(
             f"  {check.points} points  {check.name}: {check.about}" for check in self.lab.checks
