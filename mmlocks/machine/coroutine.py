@@ -6,6 +6,7 @@ It serves the `Supplier` interface of `mmlocks.machine.task`, which another proc
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import types
@@ -251,8 +252,12 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
     machinery = __file__.rpartition("coroutine.py")[0]
     where = tuple(place for place in places if not place.file.startswith(machinery)) or before
     text = " ".join(str(problem).split())
-    if isinstance(problem, TypeError) and "can't be used in 'await' expression" in text:
-        kind = text.split(" can't", maxsplit=1)[0].removeprefix("object ").removeprefix("'").removesuffix("'")
+    # "object int can't be used in 'await' expression" up to 3.13, "'int' object can't be awaited" from 3.14 on
+    refused = re.match(
+        r"(?:object )?'?(\w+)'?(?: object)? can't be (?:used in 'await' expression|awaited)", text
+    )
+    if isinstance(problem, TypeError) and refused:
+        kind = refused[1]
         advice = (
             "it contains a `yield`; kernel functions are `async def` without `yield`"
             if "generator" in kind

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmlocks.errors import ModelError, ScheduleError
+from mmlocks.errors import ModelError
 from mmlocks.machine import Machine, Run, Schedule, Step
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
@@ -109,32 +109,3 @@ def as_kernel(kernel: Kernel | Release | str) -> Kernel:
     if isinstance(kernel, str):
         kernel = release_named(kernel)
     return Kernel(kernel) if isinstance(kernel, Release) else kernel
-
-
-def replay(
-    schedule: Schedule | str, kernel: Kernel | None = None, also: tuple[str, ...] = ()
-) -> tuple[Scenario, World, Run]:
-    """The run that a schedule describes; `also` names oracles to ask besides the scenario's own.
-
-    Raises ScheduleError if the text is damaged, or was recorded with functions of somebody's own that `kernel` does not have.
-    """
-    from mmlocks.scenarios.catalogue import scenario_named
-
-    if isinstance(schedule, str):
-        schedule = Schedule.parse(schedule)
-    scenario = scenario_named(schedule.scenario)
-    if kernel is None:
-        if "~" in schedule.kernel:
-            release, *own = schedule.kernel.split("~")
-            raise ScheduleError(
-                f"this schedule was recorded on {release} with somebody's own {', '.join(f.split('.')[0] for f in own)}. "
-                "Replay it where that function is: in the notebook, or with --answer FILE."
-            )
-        kernel = as_kernel(schedule.kernel)
-    elif kernel.name != schedule.kernel:
-        raise ScheduleError(
-            f"this schedule was recorded on {schedule.kernel}, and the kernel here is {kernel.name}: "
-            "the function has changed since. Run the check again for a fresh schedule."
-        )
-    machine, world = machine_for(scenario, kernel, also=also)
-    return scenario, world, Run.replay(machine, schedule.cpus)

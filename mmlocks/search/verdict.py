@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from mmlocks.errors import NondeterminismError
-from mmlocks.machine.machine import Machine, Violation
+from mmlocks.machine.machine import Violation
 
 Progress = Callable[[int, int, float], bool]
 """Called with (states, transitions, seconds) several times a second; a false answer cancels the search."""
@@ -84,49 +83,3 @@ class Meter:
     def seconds(self) -> float:
         """Wall time since the start."""
         return time.perf_counter() - self.started
-
-
-def judge(
-    machine: Machine, budget: Budget | None = None, progress: Progress | None = None, reduced: bool = True
-) -> Verdict:
-    """Search all interleavings of `machine`; a violation found is then shown by its shortest schedule.
-
-    Whatever the tasks' code does, an answer comes back: code that is not deterministic is a violation as well.
-    """
-    from mmlocks.search.endless import never_ending
-    from mmlocks.search.exhaustive import explore
-    from mmlocks.search.possible import possible
-    from mmlocks.search.shortest import shortest
-
-    budget = budget or Budget()
-    meter = Meter(budget, progress)
-    endless = None
-    try:
-        found = explore(machine, meter, reduced=reduced)
-        machine.verify()
-        if found.outcome == "safe":
-            endless = never_ending(machine, found.seen, meter)
-    except NondeterminismError as problem:
-        violation = Violation("mistake", str(problem))
-        return Verdict("violated", 0, meter.transitions, meter.seconds, reduced, violation)
-    except (Cancelled, KeyboardInterrupt) as stopped:
-        found.outcome, found.reason = "unproved", str(stopped) or "interrupted"
-    verdict = Verdict(
-        found.outcome, found.states, found.transitions, meter.seconds, reduced,
-        violation=found.violation, reason=found.reason, endings=len(found.endings),
-    )  # fmt: skip
-    left = Budget(budget.states, max(1.0, budget.seconds - meter.seconds))
-    if endless is not None:
-        state, violation = endless
-        way = possible(machine, lambda at: at == state, left, progress).schedule
-        return replace(verdict, outcome="violated", violation=violation, schedule=way, seconds=meter.seconds)
-    if found.violation is None:
-        return verdict
-    best = shortest(machine, Meter(left, progress))
-    if best is not None:
-        return replace(
-            verdict, violation=best.violation, schedule=best.schedule, minimal=True, seconds=meter.seconds
-        )
-    # The shortest way could not be settled within the budget: show one that a search comes upon.
-    again = explore(machine, Meter(budget), reduced, remember=True)
-    return replace(verdict, violation=again.violation or found.violation, schedule=again.schedule)

@@ -1,0 +1,37 @@
+"""From a schedule's text back to the run that it describes."""
+
+from __future__ import annotations
+
+from mmlocks.errors import ScheduleError
+from mmlocks.machine import Run, Schedule
+from mmlocks.mm.kernel import Kernel
+from mmlocks.mm.world import World
+from mmlocks.scenarios.catalogue import scenario_named
+from mmlocks.scenarios.scenario import Scenario, as_kernel, machine_for
+
+
+def replay(
+    schedule: Schedule | str, kernel: Kernel | None = None, also: tuple[str, ...] = ()
+) -> tuple[Scenario, World, Run]:
+    """The run that a schedule describes; `also` names oracles to ask besides the scenario's own.
+
+    Raises ScheduleError if the text is damaged, or was recorded with functions of somebody's own that `kernel` does not have.
+    """
+    if isinstance(schedule, str):
+        schedule = Schedule.parse(schedule)
+    scenario = scenario_named(schedule.scenario)
+    if kernel is None:
+        if "~" in schedule.kernel:
+            release, *own = schedule.kernel.split("~")
+            raise ScheduleError(
+                f"this schedule was recorded on {release} with somebody's own {', '.join(f.split('.')[0] for f in own)}. "
+                "Replay it where that function is: in the notebook, or with --answer FILE."
+            )
+        kernel = as_kernel(schedule.kernel)
+    elif kernel.name != schedule.kernel:
+        raise ScheduleError(
+            f"this schedule was recorded on {schedule.kernel}, and the kernel here is {kernel.name}: "
+            "the function has changed since. Run the check again for a fresh schedule."
+        )
+    machine, world = machine_for(scenario, kernel, also=also)
+    return scenario, world, Run.replay(machine, schedule.cpus)

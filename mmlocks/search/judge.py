@@ -1,0 +1,55 @@
+"""The whole question put to a program, "can it go wrong?": search everything, then show what was found in the shortest way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mmlocks.errors import NondeterminismError
+from mmlocks.machine.machine import Machine, Violation
+from mmlocks.search.endless import never_ending
+from mmlocks.search.exhaustive import explore
+from mmlocks.search.possible import possible
+from mmlocks.search.shortest import shortest
+from mmlocks.search.verdict import Budget, Cancelled, Meter, Progress, Verdict
+
+
+def judge(
+    machine: Machine, budget: Budget | None = None, progress: Progress | None = None, reduced: bool = True
+) -> Verdict:
+    """Search all interleavings of `machine`; a violation found is then shown by its shortest schedule.
+
+    Whatever the tasks' code does, an answer comes back: code that is not deterministic is a violation as well.
+    """
+    budget = budget or Budget()
+    meter = Meter(budget, progress)
+    endless = None
+    try:
+        found = explore(machine, meter, reduced=reduced)
+        machine.verify()
+        if found.outcome == "safe":
+            endless = never_ending(machine, found.seen, meter)
+    except NondeterminismError as problem:
+        violation = Violation("mistake", str(problem))
+        return Verdict("violated", 0, meter.transitions, meter.seconds, reduced, violation)
+    except (Cancelled, KeyboardInterrupt) as stopped:
+        if found.violation is None:
+            found.outcome, found.reason = "unproved", str(stopped) or "interrupted"
+    verdict = Verdict(
+        found.outcome, found.states, found.transitions, meter.seconds, reduced,
+        violation=found.violation, reason=found.reason, endings=len(found.endings),
+    )  # fmt: skip
+    left = Budget(budget.states, max(1.0, budget.seconds - meter.seconds))
+    if endless is not None:
+        state, violation = endless
+        way = possible(machine, lambda at: at == state, left, progress).schedule
+        return replace(verdict, outcome="violated", violation=violation, schedule=way, seconds=meter.seconds)
+    if found.violation is None:
+        return verdict
+    best = shortest(machine, Meter(left, progress))
+    if best is not None:
+        return replace(
+            verdict, violation=best.violation, schedule=best.schedule, minimal=True, seconds=meter.seconds
+        )
+    # The shortest way could not be settled within the budget: show one that a search comes upon.
+    again = explore(machine, Meter(budget), reduced, remember=True)
+    return replace(verdict, violation=again.violation or found.violation, schedule=again.schedule)
