@@ -1,10 +1,10 @@
 """Strategies that choose who runs next: all ways (exhaustive), the shortest bad way, a way to a goal.
 
-Reading order: verdict, reduction, exhaustive, shortest, possible, endless, judge.
+Reading order: verdict, reduction, exhaustive, shortest, possible, endless, judging.
 """
 
 from mmlocks.search.exhaustive import Exploration, explore
-from mmlocks.search.judge import judge
+from mmlocks.search.judging import judge
 from mmlocks.search.possible import Witness, possible
 from mmlocks.search.reduction import Reduction
 from mmlocks.search.shortest import shortest
