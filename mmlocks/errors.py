@@ -4,6 +4,10 @@
 class MmlocksError(Exception):
     """Base of all errors that are a user's or an author's to mend; its text is meant to be read as it is."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints instead of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ModelError(MmlocksError):
     """A program or scenario asked the machine for something that it cannot do (an author's error)."""

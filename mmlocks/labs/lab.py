@@ -28,7 +28,8 @@ SEVERITY = (Finding.CORRECT, Finding.COSTLY, Finding.UNPROVED, Finding.WRONG)
 
 LIMITS = (
     "Assumed: sequentially consistent memory, at most 3 CPUs, a few pages, translations that are never evicted by themselves, "
-    "and steps drawn where the kernel text has an `await`. Beyond that nothing is proved."
+    "one fork, each page in a page table of its own, and steps drawn where the kernel text has an `await`. Beyond that nothing is "
+    "proved, and which locks protect which field is not judged where no rule here is broken."
 )
 """What a proof here does not cover; said with every CORRECT."""
 

@@ -251,7 +251,10 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
         trace = trace.tb_next
     machinery = __file__.rpartition("coroutine.py")[0]
     where = tuple(place for place in places if not place.file.startswith(machinery)) or before
-    text = " ".join(str(problem).split())
+    try:
+        text = " ".join(str(problem).split())
+    except Exception:  # its author's __str__ may raise as well
+        text = "(no text)"
     # "object int can't be used in 'await' expression" up to 3.13, "'int' object can't be awaited" from 3.14 on
     refused = re.match(
         r"(?:object )?'?(\w+)'?(?: object)? can't be (?:used in 'await' expression|awaited)", text

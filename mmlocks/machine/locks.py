@@ -11,8 +11,10 @@ lock twice for reading deadlocks when a writer waits in between. The model forbi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from mmlocks.errors import ModelError
 from mmlocks.machine.state import Layout, Record, View
 from mmlocks.machine.step import BLOCKED, Footprint, Step, ViolationSignal, operation, touching
 
@@ -26,6 +28,7 @@ class SpinLock(Record):
     def __init__(self, layout: Layout, name: str) -> None:
         super().__init__(layout, name)
         self.owner = layout.counter(name, FREE, bits=(layout.cpus + 1).bit_length())
+        layout.locks([self.owner])
 
     def lock(self) -> Step:
         """Block until the lock is free, then own it."""
@@ -43,6 +46,7 @@ class RwSem(Record):
         super().__init__(layout, name)
         self.writer = layout.counter(name, FREE, bits=(layout.cpus + 1).bit_length())
         self.readers = tuple(layout.counter(f"{name}.reader{cpu}", 0, bits=1) for cpu in range(layout.cpus))
+        layout.locks([self.writer, *self.readers])
 
     def down_read(self) -> Step:
         """Block until there is no writer, then share the lock."""
@@ -199,31 +203,44 @@ def _wants(mode: str) -> Any:
     return lambda view, cpu, index, *_: f"{view.layout.cells[index].name}{mode}"
 
 
-operation(
+def lock_operation(name: str, touches: Callable[..., Footprint], *rest: Any, **more: Any) -> None:
+    """An operation that refuses to work on anything but a lock."""
+
+    def on_locks(layout: Layout, cpu: int, *args: Any) -> Footprint:
+        footprint = touches(layout, cpu, *args)
+        for index, cell in enumerate(layout.cells):
+            if (footprint.reads | footprint.writes) >> index & 1 and not cell.is_lock:
+                raise ModelError(f"{cell.name} is no lock")
+        return footprint
+
+    operation(name, on_locks, *rest, **more)
+
+
+lock_operation(
     "spin_lock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_lock, _says("takes {}"),
     awaits=_wants(""), holders=_owner,
 )  # fmt: skip
-operation(
+lock_operation(
     "spin_unlock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_unlock, _says("releases {}")
 )
-operation(
+lock_operation(
     "down_read",
     lambda layout, cpu, i, _: touching(reads=[i, _reader(i, cpu)], writes=[_reader(i, cpu)]),
     _down_read, _says("takes {} for reading"), awaits=_wants(" for reading"), holders=_owner,
 )  # fmt: skip
-operation(
+lock_operation(
     "up_read",
     lambda layout, cpu, i: touching(reads=[_reader(i, cpu)], writes=[_reader(i, cpu)]),
     _up_read, _says("releases {} (read)"),
 )  # fmt: skip
-operation(
+lock_operation(
     "down_write", _write_footprint, _down_write, _says("takes {} for writing"),
     awaits=_wants(" for writing"), holders=_everyone,
 )  # fmt: skip
-operation(
+lock_operation(
     "up_write", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _up_write, _says("releases {} (write)")
 )  # fmt: skip
-operation(
+lock_operation(
     "downgrade_write",
     lambda layout, cpu, i: touching(reads=[i, _reader(i, cpu)], writes=[i, _reader(i, cpu)]),
     _downgrade, _says("downgrades {} to reading"),

@@ -60,7 +60,7 @@ class Machine:
         split_together: bool = False,
     ) -> None:
         self.layout = layout
-        self.judge = judge
+        self._judge = judge
         suppliers: list[Supplier] = [
             CoroutineSupplier(cpu, start) if callable(start) else start
             for cpu, (_, start) in enumerate(tasks)
@@ -73,6 +73,18 @@ class Machine:
         ]
         self.cpus = range(len(tasks))
         self.initial = layout.initial  # every task starts at its node 0
+
+    def judge(self, state: int) -> Violation | None:
+        """What the program's judge says of a final state. A state of which it cannot make sense is a violation as well."""
+        try:
+            return self._judge(state)
+        except UndeclaredAccess:
+            raise
+        except Exception as problem:
+            return Violation(
+                "mistake",
+                f"the final state makes no sense to the referee: {type(problem).__name__}: {problem}",
+            )
 
     # -- looking at a state ---------------------------------------------------------------------------------------
 

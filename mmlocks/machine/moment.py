@@ -7,6 +7,7 @@ history of results instead: slower, and always right.
 from __future__ import annotations
 
 import gc
+import sys
 import types
 from collections.abc import Hashable, Iterator
 from contextlib import suppress
@@ -71,18 +72,26 @@ def moment_of(outer: Any) -> Hashable | None:
     """
     if not stack_is_visible():
         return None
-    frozen = Freezer()
     try:
-        return tuple(frozen.frame(link) for link in chain(outer))
-    except Unfreezable:
+        links = list(chain(outer))
+        frozen = Freezer({id(link.frame.f_globals) for link in links})
+        moment = tuple(frozen.frame(link) for link in links)
+        hash(moment)
+        return moment
+    except (
+        Unfreezable,
+        TypeError,
+        RecursionError,
+    ):  # the latter two for what cannot be hashed, or nests too deep
         return None
 
 
 class Freezer:
     """Turns live objects into values that compare by content, minding which of them are the same object."""
 
-    def __init__(self) -> None:
+    def __init__(self, running: set[int]) -> None:
         self._met: dict[int, int] = {}
+        self._globals = running
 
     def frame(self, link: Link) -> Hashable:
         # On 3.11 and 3.12 the dict of locals is kept in the frame once somebody asked for it, and would be found below.
@@ -104,7 +113,7 @@ class Freezer:
         if kind is types.FunctionType and not (
             item.__closure__ or item.__defaults__ or item.__kwdefaults__ or item.__dict__
         ):
-            return id(item.__code__), id(item.__globals__)
+            return self._code(item)
         if isinstance(item, type):
             return _Itself(item)
         if kind is float or kind is complex:
@@ -134,7 +143,7 @@ class Freezer:
             return self._content(item)
         if kind is types.FunctionType:
             parts = (item.__closure__, item.__defaults__, item.__kwdefaults__, item.__dict__)
-            return id(item.__code__), id(item.__globals__), tuple(self.value(part) for part in parts)
+            return self._code(item), tuple(self.value(part) for part in parts)
         if kind is types.BuiltinFunctionType:
             return item.__name__, self.value(item.__self__)
         if kind is types.MethodType:
@@ -144,6 +153,14 @@ class Freezer:
         if _keeps_all_in_its_dict(kind):
             return self.value(vars(item))
         raise Unfreezable
+
+    def _code(self, function: types.FunctionType) -> Hashable:
+        # All moments share the names that a function looks up only where they are a module's, or those of running code.
+        module = sys.modules.get(function.__globals__.get("__name__", ""))
+        of_a_module = module is not None and vars(module) is function.__globals__
+        if not of_a_module and id(function.__globals__) not in self._globals:
+            raise Unfreezable
+        return _Itself(function.__code__), id(function.__globals__)
 
     def _content(self, cell: types.CellType) -> Hashable:
         try:

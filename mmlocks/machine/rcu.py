@@ -6,8 +6,9 @@ waits until each of their numbers has changed. (Kernel: Documentation/RCU/whatis
 
 from __future__ import annotations
 
+from mmlocks.machine.locks import lock_operation
 from mmlocks.machine.state import Layout, Record, View
-from mmlocks.machine.step import Footprint, Step, ViolationSignal, operation, together, touching
+from mmlocks.machine.step import Footprint, Step, ViolationSignal, together, touching
 
 SECTIONS = 16
 """Section numbers wrap around here; a grace period would have to outlast seven read sections of one CPU to be fooled."""
@@ -19,6 +20,7 @@ class Rcu(Record):
     def __init__(self, layout: Layout, name: str = "rcu") -> None:
         super().__init__(layout, name)
         self.sections = tuple(layout.counter(f"{name}.cpu{cpu}", 0, bits=4) for cpu in range(layout.cpus))
+        layout.locks(self.sections)
 
     def read_lock(self) -> Step:
         """Enter a read section (rcu_read_lock)."""
@@ -60,5 +62,5 @@ def _own(layout: Layout, cpu: int, first: int) -> Footprint:
     return touching(reads=[first + cpu], writes=[first + cpu])
 
 
-operation("rcu_read_lock", _own, _enter, lambda *_: "enters an RCU read section")
-operation("rcu_read_unlock", _own, _leave, lambda *_: "leaves the RCU read section")
+lock_operation("rcu_read_lock", _own, _enter, lambda *_: "enters an RCU read section")
+lock_operation("rcu_read_unlock", _own, _leave, lambda *_: "leaves the RCU read section")

@@ -26,6 +26,8 @@ def exact(value: Any) -> Any:
     kind = type(value)
     if isinstance(value, tuple):
         return kind, tuple(exact(part) for part in value)
+    if isinstance(value, frozenset):
+        return kind, frozenset(exact(part) for part in value)
     return kind, repr(value) if isinstance(value, float | complex) else value  # 0.0 and -0.0 are equal too
 
 
@@ -51,6 +53,8 @@ class Cell(Generic[T]):
     """Set for cells of the hardware or an oracle: plain operations, so all kernel code, can neither read nor write them."""
     read_only = False
     """Set for cells that have operations of their own: plain ones can read but not write them."""
+    is_lock = False
+    """Set for the cells of locks, on which alone the operations on locks work."""
     show: Callable[[Any], str] = staticmethod(str)
     """How a value of this cell is written where people read it; set it where `str` would not do, e.g. for addresses."""
 
@@ -216,6 +220,11 @@ class Layout:
         """Let cells be changed by special operations only (see `Cell.read_only`)."""
         for cell in cells:
             cell.read_only = True
+
+    def locks(self, cells: Iterable[Cell[Any]]) -> None:
+        """Mark the cells of a lock (see `Cell.is_lock`)."""
+        for cell in cells:
+            cell.is_lock = cell.read_only = True
 
     def named(self, name: str) -> Cell[Any]:
         """The cell of that name."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import Cell, Layout, View, exact
+from mmlocks.machine.state import Cell, Counter, Layout, View, exact
 
 BLOCKED = object()
 """Returned by an operation that cannot happen in this state; it must not have changed anything."""
@@ -267,6 +267,8 @@ def _swap(view: View, cpu: int, index: int, expected: Any, value: Any) -> bool:
 
 
 def _add(view: View, cpu: int, index: int, n: int) -> None:
+    if not isinstance(view.layout.cells[index], Counter):
+        raise ModelError(f"{view.layout.cells[index].name} is no counter, so nothing can be added to it")
     view[index] = view[_plain(view, cpu, index)] + n
 
 
@@ -301,7 +303,14 @@ operation("together", _together_touches, _together_run, _together_tell, _togethe
 operation("load", lambda layout, cpu, i: touching(reads=[i]), _load, _tell_load)
 operation("store", lambda layout, cpu, i, value: touching(writes=[i]), _store, _tell_change)
 operation("swap", lambda layout, cpu, i, *_: touching(reads=[i], writes=[i]), _swap, _tell_change)
-operation("add", lambda layout, cpu, i, n: touching(adds=[i]), _add, _tell_change)
+# Additions of one sign commute: if the sum leaves the counter's range, it does so in every order. A subtraction may find too
+# little there, or not, depending on what came before.
+operation(
+    "add",
+    lambda layout, cpu, i, n: touching(adds=[i]) if n >= 0 else touching(reads=[i], writes=[i]),
+    _add,
+    _tell_change,
+)
 operation("fetch_add", lambda layout, cpu, i, n: touching(reads=[i], writes=[i]), _fetch_add, _tell_change)
 operation(
     "wait",

@@ -42,7 +42,7 @@ async def wp_page_copy(vma: Vma, page: int, entry: Pte) -> None:
     Locks:   mmap_lock for reading, or the VMA for reading; a reference to the old frame. *The copy is made under no other
              lock*: whoever can still write to the old frame meanwhile writes to a page that is about to be replaced.
     Races:   the entry may have changed meanwhile; it is compared under the page-table lock, and the copy dropped.
-    Differs: the zero frame needs no reference and no copy, as in Linux.
+    Differs: the page table's reference to the old frame is dropped before the lock is, not after.
     """
     mm, table, old = vma.vm_mm, vma.vm_mm.page_table, entry.frame
     copied: Frame | None = old

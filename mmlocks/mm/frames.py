@@ -27,6 +27,7 @@ class Frame(Record):
         # Room for a reference from every CPU and every page table at once.
         self.refcount = layout.counter(f"{name}.refcount", 0, bits=4)
         self.data = tuple(layout.cell(f"{name}[{slot}]", EMPTY, bits=3) for slot in range(slots))
+        layout.hide(self.data)
 
 
 class Memory(Record):

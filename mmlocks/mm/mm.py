@@ -22,6 +22,10 @@ def tree_text(ranges: Ranges) -> str:
     )
 
 
+FORKED_BEFORE = 3
+"""mm_lock_seq at the start: this process has been write-locked before, as any that ran for a while. A fix must not live on the first time."""
+
+
 class Mm(Record):
     """One address space (kernel: struct mm_struct).
 
@@ -44,7 +48,7 @@ class Mm(Record):
         self.rcu = rcu
         self.pages = pages
         self.mmap_lock = RwSem(layout, self._called("mmap_lock"))
-        self.mm_lock_seq = layout.counter(self._called("mm_lock_seq"), 0, bits=4)
+        self.mm_lock_seq = layout.counter(self._called("mm_lock_seq"), FORKED_BEFORE, bits=4)
         self.mm_mt: Cell[Ranges] = layout.cell(self._called("mm_mt"), (), bits=5)
         self.mm_mt.show = tree_text
         self.page_table_lock = SpinLock(layout, self._called("page_table_lock"))
@@ -70,6 +74,7 @@ class Mm(Record):
         vma = Vma(self, self.layout, name, first * PAGE_SIZE, (last + 1) * PAGE_SIZE)
         if faulted:
             self.layout.preset(vma.anon_vma, vma.own_anon_vma)
+        self.layout.preset(vma.vm_lock_seq, FORKED_BEFORE - 1)
         self.vmas.append(vma)
         ranges = tuple(
             (vma.vm_start.of(self.layout.initial), vma.vm_end.of(self.layout.initial), vma)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mmlocks.errors import ModelError
 from mmlocks.machine import Cell, Layout, Record, SpinLock, Step, View, operation
 from mmlocks.machine.step import Footprint, ViolationSignal, touching
 from mmlocks.machine.wire import travels
@@ -68,12 +69,16 @@ def ptep_set_wrprotect(mm: Mm, page: int, entry: Pte) -> Step:
 
 def _touches(layout: Layout, cpu: int, mm: Mm, page: int, entry: Pte | None) -> Footprint:
     truth = [cell.index for (of, _), cell in mm.truth.items() if of == page]
-    seen = [*truth, *data_of([entry.frame])] if entry is not None and truth else []
+    seen = [*truth, *data_of([entry.frame])] if isinstance(entry, Pte) and truth else []
     pte = mm.page_table.pte[page].index
     return touching(reads=[pte, *seen], writes=[pte])
 
 
 def _set_pte(view: View, cpu: int, mm: Mm, page: int, entry: Pte | None) -> None:
+    if entry is not None and not (isinstance(entry, Pte) and entry.frame in mm.memory.behind[page]):
+        raise ModelError(
+            f"a page-table entry for P{page} is None or Pte(frame, writable) with a frame set aside for it, not {entry}"
+        )
     index = mm.page_table.pte[page].index
     before: Pte | None = view[index]
     view[index] = entry

@@ -1,6 +1,7 @@
 """The hardware: a translation look-aside buffer per CPU, and the loads and stores that go through it.
 
-A TLB remembers translations. Only a flush, or a fault on that page by that CPU, removes one: making a page-table entry
+A TLB remembers translations. Only a flush, or a store that its CPU may not make by it (which looks at the page table again),
+removes one: making a page-table entry
 read-only does not. A CPU that stored to a page can therefore go on storing to its old frame until somebody flushes.
 
 Differs: translations are never evicted by themselves, and a flush reaches all CPUs in one step (Linux sends interrupts and waits

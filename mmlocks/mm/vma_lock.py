@@ -35,7 +35,10 @@ async def vma_start_read(vma: Vma) -> bool:
 
 
 async def vma_end_read(vma: Vma) -> None:
-    """Unlock a VMA that vma_start_read locked (include/linux/mm.h)."""
+    """Unlock a VMA that vma_start_read locked (include/linux/mm.h).
+
+    Differs: without the RCU section around it that Linux needs, since nobody frees VMAs here.
+    """
     await vma.vm_lock.up_read()
 
 
@@ -51,7 +54,7 @@ async def vma_start_write(vma: Vma) -> None:
     if vma_seq == mm_seq:
         return
     await vma.vm_lock.down_write()
-    # Nobody can look at the number before the lock is free again, so storing it and unlocking are one step.
+    # Between the two a reader could only fail to get the lock, and fall back as it does when it sees the number.
     await together(vma.vm_lock_seq.set(mm_seq), vma.vm_lock.up_write())
 
 
@@ -69,7 +72,8 @@ async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
     Kernel:  mm/memory.c lock_vma_under_rcu() as of 6.4 (5e31275cc997, 2ac0af1b66e3).
     Locks:   none on entry; on success the VMA for reading.
     Races:   everything that changes the tree or the VMA; so all that was found is checked again under the lock.
-    Differs: anonymous VMAs only, none with userfaultfd; the VMA's type is therefore not asked.
+    Differs: anonymous VMAs only, none with userfaultfd; the VMA's type is therefore not asked. A detached VMA is looked up again even
+             where the address is out of its range, where Linux gives up; and the RCU section ends before the unlock.
     """
     while True:
         # Entering the section earlier than the first look inside it protects nothing more.

@@ -38,6 +38,13 @@ def nothing_is_held(world: World, state: int) -> Violation | None:
         for cpu, reader in enumerate(lock.readers):
             if reader.of(state):
                 return Violation("held_at_end", f"at the end cpu{cpu} still holds {lock} for reading")
+    for vma in world.mm.vmas:
+        if vma.vm_lock_seq.of(state) == world.mm.mm_lock_seq.of(state):
+            return Violation(
+                "held_at_end",
+                f"at the end VMA {vma} is still write-locked (its vm_lock_seq is mm_lock_seq, "
+                f"{vma.vm_lock_seq.of(state)}): every later fault there must take the slow path",
+            )
     for mm in mms:
         for spinlock in (mm.page_table_lock, *mm.page_table.ptl.values()):
             if spinlock.owner.of(state):

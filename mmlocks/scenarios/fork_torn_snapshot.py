@@ -42,7 +42,8 @@ FORK_TORN_SNAPSHOT = Scenario(
     source="our own observation on the model, from the order of steps in dup_mmap; no commit or report mentions it",
     remark=(
         "A model observation. Up to 6.3 users got a snapshot of one moment, because faults waited for fork. POSIX does not "
-        "promise that to a multithreaded program, and no commit message mentions it."
+        "promise that to a multithreaded program, and no commit message mentions it. Our two pages stand for pages in different "
+        "page tables: over neighbours, fork mostly holds one lock."
     ),
     explain={
         "snapshot": (

@@ -45,9 +45,11 @@ def _can_end(machine: Machine, start: int, good: set[int], meter: Meter) -> bool
     """Whether an ending can be reached from `start`; the states on the way there join `good`."""
     came_from = {start: -1}
     work = [start]
+    ticks = 0
     while work:
         state = work.pop()
-        if len(came_from) % meter.every == 0:
+        ticks += 1
+        if ticks % meter.every == 0:
             meter.check(len(came_from))
         outcomes = [machine.outcome(state, machine.node(state, cpu), cpu) for cpu in machine.cpus]
         ends = all(outcome is None for outcome in outcomes) or any(

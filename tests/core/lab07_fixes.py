@@ -362,6 +362,41 @@ class SkipTheSecondLook:
         return await vma.vm_lock.try_read()
 
 
+class LockOnlyWhatWasNeverLocked:
+    """Right for the first fork of a process's life."""
+
+    async def dup_mmap(mm, oldmm):
+        await mmap_write_lock(oldmm)
+        for _, _, mpnt in await oldmm.mm_mt:
+            if await mpnt.vm_lock_seq == -1:
+                await vma_start_write(mpnt)
+            tmp = await vm_area_dup(mm, mpnt)
+            await copy_page_range(tmp, mpnt)
+        await flush_tlb_mm(oldmm)
+        await mmap_write_unlock(oldmm)
+
+
+class LeaveTheVmasLocked:
+    """Linux's fork, and an unlock that forgets to count: every later fault is slow."""
+
+    dup_mmap = Linux.dup_mmap
+
+    async def mmap_write_unlock(mm):
+        await mm.mmap_lock.up_write()
+
+
+class UnlockAndFlushInOneStep:
+    """The wrong order, declared to be one step. In an answer, `together` is taken one part at a time."""
+
+    async def dup_mmap(mm, oldmm):
+        await mmap_write_lock(oldmm)
+        for _, _, mpnt in await oldmm.mm_mt:
+            await vma_start_write(mpnt)
+            tmp = await vm_area_dup(mm, mpnt)
+            await copy_page_range(tmp, mpnt)
+        await together(oldmm.mm_lock_seq.add(1), oldmm.mmap_lock.up_write(), flush_tlb_mm(oldmm))
+
+
 class CopyNothing:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)

@@ -55,7 +55,18 @@ WRONG = {
     "ForgetTheAwait": {"lost_store": "mistake", "snapshot": "mistake", "reproducer": "mistake"},
     "AskForMmapLockInTheFault": {"snapshot": "snapshot"},
     "SkipTheSecondLook": {"snapshot": "snapshot"},
-    "CopyNothing": {"lost_store": "snapshot", "snapshot": "snapshot"},
+    "CopyNothing": {"lost_store": "snapshot", "snapshot": "snapshot", "reproducer": "snapshot"},
+    "LockOnlyWhatWasNeverLocked": {
+        "lost_store": "lost_store",
+        "snapshot": "snapshot",
+        "reproducer": "lost_store",
+    },
+    "LeaveTheVmasLocked": {
+        "lost_store": "held_at_end",
+        "snapshot": "held_at_end",
+        "reproducer": "held_at_end",
+    },
+    "UnlockAndFlushInOneStep": {"lost_store": "lost_store", "reproducer": "lost_store"},
     "FlushBeforeTheCopy": {"snapshot": "snapshot"},
     "FlushAtWriteProtect": {"snapshot": "snapshot"},
 }
