@@ -7,11 +7,13 @@ import argparse
 import errno
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 FIRST_PORT = 8888
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -34,9 +36,18 @@ def main(arguments: list[str]) -> NoReturn:
         )
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--allow-root")  # JupyterLab refuses root without it; containers often are root
-    command = [sys.executable, "-m", "jupyterlab", *options]
+    # Served from the repository, so that the lesson's link to its lab leads somewhere; and trusted, so that the pictures which
+    # are stored in our own notebooks are shown as pictures before their cells are run.
+    options += [f"--ServerApp.root_dir={REPOSITORY}"]
     if Path(notebook).exists():
-        command.append(notebook)
+        options += [f"--LabApp.default_url=/lab/tree/{notebook}"]
+        ours = [
+            str(path)
+            for folder in ("lessons", "solutions")
+            for path in sorted((REPOSITORY / folder).glob("*.ipynb"))
+        ]
+        subprocess.run([sys.executable, "-m", "jupyter", "trust", *ours], check=False, capture_output=True)
+    command = [sys.executable, "-m", "jupyterlab", *options]
     os.execv(sys.executable, command)  # so that Ctrl-C and the exit code are JupyterLab's own
 
 

@@ -36,9 +36,9 @@ def read_answer(path: Path) -> dict[str, Any]:
     except SyntaxError as problem:
         line = f", line {problem.lineno}" if problem.lineno else ""
         raise AnswerError(f"{path.name}{line}: {problem.msg}. Nothing was judged.") from None
-    except KeyboardInterrupt:
-        raise
     except BaseException as problem:  # an answer may raise what it likes
+        if isinstance(problem, KeyboardInterrupt) or type(problem).__module__.startswith("mmlocks."):
+            raise  # Ctrl-C, or a time limit of ours
         line = _line_of(problem, path.name)
         raise AnswerError(
             f"{path.name}{line}: {type(problem).__name__}: {problem}. Nothing was judged."

@@ -202,5 +202,6 @@ def _why_wrong(found: Checked) -> str:
     oracle, message = verdict.violation
     if oracle in ("mistake", "exception"):
         return message
-    story = f"{scenario.title}: {message.removesuffix('.')}."
-    return " ".join(filter(None, (story, scenario.explain.get(oracle), scenario.remark)))
+    if oracle not in scenario.explain:  # the scenario's story is about something else
+        return f"In {scenario.name}: {message.removesuffix('.')}."
+    return f"{scenario.title}: {message.removesuffix('.')}. {scenario.explain[oracle]} {scenario.remark}".rstrip()

@@ -121,7 +121,7 @@ def _headline(result: CheckResult) -> str:
 
 
 def _short(result: CheckResult) -> str:
-    text = f"{_headline(result)}\n{result.check.about}\n\n{wrapped(result.message)}"
+    text = f"{_headline(result)}\nWanted: {result.check.about}\n\n{wrapped(result.message)}"
     if result.shown is not None and result.shown.schedule is not None:
         text += f'\n\nTo step through it yourself:\n{result.lab}.replay("{result.shown.schedule}", globals())'
     return text
@@ -139,7 +139,9 @@ def _result_html(result: CheckResult) -> str:
         return f"<pre>{escape(_short(result))}</pre>"
     shown = result.shown
     ending = blame(result.run, shown.world, shown.scenario)
-    return with_text(drawn(shown.world, result.run, shown.scenario.title, ending), _result_text(result))
+    oracle = shown.verdict.violation.oracle if shown.verdict.violation is not None else ""
+    title = shown.scenario.title if oracle in shown.scenario.explain else ""
+    return with_text(drawn(shown.world, result.run, title, ending), _result_text(result))
 
 
 def _display(shown: Shown) -> None:
