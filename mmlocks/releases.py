@@ -37,7 +37,50 @@ FORK_LOCKS_VMAS = Patch(
     "fork write-locks each parent VMA before it copies it, so that no fault can run there until fork has flushed the TLBs",
 )  # fmt: skip
 
-PATCHES = {patch.name: patch for patch in (PER_VMA_LOCKS, FORK_LOCKS_VMAS)}
+STACK_GROWS_EXCLUSIVELY = Patch(
+    "stack_grows_exclusively", "8d7071af8907", "6.4.1",
+    "a stack grows only under mmap_lock held for writing; until then, two faults that held it for reading could meet there",
+)  # fmt: skip
+STACK_LOCKS_VMA = Patch(
+    "stack_locks_vma", "c137381f71ae", "6.4.3",
+    "stack expansion write-locks the VMA before it moves vm_start and vm_pgoff",
+)  # fmt: skip
+NEW_VMA_LOCKED = Patch(
+    "new_vma_locked", "33313a747e81", "6.4.3",
+    "mmap write-locks a new VMA before the tree shows it to anybody",
+)  # fmt: skip
+
+PATCHES = {
+    patch.name: patch
+    for patch in (
+        PER_VMA_LOCKS, FORK_LOCKS_VMAS, STACK_GROWS_EXCLUSIVELY, STACK_LOCKS_VMA, NEW_VMA_LOCKED,
+    )
+}  # fmt: skip
+
+# Rules of layout that are younger than 6.4. No release of this course has them; a process of the kernel underneath does
+# (mmlocks.host.rules), so that the model can be compared with it.
+
+THP_ALIGNS_MMAP = Patch(
+    "thp_aligns_mmap", "efa7df3e3bb5", "6.7",
+    "anonymous mappings of 2 MiB and more are placed at multiples of 2 MiB, so that huge pages fit",
+)  # fmt: skip
+THP_ALIGNS_MULTIPLES_ONLY = Patch(
+    "thp_aligns_multiples_only", "d4148aeab412", "6.13",
+    "... but only those whose length is a multiple of 2 MiB",
+)  # fmt: skip
+UNFAULTED_MERGES = Patch(
+    "unfaulted_merges", "879bca0a2c4f", "6.16",
+    "an untouched area merges with a touched neighbour on either side, unless that one's anon_vma was inherited by fork",
+)  # fmt: skip
+MREMAP_MOVES_SEVERAL = Patch(
+    "mremap_moves_several", "d23cb648e365", "6.17",
+    "mremap to a fixed place moves several VMAs at once, and the holes between them",
+)  # fmt: skip
+
+LAYOUT_RULES = {
+    patch.name: patch
+    for patch in (THP_ALIGNS_MMAP, THP_ALIGNS_MULTIPLES_ONLY, UNFAULTED_MERGES, MREMAP_MOVES_SEVERAL)
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +115,7 @@ RELEASES = {
     for release in (
         Release("6.3", "2023-04-23", frozenset()),
         Release("6.4.0", "2023-06-25", frozenset({PER_VMA_LOCKS})),
-        Release("6.4.3", "2023-07-11", frozenset({PER_VMA_LOCKS, FORK_LOCKS_VMAS})),
+        Release("6.4.3", "2023-07-11", frozenset(PATCHES.values())),
     )
 }
 

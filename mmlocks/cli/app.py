@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from mmlocks.cli.maps import NOTES, maps
 from mmlocks.cli.terminal import (
     ASIDE,
     STATUSES,
@@ -278,6 +279,9 @@ def hint(
         paragraph("For the next one:")
         command(f"mmlocks hint {lab} {rung + 1}")
     return Status.FINE
+
+
+app.command(epilog=NOTES)(maps)
 
 
 # -- what was typed, understood ---------------------------------------------------------------------------------------

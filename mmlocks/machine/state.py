@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mmlocks.machine.step import Step
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 PC_BITS = 14
 """Bits for one CPU's position in its task: 16,384 distinct positions, far above the step budget of a task."""
@@ -169,6 +170,9 @@ class Counter(Cell[int]):
 class Layout:
     """Which cells exist, and where each lives in the packed state. Built once per program, before it runs."""
 
+    grows = False
+    """Whether cells and records may still be made while the program runs (see `mmlocks.machine.sequential`)."""
+
     def __init__(self, cpus: int) -> None:
         if cpus < 1:
             raise ModelError(f"a machine needs at least one CPU, not {cpus}")
@@ -236,6 +240,21 @@ class Layout:
     def values(self, state: int) -> Iterator[tuple[str, Any]]:
         """Every cell's name and value in `state`: nothing is hidden."""
         return ((cell.name, cell.of(state)) for cell in self.cells)
+
+
+class OnDemand(dict[K, Cell[T]]):
+    """Cells by a key that programs choose, such as a page number: all declared in advance, or, where a layout grows, when asked for."""
+
+    def __init__(self, layout: Layout, make: Callable[[K], Cell[T]], keys: Iterable[K]) -> None:
+        super().__init__((key, make(key)) for key in keys)
+        self._layout = layout
+        self._make = make
+
+    def __missing__(self, key: K) -> Cell[T]:
+        if not self._layout.grows:
+            raise KeyError(key)
+        cell = self[key] = self._make(key)
+        return cell
 
 
 class View:

@@ -7,17 +7,16 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_of, slot_of
 from mmlocks.mm.cow import do_wp_page, wp_page_copy
 from mmlocks.mm.fault import (
-    FAULT_FLAG_VMA_LOCK,
-    FAULT_FLAG_WRITE,
     SegmentationFault,
     do_anonymous_page,
     do_user_addr_fault,
-    find_vma,
     handle_mm_fault,
 )
+from mmlocks.mm.filemap import FAULT_FLAG_VMA_LOCK, FAULT_FLAG_WRITE
 from mmlocks.mm.fork import copy_page_range, copy_present_pte, dup_mmap, vm_area_dup
 from mmlocks.mm.frames import Frame, Memory, folio_get, folio_put, vma_alloc_folio
 from mmlocks.mm.kernel import Kernel
+from mmlocks.mm.maple import find_vma, for_each_vma
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import (
     mmap_read_lock,
@@ -60,6 +59,7 @@ __all__ = [
     "dup_mmap",
     "fetch_add",
     "find_vma",
+    "for_each_vma",
     "flush_tlb_mm",
     "flush_tlb_page",
     "folio_get",

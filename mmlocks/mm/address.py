@@ -28,3 +28,8 @@ def address_of(page: int, slot: int = 0) -> int:
 def word(page: int, slot: int) -> str:
     """How a word is printed: `P3[1]`."""
     return f"P{page}[{slot}]"
+
+
+def page_align(length: int) -> int:
+    """A length in bytes, rounded up to whole pages."""
+    return -(-length // PAGE_SIZE) * PAGE_SIZE

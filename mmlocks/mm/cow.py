@@ -7,6 +7,7 @@ from mmlocks.mm.frames import Frame, folio_put, put_step, vma_alloc_folio
 from mmlocks.mm.pagetable import Pte, set_pte_at
 from mmlocks.mm.rmap import anon_vma_prepare
 from mmlocks.mm.tlb import flush_tlb_page
+from mmlocks.mm.vm_flags import VM_SHARED
 from mmlocks.mm.vma import Vma
 
 
@@ -22,12 +23,14 @@ async def do_wp_page(vma: Vma, page: int, entry: Pte) -> None:
     if folio is mm.memory.zero:
         await wp_page_copy(vma, page, entry)
         return
-    # The entry and the count are looked at under the lock that was taken in the same step.
-    _, now, count = await together(table.ptl[page].lock(), table.pte[page], folio.refcount)
+    # The entry and the count are looked at under the lock that was taken in the same step; vm_flags cannot change meanwhile.
+    _, now, count, vm_flags = await together(
+        table.ptl[page].lock(), table.pte[page], folio.refcount, vma.vm_flags
+    )
     if now != entry:
         await table.ptl[page].unlock()
         return
-    if count == 1:
+    if count == 1 or vm_flags & VM_SHARED:
         await together(set_pte_at(mm, page, Pte(folio, True)), table.ptl[page].unlock())
         return
     # The reference keeps the frame alive during the copy; it is taken before the lock is free.
@@ -46,9 +49,9 @@ async def wp_page_copy(vma: Vma, page: int, entry: Pte) -> None:
     """
     mm, table, old = vma.vm_mm, vma.vm_mm.page_table, entry.frame
     copied: Frame | None = old
+    if not old.anonymous:
+        await anon_vma_prepare(vma)  # a VMA that maps an anonymous frame has its anon_vma already
     if old is mm.memory.zero:
-        # Only this page's VMA can still lack an anon_vma; one that maps an anonymous frame has it.
-        await anon_vma_prepare(vma)
         copied = None
     new = await vma_alloc_folio(mm, page, copied)
     _, now = await together(table.ptl[page].lock(), table.pte[page])

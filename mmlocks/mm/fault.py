@@ -5,17 +5,18 @@ from __future__ import annotations
 from mmlocks.machine import together
 from mmlocks.mm.address import page_of
 from mmlocks.mm.cow import do_wp_page
+from mmlocks.mm.filemap import FAULT_FLAG_VMA_LOCK, FAULT_FLAG_WRITE, do_fault
 from mmlocks.mm.frames import folio_put, vma_alloc_folio
 from mmlocks.mm.mm import Mm
-from mmlocks.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
+from mmlocks.mm.mmap_lock import mmap_read_unlock
 from mmlocks.mm.pagetable import Pte, set_pte_at
 from mmlocks.mm.rmap import anon_vma_prepare
+from mmlocks.mm.stack import lock_mm_and_find_vma
+from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_WRITE
 from mmlocks.mm.vma import Vma
 from mmlocks.mm.vma_lock import lock_vma_under_rcu, vma_end_read
 from mmlocks.releases import PER_VMA_LOCKS
 
-FAULT_FLAG_WRITE = 1
-FAULT_FLAG_VMA_LOCK = 2
 
 
 class SegmentationFault(Exception):
@@ -30,44 +31,49 @@ async def do_user_addr_fault(mm: Mm, address: int, flags: int) -> None:
              everybody who holds it for writing. The fast path does not, and that is the whole story of this course.
     Races:   fork, mmap, munmap, stack growth: all that believe mmap_lock to be enough.
     Raises:  SegmentationFault.
-    Differs: mmap_lock is waited for at once, without trying first. Stacks do not grow here yet.
+    Differs: mmap_lock is waited for at once, without trying first.
     """
     if PER_VMA_LOCKS:
         vma = await lock_vma_under_rcu(mm, address)
         if vma is not None:
-            await handle_mm_fault(vma, address, flags | FAULT_FLAG_VMA_LOCK)
+            allowed = access_allowed(await vma.vm_flags, flags)
+            if allowed:
+                await handle_mm_fault(vma, address, flags | FAULT_FLAG_VMA_LOCK)
             await vma_end_read(vma)
-            return
-    await mmap_read_lock(mm)
-    found = await find_vma(mm, address)
-    if found is None or address < await found.vm_start:
-        await mmap_read_unlock(mm)
+            if allowed:
+                return
+    vma = await lock_mm_and_find_vma(mm, address)
+    if vma is None:
         raise SegmentationFault(f"no VMA at {address:#x}")
-    await handle_mm_fault(found, address, flags)
+    allowed = access_allowed(await vma.vm_flags, flags)
+    if allowed:
+        allowed = await handle_mm_fault(vma, address, flags)
     await mmap_read_unlock(mm)
+    if not allowed:
+        raise SegmentationFault(f"{vma} does not allow this access to {address:#x}")
 
 
-async def find_vma(mm: Mm, address: int) -> Vma | None:
-    """The first VMA that ends above `address`; it need not contain it (mm/mmap.c find_vma).
-
-    Locks:   mmap_lock for reading or writing.
-    """
-    return next((vma for _, end, vma in await mm.mm_mt if address < end), None)
+def access_allowed(vm_flags: int, flags: int) -> bool:
+    """Whether a VMA with these vm_flags allows the access that faulted (arch/x86/mm/fault.c access_error, the other way round)."""
+    return bool(vm_flags & (VM_WRITE if flags & FAULT_FLAG_WRITE else VM_ACCESS_FLAGS))
 
 
-async def handle_mm_fault(vma: Vma, address: int, flags: int) -> None:
-    """Make the page at `address` accessible, if the page table does not show it to be so already.
+async def handle_mm_fault(vma: Vma, address: int, flags: int) -> bool:
+    """Make the page at `address` accessible, if the page table does not show it to be so already; False if there is no such page.
 
     Kernel:  mm/memory.c handle_mm_fault(), __handle_mm_fault() and handle_pte_fault().
     Locks:   mmap_lock for reading, or the VMA for reading.
     Races:   others who change this entry; whatever was read here is compared again under the page-table lock.
     """
     page = page_of(address)
-    entry = await vma.vm_mm.page_table.pte[page]
+    entry, file = await together(vma.vm_mm.page_table.pte[page], vma.vm_file)  # vm_file never changes
     if entry is None:
+        if file is not None:
+            return await do_fault(vma, file, page, flags)
         await do_anonymous_page(vma, page, flags)
     elif flags & FAULT_FLAG_WRITE and not entry.write:
         await do_wp_page(vma, page, entry)
+    return True
 
 
 async def do_anonymous_page(vma: Vma, page: int, flags: int) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from mmlocks.errors import ModelError
-from mmlocks.machine import Layout, Step, View, operation, together
+from mmlocks.machine import Layout, Step, operation, together
+from mmlocks.machine.sequential import carried_out
 from mmlocks.machine.step import Footprint, touching
-from mmlocks.mm.address import page_of
+from mmlocks.mm.maple import for_each_vma, vma_iter_store
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.pagetable import ptep_set_wrprotect, set_pte_at
+from mmlocks.mm.rmap import anon_vma_fork
 from mmlocks.mm.tlb import flush_tlb_mm
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.vma import Vma, fields_of, vm_area_alloc
 from mmlocks.mm.vma_lock import vma_start_write
 from mmlocks.releases import FORK_LOCKS_VMAS
 
@@ -25,7 +26,7 @@ async def dup_mmap(mm: Mm, oldmm: Mm) -> None:
     Differs: the child's mmap_lock is not taken, as nobody knows the child yet. No VMA is VM_DONTCOPY or VM_WIPEONFORK.
     """
     await mmap_write_lock(oldmm)
-    for _, _, mpnt in await oldmm.mm_mt:
+    for mpnt in await for_each_vma(oldmm):
         if FORK_LOCKS_VMAS:
             await vma_start_write(mpnt)
         tmp = await vm_area_dup(mm, mpnt)
@@ -57,7 +58,7 @@ async def copy_page_range(dst_vma: Vma, src_vma: Vma) -> None:
     anon_vma, start, end = await together(src_vma.anon_vma, src_vma.vm_start, src_vma.vm_end)
     if anon_vma is None:
         return
-    for page in range(page_of(start), page_of(end)):
+    for page in src_vma.vm_mm.page_table.pages(start, end):
         await copy_present_pte(dst_vma.vm_mm, src_vma.vm_mm, page)
 
 
@@ -86,30 +87,40 @@ async def copy_present_pte(mm: Mm, oldmm: Mm, page: int) -> None:
 # -- vm_area_dup as one step ------------------------------------------------------------------------------------------
 
 
-def _dup_touches(layout: Layout, cpu: int, mm: Mm, orig: Vma) -> Footprint:
-    copies = [cell.index for vma in mm.spare_vmas for cell in (vma.vm_start, vma.vm_end, vma.anon_vma)]
-    return touching(
-        reads=[orig.vm_start.index, orig.vm_end.index, orig.anon_vma.index, *copies, mm.mm_mt.index],
-        writes=[*copies, mm.mm_mt.index],
-    )
-
-
-def _dup(view: View, cpu: int, mm: Mm, orig: Vma) -> Vma:
-    vma = next((vma for vma in mm.spare_vmas if view[vma.vm_end.index] == 0), None)
-    if vma is None:
-        raise ModelError(f"cpu{cpu} has no VMA left to allocate in {mm}; the scenario must set more aside")
-    start, end = view[orig.vm_start.index], view[orig.vm_end.index]
-    view[vma.vm_start.index], view[vma.vm_end.index] = start, end
-    if view[orig.anon_vma.index] is not None:  # anon_vma_fork: a file of its own, linked to the parent's
-        view[vma.anon_vma.index] = vma.own_anon_vma
-    view[mm.mm_mt.index] = tuple(
-        sorted((*view[mm.mm_mt.index], (start, end, vma)), key=lambda entry: entry[0])
-    )
+async def _duplicate(mm: Mm, orig: Vma) -> Vma:
+    old = await fields_of(orig)
+    vma = await vm_area_alloc(mm, old.start, old.end, old.pgoff, old.flags, old.file)
+    await anon_vma_fork(vma, orig)
+    await vma_iter_store(mm, old.start, old.end, vma)
+    await mm.map_count.add(1)
     return vma
+
+
+def _dup_touches(layout: Layout, cpu: int, mm: Mm, orig: Vma) -> Footprint:
+    parent = orig.vm_mm
+    read = [
+        orig.vm_start, orig.vm_end, orig.vm_pgoff, orig.vm_flags, orig.vm_file, orig.anon_vma, orig.anon_vma_chain,
+    ]  # fmt: skip
+    child = [
+        mm.mm_mt.ma_root, mm.map_count, *(node.ranges for node in mm.mm_mt.nodes),
+        *(cell for vma in mm.spare_vmas for cell in vma.fields()),
+    ]  # fmt: skip
+    linked = [
+        anon_vma.refcount
+        for vma in (*parent.vmas, *parent.spare_vmas, *mm.spare_vmas)
+        for anon_vma in vma.spare_anon_vmas
+    ]
+    ours = [cell.index for cell in (*child, *linked)]
+    return touching(reads=[*(cell.index for cell in read), *ours], writes=ours)
 
 
 def _dup_told(layout: Layout, before: int, after: int, cpu: int, result: Vma, mm: Mm, orig: Vma) -> str:
     return f"duplicates VMA {orig} as {result}"
 
 
-operation("vm_area_dup", _dup_touches, _dup, _dup_told)
+operation(
+    "vm_area_dup",
+    _dup_touches,
+    lambda view, cpu, mm, orig: carried_out(view, cpu, _duplicate(mm, orig)),
+    _dup_told,
+)

@@ -20,10 +20,14 @@ EMPTY: Any = POISON  # what a frame holds that nobody has allocated yet
 
 
 class Frame(Record):
-    """A page of physical memory (kernel: struct folio of order 0)."""
+    """A page of physical memory (kernel: struct folio of order 0).
 
-    def __init__(self, layout: Layout, name: str, slots: int) -> None:
+    `anonymous` frames belong to whoever maps them; the zero frame and those of the page cache do not.
+    """
+
+    def __init__(self, layout: Layout, name: str, slots: int, anonymous: bool = True) -> None:
         super().__init__(layout, name)
+        self.anonymous = anonymous
         # Room for a reference from every CPU and every page table at once.
         self.refcount = layout.counter(f"{name}.refcount", 0, bits=4)
         self.data = tuple(layout.cell(f"{name}[{slot}]", EMPTY, bits=3) for slot in range(slots))
@@ -47,7 +51,7 @@ class Memory(Record):
 
     def new_frame(self, name: str | None = None, count: int = 0, values: tuple[Any, ...] = ()) -> Frame:
         """One more frame; in use from the start if `count` is not 0."""
-        frame = Frame(self.layout, name or f"F{len(self.frames)}", self.slots)
+        frame = Frame(self.layout, name or f"F{len(self.frames)}", self.slots, anonymous=name is None)
         if name is None:
             self.frames.append(frame)
         self.layout.preset(frame.refcount, count)
@@ -119,7 +123,7 @@ def counts_of(frames: list[Frame]) -> list[int]:
 def _alloc_touches(layout: Layout, cpu: int, mm: Mm, page: int, old: Frame | None) -> Footprint:
     pool = mm.memory.pools.get((page, cpu), [])
     olds = [old] if old is not None else []
-    translations = mm.tlb.entries(page) if mm.stale_at_copy and old is not None else []
+    translations = mm.tlb.entries((page,)) if mm.stale_at_copy and old is not None else []
     return touching(
         reads=[*counts_of(pool), *counts_of(olds), *data_of(olds), *translations],
         writes=[*counts_of(pool), *data_of(pool)],
@@ -128,6 +132,8 @@ def _alloc_touches(layout: Layout, cpu: int, mm: Mm, page: int, old: Frame | Non
 
 def _alloc(view: View, cpu: int, mm: Mm, page: int, old: Frame | None) -> Frame:
     free = [frame for frame in mm.memory.pools.get((page, cpu), []) if view[frame.refcount.index] == 0]
+    if view.layout.grows:
+        free.append(mm.memory.new_frame())
     if not free:
         count = len(mm.memory.pools.get((page, cpu), []))
         raise ModelError(

@@ -17,7 +17,10 @@ from typing import Any
 from mmlocks.errors import AnswerError
 from mmlocks.releases import Patch, Release
 
-MODULES = ("frames", "rmap", "vma_lock", "mmap_lock", "cow", "fault", "fork")
+MODULES = (
+    "frames", "vma", "maple", "rmap", "vma_lock", "mmap_lock", "cow", "filemap", "stack", "fault", "fork",
+    "merge", "split", "modify", "munmap", "mmap", "mprotect", "placement", "brk", "mremap", "madvise",
+)  # fmt: skip
 """The files with kernel functions in them. What is not in these (locks, hardware, programs, oracles) nobody can replace."""
 
 
@@ -27,9 +30,20 @@ def kernel_functions(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionTy
     for name in modules:
         module = importlib.import_module(f"mmlocks.mm.{name}")
         for function in vars(module).values():
-            if inspect.iscoroutinefunction(function) and function.__module__ == module.__name__:
+            own = inspect.iscoroutinefunction(function) and function.__module__ == module.__name__
+            if own and not function.__name__.startswith("_"):
                 found[function.__name__] = function
     return found
+
+
+def _helpers() -> dict[str, FunctionType]:
+    """What kernel functions call in their own files: linked, as it may ask for a patch, but nobody's to replace."""
+    return {
+        name: function
+        for module in MODULES
+        for name, function in vars(importlib.import_module(f"mmlocks.mm.{module}")).items()
+        if inspect.isfunction(function) and function.__module__ == f"mmlocks.mm.{module}"
+    }
 
 
 class Kernel:
@@ -54,7 +68,7 @@ class Kernel:
             names.update(vars(importlib.import_module(f"mmlocks.mm.{name}")))
         patches = {key: value in release.patches for key, value in names.items() if isinstance(value, Patch)}
         names.update(patches)
-        names.update({name: _rebound(function, names) for name, function in originals.items()})
+        names.update({name: _rebound(function, names) for name, function in {**_helpers(), **originals}.items()})
         for name, function in self.replacements.items():
             names[name] = self._link_foreign(function, names, patches)
         self._exports = {**patches, **{name: names[name] for name in originals}}

@@ -11,7 +11,8 @@ from mmlocks.errors import ModelError
 from mmlocks.machine import Cell, Layout, Record, SpinLock, Step, View, operation
 from mmlocks.machine.step import Footprint, ViolationSignal, touching
 from mmlocks.machine.wire import travels
-from mmlocks.mm.address import word
+from mmlocks.machine.state import OnDemand
+from mmlocks.mm.address import PAGE_SIZE, word
 from mmlocks.mm.frames import Frame, data_of
 
 if TYPE_CHECKING:
@@ -22,18 +23,20 @@ if TYPE_CHECKING:
 class Pte(NamedTuple):
     """A page-table entry that is present; an absent one is None.
 
-    A writable entry is always dirty here, because only a store ever makes one; so there is no dirty bit.
+    `none` is set while the memory is PROT_NONE: every access faults, though the frame stays. A writable entry is always dirty
+    here, because only a store ever makes one; so there is no dirty bit.
     """
 
     frame: Frame
     write: bool
+    none: bool = False
 
     def __str__(self) -> str:
-        return f"{self.frame} {'rw' if self.write else 'ro'}"
+        return f"{self.frame} {'none' if self.none else 'rw' if self.write else 'ro'}"
 
     def wrprotected(self) -> Pte:
         """The same entry, read-only."""
-        return Pte(self.frame, False)
+        return self._replace(write=False)
 
 
 class PageTable(Record):
@@ -41,11 +44,33 @@ class PageTable(Record):
 
     def __init__(self, layout: Layout, mm: str, pages: list[int]) -> None:
         super().__init__(layout, f"{mm}.page_table")
-        self.pte: dict[int, Cell[Pte | None]] = {
-            page: layout.cell(pte_name(mm, page), None, bits=5) for page in pages
-        }
+        self.pte: OnDemand[int, Pte | None] = OnDemand(
+            layout, lambda page: layout.cell(pte_name(mm, page), None, bits=5), pages
+        )
         layout.read_only(self.pte.values())
-        self.ptl = {page: SpinLock(layout, f"{pte_name(mm, page)}.ptl") for page in pages}
+        self.ptl = _Locks(layout, mm, pages)
+
+    def pages(self, start: int, end: int) -> list[int]:
+        """The pages in [start, end) (byte addresses) that can have an entry, in order."""
+        first, last = start // PAGE_SIZE, end // PAGE_SIZE
+        if last - first < len(self.pte):
+            return [page for page in range(first, last) if page in self.pte]
+        return sorted(page for page in self.pte if first <= page < last)
+
+
+class _Locks(dict[int, SpinLock]):
+    """The lock of every entry."""
+
+    def __init__(self, layout: Layout, mm: str, pages: list[int]) -> None:
+        super().__init__((page, SpinLock(layout, f"{pte_name(mm, page)}.ptl")) for page in pages)
+        self._layout = layout
+        self._mm = mm
+
+    def __missing__(self, page: int) -> SpinLock:
+        if not self._layout.grows:
+            raise KeyError(page)
+        lock = self[page] = SpinLock(self._layout, f"{pte_name(self._mm, page)}.ptl")
+        return lock
 
 
 def pte_name(mm: str, page: int) -> str:
@@ -75,7 +100,8 @@ def _touches(layout: Layout, cpu: int, mm: Mm, page: int, entry: Pte | None) -> 
 
 
 def _set_pte(view: View, cpu: int, mm: Mm, page: int, entry: Pte | None) -> None:
-    if entry is not None and not (isinstance(entry, Pte) and entry.frame in mm.memory.behind[page]):
+    fits = isinstance(entry, Pte) and (view.layout.grows or entry.frame in mm.memory.behind[page])
+    if entry is not None and not fits:
         raise ModelError(
             f"a page-table entry for P{page} is None or Pte(frame, writable) with a frame set aside for it, not {entry}"
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmlocks.machine import Cell, Layout, Record, Step, View, operation
+from mmlocks.machine.state import OnDemand
 from mmlocks.machine.step import Footprint, ViolationSignal, touching
 from mmlocks.mm.address import page_of, slot_of, word
 from mmlocks.mm.frames import counts_of, use
@@ -27,20 +28,23 @@ class Tlb(Record):
 
     def __init__(self, layout: Layout, mm: str, pages: list[int]) -> None:
         super().__init__(layout, f"{mm}.tlb")
-        self.cached: dict[tuple[int, int], Cell[Pte | None]] = {
-            (cpu, page): layout.cell(tlb_name(mm, cpu, page), None, bits=5)
-            for cpu in range(layout.cpus)
-            for page in pages
-        }
+        self._cpus = range(layout.cpus)
+        self.cached: OnDemand[tuple[int, int], Pte | None] = OnDemand(
+            layout,
+            lambda key: layout.cell(tlb_name(mm, *key), None, bits=5),
+            [(cpu, page) for cpu in range(layout.cpus) for page in pages],
+        )
         layout.hide(self.cached.values())
 
     def entry(self, cpu: int, page: int) -> Cell[Pte | None]:
         """What `cpu` has cached for `page`."""
         return self.cached[cpu, page]
 
-    def entries(self, page: int | None = None) -> list[int]:
-        """Cell indices of all CPUs' translations of `page`, or of every page."""
-        return [cell.index for (_, cached), cell in self.cached.items() if page in (None, cached)]
+    def entries(self, pages: tuple[int, ...] | None = None) -> list[int]:
+        """Cell indices of all CPUs' translations of some pages, or of every page."""
+        if pages is None:
+            return [cell.index for cell in self.cached.values()]
+        return [self.cached[cpu, page].index for cpu in self._cpus for page in pages]
 
 
 def tlb_name(mm: str, cpu: int, page: int) -> str:
@@ -70,16 +74,21 @@ def flush_tlb_mm(mm: Mm) -> Step:
 
 def flush_tlb_page(mm: Mm, page: int) -> Step:
     """The step that drops the translations of one page on all CPUs (arch/x86/mm/tlb.c)."""
-    return Step("flush_tlb", (mm, page))
+    return Step("flush_tlb", (mm, (page,)))
+
+
+def flush_tlb_pages(mm: Mm, pages: tuple[int, ...]) -> Step:
+    """The step that drops the translations of some pages on all CPUs (arch/x86/mm/tlb.c flush_tlb_mm_range)."""
+    return Step("flush_tlb", (mm, pages))
 
 
 def _translate(view: View, cpu: int, mm: Mm, page: int, write: bool) -> Pte | None:
     """The translation that the access uses, cached from now on; None for a page fault, which drops the cached one."""
     cached = mm.tlb.entry(cpu, page).index
     entry: Pte | None = view[cached]
-    if entry is None or (write and not entry.write):
+    if entry is None or entry.none or (write and not entry.write):
         entry = view[mm.page_table.pte[page].index]  # a page walk
-        if entry is not None and write and not entry.write:
+        if entry is not None and (entry.none or (write and not entry.write)):
             entry = None
         if view[cached] != entry:
             view[cached] = entry
@@ -157,8 +166,8 @@ def _fetch_add(view: View, cpu: int, mm: Mm, address: int, n: int) -> tuple[Any,
     return (value,)
 
 
-def _flush(view: View, cpu: int, mm: Mm, page: int | None) -> None:
-    for index in mm.tlb.entries(page):
+def _flush(view: View, cpu: int, mm: Mm, pages: tuple[int, ...] | None) -> None:
+    for index in mm.tlb.entries(pages):
         if view[index] is not None:
             view[index] = None
 
@@ -198,18 +207,20 @@ def _load_told(
 
 def _why(mm: Mm, state: int, page: int, cpu: int) -> str:
     entry = mm.page_table.pte[page].of(state)
-    return f"P{page} is not present" if entry is None else f"P{page} is read-only, {entry}"
+    if entry is None:
+        return f"P{page} is not present"
+    return f"P{page} is not to be accessed, {entry}" if entry.none else f"P{page} is read-only, {entry}"
 
 
 def _flush_told(
-    layout: Layout, before: int, after: int, cpu: int, result: Any, mm: Mm, page: int | None
+    layout: Layout, before: int, after: int, cpu: int, result: Any, mm: Mm, pages: tuple[int, ...] | None
 ) -> str:
     dropped = [
         cell.name
-        for (_, of), cell in mm.tlb.cached.items()
-        if page in (None, of) and cell.of(before) is not None
+        for (_, page), cell in mm.tlb.cached.items()
+        if (pages is None or page in pages) and cell.of(before) is not None
     ]
-    which = "all pages" if page is None else f"P{page}"
+    which = "all pages" if pages is None else ", ".join(f"P{page}" for page in pages)
     return f"flushes {which} from all TLBs" + (f" (drops {', '.join(dropped)})" if dropped else "")
 
 
@@ -226,7 +237,7 @@ operation("mmu_load", _reads, _load, _load_told)
 operation("mmu_fetch_add", _writes, _fetch_add, _load_told)
 operation(
     "flush_tlb",
-    lambda layout, cpu, mm, page: touching(reads=mm.tlb.entries(page), writes=mm.tlb.entries(page)),
+    lambda layout, cpu, mm, pages: touching(reads=mm.tlb.entries(pages), writes=mm.tlb.entries(pages)),
     _flush,
     _flush_told,
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmlocks.mm.fault import FAULT_FLAG_WRITE, do_user_addr_fault
+from mmlocks.mm.fault import do_user_addr_fault
+from mmlocks.mm.filemap import FAULT_FLAG_WRITE
 from mmlocks.mm.fork import dup_mmap
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.tlb import mmu_fetch_add, mmu_load, mmu_store

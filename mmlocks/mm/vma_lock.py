@@ -7,7 +7,8 @@ Locking one more VMA is a store, and unlocking all of them at once is one additi
 from __future__ import annotations
 
 from mmlocks.machine import together
-from mmlocks.mm.mm import Mm, Ranges
+from mmlocks.mm.maple import mas_walk
+from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma
 
 
@@ -37,7 +38,8 @@ async def vma_start_read(vma: Vma) -> bool:
 async def vma_end_read(vma: Vma) -> None:
     """Unlock a VMA that vma_start_read locked (include/linux/mm.h).
 
-    Differs: without the RCU section around it that Linux needs, since nobody frees VMAs here.
+    Differs: without the RCU section around it that Linux needs: once the lock is given up, a writer may free the VMA, but giving it up is
+             one step here, which touches the VMA for the last time.
     """
     await vma.vm_lock.up_read()
 
@@ -72,16 +74,18 @@ async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
     Kernel:  mm/memory.c lock_vma_under_rcu() as of 6.4 (5e31275cc997, 2ac0af1b66e3).
     Locks:   none on entry; on success the VMA for reading.
     Races:   everything that changes the tree or the VMA; so all that was found is checked again under the lock.
-    Differs: anonymous VMAs only, none with userfaultfd; the VMA's type is therefore not asked. A detached VMA is looked up again even
-             where the address is out of its range, where Linux gives up; and the RCU section ends before the unlock.
+    Differs: no VMA has userfaultfd. A detached VMA is looked up again even where the address is out of its range, where Linux gives
+             up; and the RCU section ends before the unlock.
     """
     while True:
-        # Entering the section earlier than the first look inside it protects nothing more.
-        ranges: Ranges
-        _, ranges = await together(mm.rcu.read_lock(), mm.mm_mt)
-        vma = next((vma for start, end, vma in ranges if start <= address < end), None)
-        # anon_vma is read before the lock here; 657b5146955e (6.4.10) moved that.
-        if vma is None or await vma.anon_vma is None or not await vma_start_read(vma):
+        await mm.rcu.read_lock()
+        vma = await mas_walk(mm, address)
+        if vma is None:
+            await mm.rcu.read_unlock()
+            return None
+        # vm_file never changes. anon_vma is read before the lock here; 657b5146955e (6.4.10) moved that.
+        file, anon_vma = await together(vma.vm_file, vma.anon_vma)
+        if file is not None or anon_vma is None or not await vma_start_read(vma):
             await mm.rcu.read_unlock()
             return None
         # Under the VMA's read lock these three cannot change any more, so when we look does not matter.

@@ -35,7 +35,7 @@ class World(Record):
         self.rcu = Rcu(self.layout)
         self.memory = Memory(self.layout, slots)
         self.mm = Mm(self.layout, self.memory, self.rcu, self.pages)
-        self.child = Mm(self.layout, self.memory, self.rcu, self.pages, name="child")
+        self.child = Mm(self.layout, self.memory, self.rcu, self.pages, name="child", known=False)
         for page in self.pages:
             self.mm.populate(
                 page, pages[page], tuple(cpu for cpu in range(cpus) if page in cached.get(cpu, ()))

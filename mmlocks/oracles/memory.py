@@ -27,10 +27,12 @@ def snapshot_is_one_moment(world: World, state: int) -> Violation | None:
     Where a scenario keeps no history, each word is judged alone: it must hold a value that it once had in the parent.
     """
     child = {page: world.content(world.child, state, page) for page in world.pages}
-    if not world.child.mm_mt.of(state):
+    parents, childs = (
+        [(vma.vm_start.of(state), vma.vm_end.of(state)) for vma in mm.mm_mt.contents(state)]
+        for mm in (world.mm, world.child)
+    )
+    if not childs:
         return Violation("snapshot", "the child has no VMAs at all: it was never given an address space")
-    parents = [(start, end) for start, end, _ in world.mm.mm_mt.of(state)]
-    childs = [(start, end) for start, end, _ in world.child.mm_mt.of(state)]
     if parents != childs:
         return Violation("snapshot", f"the child has {len(childs)} VMAs and its parent {len(parents)}")
     moment = {page: world.truth(world.layout.initial, page) for page in world.pages}

@@ -170,7 +170,7 @@ def spin(lock: SpinLock, state: int) -> Held:
 
 def areas(mm: Mm, state: int) -> list[Vma]:
     """The VMAs of an address space, by its tree, and those that are locked though no longer in it."""
-    listed = [vma for _, _, vma in mm.mm_mt.of(state)]
+    listed = mm.mm_mt.contents(state)
     locked = [
         vma for vma in (*mm.vmas, *mm.spare_vmas) if not rwsem(vma.vm_lock, state).free and vma not in listed
     ]

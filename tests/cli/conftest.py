@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 RIGHT = """
 async def dup_mmap(mm, oldmm):
     await mmap_write_lock(oldmm)
-    for _, _, mpnt in await oldmm.mm_mt:
+    for mpnt in await for_each_vma(oldmm):
         await vma_start_write(mpnt)
         tmp = await vm_area_dup(mm, mpnt)
         await copy_page_range(tmp, mpnt)
@@ -17,7 +17,7 @@ async def dup_mmap(mm, oldmm):
     await mmap_write_unlock(oldmm)
 """
 LOCK_LINE = "        await vma_start_write(mpnt)\n"
-ALL_AT_ONCE = "    for _, _, mpnt in await oldmm.mm_mt:\n" + LOCK_LINE
+ALL_AT_ONCE = "    for mpnt in await for_each_vma(oldmm):\n" + LOCK_LINE
 ANSWERS = {
     "right": RIGHT,
     "wrong": RIGHT.replace(LOCK_LINE, ""),

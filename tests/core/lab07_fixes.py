@@ -17,7 +17,7 @@ class Linux:
 
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
@@ -31,7 +31,7 @@ class Linux:
 class LockAfterDuplicatingTheVma:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             tmp = await vm_area_dup(mm, mpnt)
             await vma_start_write(mpnt)
             await copy_page_range(tmp, mpnt)
@@ -45,7 +45,7 @@ class HoldEveryRwsem:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
         held = []
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await mpnt.vm_lock.down_write()
             held.append(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
@@ -71,7 +71,7 @@ class LockOnlyWhatIsCopied:
 
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             if await mpnt.anon_vma is not None:
                 await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
@@ -85,7 +85,7 @@ class SpinForTheRwsem:
 
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             while not await mpnt.vm_lock.try_write():
                 pass
             await mpnt.vm_lock_seq.set(await oldmm.mm_lock_seq)
@@ -105,7 +105,7 @@ class HelperFunction:
 
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await share(mm, mpnt)
         await flush_tlb_mm(oldmm)
         await mmap_write_unlock(oldmm)
@@ -119,9 +119,9 @@ class LockAllFirst:
 
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
         await flush_tlb_mm(oldmm)
@@ -138,7 +138,7 @@ class MmapLockOnEveryFault:
 class FlushAfterEveryVma:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
@@ -154,7 +154,7 @@ class Unsolved:
 
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
         await flush_tlb_mm(oldmm)
@@ -164,7 +164,7 @@ class Unsolved:
 class LockAfterCopy:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
             await vma_start_write(mpnt)
@@ -175,7 +175,7 @@ class LockAfterCopy:
 class LockOnlyTheChild:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             tmp = await vm_area_dup(mm, mpnt)
             await vma_start_write(tmp)
             await copy_page_range(tmp, mpnt)
@@ -186,7 +186,7 @@ class LockOnlyTheChild:
 class UnlockBeforeFlush:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
@@ -197,7 +197,7 @@ class UnlockBeforeFlush:
 class SetTheSequenceWithoutWaiting:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await mpnt.vm_lock_seq.set(await oldmm.mm_lock_seq)
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
@@ -208,7 +208,7 @@ class SetTheSequenceWithoutWaiting:
 class WaitWithoutSettingTheSequence:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await mpnt.vm_lock.down_write()
             await mpnt.vm_lock.up_write()
             tmp = await vm_area_dup(mm, mpnt)
@@ -220,7 +220,7 @@ class WaitWithoutSettingTheSequence:
 class SkipTheFirstVma:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for number, (_, _, mpnt) in enumerate(await oldmm.mm_mt):
+        for number, mpnt in enumerate(await for_each_vma(oldmm)):
             if number > 0:
                 await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
@@ -232,7 +232,7 @@ class SkipTheFirstVma:
 class LockOnlyTheFirstVma:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for number, (_, _, mpnt) in enumerate(await oldmm.mm_mt):
+        for number, mpnt in enumerate(await for_each_vma(oldmm)):
             if number == 0:
                 await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
@@ -244,7 +244,7 @@ class LockOnlyTheFirstVma:
 class UnlockEachVmaAfterCopy:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
@@ -256,7 +256,7 @@ class UnlockEachVmaAfterCopy:
 class DowngradeBeforeFlush:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
@@ -268,7 +268,7 @@ class DowngradeBeforeFlush:
 class DropMmapLockBetweenVmas:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
@@ -282,7 +282,7 @@ class FlushBeforeInsteadOfAfter:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
         await flush_tlb_mm(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
@@ -292,7 +292,7 @@ class FlushBeforeInsteadOfAfter:
 class ForkUnderTheReadLock:
     async def dup_mmap(mm, oldmm):
         await mmap_read_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
         await flush_tlb_mm(oldmm)
@@ -302,7 +302,7 @@ class ForkUnderTheReadLock:
 class ForgetToUnlock:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
@@ -332,7 +332,7 @@ class ForgetTheReference:
 class ForgetTheAwait:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
@@ -367,7 +367,7 @@ class LockOnlyWhatWasNeverLocked:
 
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             if await mpnt.vm_lock_seq == -1:
                 await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
@@ -390,7 +390,7 @@ class UnlockAndFlushInOneStep:
 
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
@@ -400,7 +400,7 @@ class UnlockAndFlushInOneStep:
 class CopyNothing:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
             await vm_area_dup(mm, mpnt)
         await flush_tlb_mm(oldmm)

@@ -498,7 +498,7 @@ def told_of_kernel(**replacements: Callable[..., Any]) -> str:
 
 async def forgets_the_vma_lock(mm, oldmm):
     await mmap_write_lock(oldmm)
-    for _, _, mpnt in await oldmm.mm_mt:
+    for mpnt in await for_each_vma(oldmm):
         vma_start_write(mpnt)  # here
     await mmap_write_unlock(oldmm)
 
@@ -526,7 +526,7 @@ async def awaits_an_answer(mm, oldmm):
 
 async def loses_its_way(mm, oldmm):
     while True:
-        await oldmm.mm_mt  # here
+        await oldmm.mm_mt.ma_root  # here
 
 
 @pytest.mark.parametrize(
@@ -557,7 +557,7 @@ def test_a_slip_in_a_helper_is_told_where_it_is() -> None:
 
 
 async def a_yielding_function(mm, oldmm):
-    yield oldmm.mm_mt.load()
+    yield oldmm.mm_mt.ma_root.load()
 
 
 def a_plain_function(mm, oldmm):
@@ -565,7 +565,7 @@ def a_plain_function(mm, oldmm):
 
 
 def a_yielding_plain_function(mm, oldmm):
-    yield oldmm.mm_mt.load()
+    yield oldmm.mm_mt.ma_root.load()
 
 
 async def of_one_argument(mm):

@@ -88,7 +88,7 @@ async def left_writable(mm, oldmm, page):
 
 async def never_flushed(mm, oldmm):
     await mmap_write_lock(oldmm)
-    for _, _, mpnt in await oldmm.mm_mt:
+    for mpnt in await for_each_vma(oldmm):
         await copy_page_range(await vm_area_dup(mm, mpnt), mpnt)
     await mmap_write_unlock(oldmm)
 
@@ -104,7 +104,7 @@ async def not_counted(mm, oldmm, page):
 
 async def lock_kept(mm, oldmm):
     await mmap_write_lock(oldmm)
-    for _, _, mpnt in await oldmm.mm_mt:
+    for mpnt in await for_each_vma(oldmm):
         await copy_page_range(await vm_area_dup(mm, mpnt), mpnt)
     await flush_tlb_mm(oldmm)
 

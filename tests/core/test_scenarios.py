@@ -267,7 +267,7 @@ def test_possible_says_when_it_does_not_know() -> None:
 def test_fork_lock_must_precede_the_first_pte_copy() -> None:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
             await vma_start_write(mpnt)
@@ -286,7 +286,7 @@ def test_fork_must_flush_before_it_unlocks(release: str) -> None:
 
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
             tmp = await vm_area_dup(mm, mpnt)
             await copy_page_range(tmp, mpnt)
@@ -302,7 +302,7 @@ def test_fork_must_flush_before_it_unlocks(release: str) -> None:
 def test_fork_must_lock_the_parents_vma_and_not_the_childs() -> None:
     async def dup_mmap(mm, oldmm):
         await mmap_write_lock(oldmm)
-        for _, _, mpnt in await oldmm.mm_mt:
+        for mpnt in await for_each_vma(oldmm):
             tmp = await vm_area_dup(mm, mpnt)
             await vma_start_write(tmp)
             await copy_page_range(tmp, mpnt)

@@ -212,7 +212,7 @@ def test_a_hostile_message_is_refused_or_read(message: Any) -> None:
         {"step": ["load"], "args": []},
         {"step": "load"},
         {"named": "Pte", "items": [1]},
-        {"named": "Pte", "items": [1, 2, 3]},
+        {"named": "Pte", "items": [1, 2, 3, 4]},
         {"named": "Nothing", "items": []},
         {"named": "Place", "items": []},
         {"answer": []},

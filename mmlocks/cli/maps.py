@@ -1,0 +1,218 @@
+"""`mmlocks maps`: the address space of a real process, as text, as JSON, and as a picture."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, width, write
+from mmlocks.errors import MmlocksError
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from mmlocks.mm.area import Area
+
+SCHEMA = (
+    "--json prints a list with one object per area, lowest address first: start, end (text, hexadecimal), start_int, end_int, "
+    "size (bytes), perms (as in maps, such as rw-p), offset (bytes), device, inode, file (the last column of maps, or empty), "
+    "flags (the two-letter codes of VmFlags, sorted, or null where smaps was not read), kind (program, library, file, heap, "
+    "stack, anonymous, shared memory, kernel, no access)."
+)
+NOTES = f"{SCHEMA} Exit status: 0 fine; 2 bad usage, no such process, or a file that cannot be read."
+PID_DIGITS = 9
+"""The kernel's largest PID has seven."""
+AT_ONCE = 500
+"""Lines that are printed together: fast, and `| head` ends it early."""
+
+
+class Source(NamedTuple):
+    """What was read: its areas, what to call it, and the file that it executes, if that is known."""
+
+    areas: list[Area]
+    name: str
+    program: str = ""
+    note: str = ""
+
+
+def maps(
+    pid: Annotated[
+        str | None, typer.Argument(metavar="PID", help="A process's number, as in /proc. Default: mmlocks itself.")
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Read a saved copy of maps or smaps; - is standard input."),
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture of it, as SVG.")] = None,
+    png: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same as PNG. Needs matplotlib.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")] = False,
+) -> int:  # fmt: skip
+    """
+    Show the address space of a process: what lies where.
+
+    Your shell's is `mmlocks maps $$`. A process goes on running while it is read, so that an area may be missing or appear
+    twice if it moved meanwhile. On another computer: cat /proc/PID/smaps > FILE, and here --file FILE.
+    """
+    for option, target, other in (("--svg", svg, ".png"), ("--png", png, ".svg")):
+        if target is not None and target.suffix.lower() == other:
+            raise MmlocksError(
+                f"{option} {target}: no viewer would open that, since its name says {other}. Change the one or the other."
+            )
+    if file is not None and pid is not None:
+        raise MmlocksError(f"give a process ({pid}) or --file, not both: each has areas of its own.")
+    source = _saved(file) if file is not None else _process(pid)
+    _draw(source, svg, png)
+    if as_json:
+        from mmlocks.cli.report import print_json
+
+        print_json(areas_json(source.areas, source.program))
+        return Status.FINE
+    _print(source)
+    for target in (svg, png):
+        if target is not None:
+            write(f"Picture written to {target}")
+    return Status.FINE
+
+
+def areas_json(areas: Iterable[Area], program: str = "") -> list[dict[str, Any]]:
+    """The areas for programs; see SCHEMA. Numbers above 2**53 are no integers in every language, hence the text."""
+    from mmlocks.show.areas_kinds import describe, size_of
+
+    return [
+        {
+            "start": f"{one.area.start:#x}",
+            "end": f"{one.area.end:#x}",
+            "start_int": one.area.start,
+            "end_int": one.area.end,
+            "size": size_of(one.area),
+            "perms": one.area.perms,
+            "offset": one.area.offset,
+            "device": one.area.device,
+            "inode": one.area.inode,
+            "file": one.area.file,
+            "flags": None if one.area.flags is None else sorted(one.area.flags),
+            "kind": one.kind.name,
+        }
+        for one in describe(list(areas), program)
+    ]
+
+
+# -- what was asked for -----------------------------------------------------------------------------------------------
+
+
+def _saved(file: str) -> Source:
+    from mmlocks.host.maps import read_saved
+
+    return Source(read_saved(file), "standard input" if file == "-" else file)
+
+
+def _process(text: str | None) -> Source:
+    from mmlocks.host.maps import name_of, program_of, read_areas
+
+    own = text is None or text == "self"
+    pid = os.getpid() if own or text is None else _number(text)
+    areas, name, program = read_areas(pid), name_of(pid), program_of(pid)
+    if text is None:
+        note = (
+            "This is mmlocks itself. For another process: mmlocks maps PID. Your shell's is mmlocks maps $$"
+        )
+    else:
+        note = "" if own else "It may have gone on while it was read."
+    return Source(areas, f"process {pid}{f' ({name})' if name else ''}", program, note)
+
+
+def _number(text: str) -> int:
+    """The PID that was typed."""
+    if re.fullmatch("-?[0-9]+", text) is None:
+        shown = text if len(text) <= 40 else f"{text[:37]}..."
+        if "/" in text or Path(text[:255]).is_file():
+            raise MmlocksError(
+                f"{shown!r} is no process number. To read a saved maps or smaps: --file {shown!r}"
+            )
+        name = text if re.fullmatch(r"[\w.+-]{1,40}", text) else "NAME"
+        raise MmlocksError(f"{shown!r} is no process number. To find that of a program: pidof {name}")
+    if len(text) > PID_DIGITS:
+        shown = text if len(text) <= 40 else f"{text[:37]}..."
+        raise MmlocksError(f"there is no process {shown}: no process number is so large. To list all: ps -e")
+    return int(text)
+
+
+# -- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def _print(source: Source) -> None:
+    from mmlocks.show.areas_kinds import human, visible
+    from mmlocks.show.areas_text import GUESS, accounted, guesses, sums, table
+
+    paragraph(f"Address space of {visible(source.name)}", TITLE)
+    if source.note:
+        paragraph(source.note, ASIDE)
+    gap()
+    lines = list(table(source.areas, width(), source.program))
+    for start in range(0, len(lines), AT_ONCE):
+        write("\n".join(lines[start : start + AT_ONCE]), paint=_painter)
+    gap()
+    write("\n".join(sums(source.areas, source.program)))
+    promised = accounted(source.areas)
+    if promised is not None:
+        paragraph(
+            f"Of this, {human(promised)} are accounted: the kernel promised memory or swap for them.", ASIDE
+        )
+    if guesses(source.areas, source.program):
+        paragraph(GUESS, ASIDE)
+    if source.areas and promised is None:
+        paragraph("Flags (locked, not copied by fork, ...) are in smaps only, which was not read.", ASIDE)
+
+
+def _painter(shown: Text) -> None:
+    """Gaps and the heading are less important than areas."""
+    shown.highlight_regex(r"(?m)^ +\.\.\. .*$", ASIDE)
+    shown.highlight_regex(r"^addresses .*", TITLE)
+
+
+def _draw(source: Source, svg: Path | None, png: Path | None) -> None:
+    """Draw the pictures that are wanted, and only then write them."""
+    title = f"Address space of {source.name}"
+    drawn: list[tuple[Path, str | bytes]] = []
+    if svg is not None:
+        from mmlocks.show.areas import picture
+
+        drawn.append((svg, picture(source.areas, title, source.program)))
+    if png is not None:
+        from mmlocks.show.areas_png import picture_png
+
+        drawn.append((png, picture_png(source.areas, title, source.program)))
+    for target, content in drawn:
+        try:
+            _write(target, content)
+        except OSError as problem:
+            raise MmlocksError(
+                f"the picture cannot be written to {target}: {problem.strerror or problem}."
+            ) from None
+
+
+def _write(file: Path, content: str | bytes) -> None:
+    """As `write_whole` does it, for bytes too: whole, or not at all."""
+    from mmlocks.cli.picture import write_whole
+
+    if isinstance(content, str):
+        write_whole(file, content)
+        return
+    if file.is_dir() or (file.exists() and not file.is_file()) or not file.resolve().parent.is_dir():
+        write_whole(file, "")  # which says what is wrong with such a place
+        return
+    place = file.resolve()  # a link stays a link
+    beside = place.with_name(f".{place.name[:100]}.{os.getpid()}.tmp")
+    try:
+        with beside.open("xb") as stream:
+            stream.write(content)
+        beside.replace(place)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,191 @@
+"""A program carried out and looked at after every operation; and two such runs compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import zip_longest
+from typing import NamedTuple
+
+from mmlocks.host.program import ARENA, CALLS, MAP_FIXED, MREMAP_FIXED, PAGE, Operation, Place, Program, address, is_address
+from mmlocks.host.subject import Subject
+from mmlocks.mm.area import Area, Limits
+
+COMPARED_FLAGS = frozenset(
+    {
+        "rd", "wr", "ex",  # what may be done now: also in the permissions, and must agree with them
+        "mr", "mw", "me", "ms",  # what mprotect may allow: decides about its EACCES, and about merging
+        "gd",  # grows down: stack growth, the guard gap, merging
+        "ac", "nr",  # counted as memory that was promised, or not to be: merging
+    }
+)  # fmt: skip
+"""The VmFlags in which kernel and model must agree. Not compared: `sd` (soft-dirty; merging ignores it), `sh` (is in the permissions),
+and what no operation of a program can change (`lo`, `dc`, `wf`, `de`, `io`, ...)."""
+
+Words = tuple[int | None, int | None]
+"""The first two words of a page."""
+
+
+class Start(NamedTuple):
+    """What a process is like before the first operation; `areas` have their flags."""
+
+    limits: Limits
+    areas: tuple[Area, ...]
+
+
+class Observation(NamedTuple):
+    """What there was to see of one operation and after it.
+
+    `args` are its arguments as numbers. `result` is what it returned: minus an errno, None for a segmentation fault, the word that was loaded,
+    0 for a store or a fork that worked. `areas` and `words` (of each page touched so far, by its address) are those of each
+    living process. An operation is left out, and everything empty, if its process was never forked or if it would reach what
+    a real process cannot do without: its own text and data.
+    """
+
+    args: tuple[int, ...] = ()
+    result: int | None = None
+    areas: dict[int, list[Area]] = {}
+    words: dict[int, dict[int, Words]] = {}
+
+
+class Mismatch(NamedTuple):
+    """The first operation (`number`) after which two runs of a program differ: in `what` (result, areas or words), of which process."""
+
+    program: Program
+    number: int
+    what: str
+    process: int
+    expected: Observation
+    found: Observation
+    results: list[int | None]
+
+
+def bases(start: Start) -> dict[str, int]:
+    """The address of each base that places count from, but for results."""
+    stack = [area.end for area in start.areas if area.file == "[stack]"]
+    return {
+        "arena": ARENA,
+        "heap": start.limits.start_brk,
+        "stack": stack[-1] if stack else start.limits.task_size,
+        "zero": 0,
+        "limit": start.limits.task_size,
+    }
+
+
+def observe(program: Program, subject: Subject, start: Start) -> Iterator[Observation]:
+    """Carry out a program, one operation for each observation that is asked for."""
+    known = bases(start)
+    kept = protected(start)
+    processes: dict[int, Subject] = {0: subject}
+    touched: set[int] = set()
+    for number, operation in enumerate(program):
+        done = _perform(operation, processes, known, kept)
+        if done is None:
+            yield Observation()
+            continue
+        args, result = done
+        if operation.name in ("mmap", "mremap") and is_address(result):
+            assert result is not None
+            known[f"r{number}"] = result
+        _note_touched(touched, operation.name, args, result)
+        yield Observation(
+            args,
+            result,
+            {one: process.areas(flags=True) for one, process in processes.items()},
+            {one: _words(process, touched) for one, process in processes.items()},
+        )
+
+
+def protected(start: Start) -> list[tuple[int, int]]:
+    """The ranges that no operation may reach: all that a process starts with, but for its stack and heap."""
+    return [(area.start, area.end) for area in start.areas if area.file not in ("[stack]", "[heap]")]
+
+
+def _perform(
+    operation: Operation, processes: dict[int, Subject], known: dict[str, int], kept: list[tuple[int, int]]
+) -> tuple[tuple[int, ...], int | None] | None:
+    """Arguments and result of an operation; None if there is nobody to do it, nothing to do, or too much."""
+    name, process, given = operation
+    subject = processes.get(process)
+    if subject is None or name == "nothing":
+        return None
+    args = tuple(address(arg, known) if isinstance(arg, Place) else arg for arg in given)
+    for low, high in _reached(name, args, known["limit"]):
+        if any(low < end and start < high for start, end in kept):
+            return None
+    if name in CALLS:
+        return args, subject.call(name, *args)
+    if name == "store":
+        return args, 0 if subject.store(args[0], args[1]) else None
+    if name == "load":
+        return args, subject.load(args[0])
+    if args[0] in processes:
+        return None
+    processes[args[0]] = subject.fork()
+    return args, 0
+
+
+def _reached(name: str, args: tuple[int, ...], limit: int) -> Iterator[tuple[int, int]]:
+    """The ranges that an operation may change, or show the contents of. What is refused for its size alone reaches nothing."""
+    if name in ("store", "load"):
+        yield args[0], args[0] + 8
+    elif name == "mremap":
+        yield args[0], args[0] + max(args[1], 1)
+        if args[3] & MREMAP_FIXED:
+            yield args[4], args[4] + args[2]
+    elif name in ("munmap", "mprotect", "madvise") or (name == "mmap" and args[3] & MAP_FIXED):
+        end = args[0] + args[1]
+        if end <= limit or (name in ("mprotect", "madvise") and end < 1 << 64):
+            yield args[0] & -PAGE, end
+
+
+def _note_touched(touched: set[int], name: str, args: tuple[int, ...], result: int | None) -> None:
+    """Remember the pages whose contents are to be looked at, at their old and their new place where they were moved."""
+    if name in ("store", "load"):
+        touched.add(args[0] & -PAGE)  # an address at which nothing ever is costs little, and must stay so
+    elif name == "mremap" and is_address(result):
+        assert result is not None
+        old, length = args[0], args[1]
+        touched |= {page - old + result for page in touched if old <= page < old + length}
+
+
+def _words(process: Subject, touched: set[int]) -> dict[int, Words]:
+    peek = process.peek
+    return {page: (peek(page), peek(page + 8)) for page in touched}
+
+
+# -- two runs ---------------------------------------------------------------------------------------------------------
+
+
+def compare(
+    program: Program, expected: Iterable[Observation], found: Iterable[Observation]
+) -> Mismatch | None:
+    """The first difference between two runs, or None. Neither is carried further than that."""
+    results: list[int | None] = []
+    for number, (one, other) in enumerate(zip_longest(expected, found, fillvalue=Observation())):
+        results.append(one.result)
+        difference = _difference(program[number].process, one, other)
+        if difference is not None:
+            return Mismatch(program, number, *difference, one, other, results)
+    return None
+
+
+def _difference(process: int, one: Observation, other: Observation) -> tuple[str, int] | None:
+    if one.result != other.result:
+        return "result", process
+    if one.areas.keys() != other.areas.keys():
+        return "areas", process
+    for whose, areas in one.areas.items():
+        if [visible(area) for area in areas] != [visible(area) for area in other.areas[whose]]:
+            return "areas", whose
+    for whose, words in one.words.items():
+        if words != other.words.get(whose):
+            return "words", whose
+    return None
+
+
+@lru_cache(maxsize=100_000)
+def visible(area: Area) -> Area:
+    """What takes part in the comparison: not what the area is called, only whether it shows a file."""
+    flags = None if area.flags is None else area.flags & COMPARED_FLAGS
+    return Area(area.start, area.end, area.perms, area.offset, "/" * area.file.startswith("/"), flags)

@@ -1,0 +1,57 @@
+"""Things to allocate: a few made in advance for a search, or as many as it takes for one CPU that runs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from mmlocks.errors import ModelError
+from mmlocks.machine.state import Layout, Record, View
+
+R = TypeVar("R", bound=Record)
+
+
+class Pool(Generic[R]):
+    """Records of one kind. `make(number)` makes one; `unused(view, record)` says whether one was never allocated.
+
+    Where `unused` tells what was freed from what was never allocated, a search does not hand it out again: a use after free then finds
+    the freed thing, and not somebody else's.
+    """
+
+    def __init__(
+        self, layout: Layout, what: str, make: Callable[[int], R], unused: Callable[[View, R], bool]
+    ) -> None:
+        self._layout = layout
+        self._what = what
+        self._make = make
+        self._unused = unused
+        self.members: list[R] = []
+        self._again: list[R] = []
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self.members)
+
+    def set_aside(self, count: int = 1) -> None:
+        """Make `count` more to allocate."""
+        self.members.extend(self._make(len(self.members) + n) for n in range(count))
+
+    def add(self, record: R) -> R:
+        """Put in one that was made elsewhere."""
+        self.members.append(record)
+        return record
+
+    def take(self, view: View, cpu: int) -> R:
+        """One that nobody has. Raises ModelError if a search's pool is empty."""
+        if self._layout.grows:
+            return self._again.pop() if self._again else self._make(len(self._layout.records))
+        for record in self.members:
+            if self._unused(view, record):
+                return record
+        raise ModelError(
+            f"cpu{cpu} has no {self._what} left to allocate (there were {len(self.members)}); the scenario must set more aside"
+        )
+
+    def give_back(self, record: R) -> None:
+        """Say that `record` was freed, so that it may be handed out again where nobody else can be looking."""
+        if self._layout.grows:
+            self._again.append(record)

@@ -1,0 +1,48 @@
+"""Splitting: where a range begins or ends inside a VMA, that one becomes two, alike but for their addresses."""
+
+from __future__ import annotations
+
+from errno import ENOMEM
+
+from mmlocks.machine import together
+from mmlocks.mm.address import PAGE_SIZE
+from mmlocks.mm.maple import vma_iter_store
+from mmlocks.mm.mm import Mm
+from mmlocks.mm.rmap import anon_vma_clone
+from mmlocks.mm.vma import Vma, fields_of, vm_area_alloc
+from mmlocks.mm.vma_lock import vma_start_write
+
+
+async def split_vma(mm: Mm, vma: Vma, address: int, below: bool) -> Vma | int:
+    """Split at `address`; returns the new VMA, which is the part below or the one above, or -ENOMEM if there are too many.
+
+    Kernel:  mm/mmap.c split_vma().
+    Locks:   mmap_lock for writing; write-locks the VMA.
+    """
+    if await mm.map_count >= mm.limits.max_map_count:
+        return -ENOMEM
+    return await split_in_two(mm, vma, address, below)
+
+
+async def split_in_two(mm: Mm, vma: Vma, address: int, below: bool) -> Vma:
+    """The same without asking how many there are (mm/mmap.c __split_vma).
+
+    Races:   faults under the VMA lock, until it is write-locked. The part that `vma` keeps and the new one change hands in the tree
+             while both cannot be locked by anybody else.
+    """
+    old = await fields_of(vma)
+    upper = old.pgoff + (address - old.start) // PAGE_SIZE
+    start, end, pgoff = (old.start, address, old.pgoff) if below else (address, old.end, upper)
+    new = await vm_area_alloc(mm, start, end, pgoff, old.flags, old.file)
+    if old.anon_vma is not None:
+        await new.anon_vma.set(old.anon_vma)
+        await anon_vma_clone(new, vma)
+    await vma_start_write(vma)
+    await vma_start_write(new)
+    if below:
+        await together(vma.vm_start.set(address), vma.vm_pgoff.set(upper))
+    else:
+        await vma.vm_end.set(address)
+    await vma_iter_store(mm, start, end, new)
+    await mm.map_count.add(1)
+    return new

@@ -1,0 +1,104 @@
+"""Stacks: areas that grow towards lower addresses when a program touches what lies below them."""
+
+from __future__ import annotations
+
+from errno import ENOMEM, EPERM
+
+from mmlocks.machine import together
+from mmlocks.mm.address import PAGE_SIZE
+from mmlocks.mm.maple import find_vma, find_vma_before, vma_iter_store
+from mmlocks.mm.mm import Mm
+from mmlocks.mm.mmap_lock import (
+    mmap_read_lock,
+    mmap_read_unlock,
+    mmap_write_downgrade,
+    mmap_write_lock,
+    mmap_write_unlock,
+)
+from mmlocks.mm.rmap import anon_vma_prepare
+from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_GROWSDOWN
+from mmlocks.mm.vma import Vma
+from mmlocks.mm.vma_lock import vma_start_write
+from mmlocks.releases import STACK_GROWS_EXCLUSIVELY, STACK_LOCKS_VMA
+
+
+async def lock_mm_and_find_vma(mm: Mm, address: int) -> Vma | None:
+    """Lock the address space and find the VMA at `address`, growing a stack down to it if need be; None if there is none.
+
+    Kernel:  mm/memory.c lock_mm_and_find_vma() since 8d7071af8907 (6.4.1), arch/x86/mm/fault.c before.
+    Locks:   none on entry; mmap_lock for reading if a VMA is returned, else none.
+    Races:   everybody, while mmap_lock is given up to take it for writing: no lock can be upgraded, as two who tried would wait for each
+             other. So the VMA is looked up again.
+    """
+    await mmap_read_lock(mm)
+    vma = await find_vma(mm, address)
+    if vma is not None:
+        start, vm_flags = await together(vma.vm_start, vma.vm_flags)
+        if start <= address:
+            return vma
+        if vm_flags & VM_GROWSDOWN:
+            return await expand_stack(mm, vma, address)
+    await mmap_read_unlock(mm)
+    return None
+
+
+async def expand_stack(mm: Mm, vma: Vma, address: int) -> Vma | None:
+    """Grow the stack `vma`, found above `address`, down to it; None, and mmap_lock given up, if that cannot be.
+
+    Kernel:  mm/mmap.c expand_stack() since 8d7071af8907 (6.4.1); before, the fault called expand_downwards directly.
+    Locks:   mmap_lock for reading, on entry and, if a VMA is returned, on exit.
+    """
+    if not STACK_GROWS_EXCLUSIVELY:
+        if await expand_downwards(mm, vma, address) == 0:
+            return vma
+        await mmap_read_unlock(mm)
+        return None
+    await mmap_read_unlock(mm)
+    await mmap_write_lock(mm)
+    found = await find_vma(mm, address)
+    if found is not None:
+        start, vm_flags = await together(found.vm_start, found.vm_flags)
+        if start <= address or (vm_flags & VM_GROWSDOWN and await expand_downwards(mm, found, address) == 0):
+            await mmap_write_downgrade(mm)
+            return found
+    await mmap_write_unlock(mm)
+    return None
+
+
+async def expand_downwards(mm: Mm, vma: Vma, address: int) -> int:
+    """Move a VMA's start down to the page of `address`. Returns 0, or minus an errno.
+
+    A gap is kept to whatever lies below and can be accessed: a stack must not run into other data unnoticed. Another stack below is no
+    such thing.
+
+    Kernel:  mm/mmap.c expand_downwards(), acct_stack_growth(); VMA lock added by c137381f71ae (6.4.3).
+    Locks:   mmap_lock for writing since 8d7071af8907 (6.4.1), *for reading before*; takes page_table_lock, and the VMA lock.
+    Races:   a fault under the VMA read lock, until vma_start_write returns, may see the new vm_start and the old vm_pgoff; before
+             6.4.1, also everybody else who holds mmap_lock for reading.
+    Returns: -EPERM below mmap_min_addr; -ENOMEM for less than the guard gap, or a stack larger than RLIMIT_STACK.
+    """
+    address -= address % PAGE_SIZE
+    if address < mm.limits.mmap_min_addr:
+        return -EPERM
+    below = await find_vma_before(mm, address)
+    if below is not None:
+        end, vm_flags = await together(below.vm_end, below.vm_flags)
+        accessible = vm_flags & VM_ACCESS_FLAGS and not vm_flags & VM_GROWSDOWN
+        if accessible and address - end < mm.limits.stack_guard_gap:
+            return -ENOMEM
+    await anon_vma_prepare(vma)
+    if STACK_LOCKS_VMA:
+        await vma_start_write(vma)
+    await mm.page_table_lock.lock()
+    start, end, pgoff = await together(vma.vm_start, vma.vm_end, vma.vm_pgoff)
+    grow = (start - address) // PAGE_SIZE
+    error = 0
+    if grow > 0:
+        if end - address > mm.limits.rlimit_stack or grow > pgoff:
+            error = -ENOMEM
+        else:
+            await vma.vm_start.set(address)
+            await vma.vm_pgoff.set(pgoff - grow)
+            await vma_iter_store(mm, address, end, vma)
+    await mm.page_table_lock.unlock()
+    return error

@@ -1,0 +1,101 @@
+"""Which areas a picture draws together: each alone where there are few, and of thousands as few blocks as can be looked at.
+
+First what belongs together is put together: the areas of one file, a thread's stack and its guard. If that is not enough,
+neighbours are, time and again those two of which it hides least: a small block, and a small gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mmlocks.show.areas_kinds import BSS, HEAP, PROGRAM, STACK, THREAD_ARENA, THREAD_STACK, Described, size_of
+
+LIMIT = 40
+"""So many blocks at most, and so many areas that are drawn one by one."""
+LANDMARKS = {PROGRAM, HEAP, STACK}
+"""What everybody looks for; merged only when nothing else is left."""
+
+
+class Block(NamedTuple):
+    """Areas that are drawn together, in address order; nothing that is not drawn lies between them but gaps."""
+
+    members: tuple[Described, ...]
+
+    @property
+    def start(self) -> int:
+        """The first address."""
+        return self.members[0].area.start
+
+    @property
+    def end(self) -> int:
+        """The address after the last."""
+        return self.members[-1].area.end
+
+    @property
+    def mapped(self) -> int:
+        """Bytes in areas, without the gaps between them."""
+        return sum(size_of(one.area) for one in self.members)
+
+    @property
+    def file(self) -> str:
+        """The file of all of them, but for what hangs on to it (its .bss); "" if there is none, or more than one."""
+        files = {one.area.file for one in self.members if not _hangs_on(one)}
+        name = files.pop() if len(files) == 1 else ""
+        return name if name.startswith("/") else ""
+
+
+def blocks(described: Sequence[Described], limit: int = LIMIT) -> list[Block]:
+    """The blocks to draw, in address order: at most `limit`."""
+    if len(described) <= limit:
+        return [Block((one,)) for one in described]
+    together: list[list[Described]] = []
+    for one in described:
+        if together and _belong_together(together[-1][-1], one):
+            together[-1].append(one)
+        else:
+            together.append([one])
+    return _merged([Block(tuple(members)) for members in together], limit)
+
+
+def _belong_together(lower: Described, upper: Described) -> bool:
+    if lower.area.end != upper.area.start:
+        return False
+    if upper.part.startswith(BSS):
+        return True
+    purposes = {purpose_of_pair(lower), purpose_of_pair(upper)}
+    if purposes != {""}:
+        return len(purposes) == 1  # a stack and its guard, and the next stack right above, if there is one
+    same = bool(upper.area.file.startswith("/")) and upper.area.file == lower.area.file
+    return same and upper.kind is not PROGRAM  # a program's parts are worth a look each
+
+
+def purpose_of_pair(one: Described) -> str:
+    """For memory of a thread, and what guards it or is reserved for it: what both are for; else ""."""
+    return next((purpose for purpose in (THREAD_STACK, THREAD_ARENA) if one.part.endswith(purpose)), "")
+
+
+def _hangs_on(one: Described) -> bool:
+    return one.part.startswith(BSS)
+
+
+def _merged(parts: list[Block], limit: int) -> list[Block]:
+    """Neighbours merged until at most `limit` blocks are left: in each round some of the pairs that hide the least."""
+    while len(parts) > limit:
+        pairs = sorted(range(len(parts) - 1), key=lambda low: _hidden(parts[low], parts[low + 1]))
+        merging: set[int] = set()
+        for low in pairs[: max(1, len(pairs) // 3)]:
+            if len(parts) - len(merging) > limit and not merging & {low - 1, low + 1}:
+                merging.add(low)
+        parts = [
+            Block(part.members + parts[index + 1].members) if index in merging else part
+            for index, part in enumerate(parts)
+            if index - 1 not in merging
+        ]
+    return parts
+
+
+def _hidden(lower: Block, upper: Block) -> tuple[bool, int]:
+    """What merging two neighbours would hide: whether a landmark, and how many bytes of gap and of the smaller one."""
+    landmark = any(one.kind in LANDMARKS for block in (lower, upper) for one in block.members)
+    return landmark, upper.start - lower.end + min(lower.mapped, upper.mapped)
