@@ -191,7 +191,8 @@ again:
 give_up:
     RCU_STEP;                                                 /* section left; the slow path */
     d_step { mmap_writer == FREE -> mmap_readers = mmap_readers | BIT; slow = 1 };
-    skip;                                                     /* find_vma */
+    skip;                                                     /* find_vma: the tree's root */
+    skip;                                                     /* ... and what that node holds */
     skip;                                                     /* vm_start */
 
 fault:

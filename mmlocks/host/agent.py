@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import struct
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mmlocks.host import machine_code
@@ -43,15 +42,16 @@ class Pipes(NamedTuple):
 
 
 class Agent:
-    """The running program of a process: what it is told, what it replies, and how it ends."""
+    """The running program of a process: what it is told, what it replies, what /proc says of it, and how it ends."""
 
     def __init__(self, pid: int, pipes: Pipes) -> None:
         self.pid = pid
-        self.pipes = pipes
         self.ended = ""
         """How the process ended, as in `process 7 {ended}`; empty while it lives."""
         self.in_doubt = False
         """Whether a command was sent whose reply was not read: then its pipes are of no more use to anyone."""
+        self._pipes = pipes
+        self._files: dict[str, int] = {}
         self._handle = os.pidfd_open(pid)
         self._events = select.poll()
         self._events.register(pipes.replies, select.POLLIN)
@@ -63,41 +63,65 @@ class Agent:
         Raises HostError if the process has ended, or ends instead of answering.
         """
         if self.ended:
-            raise HostError(f"process {self.pid} {self.ended}: there is nobody to {what}. Start another one.")
+            raise HostError(
+                f"process {self.pid} cannot {what}, as it {self.ended}. Take a fresh one from a Nursery."
+            )
+        if self.in_doubt:
+            raise HostError(
+                f"process {self.pid} cannot {what}, as a command before it was interrupted. Open another Nursery."
+            )
         padded = [_LABELS[what], *(word & 0xFFFF_FFFF_FFFF_FFFF for word in words)]
         padded += [0] * (machine_code.COMMAND_WORDS - len(padded))
         self.in_doubt = True
-        os.write(self.pipes.commands, _COMMAND.pack(*padded))
-        return self.answer(what)
+        os.write(self._pipes.commands, _COMMAND.pack(*padded))
+        return self.answer(what, *words)
 
-    def answer(self, to: str) -> tuple[int, int]:
-        """Wait for a reply, as `ask` does."""
+    def answer(self, what: str, *words: int) -> tuple[int, int]:
+        """Wait for the reply to a command, as `ask` does."""
         self.in_doubt = True
-        # The write end of its replies is open in other processes too, so that their end would not tell of this one's.
+        # The write end of its replies is open in other processes too, so that reading it would not end when this process does.
         events = [fd for fd, _ in self._events.poll(PATIENCE * 1000)]
-        if self.pipes.replies in events:
-            reply: tuple[int, int] = _REPLY.unpack(os.read(self.pipes.replies, _REPLY.size))
+        if self._pipes.replies in events:
+            reply: tuple[int, int] = _REPLY.unpack(os.read(self._pipes.replies, _REPLY.size))
             self.in_doubt = False
             return reply
+        told = f"process {self.pid} was told to {what}({', '.join(f'{word:#x}' for word in words)})"
         if not events:
             raise HostError(
-                f"process {self.pid} was told to {to} and has not answered for {PATIENCE} s. "
-                f"See what it is doing (/proc/{self.pid}/stack), and start over."
+                f"{told} and has not answered for {PATIENCE} s. Look at /proc/{self.pid}/stack, and start over."
             )
         self._wait()
         raise HostError(
-            f"process {self.pid} was told to {to}, but {self.ended}. Signal 31 is a sandbox (seccomp) that forbids a system call; "
-            "otherwise see whether the program unmapped or overwrote the process's own text and data."
+            f"{told}, but {self.ended}. Signal 31 is a sandbox (seccomp) that forbids a system call; for others see "
+            "whether the program unmapped or overwrote the process's own text or data, and what dmesg says."
         )
+
+    def open(self, name: str) -> int:
+        """A descriptor of /proc/PID/`name`, to read; closed when the process is ended."""
+        if self.ended:
+            raise HostError(
+                f"process {self.pid} {self.ended}, and its memory is gone. Take a fresh one from a Nursery."
+            )
+        if name not in self._files:
+            try:
+                self._files[name] = os.open(f"/proc/{self.pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as problem:
+                raise HostError(
+                    f"/proc/{self.pid}/{name} cannot be opened ({problem.strerror}), although the process is our own. "
+                    "In a container: mount /proc, and allow its processes to trace each other."
+                ) from None
+        return self._files[name]
 
     def kill(self) -> None:
         """End the process, and wait until its memory is gone."""
-        if self._handle < 0:
-            return
         if not self.ended:
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
             self._wait()
-        os.close(self._handle)
+        for fd in self._files.values():
+            os.close(fd)
+        self._files.clear()
+        if self._handle >= 0:
+            os.close(self._handle)
         self._handle = -1
 
     def _wait(self) -> None:
@@ -118,7 +142,6 @@ class RealProcess:
         self.pid = agent.pid
         self._nursery = nursery
         self._agent = agent
-        self._files: dict[str, int] = {}
         self._seen: list[Area] | None = None
         """The areas, if they were looked at and nothing was done since."""
 
@@ -163,7 +186,7 @@ class RealProcess:
         if not any(area.start <= address < area.end for area in areas):
             return None
         try:
-            word = os.pread(self._open("mem"), WORD, address)
+            word = os.pread(self._agent.open("mem"), WORD, address)
         except OSError:  # behind the end of a file, where a load would be a bus error
             return None
         return int.from_bytes(word, "little")
@@ -174,9 +197,6 @@ class RealProcess:
 
     def end(self) -> None:
         """End the process; it cannot be used any more. Ending it twice does no harm."""
-        for fd in self._files.values():
-            os.close(fd)
-        self._files.clear()
         self._nursery.end(self._agent)
 
     def _do(self, what: str, *words: int) -> tuple[int, int]:
@@ -184,23 +204,8 @@ class RealProcess:
         return self._agent.ask(what, *words)
 
     def _read(self, name: str) -> str:
-        fd = self._open(name)
+        fd = self._agent.open(name)
         text = bytearray()
         while part := os.pread(fd, 1 << 20, len(text)):  # the kernel gives about a page at a time
             text += part
         return text.decode("utf-8", "surrogateescape")
-
-    def _open(self, name: str) -> int:
-        if self._agent.ended:
-            raise HostError(
-                f"process {self.pid} {self._agent.ended}, and its memory with it. Start another one."
-            )
-        if name not in self._files:
-            try:
-                self._files[name] = os.open(f"/proc/{self.pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-            except OSError as problem:
-                raise HostError(
-                    f"/proc/{self.pid}/{name} cannot be opened ({problem.strerror}), although the process is our own. "
-                    "In a container: mount /proc, and allow its processes to trace each other."
-                ) from None
-        return self._files[name]

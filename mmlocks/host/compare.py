@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import zip_longest
 from typing import NamedTuple
 
-from mmlocks.host.program import ARENA, CALLS, MAP_FIXED, MREMAP_FIXED, PAGE, Operation, Place, Program, address, is_address
+from mmlocks.host.errors import HostError
+from mmlocks.host.program import (
+    ARENA,
+    CALLS,
+    MAP_FIXED,
+    MREMAP_FIXED,
+    PAGE,
+    Operation,
+    Place,
+    Program,
+    address,
+    is_address,
+)
 from mmlocks.host.subject import Subject
 from mmlocks.mm.area import Area, Limits
 
@@ -38,18 +49,25 @@ class Observation(NamedTuple):
 
     `args` are its arguments as numbers. `result` is what it returned: minus an errno, None for a segmentation fault, the word that was loaded,
     0 for a store or a fork that worked. `areas` and `words` (of each page touched so far, by its address) are those of each
-    living process. An operation is left out, and everything empty, if its process was never forked or if it would reach what
+    living process. An operation is LEFT_OUT if its process was never forked or if it would reach what
     a real process cannot do without: its own text and data.
     """
 
-    args: tuple[int, ...] = ()
-    result: int | None = None
-    areas: dict[int, list[Area]] = {}
-    words: dict[int, dict[int, Words]] = {}
+    args: tuple[int, ...]
+    result: int | None
+    areas: dict[int, list[Area]]
+    words: dict[int, dict[int, Words]]
+
+
+LEFT_OUT = Observation((), None, {}, {})
 
 
 class Mismatch(NamedTuple):
-    """The first operation (`number`) after which two runs of a program differ: in `what` (result, areas or words), of which process."""
+    """The first operation (`number`) after which two runs of a program differ.
+
+    `what` is result, areas or words (of `process`), or error: the second run could not do the operation, for the reason in `note`.
+    `results` are those of the first run, up to this operation.
+    """
 
     program: Program
     number: int
@@ -57,7 +75,8 @@ class Mismatch(NamedTuple):
     process: int
     expected: Observation
     found: Observation
-    results: list[int | None]
+    results: tuple[int | None, ...]
+    note: str = ""
 
 
 def bases(start: Start) -> dict[str, int]:
@@ -81,7 +100,7 @@ def observe(program: Program, subject: Subject, start: Start) -> Iterator[Observ
     for number, operation in enumerate(program):
         done = _perform(operation, processes, known, kept)
         if done is None:
-            yield Observation()
+            yield LEFT_OUT
             continue
         args, result = done
         if operation.name in ("mmap", "mremap") and is_address(result):
@@ -162,11 +181,19 @@ def compare(
 ) -> Mismatch | None:
     """The first difference between two runs, or None. Neither is carried further than that."""
     results: list[int | None] = []
-    for number, (one, other) in enumerate(zip_longest(expected, found, fillvalue=Observation())):
+    others = iter(found)
+    for number, (operation, one) in enumerate(zip(program, expected, strict=True)):
         results.append(one.result)
-        difference = _difference(program[number].process, one, other)
+        try:
+            other = next(others)
+        except HostError:  # the computer's fault, not the model's
+            raise
+        except Exception as problem:
+            note = f"{type(problem).__name__}: {problem}"
+            return Mismatch(program, number, "error", operation.process, one, LEFT_OUT, tuple(results), note)
+        difference = _difference(operation.process, one, other)
         if difference is not None:
-            return Mismatch(program, number, *difference, one, other, results)
+            return Mismatch(program, number, *difference, one, other, tuple(results))
     return None
 
 

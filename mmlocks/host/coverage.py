@@ -23,6 +23,7 @@ from mmlocks.host.program import (
     PROT_GROWSDOWN,
     Operation,
     Program,
+    errno_name,
     is_address,
 )
 from mmlocks.mm.area import Area, Limits
@@ -113,19 +114,8 @@ ROWS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Everything that a run is expected to show, by heading."""
 
-ERRNOS = {
-    1: "EPERM", 9: "EBADF", 11: "EAGAIN", 12: "ENOMEM", 13: "EACCES", 14: "EFAULT", 16: "EBUSY", 17: "EEXIST", 19: "ENODEV", 22: "EINVAL",
-    75: "EOVERFLOW", 95: "EOPNOTSUPP",
-}  # fmt: skip
-"""Linux's numbers, whatever system this runs on."""
-
 Row = tuple[str, str]
 """A heading and one of its rows."""
-
-
-def errno_name(result: int) -> str:
-    """ENOMEM for -12."""
-    return ERRNOS.get(-result, f"errno {-result}")
 
 
 def rare(counts: Counter[Row], least: int = ENOUGH) -> list[Row]:
@@ -301,9 +291,7 @@ def _touch_events(name: str, moment: Moment, last: Observation, now: Observation
             yield "pages", "first store to a page"
         others = [words.get(page) for process, words in now.words.items() if process != moment.process]
         mine = now.words[moment.process].get(page)
-        befores = [
-            words.get(page) for process, words in last.words.items() if process != moment.process
-        ]
+        befores = [words.get(page) for process, words in last.words.items() if process != moment.process]
         if others and mine != last.words[moment.process].get(page):
             if mine in others and others != befores:
                 yield "pages", "a store was seen in another process"
@@ -317,7 +305,10 @@ def _growth(moment: Moment, grown: Area) -> Iterator[Row]:
         return
     pages = (old.start - grown.start) // PAGE
     if grown.file == "[stack]":
-        yield "stack", f"[stack] grew by {'a page' if pages == 1 else 'several' if pages < 100 else 'hundreds'}"
+        yield (
+            "stack",
+            f"[stack] grew by {'a page' if pages == 1 else 'several' if pages < 100 else 'hundreds'}",
+        )
     else:
         yield "stack", "another MAP_GROWSDOWN area grew"
     below = _below(moment.before, grown.start)
@@ -460,7 +451,10 @@ def _mremap(moment: Moment, last: Observation, now: Observation) -> Iterator[Row
         yield "mremap", "shared pages mapped twice"
     if result == addr:
         new, was = _up(new_length), _up(length)
-        yield "mremap", "grew in place" if new > was else "shrank" if new < was else "length unchanged: nothing done"
+        yield (
+            "mremap",
+            "grew in place" if new > was else "shrank" if new < was else "length unchanged: nothing done",
+        )
         return
     if any("gd" in (area.flags or ()) for area in old):
         yield "mremap", "moved a growing area"
@@ -475,7 +469,9 @@ def _mremap(moment: Moment, last: Observation, now: Observation) -> Iterator[Row
     pages = now.words[moment.process]
     words = last.words[moment.process]
     if any(
-        addr <= page < addr + length and both not in ((0, 0), (None, None)) and pages.get(page - addr + result) == both
+        addr <= page < addr + length
+        and both not in ((0, 0), (None, None))
+        and pages.get(page - addr + result) == both
         for page, both in words.items()
     ):
         yield "pages", "words followed mremap"

@@ -188,11 +188,11 @@ def _operation(choose: Choose, sketch: Sketch, number: int) -> Operation:
     name = _of(OPERATIONS, choose)
     process = sketch.processes[choose(len(sketch.processes))]
     if name == "fork":
-        return _fork(choose, sketch, process)
+        return _fork(sketch, process)
     return Operation(name, process, WRITERS[name](choose, sketch, number))
 
 
-def _fork(choose: Choose, sketch: Sketch, process: int) -> Operation:
+def _fork(sketch: Sketch, process: int) -> Operation:
     child = len(sketch.processes)
     if child == PROCESSES:
         return NOTHING
@@ -216,20 +216,20 @@ def _mmap(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, ...
     return place, length, prot, flags, FILE, _of(FILE_OFFSETS, choose) * PAGE
 
 
-def _munmap(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, ...]:
+def _munmap(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ...]:
     place, length = _range(choose, sketch)
     sketch.drop(place, length)
     return place, length
 
 
-def _mprotect(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, ...]:
+def _mprotect(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ...]:
     if choose(30) == 29:
         stack = _of(tuple(sketch.of_kind(MAP_GROWSDOWN)) or (STACK,), choose)
         return _moved(stack.place, choose(4)), PAGE, _of(PROTECTIONS, choose) | PROT_GROWSDOWN
     return *_range(choose, sketch), _of(PROTECTIONS, choose)
 
 
-def _brk(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, ...]:
+def _brk(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ...]:
     place = Place("heap", _of(HEAP_PAGES, choose), _odd_byte(choose))
     if HEAP not in sketch.spots:
         sketch.spots.append(HEAP)
@@ -251,7 +251,7 @@ def _mremap(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, .
     return place, length, new_length, remap, new_place
 
 
-def _madvise(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, ...]:
+def _madvise(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ...]:
     return *_range(choose, sketch), _of(ADVICES, choose)
 
 
@@ -259,7 +259,7 @@ def _store(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, ..
     return _touched(choose, sketch), number + 1
 
 
-def _load(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, ...]:
+def _load(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ...]:
     return (_touched(choose, sketch),)
 
 

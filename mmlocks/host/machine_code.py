@@ -1,4 +1,4 @@
-"""The program that a real process runs: 300 bytes of x86-64 machine code, in an ELF file that has nothing else.
+"""The program that a real process runs: 370 bytes of x86-64 machine code, in an ELF file that has nothing else.
 
 Whatever else runs in a process changes its address space behind our back: a C library maps memory, and so does Python. This program
 has no library. It reads a command from a pipe, does what it says, writes a reply to another pipe, and begins again; its memory is
@@ -10,8 +10,6 @@ a second one that fills in where the labels came to lie.
 
 from __future__ import annotations
 
-import errno
-import signal
 import struct
 from typing import Final
 
@@ -34,12 +32,16 @@ ON_FAULT: Final = REPLY + REPLY_WORDS * WORD
 SCRATCH: Final = 256
 """From here to the end of the page the program does not use its data: room for a path, say."""
 
-FAULTED: Final = -errno.EFAULT
+_EFAULT: Final = 14
+FAULTED: Final = -_EFAULT
 """What is replied to a store or a load that was a segmentation fault or a bus error."""
 
 _SYSCALL: Final = {"read": 0, "write": 1, "rt_sigaction": 13, "clone": 56, "exit_group": 231}
-_REGISTERS: Final = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split()
+_REGISTERS: Final = (
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+)  # fmt: skip
 _ARGUMENTS: Final = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
+_SIGBUS, _SIGSEGV, _SIGCHLD = 7, 11, 17
 _CLONE_PARENT: Final = 0x8000
 _SA_SIGINFO, _SA_RESTORER, _SA_NODEFER = 0x4, 0x0400_0000, 0x4000_0000
 
@@ -57,16 +59,16 @@ class _Text:
         self.labels[name] = TEXT + len(self.code)
 
     def set(self, register: str, number: int) -> None:
-        """mov register, number   (32 bits, extended with their sign)"""
+        """`mov register, number`; 32 bits, extended with their sign."""
         r = _REGISTERS.index(register)
         self.code += bytes([0x48 | r >> 3, 0xC7, 0xC0 | r & 7]) + struct.pack("<i", number)
 
     def load(self, register: str, base: str, offset: int) -> None:
-        """mov register, [base + offset]"""
+        """`mov register, [base + offset]`."""
         self._move(0x8B, register, base, offset)
 
     def store(self, register: str, base: str, offset: int) -> None:
-        """mov [base + offset], register"""
+        """`mov [base + offset], register`."""
         self._move(0x89, register, base, offset)
 
     def _move(self, opcode: int, register: str, base: str, offset: int) -> None:
@@ -75,30 +77,30 @@ class _Text:
         self.code += struct.pack("<b", offset)
 
     def copy(self, to: str, source: str) -> None:
-        """mov to, source"""
+        """`mov to, source`."""
         r, s = _REGISTERS.index(to), _REGISTERS.index(source)
         self.code += bytes([0x48 | s >> 3 << 2 | r >> 3, 0x89, 0xC0 | (s & 7) << 3 | r & 7])
 
     def syscall(self, name: str | None = None) -> None:
-        """syscall; of a given name, or what is in rax. The result comes in rax, and rcx and r11 are lost."""
+        """`syscall`; of a given name, or what is in rax. The result comes in rax, and rcx and r11 are lost."""
         if name is not None:
             self.set("rax", _SYSCALL[name])
         self.code += b"\x0f\x05"
 
     def compare_rax(self, number: int) -> None:
-        """cmp rax, number   (8 bits)"""
+        """`cmp rax, number`; 8 bits."""
         self.code += b"\x48\x83\xf8" + struct.pack("<b", number)
 
     def jump(self, label: str) -> None:
-        """jmp label"""
+        """`jmp label`."""
         self._jump(b"\xe9", label)
 
     def jump_if_not_equal(self, label: str) -> None:
-        """jne label"""
+        """`jne label`."""
         self._jump(b"\x0f\x85", label)
 
     def jump_to_content(self, base: str, offset: int) -> None:
-        """jmp [base + offset]"""
+        """`jmp [base + offset]`."""
         self.code += bytes([0xFF, 0x60 | _REGISTERS.index(base)]) + struct.pack("<b", offset)
 
     def _jump(self, opcode: bytes, label: str) -> None:
@@ -122,7 +124,7 @@ def _program(commands_fd: int, replies_fd: int) -> _Text:
     text.set("rbx", DATA)
     text.set("r12", commands_fd)
     text.set("r13", replies_fd)
-    for number in (signal.SIGSEGV, signal.SIGBUS):
+    for number in (_SIGSEGV, _SIGBUS):
         text.set("rdi", number)
         text.set("rsi", DATA + ON_FAULT)
         text.set("rdx", 0)
@@ -167,8 +169,10 @@ def _program(commands_fd: int, replies_fd: int) -> _Text:
     text.set("rax", 0)
     text.jump("reply")
 
-    text.label("fork")  # the child's pipes: for commands, for replies. The parent replies with the child's process id
-    text.set("rdi", _CLONE_PARENT | signal.SIGCHLD)  # a sibling, so that Python can wait for every process
+    text.label(
+        "fork"
+    )  # the child's pipes, for commands and for replies; its process id is the parent's reply
+    text.set("rdi", _CLONE_PARENT | _SIGCHLD)  # a sibling, so that Python can wait for every process
     for register in _ARGUMENTS[1:]:
         text.set(register, 0)
     text.syscall("clone")
@@ -203,9 +207,7 @@ def executable(commands_fd: int, replies_fd: int) -> bytes:
     data = bytearray(DATA_PAGES * PAGE_SIZE)
     on_fault = text.labels["on_fault"]
     # x86-64 wants a restorer, although it is only needed to return; nothing is blocked, as our handler does not unblock either
-    struct.pack_into(
-        "<QQQQ", data, ON_FAULT, on_fault, _SA_SIGINFO | _SA_RESTORER | _SA_NODEFER, on_fault, 0
-    )
+    struct.pack_into("<QQQQ", data, ON_FAULT, on_fault, _SA_SIGINFO | _SA_RESTORER | _SA_NODEFER, on_fault, 0)
 
     header = struct.pack(
         "<4sBBBB8xHHIQQQIHHHHHH",

@@ -1,8 +1,9 @@
 """The areas of a real process: /proc/PID/maps and smaps, and copies of them that somebody saved.
 
-The kernel writes these files while it walks the process's VMAs, and lets go of its lock between two reads of a page or so. What is read
-of a process that goes on running is therefore no snapshot: each line was true when it was written, and addresses never
-go backwards, but an area that moves meanwhile can be missing or be seen twice. Stop the process first where that matters.
+The kernel writes these files while it walks the process's VMAs, and lets go of its lock every page of text or so. What is read of a
+process that goes on running is therefore no snapshot: each line was true when it was written, but an area that moves
+meanwhile can be missing or be seen twice. One that replaces another can even begin below that one's end, although the kernel's
+documentation rules it out; such a reading is thrown away. Stop the process first where that matters.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LIMIT = 256 << 20
 
 _HEAD = (
     r"([0-9a-f]{1,16})-([0-9a-f]{1,16}) ([r-][w-][x-][sp]) ([0-9a-f]{1,16})"
-    r" ([0-9a-f]+:[0-9a-f]+) ([0-9]{1,20}) *(.*)(?:\n|\Z)"
+    r" ([0-9a-f]+:[0-9a-f]+) ([0-9]{1,20})(?: +|(?=\n|\Z))(.*)(?:\n|\Z)"
 )
 _MAPS = re.compile(_HEAD)
 # Possessive (*+, ?+): a field that was taken is never given back, which is twice as fast and finds the first bad line.
@@ -31,8 +32,14 @@ _SMAPS = re.compile(
 )
 _FIELD = re.compile(r"^[A-Z]\w*:", re.MULTILINE)
 _LINE = "START-END PERMISSIONS OFFSET DEVICE INODE FILE, such as '00400000-0048a000 r-xp 00000000 fd:03 960637 /bin/bash'"
+READINGS = 10
+"""So many times is a process read whose areas seem to overlap. Of one that does nothing but map and unmap, one reading in a hundred does."""
 _KERNEL_THREAD = 0x0020_0000
 """PF_KTHREAD among the flags in /proc/PID/stat."""
+
+
+class Overlap(HostError):
+    """Areas that overlap: the maps of two processes, or of one that changed while they were written."""
 
 
 # -- from text --------------------------------------------------------------------------------------------------------
@@ -68,10 +75,13 @@ def _parse(pattern: re.Pattern[str], text: str, where: str, expected: str) -> li
         if start >= end:
             raise _bad_line(text, position, where, "ends before it begins. Expected START below END.")
         if start < last:
-            raise _bad_line(
-                text, position, where, f"begins below {last:x}, where the area before it ends. Expected rising addresses "
-                "that do not overlap; are these the maps of two processes?",
-            )  # fmt: skip
+            problem = _bad_line(
+                text, position, where, f"begins below {last:x}, where the area before it ends."
+            )
+            raise Overlap(
+                f"{problem} These are the maps of two processes, or of one that changed while they were copied. Copy them "
+                "again from one that is stopped (kill -STOP PID, and afterwards kill -CONT PID)."
+            )
         known = frozenset(flags[0].split()) if flags and flags[0] is not None else None
         areas.append(Area(start, end, perms, int(offset, 16), file, known, device, int(inode)))
         position, last = found.end(), end
@@ -90,8 +100,9 @@ def _bad_line(text: str, position: int, where: str, what: str) -> HostError:
 def read_areas(pid: int | None = None) -> list[Area]:
     """The areas of a process, by default of this one; with flags where smaps may be read.
 
-    One file is read once, so that areas and flags belong together; it is no snapshot all the same (see above).
-    Raises HostError if there is no such process, it has no address space, or it may not be looked at.
+    Areas and flags are from one reading, so that they belong together; it is no snapshot all the same (see above).
+    Raises HostError if there is no such process, it has no address space, or it may not be looked at; Overlap if it
+    changes so fast that no reading makes sense.
     """
     if not (PROC / "self").exists():
         raise HostError(
@@ -105,13 +116,13 @@ def read_areas(pid: int | None = None) -> list[Area]:
         )
     folder = PROC / str(who)
     try:
-        try:
-            areas = parse_smaps(_decoded((folder / "smaps").read_bytes()), str(folder / "smaps"))
-        except (
-            FileNotFoundError,
-            PermissionError,
-        ):  # no such file in some kernels; or some sandbox forbids it
-            areas = parse_maps(_decoded((folder / "maps").read_bytes()), str(folder / "maps"))
+        for reading in range(READINGS):
+            try:
+                areas = _read(folder)
+                break
+            except Overlap:
+                if reading == READINGS - 1:
+                    raise
     except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
         if folder.exists():
             raise HostError(f"process {who} ended while it was read. Choose one that runs on.") from None
@@ -132,6 +143,13 @@ def read_areas(pid: int | None = None) -> list[Area]:
             f"process {who} ended while it was read. Choose one that runs on."
         )
     return areas
+
+
+def _read(folder: Path) -> list[Area]:
+    try:
+        return parse_smaps(_decoded((folder / "smaps").read_bytes()), str(folder / "smaps"))
+    except (FileNotFoundError, PermissionError):  # no such file in some kernels; or some sandbox forbids it
+        return parse_maps(_decoded((folder / "maps").read_bytes()), str(folder / "maps"))
 
 
 def name_of(pid: int) -> str:
@@ -180,14 +198,16 @@ def read_saved(file: str) -> list[Area]:
     Raises HostError if it cannot be read, is neither of the two, is larger than LIMIT, or has no areas.
     """
     name = "standard input" if file == "-" else file
-    if file != "-" and Path(file).is_dir():
-        raise HostError(f"{name or '.'} is a folder. Name a file: cat /proc/PID/maps > FILE makes one.")
     try:
         if file == "-":
             text = _text_in(sys.stdin.buffer, name)
         else:
             with Path(file).open("rb") as stream:
                 text = _text_in(stream, name)
+    except IsADirectoryError:
+        raise HostError(
+            f"{name or '.'} is a folder. Name a file: cat /proc/PID/maps > FILE makes one."
+        ) from None
     except FileNotFoundError:
         raise HostError(
             f"there is no file {name}. Look at its spelling; cat /proc/PID/maps > FILE makes one."

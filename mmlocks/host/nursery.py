@@ -12,10 +12,8 @@ each, so that no zombies stay.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import platform
-import resource
 import signal
 import struct
 from pathlib import Path
@@ -75,8 +73,15 @@ class Nursery:
             raise HostError(f"{reason}. Everything else works; compare with a recording instead.")
         self._undo = contextlib.ExitStack()
         self._agents: dict[Agent, int] = {}
+        self._broken = ""
         try:
             self._start(cpu)
+        except OSError as problem:
+            self.close()
+            raise HostError(
+                f"real processes cannot be set up here: {problem}. They need Linux 5.3 or newer, "
+                "and a sandbox must let a process limit, pin and watch its own children."
+            ) from None
         except BaseException:
             self.close()
             raise
@@ -96,7 +101,7 @@ class Nursery:
     def process(self) -> RealProcess:
         """A fresh process, with a fresh test file. Processes of the program before it are ended.
 
-        Raises HostError if the kernel refuses, or if a process before this one left its pipes in doubt.
+        Raises HostError if the kernel refuses, or if a command to a process before this one was interrupted.
         """
         for agent in list(self._agents):
             self.end(agent)
@@ -111,14 +116,21 @@ class Nursery:
                 f"process {agent.pid} cannot fork: a program has at most {PROCESSES} processes at a time. "
                 "End one first, or let the program fork less."
             )
+        if self._broken:
+            raise HostError(
+                f"process {agent.pid} cannot fork any more: {self._broken}. Open another Nursery."
+            )
+        self._broken = "an earlier fork was interrupted, so that there may be a process that nobody knows"
         pair = min(free)
         pid, _ = agent.ask("fork", _commands_fd(pair), _replies_fd(pair))
+        if pid >= 0:
+            child = Agent(pid, self._pipes[pair])
+            self._agents[child] = pair
+        self._broken = ""
         if pid < 0:
             raise HostError(
                 f"the kernel does not let process {agent.pid} fork: {os.strerror(-pid)}. See ulimit -u and free memory."
             )
-        child = Agent(pid, self._pipes[pair])
-        self._agents[child] = pair
         return RealProcess(self, child)
 
     def end(self, agent: Agent) -> None:
@@ -126,9 +138,10 @@ class Nursery:
         if self._agents.pop(agent, None) is None:
             return
         agent.kill()
-        if agent.in_doubt:
-            self._first.kill()
-            self._first.ended = "ended, as a command to another process was not answered"
+        if (
+            agent.in_doubt
+        ):  # the next process could find this one's command in its pipe, or Python this one's reply
+            self._broken = f"process {agent.pid} before it left a command unanswered"
 
     def close(self) -> None:
         """End all processes."""
@@ -165,8 +178,9 @@ class Nursery:
                 f"the program of a real process cannot be started from memory: {problem.strerror}. "
                 "See whether vm.memfd_noexec or a sandbox forbids that."
             ) from None
-        for fd in theirs.values():
-            os.close(fd)
+        finally:
+            for fd in theirs.values():
+                os.close(fd)
         self._first = Agent(pid, self._pipes[0])
         self._undo.callback(self._first.kill)
         self._first.answer("start")
@@ -212,10 +226,16 @@ class Nursery:
 
     def _settle(self) -> None:
         """Have the first process become what all others are copied from."""
-        _, most = resource.prlimit(self._first.pid, resource.RLIMIT_STACK)
-        limit = STACK_LIMIT if most == resource.RLIM_INFINITY else min(STACK_LIMIT, most)
-        resource.prlimit(self._first.pid, resource.RLIMIT_STACK, (limit, most))
-        resource.prlimit(self._first.pid, resource.RLIMIT_CORE, (0, 0))
+        import resource  # not on Windows, where this file can be imported, too, and says why it is of no use
+
+        pid = self._first.pid
+        _, most = resource.prlimit(pid, resource.RLIMIT_STACK)
+        stack = STACK_LIMIT if most == resource.RLIM_INFINITY else min(STACK_LIMIT, most)
+        resource.prlimit(pid, resource.RLIMIT_STACK, (stack, most))
+        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+        for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):  # a model knows no such limits
+            _, most = resource.prlimit(pid, kind)
+            resource.prlimit(pid, kind, (most, most))
 
         first = RealProcess(self, self._first)
         personality = first.system_call(_PERSONALITY, 0xFFFF_FFFF)  # asks for it
@@ -228,11 +248,13 @@ class Nursery:
         refused = first.system_call(_EXECVE, place, place + 4 * WORD, 0)
         if refused:
             raise HostError(f"a real process cannot execute its program again: {os.strerror(-refused)}.")
-        for area in RealProcess(self, self._first).areas(flags=False):
-            if area.file.startswith("[v") and area.file != "[vsyscall]":  # for C libraries: the time of day, ...
+        for area in first.areas(flags=False):
+            if area.file.startswith("[v") and area.file != "[vsyscall]":  # [vdso]: for C libraries
                 first.call("munmap", area.start, area.end - area.start)
 
     def _measure(self) -> None:
+        import resource
+
         first = RealProcess(self, self._first)
         self.areas = first.areas(flags=True)
         highest = first.call("mmap", 0, PAGE_SIZE, _PROT_NONE, _MAP_PRIVATE | _MAP_ANONYMOUS, 0, 0)
@@ -267,6 +289,8 @@ _FRESH_TEST_FILE: Final = b"".join(
 
 def _out_of_the_way(fd: int) -> int:
     """The same file under a number that is not needed in the processes."""
+    import fcntl
+
     moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _NEXT_FD)
     os.close(fd)
     return moved

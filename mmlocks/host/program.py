@@ -7,7 +7,7 @@ heap and stack lie, and still means something when operations are taken out of i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmlocks.host.errors import HostError
@@ -41,6 +41,11 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
 CALLS = frozenset({"mmap", "munmap", "mprotect", "brk", "mremap", "madvise"})
 PLACES = frozenset({"addr", "new_addr"})
 """The parameters that are addresses: Places in a program, numbers once it runs."""
+ERRNOS = {
+    1: "EPERM", 9: "EBADF", 11: "EAGAIN", 12: "ENOMEM", 13: "EACCES", 14: "EFAULT", 16: "EBUSY", 17: "EEXIST", 19: "ENODEV", 22: "EINVAL",
+    75: "EOVERFLOW", 95: "EOPNOTSUPP",
+}  # fmt: skip
+"""Linux's numbers, whatever system this runs on."""
 PROCESSES = 3
 """Parent (0), child (1) and one more (2), which is the child's child or its sibling."""
 LONGEST = 1_000
@@ -48,8 +53,11 @@ LONGEST = 1_000
 
 
 class Place(NamedTuple):
-    """An address, as `page` pages and `byte` bytes from a base: `arena`, `heap` (start_brk), `stack` (its end), `zero`, `limit`
-    (the end of user addresses), or `r7`, what operation 7 returned (the arena, if that was an error)."""
+    """An address, as `page` pages and `byte` bytes from a base.
+
+    The bases: `arena`, `heap` (start_brk), `stack` (its end), `zero`, `limit` (the end of user addresses), and `r7`, what
+    operation 7 returned (the arena, if that was an error).
+    """
 
     base: str
     page: int = 0
@@ -78,7 +86,7 @@ def size(program: Program) -> int:
     return sum(operation.name != "nothing" for operation in program)
 
 
-def compact(program: Program, results: list[int | None] | None = None) -> Program:
+def compact(program: Program, results: Sequence[int | None] | None = None) -> Program:
     """The same program without `nothing`, its results numbered anew.
 
     With `results` (of a run of it), places that count from an error are written as the arena, which they are.
@@ -111,6 +119,11 @@ def is_address(result: int | None) -> bool:
     return result is not None and result >= 0
 
 
+def errno_name(result: int) -> str:
+    """ENOMEM for -12."""
+    return ERRNOS.get(-result, f"errno {-result}")
+
+
 # -- as JSON ----------------------------------------------------------------------------------------------------------
 
 
@@ -140,8 +153,12 @@ def _operation(value: Any, where: str) -> Operation:
     if not _whole(process, 0, PROCESSES - 1):
         raise HostError(f"{where}: {name} is done by process 0 to {PROCESSES - 1}, not {process!r}.")
     if len(given) != len(parameters):
-        raise HostError(f"{where}: {name} takes {', '.join(parameters) or 'nothing'}; {len(given)} were given.")
-    return Operation(name, process, tuple(map(_argument, given, parameters, [f"{where}: {name}"] * len(given))))
+        raise HostError(
+            f"{where}: {name} takes {', '.join(parameters) or 'nothing'}; {len(given)} were given."
+        )
+    return Operation(
+        name, process, tuple(map(_argument, given, parameters, [f"{where}: {name}"] * len(given)))
+    )
 
 
 def _argument(value: Any, parameter: str, where: str) -> Place | int:

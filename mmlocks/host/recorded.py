@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmlocks.host.compare import Observation, Start, Words
+from mmlocks.host.compare import LEFT_OUT, Observation, Start, Words
 from mmlocks.host.errors import HostError
 from mmlocks.host.program import Program, from_json, to_json
 from mmlocks.mm.area import Area, Limits
@@ -65,7 +65,9 @@ def save(file: Path, recording: Recording) -> None:
     if file.is_dir():
         raise HostError(f"{file} is a folder. Name a file in it for the recording.")
     if file.exists() and not file.is_file():
-        raise HostError(f"{file} is no ordinary file, so it is not replaced. Choose another name for the recording.")
+        raise HostError(
+            f"{file} is no ordinary file, so it is not replaced. Choose another name for the recording."
+        )
     place = file.resolve()  # a link stays a link
     beside = place.with_name(f".{place.name[:100]}.{os.getpid()}.tmp")
     try:
@@ -73,7 +75,9 @@ def save(file: Path, recording: Recording) -> None:
             stream.write(content)
         beside.replace(place)
     except OSError as problem:
-        raise HostError(f"the recording cannot be written to {file}: {problem.strerror or problem}.") from None
+        raise HostError(
+            f"the recording cannot be written to {file}: {problem.strerror or problem}."
+        ) from None
     finally:
         beside.unlink(missing_ok=True)
 
@@ -81,7 +85,9 @@ def save(file: Path, recording: Recording) -> None:
 def load(file: Path) -> Recording:
     """Read a recording. Raises HostError, saying what is wrong and where, if there is none or it is damaged."""
     if file.exists() and not file.is_file():
-        raise HostError(f"{file} is no ordinary file. Name a recording, as `mmlocks host record FILE` makes one.")
+        raise HostError(
+            f"{file} is no ordinary file. Name a recording, as `mmlocks host record FILE` makes one."
+        )
     try:
         with file.open("rb") as stream:
             content = _unpacked(stream.read(LARGEST + 1), file)
@@ -91,7 +97,9 @@ def load(file: Path) -> Recording:
     except OSError as problem:
         raise HostError(f"{file} cannot be read: {problem.strerror or problem}.") from None
     except (ValueError, RecursionError):
-        raise HostError(f"{file} is no recording: it holds no JSON, or not all of it. Was it copied whole?") from None
+        raise HostError(
+            f"{file} is no recording: it holds no JSON, or not all of it. Was it copied whole?"
+        ) from None
 
 
 def _unpacked(content: bytes, file: Path) -> bytes:
@@ -120,7 +128,9 @@ def recording_json(recording: Recording) -> dict[str, Any]:
         "kernel": recording.kernel,
         "rules": sorted(recording.rules),
         "start": {"limits": start.limits._asdict(), "areas": list(map(_area_json, start.areas))},
-        "runs": [{"program": to_json(run.program), "seen": list(_seen_json(run.seen))} for run in recording.runs],
+        "runs": [
+            {"program": to_json(run.program), "seen": list(_seen_json(run.seen))} for run in recording.runs
+        ],
     }
 
 
@@ -205,7 +215,7 @@ def _seen(seen: list[Any], where: str) -> Iterator[Observation]:
     words: dict[int, dict[int, Words]] = {}
     for number, one in enumerate(seen):
         if one is None:
-            yield Observation()
+            yield LEFT_OUT
             continue
         with _expected(f"{where}, operation {number}"):
             result, changed, new = one

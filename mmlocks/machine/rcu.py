@@ -106,11 +106,11 @@ def _leave(view: View, cpu: int, rcu: Rcu) -> None:
 
 
 def _call(view: View, cpu: int, rcu: Rcu, thing: Reclaimable) -> None:
-    readers = tuple(
-        other for other, section in enumerate(rcu.sections) if view[section.index] % 2 == 1
-    )
+    readers = tuple(other for other, section in enumerate(rcu.sections) if view[section.index] % 2 == 1)
     if readers and thing not in rcu.reclaimable:
-        raise ModelError(f"{thing} is freed while RCU readers look on; the scenario must say may_free({thing}) first")
+        raise ModelError(
+            f"{thing} is freed while RCU readers look on; the scenario must say may_free({thing}) first"
+        )
     if readers:
         view[rcu.waiting.index] = (*view[rcu.waiting.index], (thing, readers))
     else:
@@ -122,7 +122,11 @@ def _own(layout: Layout, cpu: int, rcu: Rcu) -> Footprint:
 
 
 def _leaving(layout: Layout, cpu: int, rcu: Rcu) -> Footprint:
-    return _own(layout, cpu, rcu).joined(_freeing(rcu, rcu.reclaimable)) if rcu.reclaimable else _own(layout, cpu, rcu)
+    return (
+        _own(layout, cpu, rcu).joined(_freeing(rcu, rcu.reclaimable))
+        if rcu.reclaimable
+        else _own(layout, cpu, rcu)
+    )
 
 
 def _calling(layout: Layout, cpu: int, rcu: Rcu, thing: Reclaimable) -> Footprint:

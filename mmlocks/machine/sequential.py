@@ -43,7 +43,7 @@ class LiveCell(Cell[T]):
     """A cell of a `Sequential` layout: its value is in the layout's list, unlimited."""
 
     def of(self, state: Any) -> T:
-        """This cell's value; `state` is the layout's `now`."""
+        """This cell's value in the layout's `now`."""
         value: T = state[self.index]
         return value
 

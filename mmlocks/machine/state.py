@@ -89,8 +89,8 @@ class Cell(Generic[T]):
         """The value that `code` stands for."""
         return self._values[code]
 
-    def of(self, state: int) -> T:
-        """This cell's value in a packed state."""
+    def of(self, state: Any) -> T:
+        """This cell's value in a state: a packed one, or `now` where a layout grows."""
         return self.decode((state & self.mask) >> self.shift)
 
     def __await__(self) -> Generator[Step, Any, T]:

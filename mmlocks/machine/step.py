@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mmlocks.errors import ModelError
@@ -75,11 +75,15 @@ def _something(*_: Any) -> str:
     return "something"
 
 
+def _name_only(layout: Layout, before: int, after: int, cpu: int, result: Any, *args: Any) -> str:
+    return ", ".join(map(str, args))
+
+
 def operation(
     name: str,
     touches: Callable[..., Footprint],
     run: Callable[..., Any],
-    tell: Callable[..., str],
+    tell: Callable[..., str] = _name_only,
     awaits: Callable[..., str] = _something,
     holders: Callable[..., tuple[int, ...]] = _nobody,
 ) -> None:
@@ -87,6 +91,16 @@ def operation(
     if name in OPERATIONS:
         raise ModelError(f"there are two operations called {name}")
     OPERATIONS[name] = Operation(name, touches, run, tell, awaits, holders)
+
+
+def telling(name: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
+    """Decorator: say what a step of that operation did in these words. For operations whose words stand in a file of their own."""
+
+    def registered(tell: Callable[..., str]) -> Callable[..., str]:
+        OPERATIONS[name] = replace(OPERATIONS[name], tell=tell)
+        return tell
+
+    return registered
 
 
 class ViolationSignal(Exception):

@@ -3,6 +3,7 @@
 Reading order: address, frames, pagetable, tlb, vma, mm, mmap_lock, vma_lock, rmap, fault, cow, fork, user, kernel.
 """
 
+import mmlocks.mm.narration  # noqa: F401  so that steps can be told
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_of, slot_of
 from mmlocks.mm.cow import do_wp_page, wp_page_copy
@@ -59,11 +60,11 @@ __all__ = [
     "dup_mmap",
     "fetch_add",
     "find_vma",
-    "for_each_vma",
     "flush_tlb_mm",
     "flush_tlb_page",
     "folio_get",
     "folio_put",
+    "for_each_vma",
     "fork",
     "handle_mm_fault",
     "load",

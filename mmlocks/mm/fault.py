@@ -18,7 +18,6 @@ from mmlocks.mm.vma_lock import lock_vma_under_rcu, vma_end_read
 from mmlocks.releases import PER_VMA_LOCKS
 
 
-
 class SegmentationFault(Exception):
     """No VMA covers the address: the process gets SIGSEGV."""
 
@@ -31,42 +30,36 @@ async def do_user_addr_fault(mm: Mm, address: int, flags: int) -> None:
              everybody who holds it for writing. The fast path does not, and that is the whole story of this course.
     Races:   fork, mmap, munmap, stack growth: all that believe mmap_lock to be enough.
     Raises:  SegmentationFault.
-    Differs: mmap_lock is waited for at once, without trying first.
+    Differs: mmap_lock is waited for at once, without trying first. What the VMA allows is checked in handle_mm_fault.
     """
     if PER_VMA_LOCKS:
         vma = await lock_vma_under_rcu(mm, address)
         if vma is not None:
-            allowed = access_allowed(await vma.vm_flags, flags)
-            if allowed:
-                await handle_mm_fault(vma, address, flags | FAULT_FLAG_VMA_LOCK)
+            handled = await handle_mm_fault(vma, address, flags | FAULT_FLAG_VMA_LOCK)
             await vma_end_read(vma)
-            if allowed:
+            if handled:
                 return
     vma = await lock_mm_and_find_vma(mm, address)
     if vma is None:
         raise SegmentationFault(f"no VMA at {address:#x}")
-    allowed = access_allowed(await vma.vm_flags, flags)
-    if allowed:
-        allowed = await handle_mm_fault(vma, address, flags)
+    handled = await handle_mm_fault(vma, address, flags)
     await mmap_read_unlock(mm)
-    if not allowed:
+    if not handled:
         raise SegmentationFault(f"{vma} does not allow this access to {address:#x}")
 
 
-def access_allowed(vm_flags: int, flags: int) -> bool:
-    """Whether a VMA with these vm_flags allows the access that faulted (arch/x86/mm/fault.c access_error, the other way round)."""
-    return bool(vm_flags & (VM_WRITE if flags & FAULT_FLAG_WRITE else VM_ACCESS_FLAGS))
-
-
 async def handle_mm_fault(vma: Vma, address: int, flags: int) -> bool:
-    """Make the page at `address` accessible, if the page table does not show it to be so already; False if there is no such page.
+    """Make the page at `address` accessible, if the page table does not show it to be so already; False if it must not be.
 
-    Kernel:  mm/memory.c handle_mm_fault(), __handle_mm_fault() and handle_pte_fault().
+    Kernel:  mm/memory.c handle_mm_fault(), __handle_mm_fault() and handle_pte_fault(); arch/x86/mm/fault.c access_error().
     Locks:   mmap_lock for reading, or the VMA for reading.
     Races:   others who change this entry; whatever was read here is compared again under the page-table lock.
     """
     page = page_of(address)
-    entry, file = await together(vma.vm_mm.page_table.pte[page], vma.vm_file)  # vm_file never changes
+    # The VMA's own fields cannot change under its lock.
+    entry, file, vm_flags = await together(vma.vm_mm.page_table.pte[page], vma.vm_file, vma.vm_flags)
+    if not vm_flags & (VM_WRITE if flags & FAULT_FLAG_WRITE else VM_ACCESS_FLAGS):
+        return False
     if entry is None:
         if file is not None:
             return await do_fault(vma, file, page, flags)

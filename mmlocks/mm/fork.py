@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mmlocks.machine import Layout, Step, operation, together
+from typing import Any
+
+from mmlocks.machine import Cell, Layout, Step, operation, together
 from mmlocks.machine.sequential import carried_out
 from mmlocks.machine.step import Footprint, touching
 from mmlocks.mm.maple import for_each_vma, vma_iter_store
@@ -98,10 +100,10 @@ async def _duplicate(mm: Mm, orig: Vma) -> Vma:
 
 def _dup_touches(layout: Layout, cpu: int, mm: Mm, orig: Vma) -> Footprint:
     parent = orig.vm_mm
-    read = [
+    read: list[Cell[Any]] = [
         orig.vm_start, orig.vm_end, orig.vm_pgoff, orig.vm_flags, orig.vm_file, orig.anon_vma, orig.anon_vma_chain,
     ]  # fmt: skip
-    child = [
+    child: list[Cell[Any]] = [
         mm.mm_mt.ma_root, mm.map_count, *(node.ranges for node in mm.mm_mt.nodes),
         *(cell for vma in mm.spare_vmas for cell in vma.fields()),
     ]  # fmt: skip
@@ -114,13 +116,8 @@ def _dup_touches(layout: Layout, cpu: int, mm: Mm, orig: Vma) -> Footprint:
     return touching(reads=[*(cell.index for cell in read), *ours], writes=ours)
 
 
-def _dup_told(layout: Layout, before: int, after: int, cpu: int, result: Vma, mm: Mm, orig: Vma) -> str:
-    return f"duplicates VMA {orig} as {result}"
-
-
 operation(
     "vm_area_dup",
     _dup_touches,
     lambda view, cpu, mm, orig: carried_out(view, cpu, _duplicate(mm, orig)),
-    _dup_told,
 )

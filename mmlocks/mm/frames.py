@@ -161,13 +161,6 @@ def _watch_copy(view: View, cpu: int, mm: Mm, page: int, old: Frame) -> None:
             )
 
 
-def _alloc_told(
-    layout: Layout, before: int, after: int, cpu: int, got: Frame, mm: Mm, page: int, old: Frame | None
-) -> str:
-    contents = " ".join(str(cell.of(after)) for cell in got.data)
-    return f"copies {old} to new {got} ({contents})" if old is not None else f"new zeroed {got} for P{page}"
-
-
 def _put(view: View, cpu: int, folio: Frame) -> None:
     count = view[folio.refcount.index]
     if count == 0:
@@ -180,17 +173,11 @@ def _put(view: View, cpu: int, folio: Frame) -> None:
             view[cell.index] = POISON
 
 
-def _put_told(layout: Layout, before: int, after: int, cpu: int, result: Any, folio: Frame) -> str:
-    left = folio.refcount.of(after)
-    return f"drops {folio}, {left} reference{'s' * (left != 1)} left" if left else f"frees {folio}"
-
-
-operation("alloc_folio", _alloc_touches, _alloc, _alloc_told)
+operation("alloc_folio", _alloc_touches, _alloc)
 operation(
     "folio_put",
     lambda layout, cpu, folio: touching(
         reads=counts_of([folio]), writes=[*counts_of([folio]), *data_of([folio])]
     ),
     _put,
-    _put_told,
 )

@@ -68,7 +68,9 @@ class Kernel:
             names.update(vars(importlib.import_module(f"mmlocks.mm.{name}")))
         patches = {key: value in release.patches for key, value in names.items() if isinstance(value, Patch)}
         names.update(patches)
-        names.update({name: _rebound(function, names) for name, function in {**_helpers(), **originals}.items()})
+        names.update(
+            {name: _rebound(function, names) for name, function in {**_helpers(), **originals}.items()}
+        )
         for name, function in self.replacements.items():
             names[name] = self._link_foreign(function, names, patches)
         self._exports = {**patches, **{name: names[name] for name in originals}}

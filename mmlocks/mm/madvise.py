@@ -6,7 +6,7 @@ from errno import EINVAL, ENOMEM
 
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
-from mmlocks.mm.maple import for_each_vma
+from mmlocks.mm.maple import find_vma
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from mmlocks.mm.munmap import zap_page_range
@@ -31,13 +31,14 @@ async def madvise(mm: Mm, start: int, length: int, advice: int) -> int:
     if end == start:
         return 0
     await mmap_read_lock(mm)
-    mapped = start
-    error = 0
-    for vma in await for_each_vma(mm, start, end):
-        low, high = await together(vma.vm_start, vma.vm_end)  # mmap_lock keeps both as they are
-        if low > mapped:
+    error, vma = 0, await find_vma(mm, start)
+    while start < end:
+        low, high = await together(vma.vm_start, vma.vm_end) if vma is not None else (end, end)
+        if start < low:
             error = -ENOMEM
-        await zap_page_range(mm, max(low, start), min(high, end))
-        mapped = high
+        if low < end:
+            await zap_page_range(mm, max(low, start), min(high, end))
+        start = high
+        vma = await find_vma(mm, start) if start < end else None
     await mmap_read_unlock(mm)
-    return error if mapped >= end else -ENOMEM
+    return error

@@ -154,7 +154,7 @@ class Level(NamedTuple):
 
 
 async def mas_descend(mm: Mm, address: int) -> tuple[Level, ...]:
-    """Walk from the root to the leaf that holds `address`; all nodes on the way, the leaf last.
+    """Walk from the root to the leaf that holds `address`, node by node; all of them, the leaf last.
 
     Kernel:  lib/maple_tree.c mas_state_walk() and mte_dead_node().
     Locks:   mmap_lock in either mode, or an RCU read section.
@@ -175,10 +175,13 @@ async def mas_descend(mm: Mm, address: int) -> tuple[Level, ...]:
             start = ranges.ends[path[-1].offset - 1] if path[-1].offset else start
 
 
-async def mas_walk(mm: Mm, address: int) -> Vma | None:
-    """The VMA at `address`, going by the tree alone (lib/maple_tree.c mas_walk). Locks as mas_descend."""
-    vma: Vma | None = (await mas_descend(mm, address))[-1].slot
-    return vma
+def mas_walk(mm: Mm, address: int) -> Step:
+    """The step that finds the VMA at `address`, or None, inside an RCU read section (lib/maple_tree.c mas_walk).
+
+    It is one step because nobody could tell: the nodes on the way cannot be freed meanwhile, and one that is replaced keeps what it held
+    until then. So what is found was true at one moment of the walk.
+    """
+    return Step("mas_walk", (mm, address))
 
 
 async def find_vma(mm: Mm, address: int) -> Vma | None:
@@ -211,18 +214,11 @@ async def find_vma_before(mm: Mm, address: int) -> Vma | None:
 async def for_each_vma(mm: Mm, start: int = 0, end: int = END) -> tuple[Vma, ...]:
     """All VMAs that reach into [start, end), in the order of their addresses (include/linux/mm.h for_each_vma_range).
 
-    Locks:   mmap_lock for writing, as the answer is only true while nobody changes the tree.
+    Locks:   mmap_lock in either mode, which is checked. It keeps the tree as it is, so that looking at all of it is one step.
+    Differs: up to 6.4.0 a stack could grow under mmap_lock held for reading by both, and be seen half way.
     """
-    found: dict[Vma, None] = {}  # a VMA may show up in two neighbouring leaves
-    while start < end:
-        leaf = (await mas_descend(mm, start))[-1]
-        low = start
-        for vma, high in zip(leaf.ranges.slots[leaf.offset :], leaf.ranges.ends[leaf.offset :], strict=True):
-            if low < end and vma is not None:
-                found[vma] = None
-            low = high
-        start = low
-    return tuple(found)
+    found: tuple[Vma, ...] = await Step("for_each_vma", (mm, start, end))
+    return found
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -346,6 +342,44 @@ def _read(view: View, cpu: int, node: MapleNode) -> Ranges:
     return ranges
 
 
+def _leaf(view: View, cpu: int, tree: MapleTree, address: int) -> tuple[Ranges, int]:
+    """The leaf that holds an address, and which of its ranges."""
+    node = view[tree.ma_root.index]
+    while True:
+        ranges = _read(view, cpu, node)
+        offset = ranges.covering(address)
+        if not isinstance(ranges.slots[offset], MapleNode):
+            return ranges, offset
+        node = ranges.slots[offset]
+
+
+def _walk(view: View, cpu: int, mm: Mm, address: int) -> Vma | None:
+    if view[mm.rcu.sections[cpu].index] % 2 == 0:
+        raise ViolationSignal(
+            "lock_misuse", f"cpu{cpu}: mas_walk outside an RCU read section. Enter one first."
+        )
+    ranges, offset = _leaf(view, cpu, mm.mm_mt, address)
+    vma: Vma | None = ranges.slots[offset]
+    return vma
+
+
+def _all(view: View, cpu: int, mm: Mm, start: int, end: int) -> tuple[Vma, ...]:
+    lock = mm.mmap_lock
+    if view[lock.writer.index] != cpu + 1 and not view[lock.readers[cpu].index]:
+        raise ViolationSignal(
+            "lock_misuse",
+            f"cpu{cpu}: for_each_vma({mm}) without mmap_lock. Take mmap_write_lock({mm}) first.",
+        )
+    found: dict[Vma, None] = {}  # a VMA may show up in two neighbouring leaves
+    while start < end:
+        ranges, offset = _leaf(view, cpu, mm.mm_mt, start)
+        for vma, high in zip(ranges.slots[offset:], ranges.ends[offset:], strict=True):
+            if start < end and vma is not None:
+                found[vma] = None
+            start = high
+    return tuple(found)
+
+
 def _write(view: View, cpu: int, node: MapleNode, ranges: Ranges) -> None:
     if not isinstance(view[node.ranges.index], Ranges):
         raise ViolationSignal(
@@ -369,28 +403,33 @@ def _nodes_touched(tree: MapleTree) -> list[int]:
     return [node.ranges.index for node in tree.nodes]
 
 
-def _told(layout: Layout, before: int, after: int, cpu: int, result: Any, node: MapleNode, *_: Any) -> str:
-    return f"{node} holds {node.ranges.of(after)}"
+def _tree_touched(mm: Mm) -> list[int]:
+    return [mm.mm_mt.ma_root.index, *_nodes_touched(mm.mm_mt)]
 
 
-operation("mas_read", lambda layout, cpu, node: touching(reads=[node.ranges.index]), _read, _told)
+operation(
+    "mas_walk",
+    lambda layout, cpu, mm, address: touching(reads=[*_tree_touched(mm), mm.rcu.sections[cpu].index]),
+    _walk,
+)
+operation(
+    "for_each_vma",
+    lambda layout, cpu, mm, start, end: touching(
+        reads=[*_tree_touched(mm), mm.mmap_lock.writer.index, mm.mmap_lock.readers[cpu].index]
+    ),
+    _all,
+)
+operation("mas_read", lambda layout, cpu, node: touching(reads=[node.ranges.index]), _read)
 operation(
     "mas_write",
     lambda layout, cpu, node, ranges: touching(reads=[node.ranges.index], writes=[node.ranges.index]),
     _write,
-    lambda layout, before, after, cpu, result, node, ranges: f"{node}, in place: {node.ranges.of(after)}",
 )
 operation(
     "mas_build",
     lambda layout, cpu, tree, ranges: touching(reads=_nodes_touched(tree), writes=_nodes_touched(tree)),
     _build,
-    lambda layout, before, after, cpu, node, tree, ranges: f"builds {node}: {node.ranges.of(after)}",
 )
 operation(
-    "mas_retire",
-    lambda layout, cpu, tree, node: footprint_of(layout, cpu, tree.rcu.call(node)),
-    _retire,
-    lambda layout, before, after, cpu, result, tree, node: (
-        f"{node} is dead" + (" and freed" if node.ranges.of(after) == POISONED else "")
-    ),
+    "mas_retire", lambda layout, cpu, tree, node: footprint_of(layout, cpu, tree.rcu.call(node)), _retire
 )

@@ -52,7 +52,13 @@ async def vma_merge(mm: Mm, new: Proposal) -> Vma | None:
         left = None
     if right is not None and not goes_after(right, new):
         right = None
-    if left is not None and right is not None and left.anon_vma and right.anon_vma and left.anon_vma is not right.anon_vma:
+    if (
+        left is not None
+        and right is not None
+        and left.anon_vma
+        and right.anon_vma
+        and left.anon_vma is not right.anon_vma
+    ):
         right = None  # each is like the new range, but not like the other
     if left is not None:
         end = right.end if right is not None else new.end

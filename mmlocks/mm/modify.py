@@ -18,7 +18,9 @@ async def vma_modify_flags(mm: Mm, old: Fields, start: int, end: int, flags: int
     Locks:   mmap_lock for writing; write-locks every VMA that changes.
     """
     pgoff = old.pgoff + (start - old.start) // PAGE_SIZE
-    merged = await vma_merge(mm, Proposal(start, end, pgoff, flags, old.file, old.anon_vma, source=old, old=old))
+    merged = await vma_merge(
+        mm, Proposal(start, end, pgoff, flags, old.file, old.anon_vma, source=old, old=old)
+    )
     if merged is not None:
         return merged
     if old.start < start:

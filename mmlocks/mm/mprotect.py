@@ -23,7 +23,7 @@ from mmlocks.mm.vm_flags import (
 from mmlocks.mm.vma import Fields, Vma, fields_of
 from mmlocks.mm.vma_lock import vma_start_write
 
-PROT_GROWSDOWN, PROT_GROWSUP = 0x01000000, 0x02000000
+PROT_SEM, PROT_GROWSDOWN, PROT_GROWSUP = 0x8, 0x01000000, 0x02000000
 
 
 async def mprotect(mm: Mm, start: int, length: int, prot: int) -> int:
@@ -45,10 +45,12 @@ async def mprotect(mm: Mm, start: int, length: int, prot: int) -> int:
     end = start + page_align(length)
     if end <= start or end > 1 << 64:
         return -ENOMEM
-    if prot & ~(VM_ACCESS_FLAGS | PROT_GROWSDOWN | PROT_GROWSUP):
+    if prot & ~(VM_ACCESS_FLAGS | PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP):
         return -EINVAL
     await mmap_write_lock(mm)
-    error = await _mprotect_range(mm, start, end, prot & VM_ACCESS_FLAGS, grows_down, bool(prot & PROT_GROWSUP))
+    error = await _mprotect_range(
+        mm, start, end, prot & VM_ACCESS_FLAGS, grows_down, bool(prot & PROT_GROWSUP)
+    )
     await mmap_write_unlock(mm)
     return error
 

@@ -186,5 +186,7 @@ async def move_page_tables(mm: Mm, old: int, new: int, length: int) -> None:
             continue
         await table.ptl[page + shift].lock()
         # Both entries are locked, and a CPU that still has the old one in its TLB loses it in the same step.
-        await together(set_pte_at(mm, page, None), flush_tlb_page(mm, page), set_pte_at(mm, page + shift, entry))
+        await together(
+            set_pte_at(mm, page, None), flush_tlb_page(mm, page), set_pte_at(mm, page + shift, entry)
+        )
         await together(table.ptl[page + shift].unlock(), table.ptl[page].unlock())

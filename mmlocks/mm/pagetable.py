@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Cell, Layout, Record, SpinLock, Step, View, operation
+from mmlocks.machine import Layout, Record, SpinLock, Step, View, operation
+from mmlocks.machine.state import OnDemand
 from mmlocks.machine.step import Footprint, ViolationSignal, touching
 from mmlocks.machine.wire import travels
-from mmlocks.machine.state import OnDemand
 from mmlocks.mm.address import PAGE_SIZE, word
 from mmlocks.mm.frames import Frame, data_of
 
@@ -120,11 +120,4 @@ def _set_pte(view: View, cpu: int, mm: Mm, page: int, entry: Pte | None) -> None
             )
 
 
-def _told(
-    layout: Layout, before: int, after: int, cpu: int, result: None, mm: Mm, page: int, entry: Pte | None
-) -> str:
-    cell = mm.page_table.pte[page]
-    return f"{cell.name}: {cell.of(before) or 'none'} -> {entry or 'none'}"
-
-
-operation("set_pte", _touches, _set_pte, _told)
+operation("set_pte", _touches, _set_pte)

@@ -37,11 +37,11 @@ async def get_unmapped_area(mm: Mm, address: int, length: int, fixed: bool, file
         above = await find_vma(mm, address)
         if above is None or address + length <= await room_ends(mm, above):
             return address
-    if THP_ALIGNS_MMAP and file is None and not address and length >= HUGE:
-        if not THP_ALIGNS_MULTIPLES_ONLY or length % HUGE == 0:
-            start = await unmapped_area_topdown(mm, length + HUGE)
-            if start > 0:
-                return start + HUGE - start % HUGE
+    huge = THP_ALIGNS_MMAP and file is None and not address and length >= HUGE
+    if huge and (length % HUGE == 0 or not THP_ALIGNS_MULTIPLES_ONLY):
+        start = await unmapped_area_topdown(mm, length + HUGE)
+        if start > 0:
+            return start + HUGE - start % HUGE
     start = await unmapped_area_topdown(mm, length)
     return start if start > 0 else await unmapped_area(mm, length)
 
@@ -84,4 +84,5 @@ async def unmapped_area(mm: Mm, length: int) -> int:
 async def room_ends(mm: Mm, vma: Vma) -> int:
     """Where the room below a VMA ends: at its start, or at the gap that is kept for a stack to grow into (vm_start_gap)."""
     start, vm_flags = await together(vma.vm_start, vma.vm_flags)
-    return max(0, start - mm.limits.stack_guard_gap) if vm_flags & VM_GROWSDOWN else start
+    room: int = max(0, start - mm.limits.stack_guard_gap) if vm_flags & VM_GROWSDOWN else start
+    return room

@@ -35,6 +35,7 @@ from mmlocks.mm.vm_flags import (
     VM_WRITE,
     flags_text,
 )
+from mmlocks.mm.world import settle
 from mmlocks.releases import Release
 
 CODES = {
@@ -144,7 +145,12 @@ class Process:
         """The word at an address, whatever the permissions; None where no VMA is, or its contents are not known."""
         now = self._layout.now
         vma = next(
-            (vma for vma in self.mm.mm_mt.contents(now) if vma.vm_start.of(now) <= address < vma.vm_end.of(now)), None
+            (
+                vma
+                for vma in self.mm.mm_mt.contents(now)
+                if vma.vm_start.of(now) <= address < vma.vm_end.of(now)
+            ),
+            None,
         )
         if vma is None:
             return None
@@ -172,10 +178,14 @@ def _settle(mm: Mm, area: Area, file: File | None) -> None:
     for code in area.flags or ():
         flags |= CODES.get(code, 0)
     if area.flags is None:
-        flags = sum(bit for letter, bit in zip("rwx", (VM_READ, VM_WRITE, VM_EXEC), strict=True) if letter in area.perms)
+        flags = sum(
+            bit
+            for letter, bit in zip("rwx", (VM_READ, VM_WRITE, VM_EXEC), strict=True)
+            if letter in area.perms
+        )
     # Its pages, if it has any, are filed with those of the process that it was forked from, so that nothing new joins it.
     chain = (AnonVma(layout, f"{vma}'s parent's"), AnonVma(layout, f"{vma}'s"))
-    mm.settle(vma, area.start, area.end, flags, file, (area.offset if file else area.start) // PAGE_SIZE, chain)
+    settle(vma, area.start, area.end, flags, file, (area.offset if file else area.start) // PAGE_SIZE, chain)
     layout.run(vma_iter_store(mm, area.start, area.end, vma))
     layout.run(_count(mm))
 

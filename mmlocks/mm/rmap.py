@@ -41,7 +41,9 @@ async def anon_vma_prepare(vma: Vma) -> None:
     if await vma.anon_vma is None:
         anon_vma = found or await anon_vma_alloc(vma)
         # Whoever looks at these without page_table_lock holds mmap_lock for writing, which we keep out.
-        await together(vma.anon_vma.set(anon_vma), vma.anon_vma_chain.set((anon_vma,)), anon_vma.refcount.add(1))
+        await together(
+            vma.anon_vma.set(anon_vma), vma.anon_vma_chain.set((anon_vma,)), anon_vma.refcount.add(1)
+        )
     await vma.vm_mm.page_table_lock.unlock()
 
 
@@ -110,7 +112,9 @@ async def unlink_anon_vmas(vma: Vma) -> None:
     chain = await vma.anon_vma_chain
     if chain:
         await together(
-            vma.anon_vma.set(None), vma.anon_vma_chain.set(()), *(anon_vma.refcount.add(-1) for anon_vma in chain)
+            vma.anon_vma.set(None),
+            vma.anon_vma_chain.set(()),
+            *(anon_vma.refcount.add(-1) for anon_vma in chain),
         )
 
 
@@ -122,5 +126,4 @@ operation(
     "anon_vma_alloc",
     lambda layout, cpu, vma: touching(reads=[anon_vma.refcount.index for anon_vma in vma.spare_anon_vmas]),
     _alloc,
-    lambda layout, before, after, cpu, anon_vma, vma: f"new {anon_vma}",
 )

@@ -172,58 +172,6 @@ def _flush(view: View, cpu: int, mm: Mm, pages: tuple[int, ...] | None) -> None:
             view[index] = None
 
 
-def _through(layout: Layout, before: int, after: int, cpu: int, mm: Mm, page: int) -> str:
-    """Which translation an access used, and whether that one is out of date."""
-    cell = mm.tlb.entry(cpu, page)
-    entry, was = cell.of(after), cell.of(before)
-    if entry is None:
-        return ""
-    if was == entry:
-        current = mm.page_table.pte[page].of(before)
-        stale = (
-            "" if current is not None and entry in (current, current.wrprotected()) else ", which is stale"
-        )
-        return f" into {entry.frame} through its TLB{stale}"
-    return f" into {entry.frame}"
-
-
-def _store_told(
-    layout: Layout, before: int, after: int, cpu: int, ok: bool, mm: Mm, address: int, value: Any
-) -> str:
-    page, slot = page_of(address), slot_of(address)
-    if not ok:
-        return f"stores {word(page, slot)} = {value}: page fault ({_why(mm, before, page, cpu)})"
-    return f"stores {word(page, slot)} = {value}{_through(layout, before, after, cpu, mm, page)}"
-
-
-def _load_told(
-    layout: Layout, before: int, after: int, cpu: int, got: tuple[Any, ...], mm: Mm, address: int, *_: Any
-) -> str:
-    page, slot = page_of(address), slot_of(address)
-    if not got:
-        return f"reads {word(page, slot)}: page fault ({_why(mm, before, page, cpu)})"
-    return f"reads {word(page, slot)} = {got[0]}{_through(layout, before, after, cpu, mm, page).replace('into', 'from', 1)}"
-
-
-def _why(mm: Mm, state: int, page: int, cpu: int) -> str:
-    entry = mm.page_table.pte[page].of(state)
-    if entry is None:
-        return f"P{page} is not present"
-    return f"P{page} is not to be accessed, {entry}" if entry.none else f"P{page} is read-only, {entry}"
-
-
-def _flush_told(
-    layout: Layout, before: int, after: int, cpu: int, result: Any, mm: Mm, pages: tuple[int, ...] | None
-) -> str:
-    dropped = [
-        cell.name
-        for (_, page), cell in mm.tlb.cached.items()
-        if (pages is None or page in pages) and cell.of(before) is not None
-    ]
-    which = "all pages" if pages is None else ", ".join(f"P{page}" for page in pages)
-    return f"flushes {which} from all TLBs" + (f" (drops {', '.join(dropped)})" if dropped else "")
-
-
 def _writes(*args: Any) -> Footprint:
     return _access_touches(*args, write=True)
 
@@ -232,12 +180,11 @@ def _reads(*args: Any) -> Footprint:
     return _access_touches(*args, write=False)
 
 
-operation("mmu_store", _writes, _store, _store_told)
-operation("mmu_load", _reads, _load, _load_told)
-operation("mmu_fetch_add", _writes, _fetch_add, _load_told)
+operation("mmu_store", _writes, _store)
+operation("mmu_load", _reads, _load)
+operation("mmu_fetch_add", _writes, _fetch_add)
 operation(
     "flush_tlb",
     lambda layout, cpu, mm, pages: touching(reads=mm.tlb.entries(pages), writes=mm.tlb.entries(pages)),
     _flush,
-    _flush_told,
 )

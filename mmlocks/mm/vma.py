@@ -39,6 +39,7 @@ class Vma(Reclaimable):
 
     def __init__(self, mm: Mm, layout: Layout, name: str, start: int = 0, end: int = 0) -> None:
         super().__init__(layout, name)
+        self.layout = layout
         self.vm_mm = mm
         self.vm_start: Cell[int] = layout.cell(f"{name}.vm_start", start, bits=3)
         self.vm_end: Cell[int] = layout.cell(f"{name}.vm_end", end, bits=3)
@@ -134,9 +135,4 @@ def _alloc_touches(layout: Layout, cpu: int, mm: Mm, *_: Any) -> Footprint:
     return touching(reads=cells, writes=cells)
 
 
-operation(
-    "vm_area_alloc",
-    _alloc_touches,
-    _alloc,
-    lambda layout, before, after, cpu, vma, mm, start, end, *_: f"new VMA {vma} for [{start:#x}, {end:#x})",
-)
+operation("vm_area_alloc", _alloc_touches, _alloc)

@@ -78,8 +78,9 @@ async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
              up; and the RCU section ends before the unlock.
     """
     while True:
-        await mm.rcu.read_lock()
-        vma = await mas_walk(mm, address)
+        # Entering the section earlier than the first look inside it protects nothing more.
+        vma: Vma | None
+        _, vma = await together(mm.rcu.read_lock(), mas_walk(mm, address))
         if vma is None:
             await mm.rcu.read_unlock()
             return None

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mmlocks.machine import Layout, Rcu, Record
+from mmlocks.machine import Cell, Layout, Rcu, Record
+from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.frames import Memory
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.mm import FORKED_BEFORE, Mm
+from mmlocks.mm.pagecache import File
+from mmlocks.mm.pagetable import Pte
+from mmlocks.mm.rmap import AnonVma
+from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_MAY_ACCESS, VM_READ, VM_WRITE
+from mmlocks.mm.vma import USED, Vma
 
 
 class World(Record):
@@ -16,7 +21,7 @@ class World(Record):
 
     `pages[n]` are the values that page n holds at the start, or None if it was never touched. `faulting[cpu]` are the pages
     on which that CPU may take a fault (it gets `frames` frames for each); `cached[cpu]` those that it has stored to already, so that
-    its TLB knows them as writable.
+    its TLB knows them as writable. Without a `referee` nobody keeps account of completed stores: needed where pages may be taken away.
     """
 
     def __init__(
@@ -27,27 +32,72 @@ class World(Record):
         cached: Mapping[int, Iterable[int]],
         slots: int = 2,
         frames: int = 1,
+        referee: bool = True,
     ) -> None:
         self.layout = Layout(cpus)
         super().__init__(self.layout, "world")
         self.pages = sorted(pages)
         self.slots = slots
+        self.referee = referee
         self.rcu = Rcu(self.layout)
         self.memory = Memory(self.layout, slots)
         self.mm = Mm(self.layout, self.memory, self.rcu, self.pages)
         self.child = Mm(self.layout, self.memory, self.rcu, self.pages, name="child", known=False)
         for page in self.pages:
-            self.mm.populate(
-                page, pages[page], tuple(cpu for cpu in range(cpus) if page in cached.get(cpu, ()))
-            )
+            self._populate(page, pages[page], [cpu for cpu in range(cpus) if page in cached.get(cpu, ())])
         for cpu, touched in faulting.items():
             for page in touched:
                 self.memory.set_aside(page, cpu, frames)
 
-    def map(self, name: str, first: int, last: int, faulted: bool = True) -> Vma:
-        """A VMA of the process, and a spare one for the child's copy of it."""
-        self.child.spare(f"child {name}")
-        return self.mm.map(name, first, last, faulted)
+    def _populate(self, page: int, values: tuple[Any, ...] | None, cached_by: list[int]) -> None:
+        frame = self.memory.add_page(page, values)
+        entry = None if frame is None else Pte(frame, True)
+        mm, layout = self.mm, self.layout
+        layout.preset(mm.page_table.pte[page], entry)
+        for cpu in cached_by:
+            layout.preset(mm.tlb.entry(cpu, page), entry)
+        if not self.referee:
+            return
+        for slot in range(self.slots):
+            value = values[slot] if values is not None else 0
+            mm.truth[page, slot] = layout.cell(f"truth P{page}[{slot}]", value, bits=3)
+            mm.past[page, slot] = layout.cell(f"past P{page}[{slot}]", (value,), bits=5)
+            layout.hide([mm.truth[page, slot], mm.past[page, slot]])
+
+    def map(
+        self,
+        name: str,
+        first: int,
+        last: int,
+        faulted: bool = True,
+        flags: int = VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT,
+    ) -> Vma:
+        """A VMA of the process over the pages `first` to `last`, and a spare one for the child's copy of it."""
+        self.child.spare_vmas.add(Vma(self.child, self.layout, f"child {name}"))
+        mm, layout = self.mm, self.layout
+        vma = Vma(mm, layout, name)
+        chain = tuple(vma.spare_anon_vmas) if faulted else ()
+        settle(vma, first * PAGE_SIZE, (last + 1) * PAGE_SIZE, flags, None, first, chain)
+        mm.vmas.append(vma)
+        mm.vmas.sort(key=lambda vma: vma.vm_start.of(layout.initial))
+        layout.preset(mm.map_count, len(mm.vmas))
+        mm.mm_mt.hold(mm.vmas)
+        return vma
+
+    def may_change(self, nodes: int, vmas: int = 0) -> None:
+        """Let the program change the tree: `nodes` to build, `vmas` to allocate, and every VMA may be freed.
+
+        Without this the layout stays as it is, and RCU readers stay out of each other's way.
+        """
+        self.mm.spare_vmas.set_aside(vmas)
+        self.mm.mm_mt.set_aside(nodes)
+        for vma in (*self.mm.vmas, *self.mm.spare_vmas):
+            self.rcu.may_free(vma)
+
+    def remember_history(self) -> None:
+        """Keep the order of completed stores, for the snapshot oracle."""
+        self.mm.history = self.layout.cell("history", (), bits=8)
+        self.layout.hide([self.mm.history])
 
     def content(self, mm: Mm, state: int, page: int) -> tuple[Any, ...]:
         """What a program reads in `page`, by the page table: zeros where nothing is mapped."""
@@ -57,3 +107,19 @@ class World(Record):
     def truth(self, state: int, page: int) -> tuple[Any, ...]:
         """What the process has stored in `page`, going by completed stores alone."""
         return tuple(self.mm.truth[page, slot].of(state) for slot in range(self.slots))
+
+
+def settle(
+    vma: Vma, start: int, end: int, flags: int, file: File | None, pgoff: int, chain: tuple[AnonVma, ...]
+) -> None:
+    """Set the fields of a VMA that has been there for a while when a program begins. Its tree is the caller's to fill."""
+    preset = vma.layout.preset
+    values: tuple[tuple[Cell[Any], Any], ...] = (
+        (vma.vm_start, start), (vma.vm_end, end), (vma.vm_pgoff, pgoff), (vma.vm_flags, flags), (vma.vm_file, file),
+        (vma.anon_vma, chain[-1] if chain else None), (vma.anon_vma_chain, chain),
+        (vma.vm_lock_seq, FORKED_BEFORE - 1), (vma.life, USED),
+    )  # fmt: skip
+    for cell, value in values:
+        preset(cell, value)
+    for anon_vma in chain:
+        preset(anon_vma.refcount, 1)

@@ -24,7 +24,7 @@ def world() -> World:
         2, pages={FIRST: None, SECOND: (6,)}, faulting={1: [FIRST, SECOND]}, cached={}, slots=1, frames=2
     )
     made.map("heap", FIRST, SECOND)
-    made.mm.remember_history()
+    made.remember_history()
     return made
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from mmlocks.errors import AnswerError
 from mmlocks.machine import Step, together
-from mmlocks.mm import Kernel, mmap_write_lock, mmap_write_unlock, vma_start_write
+from mmlocks.mm import Kernel, for_each_vma, mmap_write_lock, mmap_write_unlock, vma_start_write
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.search import judge

@@ -15,6 +15,7 @@ from mmlocks.mm import (
     copy_page_range,
     flush_tlb_mm,
     folio_put,
+    for_each_vma,
     fork,
     load,
     mmap_read_lock,
@@ -48,7 +49,7 @@ async def reader(world: World) -> None:
 def one_page() -> World:
     made = World(2, pages={3: (5,)}, faulting={1: [3]}, cached={1: [3]}, slots=1)
     made.map("heap", 3, 3)
-    made.mm.remember_history()
+    made.remember_history()
     return made
 
 

@@ -15,6 +15,7 @@ from mmlocks.mm import (
     flush_tlb_mm,
     flush_tlb_page,
     folio_put,
+    for_each_vma,
     mmap_write_lock,
     mmap_write_unlock,
     set_pte_at,
@@ -25,7 +26,7 @@ from mmlocks.mm import (
 )
 from mmlocks.mm.world import World
 from mmlocks.oracles import ORACLES
-from mmlocks.releases import RELEASES, release_named
+from mmlocks.releases import FORK_LOCKS_VMAS, RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, check, machine_for, replay, scenario_named
 from mmlocks.scenarios.fork_many import fork_many
 from mmlocks.scenarios.fork_other_vma import OTHER
@@ -83,10 +84,11 @@ def test_the_one_patch_makes_the_difference(name: str) -> None:
 
 
 def test_a_release_is_the_set_of_its_patches() -> None:
-    assert release_named("6.4.0+fork_locks_vmas").patches == RELEASES["6.4.3"].patches
-    assert release_named("6.4.3-fork_locks_vmas").patches == RELEASES["6.4.0"].patches
+    stacks_and_new_vmas = "+stack_grows_exclusively+stack_locks_vma+new_vma_locked"
+    assert release_named(f"6.4.0+fork_locks_vmas{stacks_and_new_vmas}").patches == RELEASES["6.4.3"].patches
     assert release_named("6.4.0-per_vma_locks").patches == RELEASES["6.3"].patches
-    assert release_named("6.4.0+fb49c455323f").patches == RELEASES["6.4.3"].patches
+    assert release_named("6.4.0+fb49c455323f").patches == release_named("6.4.0+fork_locks_vmas").patches
+    assert release_named("6.4.3-fork_locks_vmas").patches == RELEASES["6.4.3"].patches - {FORK_LOCKS_VMAS}
 
 
 @pytest.mark.parametrize(

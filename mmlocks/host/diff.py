@@ -1,0 +1,181 @@
+"""Programs compared one after another in this process: with the running kernel, or with a recording of one.
+
+Programs have numbers, and what a number stands for depends on the seed alone, so that any of them can be run again.
+`mmlocks.host.workers` has many run at a time. Nothing here needs Linux until it is asked for a real process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mmlocks.host.compare import Mismatch, Observation, Start, compare, observe
+from mmlocks.host.coverage import Row, count
+from mmlocks.host.errors import HostError
+from mmlocks.host.generate import numbered
+from mmlocks.host.program import Program
+from mmlocks.host.recorded import Recording, Run
+from mmlocks.host.rules import running_release, running_version, spelled
+from mmlocks.host.subject import FILE, FILE_PAGES, FILE_WORD, Subject
+from mmlocks.mm.process import Process
+from mmlocks.releases import LAYOUT_RULES, Release
+
+if TYPE_CHECKING:
+    from mmlocks.host.nursery import Nursery
+
+Progress = Callable[[int, int, float], bool]
+"""Called several times a second with the programs and the operations that are done, and the seconds since the start; False: stop."""
+Replacements = Mapping[str, Callable[..., Any]]
+
+
+class Order(NamedTuple):
+    """What is to be run: programs `first` to `first + sequences - 1` of a seed, each of so many operations."""
+
+    seed: str
+    sequences: int
+    operations: int = 40
+    first: int = 0
+    jobs: int = 1
+
+
+@dataclass
+class Outcome:
+    """What came of it. `number` is that of the program that showed the mismatch."""
+
+    programs: int = 0
+    different: set[bytes] = field(default_factory=set)
+    operations: int = 0
+    counts: Counter[Row] = field(default_factory=Counter)
+    seconds: float = 0.0
+    mismatch: Mismatch | None = None
+    number: int | None = None
+    interrupted: bool = False
+
+
+class Part(NamedTuple):
+    """What a worker made of its programs: as Outcome; `trouble` is what kept it from going on, with the number of the program."""
+
+    programs: int
+    different: set[bytes]
+    operations: int
+    counts: Counter[Row]
+    mismatch: Mismatch | None = None
+    number: int | None = None
+    trouble: str = ""
+
+
+# -- one program ------------------------------------------------------------------------------------------------------
+
+
+def in_model(start: Start, release: Release, replacements: Replacements | None = None) -> Process:
+    """A process of the model that is as a real one at its start; `replacements` are kernel functions of somebody else's."""
+    return Process.started(
+        start.areas, start.limits, release, files={FILE: (FILE_PAGES, _words_of_file)}, replacements=replacements
+    )  # fmt: skip
+
+
+def _words_of_file(page: int) -> tuple[int, ...]:
+    return FILE_WORD + page, FILE_WORD + page
+
+
+def start_of(nursery: Nursery) -> Start:
+    """What the nursery's processes are like at their start."""
+    return Start(nursery.limits, tuple(nursery.areas))
+
+
+def run_both(
+    program: Program, real: Subject, model: Subject, start: Start
+) -> tuple[Mismatch | None, list[Observation]]:
+    """Run a program on both, until they differ; and what was seen of the real one."""
+    seen: list[Observation] = []
+    return compare(program, _kept(observe(program, real, start), seen), observe(program, model, start)), seen
+
+
+def _kept(observations: Iterator[Observation], into: list[Observation]) -> Iterator[Observation]:
+    for one in observations:
+        into.append(one)
+        yield one
+
+
+def run_some(
+    programs: Iterable[tuple[int, Program]],
+    nursery: Nursery,
+    release: Release,
+    replacements: Replacements | None = None,
+) -> Part:
+    """Run numbered programs in this process, until one shows a mismatch."""
+    start = start_of(nursery)
+    done, operations, counts, different = 0, 0, Counter[Row](), set[bytes]()
+    for number, program in programs:
+        try:
+            mismatch, seen = run_both(
+                program, nursery.process(), in_model(start, release, replacements), start
+            )
+        except HostError as problem:
+            return Part(done, different, operations, counts, number=number, trouble=str(problem))
+        operations += sum(bool(one.areas) for one in seen)
+        if mismatch is not None:
+            return Part(done, different, operations, counts, mismatch, number)
+        count(program, seen, start, counts)
+        different.add(_digest(program))
+        done += 1
+    return Part(done, different, operations, counts)
+
+
+def _digest(program: Program) -> bytes:
+    return hashlib.blake2b(repr(program).encode(), digest_size=8).digest()
+
+
+# -- recordings -------------------------------------------------------------------------------------------------------
+
+
+def record(order: Order, progress: Progress) -> Recording:
+    """Run an order's programs on the running kernel alone, and keep what there is to see. Raises HostError as `diff`.
+
+    If `progress` says so, it ends early with the programs that are done.
+    """
+    from mmlocks.host.nursery import Nursery
+
+    release = running_release()
+    rules = frozenset(patch.name for patch in release.patches if patch.name in LAYOUT_RULES)
+    runs, began = [], time.monotonic()
+    with Nursery() as nursery:
+        start = start_of(nursery)
+        for number in range(order.first, order.first + order.sequences):
+            program = numbered(order.seed, number, order.operations)
+            runs.append(Run(program, tuple(observe(program, nursery.process(), start))))
+            if not progress(len(runs), len(runs) * order.operations, time.monotonic() - began):
+                break
+    return Recording(spelled(running_version()), rules, start, tuple(runs))
+
+
+def replay(recording: Recording, release: Release, progress: Progress) -> Outcome:
+    """Compare the model, as that release, with what was recorded; in this process, until there is a mismatch."""
+    outcome, began = Outcome(), time.monotonic()
+    for number, run in enumerate(recording.runs):
+        mismatch, seen = against_recording(run, recording.start, release)
+        outcome.operations += sum(bool(one.areas) for one in seen)
+        outcome.seconds = time.monotonic() - began
+        if mismatch is not None:
+            outcome.mismatch, outcome.number = mismatch, number
+            break
+        outcome.programs += 1
+        count(run.program, seen, recording.start, outcome.counts)
+        outcome.different.add(_digest(run.program))
+        if not progress(outcome.programs, outcome.operations, outcome.seconds):
+            outcome.interrupted = True
+            break
+    return outcome
+
+
+def against_recording(
+    run: Run, start: Start, release: Release, replacements: Replacements | None = None
+) -> tuple[Mismatch | None, list[Observation]]:
+    """Compare the model with one recorded run; and what was seen of the model."""
+    seen: list[Observation] = []
+    model = observe(run.program, in_model(start, release, replacements), start)
+    return compare(run.program, run.seen, _kept(model, seen)), seen

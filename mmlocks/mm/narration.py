@@ -1,0 +1,156 @@
+"""What the steps of the address space say of themselves: a few words for timelines and pictures, e.g. `P3: F0 rw -> F0 ro`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mmlocks.mm.fork  # noqa: F401  one of its steps is told here
+from mmlocks.machine import Layout
+from mmlocks.machine.step import telling
+from mmlocks.mm.address import page_of, slot_of, word
+from mmlocks.mm.frames import Frame
+from mmlocks.mm.maple import POISONED, MapleNode, MapleTree, Ranges
+from mmlocks.mm.mm import Mm
+from mmlocks.mm.pagetable import Pte
+from mmlocks.mm.rmap import AnonVma
+from mmlocks.mm.vma import Vma
+
+# -- the hardware -----------------------------------------------------------------------------------------------------
+
+
+def _through(layout: Layout, before: int, after: int, cpu: int, mm: Mm, page: int) -> str:
+    """Which translation an access used, and whether that one is out of date."""
+    cell = mm.tlb.entry(cpu, page)
+    entry, was = cell.of(after), cell.of(before)
+    if entry is None:
+        return ""
+    if was == entry:
+        current = mm.page_table.pte[page].of(before)
+        stale = (
+            "" if current is not None and entry in (current, current.wrprotected()) else ", which is stale"
+        )
+        return f" into {entry.frame} through its TLB{stale}"
+    return f" into {entry.frame}"
+
+
+@telling("mmu_store")
+def _store_told(
+    layout: Layout, before: int, after: int, cpu: int, ok: bool, mm: Mm, address: int, value: Any
+) -> str:
+    page, slot = page_of(address), slot_of(address)
+    if not ok:
+        return f"stores {word(page, slot)} = {value}: page fault ({_why(mm, before, page, cpu)})"
+    return f"stores {word(page, slot)} = {value}{_through(layout, before, after, cpu, mm, page)}"
+
+
+@telling("mmu_load")
+@telling("mmu_fetch_add")
+def _load_told(
+    layout: Layout, before: int, after: int, cpu: int, got: tuple[Any, ...], mm: Mm, address: int, *_: Any
+) -> str:
+    page, slot = page_of(address), slot_of(address)
+    if not got:
+        return f"reads {word(page, slot)}: page fault ({_why(mm, before, page, cpu)})"
+    return f"reads {word(page, slot)} = {got[0]}{_through(layout, before, after, cpu, mm, page).replace('into', 'from', 1)}"
+
+
+def _why(mm: Mm, state: int, page: int, cpu: int) -> str:
+    entry = mm.page_table.pte[page].of(state)
+    if entry is None:
+        return f"P{page} is not present"
+    return f"P{page} is not to be accessed, {entry}" if entry.none else f"P{page} is read-only, {entry}"
+
+
+@telling("flush_tlb")
+def _flush_told(
+    layout: Layout, before: int, after: int, cpu: int, result: Any, mm: Mm, pages: tuple[int, ...] | None
+) -> str:
+    dropped = [
+        cell.name
+        for (_, page), cell in mm.tlb.cached.items()
+        if (pages is None or page in pages) and cell.of(before) is not None
+    ]
+    which = "all pages" if pages is None else ", ".join(f"P{page}" for page in pages)
+    return f"flushes {which} from all TLBs" + (f" (drops {', '.join(dropped)})" if dropped else "")
+
+
+@telling("alloc_folio")
+def _alloc_told(
+    layout: Layout, before: int, after: int, cpu: int, got: Frame, mm: Mm, page: int, old: Frame | None
+) -> str:
+    contents = " ".join(str(cell.of(after)) for cell in got.data)
+    return f"copies {old} to new {got} ({contents})" if old is not None else f"new zeroed {got} for P{page}"
+
+
+@telling("folio_put")
+def _put_told(layout: Layout, before: int, after: int, cpu: int, result: Any, folio: Frame) -> str:
+    left = folio.refcount.of(after)
+    return f"drops {folio}, {left} reference{'s' * (left != 1)} left" if left else f"frees {folio}"
+
+
+@telling("set_pte")
+def _set_pte_told(
+    layout: Layout, before: int, after: int, cpu: int, result: None, mm: Mm, page: int, entry: Pte | None
+) -> str:
+    cell = mm.page_table.pte[page]
+    return f"{cell.name}: {cell.of(before) or 'none'} -> {entry or 'none'}"
+
+
+@telling("vm_area_dup")
+def _dup_told(layout: Layout, before: int, after: int, cpu: int, result: Vma, mm: Mm, orig: Vma) -> str:
+    return f"duplicates VMA {orig} as {result}"
+
+
+@telling("vm_area_alloc")
+def _vma_told(
+    layout: Layout, before: int, after: int, cpu: int, vma: Vma, mm: Mm, start: int, end: int, *_: Any
+) -> str:
+    return f"new VMA {vma} for [{start:#x}, {end:#x})"
+
+
+@telling("anon_vma_alloc")
+def _anon_vma_told(layout: Layout, before: int, after: int, cpu: int, anon_vma: AnonVma, vma: Vma) -> str:
+    return f"new {anon_vma}"
+
+
+# -- the tree ---------------------------------------------------------------------------------------------------------
+
+
+@telling("mas_walk")
+def _walk_told(
+    layout: Layout, before: int, after: int, cpu: int, vma: Vma | None, mm: Mm, address: int
+) -> str:
+    return f"finds {'VMA ' + str(vma) if vma else 'nothing'} at {address:#x} in the tree"
+
+
+@telling("for_each_vma")
+def _all_told(
+    layout: Layout, before: int, after: int, cpu: int, vmas: tuple[Vma, ...], mm: Mm, start: int, end: int
+) -> str:
+    return f"the VMAs of {mm}: {', '.join(map(str, vmas)) or 'none'}"
+
+
+@telling("mas_read")
+def _read_told(layout: Layout, before: int, after: int, cpu: int, ranges: Ranges, node: MapleNode) -> str:
+    return f"{node} holds {ranges}"
+
+
+@telling("mas_write")
+def _write_told(
+    layout: Layout, before: int, after: int, cpu: int, result: None, node: MapleNode, ranges: Ranges
+) -> str:
+    return f"{node}, in place: {ranges}"
+
+
+@telling("mas_build")
+def _build_told(
+    layout: Layout, before: int, after: int, cpu: int, node: MapleNode, tree: MapleTree, ranges: Ranges
+) -> str:
+    return f"builds {node}: {ranges}"
+
+
+@telling("mas_retire")
+def _retire_told(
+    layout: Layout, before: int, after: int, cpu: int, result: None, tree: MapleTree, node: MapleNode
+) -> str:
+    return f"{node} is dead" + (" and freed" if node.ranges.of(after) == POISONED else "")
