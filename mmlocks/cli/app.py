@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from mmlocks.cli.host import host
 from mmlocks.cli.maps import NOTES, maps
 from mmlocks.cli.terminal import (
     ASIDE,
@@ -282,6 +283,7 @@ def hint(
 
 
 app.command(epilog=NOTES)(maps)
+app.add_typer(host)
 
 
 # -- what was typed, understood ---------------------------------------------------------------------------------------

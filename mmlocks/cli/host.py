@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
-from collections import Counter
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmlocks.cli.terminal import ASIDE, BAD, GOOD, STATUSES, TITLE, Meter, Status, command, complain, gap, paragraph, write
+from mmlocks.cli.terminal import (
+    ASIDE,
+    STATUSES,
+    TITLE,
+    Meter,
+    Status,
+    command,
+    complain,
+    gap,
+    paragraph,
+    write,
+)
 from mmlocks.errors import MmlocksError
 
 if TYPE_CHECKING:
     from mmlocks.host.compare import Mismatch
-    from mmlocks.host.diff import Order, Outcome
+    from mmlocks.host.diff import Order
     from mmlocks.host.program import Program
-    from mmlocks.host.recorded import Recording
     from mmlocks.releases import Release
 
 host = typer.Typer(
@@ -28,10 +39,12 @@ host = typer.Typer(
     epilog=STATUSES,
 )
 
+USUAL_OPS = 40
 Sequences = Annotated[int, typer.Option(min=1, metavar="N", help="How many random programs.")]
 Ops = Annotated[int, typer.Option(min=1, max=1000, metavar="K", help="Operations in each program.")]
 Seed = Annotated[
-    str | None, typer.Option(metavar="S", help="Makes the programs; the same ones again.", show_default="a fresh one")
+    str | None,
+    typer.Option(metavar="S", help="Makes the programs; the same ones again.", show_default="a fresh one"),
 ]
 First = Annotated[int, typer.Option(min=0, metavar="N", help="Number of the first program.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
@@ -46,8 +59,6 @@ class Count(Meter):
 
     def __call__(self, done: int, operations: int, seconds: float) -> bool:
         """What a comparison calls several times a second, with what it has done; False ends it."""
-        import time
-
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 0.1
@@ -61,7 +72,7 @@ class Count(Meter):
 
 @host.command(epilog=STATUSES)
 def diff(
-    sequences: Sequences = 1000, ops: Ops = 40, seed: Seed = None, first: First = 0,
+    sequences: Sequences = 1000, ops: Ops = USUAL_OPS, seed: Seed = None, first: First = 0,
     jobs: Annotated[
         int | None, typer.Option(min=1, max=256, metavar="N", help="Programs at a time.", show_default="processor cores")
     ] = None,
@@ -79,7 +90,9 @@ def diff(
     A program that shows a difference is made as small as it gets, and printed in Python and in C.
     """
     if program is not None and recorded is not None:
-        raise MmlocksError("--program and --recorded are two ways to choose what is run. Leave one of them out.")
+        raise MmlocksError(
+            "--program and --recorded are two ways to choose what is run. Leave one of them out."
+        )
     if program is not None:
         return _one_program(program, as_json)
     if recorded is not None:
@@ -90,13 +103,13 @@ def diff(
 @host.command()
 def record(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON; compressed if the name ends in .gz.")],
-    sequences: Sequences = 100, ops: Ops = 40, seed: Seed = None, first: First = 0,
+    sequences: Sequences = 100, ops: Ops = USUAL_OPS, seed: Seed = None, first: First = 0,
 ) -> int:  # fmt: skip
     """Run random programs on the kernel, and keep what it did in a file."""
     from mmlocks.host.diff import record as recorded
-    from mmlocks.host.recorded import check_writable, save
+    from mmlocks.host.recorded import check_place, save
 
-    check_writable(file)
+    check_place(file)
     order = _order(seed, sequences, ops, first, 1)
     with Count(sequences) as progress:
         try:
@@ -107,7 +120,7 @@ def record(
     save(file, recording)
     write(f"{len(recording.runs):,} programs of seed {order.seed} on Linux {recording.kernel}: {file}")
     paragraph("To compare the model with it, on any computer:")
-    command(f"mmlocks host diff --recorded {_quoted(file)}")
+    command(f"mmlocks host diff --recorded {shlex.quote(str(file))}")
     return Status.FINE
 
 
@@ -125,7 +138,9 @@ def rules(as_json: Json = False) -> int:
     known = all_rules(version)
     doubt = doubts(version) if version is not None else reason
     if as_json:
-        _print_json(
+        from mmlocks.cli.report import print_json
+
+        print_json(
             {
                 "kernel": None if version is None else spelled(version),
                 "doubt": doubt,
@@ -134,7 +149,7 @@ def rules(as_json: Json = False) -> int:
                         "name": rule.patch.name,
                         "commit": rule.patch.commit,
                         "since": rule.patch.shipped,
-                        "earlier": rule.earlier,
+                        "earlier": list(rule.earlier),
                         "active": rule.active,
                         "compared": rule.compared,
                         "about": rule.patch.about,
@@ -163,32 +178,47 @@ def rules(as_json: Json = False) -> int:
 
 
 def _many(order: Order, as_json: bool) -> int:
-    from mmlocks.host.errors import HostError
+    from mmlocks.cli.host_report import Told, print_outcome
     from mmlocks.host.nursery import unsupported
     from mmlocks.host.rules import doubts, running_release, running_version, spelled
 
     version, release = running_version(), running_release()
     if (reason := unsupported()) is not None:
-        raise HostError(f"{reason}. To compare with a recording: mmlocks host diff --recorded FILE")
+        raise MmlocksError(f"{reason}. To compare with a recording: mmlocks host diff --recorded FILE")
     from mmlocks.host.workers import diff as compared
 
+    kernel = f"Linux {spelled(version)}"
     if not as_json:
-        paragraph(f"Linux {spelled(version)}; {order.sequences:,} programs of {order.operations} operations, seed {order.seed}", TITLE)
+        paragraph(
+            f"{kernel}: {order.sequences:,} programs of {order.operations} operations, seed {order.seed}",
+            TITLE,
+        )
     with Count(order.sequences) as progress:
         outcome = compared(order, progress, release)
-        if outcome.mismatch is not None and not outcome.interrupted:
-            outcome.mismatch = _shrunk(outcome.mismatch, release)
+        found = outcome.mismatch
+        if found is not None and not outcome.interrupted:
+            outcome.mismatch = _shrunk(found, release)
     if outcome.interrupted:
+        so_far = "no mismatch so far" if found is None else f"program {outcome.number} shows a mismatch"
         complain(
-            f"interrupted after {outcome.programs:,} of {order.sequences:,} programs of seed {order.seed}: "
-            + ("no mismatch so far." if outcome.mismatch is None else f"program {outcome.number} shows a mismatch.")
+            f"interrupted after {outcome.programs:,} of {order.sequences:,} programs of seed {order.seed}; {so_far}."
         )
         sys.exit(Status.INTERRUPTED)
-    origin = {"seed": order.seed, "number": outcome.number, "ops": order.operations}
-    again = f"mmlocks host diff --seed {_quoted(order.seed)} --first {outcome.number} --sequences 1" + (
-        f" --ops {order.operations}" if order.operations != 40 else ""
+    ops = "" if order.operations == USUAL_OPS else f" --ops {order.operations}"
+    told = Told(
+        kernel=kernel,
+        origin={
+            "seed": order.seed,
+            "first": order.first,
+            "sequences": order.sequences,
+            "ops": order.operations,
+        },
+        name=f"program {outcome.number} of seed {order.seed}",
+        again=f"mmlocks host diff --seed {shlex.quote(order.seed)} --first {outcome.number} --sequences 1{ops}",
+        doubt=doubts(version),
+        original=None if found is None else found.program,
     )
-    return _report(outcome, f"Linux {spelled(version)}", origin, again, doubts(version), as_json)
+    return print_outcome(outcome, told, as_json)
 
 
 def _shrunk(mismatch: Mismatch, release: Release) -> Mismatch:
@@ -204,24 +234,31 @@ def _shrunk(mismatch: Mismatch, release: Release) -> Mismatch:
 
 
 def _one_program(file: Path, as_json: bool) -> int:
+    from mmlocks.cli.host_report import Told, print_outcome
     from mmlocks.host.diff import run_some
-    from mmlocks.host.errors import HostError
-    from mmlocks.host.nursery import Nursery
     from mmlocks.host.rules import doubts, running_release, running_version, spelled
 
-    program, release, version = _program_in(file), running_release(), running_version()
+    program, version = _program_in(file), running_version()
+    from mmlocks.host.nursery import Nursery
+
     with Nursery() as nursery:
-        part = run_some([(0, program)], nursery, release)
-    if part.trouble:
-        raise HostError(part.trouble)
-    outcome = _outcome(part.programs, part.operations, part.counts, part.mismatch, part.number)
-    again = f"mmlocks host diff --program {_quoted(file)}"
-    return _report(outcome, f"Linux {spelled(version)}", {"file": str(file)}, again, doubts(version), as_json)
+        outcome = run_some([(0, program)], nursery, running_release())
+    if outcome.trouble:
+        raise MmlocksError(outcome.trouble)
+    told = Told(
+        kernel=f"Linux {spelled(version)}",
+        origin={"file": str(file)},
+        name=f"the program in {file}",
+        again=f"mmlocks host diff --program {shlex.quote(str(file))}",
+        doubt=doubts(version),
+    )
+    return print_outcome(outcome, told, as_json)
 
 
 def _recording(file: Path, as_json: bool) -> int:
-    from mmlocks.host.diff import against_recording, replay
-    from mmlocks.host.recorded import Run, load
+    from mmlocks.cli.host_report import Told, print_outcome
+    from mmlocks.host.diff import Outcome, replay
+    from mmlocks.host.recorded import load
     from mmlocks.host.rules import release_with
 
     recording = load(file)
@@ -230,20 +267,52 @@ def _recording(file: Path, as_json: bool) -> int:
         try:
             outcome = replay(recording, release, progress)
         except KeyboardInterrupt:
-            complain("interrupted; nothing was decided.")
-            sys.exit(Status.INTERRUPTED)
-    again = f"mmlocks host diff --recorded {_quoted(file)}"
-    return _report(outcome, f"the recording of Linux {recording.kernel}", {"file": str(file), "number": outcome.number}, again, None, as_json)
+            outcome = Outcome(interrupted=True)
+    if outcome.interrupted:
+        complain(f"interrupted while {file} was compared; nothing was decided.")
+        sys.exit(Status.INTERRUPTED)
+    told = Told(
+        kernel=f"the recording of Linux {recording.kernel}",
+        origin={"file": str(file)},
+        name=f"program {outcome.number} in {file}",
+        again=f"mmlocks host diff --recorded {shlex.quote(str(file))}",
+    )
+    return print_outcome(outcome, told, as_json)
 
 
 def _order(seed: str | None, sequences: int, operations: int, first: int, jobs: int) -> Order:
     from mmlocks.host.diff import Order
 
     if seed is not None and (not seed.strip() or len(seed) > 100 or not seed.isprintable()):
-        raise MmlocksError("--seed is a number or a word of at most 100 characters. Leave it out for a fresh one.")
+        raise MmlocksError(
+            "--seed takes a number or a word of at most 100 characters. Leave it out for a fresh one."
+        )
     return Order(seed or os.urandom(4).hex(), sequences, operations, first, min(jobs, sequences))
 
 
+def _program_in(file: Path) -> Program:
+    """The program in a file: alone, or in what --json printed."""
+    from mmlocks.host.program import from_json
+
+    if file.exists() and not file.is_file():
+        raise MmlocksError(f"{file} is no ordinary file. Name one that holds a program as JSON.")
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MmlocksError(
+            f"there is no file {file}. `mmlocks host diff --json` prints programs that show a mismatch."
+        ) from None
+    except OSError as problem:
+        raise MmlocksError(f"{file} cannot be read: {problem.strerror or problem}.") from None
+    except (ValueError, RecursionError):
+        raise MmlocksError(
+            f'{file} holds no JSON. A program is what `mmlocks host diff --json` prints as "program".'
+        ) from None
+    while isinstance(value, dict):
+        value = value.get("mismatch", value.get("program"))
+    return from_json(value, str(file))
+
+
 def _cores() -> int:
-    """Those that this process may use, which in a container can be fewer than there are."""
+    """Those that this process may use; in a container they can be fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

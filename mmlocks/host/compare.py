@@ -11,6 +11,7 @@ from mmlocks.host.program import (
     ARENA,
     CALLS,
     MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
     MREMAP_FIXED,
     PAGE,
     Operation,
@@ -94,11 +95,10 @@ def bases(start: Start) -> dict[str, int]:
 def observe(program: Program, subject: Subject, start: Start) -> Iterator[Observation]:
     """Carry out a program, one operation for each observation that is asked for."""
     known = bases(start)
-    kept = protected(start)
     processes: dict[int, Subject] = {0: subject}
     touched: set[int] = set()
     for number, operation in enumerate(program):
-        done = _perform(operation, processes, known, kept)
+        done = _perform(operation, processes, known, start)
         if done is None:
             yield LEFT_OUT
             continue
@@ -115,23 +115,17 @@ def observe(program: Program, subject: Subject, start: Start) -> Iterator[Observ
         )
 
 
-def protected(start: Start) -> list[tuple[int, int]]:
-    """The ranges that no operation may reach: all that a process starts with, but for its stack and heap."""
-    return [(area.start, area.end) for area in start.areas if area.file not in ("[stack]", "[heap]")]
-
-
 def _perform(
-    operation: Operation, processes: dict[int, Subject], known: dict[str, int], kept: list[tuple[int, int]]
+    operation: Operation, processes: dict[int, Subject], known: dict[str, int], start: Start
 ) -> tuple[tuple[int, ...], int | None] | None:
-    """Arguments and result of an operation; None if there is nobody to do it, nothing to do, or too much."""
+    """Arguments and result of an operation; None if there is nobody to do it, nothing to do, or if it must not be done."""
     name, process, given = operation
     subject = processes.get(process)
     if subject is None or name == "nothing":
         return None
     args = tuple(address(arg, known) if isinstance(arg, Place) else arg for arg in given)
-    for low, high in _reached(name, args, known["limit"]):
-        if any(low < end and start < high for start, end in kept):
-            return None
+    if _forbidden(name, args, start):
+        return None
     if name in CALLS:
         return args, subject.call(name, *args)
     if name == "store":
@@ -142,6 +136,25 @@ def _perform(
         return None
     processes[args[0]] = subject.fork()
     return args, 0
+
+
+def _forbidden(name: str, args: tuple[int, ...], start: Start) -> bool:
+    """Whether an operation would reach what a process has from the start, but for its stack and heap: it could not go on.
+
+    Or would map something below mmap_min_addr: whether that works depends on who asks (CAP_SYS_RAWIO).
+    """
+    limits = start.limits
+    fixed = (name == "mmap" and args[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)) or (
+        name == "mremap" and args[3] & MREMAP_FIXED
+    )
+    if fixed and (args[0] if name == "mmap" else args[4]) < limits.mmap_min_addr:
+        return True
+    kept = [area for area in start.areas if area.file not in ("[stack]", "[heap]")]
+    return any(
+        low < area.end and area.start < high
+        for low, high in _reached(name, args, limits.task_size)
+        for area in kept
+    )
 
 
 def _reached(name: str, args: tuple[int, ...], limit: int) -> Iterator[tuple[int, int]]:

@@ -44,28 +44,37 @@ class Order(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What came of it. `number` is that of the program that showed the mismatch."""
+    """What came of it, so far.
+
+    `programs` were run to their end without a mismatch, with so many `operations` done (those that were left out do not count); `different` has
+    a digest of each. `mismatch` is that of program `number`; or `trouble` kept that program from being run at all.
+    """
 
     programs: int = 0
-    different: set[bytes] = field(default_factory=set)
     operations: int = 0
+    different: set[bytes] = field(default_factory=set)
     counts: Counter[Row] = field(default_factory=Counter)
     seconds: float = 0.0
     mismatch: Mismatch | None = None
     number: int | None = None
+    trouble: str = ""
     interrupted: bool = False
 
+    def ran(self, program: Program, seen: list[Observation], start: Start) -> None:
+        """Count a program in which there was no mismatch."""
+        self.programs += 1
+        self.operations += sum(bool(one.areas) for one in seen)
+        self.different.add(hashlib.blake2b(repr(program).encode(), digest_size=8).digest())
+        count(program, seen, start, self.counts)
 
-class Part(NamedTuple):
-    """What a worker made of its programs: as Outcome; `trouble` is what kept it from going on, with the number of the program."""
-
-    programs: int
-    different: set[bytes]
-    operations: int
-    counts: Counter[Row]
-    mismatch: Mismatch | None = None
-    number: int | None = None
-    trouble: str = ""
+    def add(self, other: Outcome) -> None:
+        """Take in what came of other programs. Of two mismatches, that with the lower number is kept."""
+        self.programs += other.programs
+        self.operations += other.operations
+        self.different |= other.different
+        self.counts.update(other.counts)
+        if other.mismatch is not None and (self.number is None or (other.number or 0) < self.number):
+            self.mismatch, self.number = other.mismatch, other.number
 
 
 # -- one program ------------------------------------------------------------------------------------------------------
@@ -106,28 +115,22 @@ def run_some(
     nursery: Nursery,
     release: Release,
     replacements: Replacements | None = None,
-) -> Part:
-    """Run numbered programs in this process, until one shows a mismatch."""
-    start = start_of(nursery)
-    done, operations, counts, different = 0, 0, Counter[Row](), set[bytes]()
+) -> Outcome:
+    """Run numbered programs in this process, until one shows a mismatch or cannot be run."""
+    start, outcome = start_of(nursery), Outcome()
     for number, program in programs:
         try:
             mismatch, seen = run_both(
                 program, nursery.process(), in_model(start, release, replacements), start
             )
         except HostError as problem:
-            return Part(done, different, operations, counts, number=number, trouble=str(problem))
-        operations += sum(bool(one.areas) for one in seen)
+            outcome.trouble, outcome.number = str(problem), number
+            break
         if mismatch is not None:
-            return Part(done, different, operations, counts, mismatch, number)
-        count(program, seen, start, counts)
-        different.add(_digest(program))
-        done += 1
-    return Part(done, different, operations, counts)
-
-
-def _digest(program: Program) -> bytes:
-    return hashlib.blake2b(repr(program).encode(), digest_size=8).digest()
+            outcome.mismatch, outcome.number = mismatch, number
+            break
+        outcome.ran(program, seen, start)
+    return outcome
 
 
 # -- recordings -------------------------------------------------------------------------------------------------------
@@ -158,17 +161,15 @@ def replay(recording: Recording, release: Release, progress: Progress) -> Outcom
     outcome, began = Outcome(), time.monotonic()
     for number, run in enumerate(recording.runs):
         mismatch, seen = against_recording(run, recording.start, release)
-        outcome.operations += sum(bool(one.areas) for one in seen)
-        outcome.seconds = time.monotonic() - began
         if mismatch is not None:
             outcome.mismatch, outcome.number = mismatch, number
             break
-        outcome.programs += 1
-        count(run.program, seen, recording.start, outcome.counts)
-        outcome.different.add(_digest(run.program))
+        outcome.ran(run.program, seen, recording.start)
+        outcome.seconds = time.monotonic() - began
         if not progress(outcome.programs, outcome.operations, outcome.seconds):
             outcome.interrupted = True
             break
+    outcome.seconds = time.monotonic() - began
     return outcome
 
 

@@ -24,7 +24,6 @@ from mmlocks.host.program import (
     MAP_FIXED_NOREPLACE,
     MAP_GROWSDOWN,
     MAP_NORESERVE,
-    MAP_POPULATE,
     MAP_PRIVATE,
     MAP_SHARED,
     MREMAP_DONTUNMAP,
@@ -65,10 +64,9 @@ PROTECTIONS = weighted(
     (60, RW), (16, PROT_READ), (8, PROT_NONE), (8, RW | PROT_EXEC), (4, PROT_READ | PROT_EXEC), (2, PROT_WRITE), (2, PROT_EXEC),
 )  # fmt: skip
 KINDS = weighted(
-    (76, MAP_PRIVATE | MAP_ANONYMOUS),
+    (78, MAP_PRIVATE | MAP_ANONYMOUS),
     (8, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN),
     (4, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE),
-    (2, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE),
     (4, MAP_SHARED | MAP_ANONYMOUS),
     (4, MAP_PRIVATE),
     (2, MAP_SHARED),
@@ -140,7 +138,7 @@ class Sketch:
     def add(self, number: int, place: Place | None, length: int, kind: int = PLAIN) -> None:
         """Remember that operation `number` made something, at that place or (None) where the kernel chose."""
         pages = min(length // PAGE, 2048)
-        self.spots.append(Spot(place or Place(f"r{number}"), pages, kind))
+        self.spots.append(Spot((place or Place(f"r{number}"))._replace(byte=0), pages, kind))
 
     def drop(self, place: Place, length: int) -> None:
         """Forget a spot that has gone. Others stay, though parts of them may be gone: those are edges, too."""
@@ -207,8 +205,6 @@ def _mmap(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, ...
     if kind & MAP_GROWSDOWN and choose(4) > 0:
         place, placement = _near_guard(choose, sketch, place), "fixed"
     flags = kind | {"fixed": MAP_FIXED, "noreplace": MAP_FIXED_NOREPLACE}.get(placement, 0)
-    if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE):
-        place = _not_low(place)
     if place.base != "limit" and kind & (MAP_PRIVATE | MAP_SHARED) and 0 < length < 1 << 40:
         sketch.add(number, place if placement == "fixed" else None, length, kind)
     if kind & MAP_ANONYMOUS:
@@ -240,7 +236,7 @@ def _mremap(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, .
     place, length = _range(choose, sketch)
     remap = _of(REMAPS, choose)
     new_length = length if choose(8) < (7 if remap & MREMAP_DONTUNMAP else 3) else _length(choose)
-    new_place = _not_low(_place(choose, sketch, 20)) if remap & MREMAP_FIXED else Place("zero")
+    new_place = _place(choose, sketch, 20) if remap & MREMAP_FIXED else Place("zero")
     shared = sketch.of_kind(MAP_SHARED)
     if choose(10) == 9 and (shared or choose(3) == 2):  # no length asks for a second mapping of shared pages
         place, length = (_spot_of(shared, choose).place if shared else place), 0
@@ -298,8 +294,8 @@ def _range(choose: Choose, sketch: Sketch) -> tuple[Place, int]:
 
 
 def _place(choose: Choose, sketch: Sketch, spots: int) -> Place:
-    """A page; of 40 such places, so many are at the edges of spots."""
-    kind = choose(40)
+    """A page; of 42 such places, so many are at the edges of spots."""
+    kind = choose(42)
     if kind < spots and sketch.spots:
         spot = _spot_of(sketch.spots, choose)
         place = _edge(choose, spot)
@@ -320,24 +316,25 @@ def _place(choose: Choose, sketch: Sketch, spots: int) -> Place:
 
 def _touched(choose: Choose, sketch: Sketch) -> Place:
     """A word's address. Only words 0 and 1 of a page are ever touched: no word lies in two pages."""
+    return _touched_page(choose, sketch)._replace(byte=8 * (choose(4) == 3))
+
+
+def _touched_page(choose: Choose, sketch: Sketch) -> Place:
     kind = choose(20)
     if kind < 18 and sketch.spots:
         files = [spot for spot in sketch.spots if not spot.kind & (MAP_ANONYMOUS | MAP_GROWSDOWN)]
         stacks = sketch.of_kind(MAP_GROWSDOWN)
         if kind == 17 and stacks:
-            place = _below(choose, sketch, _spot_of(stacks, choose))
-        else:
-            spot = _spot_of(files if kind == 16 and files else sketch.spots, choose)
-            if spot.kind & MAP_GROWSDOWN and choose(2) == 0:
-                return _below(choose, sketch, spot)
-            place = _moved(spot.place, choose(max(1, min(spot.pages, 5))))
-    elif kind < 18:
-        place = Place("arena", choose(16))
-    elif kind < 19:
-        place = Place("heap", _of(HEAP_PAGES, choose))
-    else:
-        place = Place("stack", _of(STACK_PAGES, choose))
-    return place._replace(byte=8 * (choose(4) == 3))
+            return _below(choose, sketch, _spot_of(stacks, choose))
+        spot = _spot_of(files if kind == 16 and files else sketch.spots, choose)
+        if spot.kind & MAP_GROWSDOWN and choose(2) == 0:
+            return _below(choose, sketch, spot)
+        return _moved(spot.place, choose(max(1, min(spot.pages, 5))))
+    if kind < 18:
+        return Place("arena", choose(16))
+    if kind < 19:
+        return Place("heap", _of(HEAP_PAGES, choose))
+    return Place("stack", _of(STACK_PAGES, choose))
 
 
 def _near_guard(choose: Choose, sketch: Sketch, otherwise: Place) -> Place:
@@ -380,11 +377,6 @@ def _edge(choose: Choose, spot: Spot) -> Place:
 
 def _moved(place: Place, pages: int) -> Place:
     return place._replace(page=place.page + pages)
-
-
-def _not_low(place: Place) -> Place:
-    """Below mmap_min_addr, what may be mapped depends on who asks (CAP_SYS_RAWIO), which is not what is compared here."""
-    return Place("arena", 1) if place.base == "zero" and 0 <= place.page <= 16 else place
 
 
 def _odd_byte(choose: Choose) -> int:

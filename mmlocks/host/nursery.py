@@ -32,7 +32,8 @@ PROCESSES: Final = 4
 STACK_LIMIT: Final = 8 << 20
 """RLIMIT_STACK of the processes, in bytes, unless less is allowed. Where mappings are placed depends on it."""
 
-_EXECVE, _PERSONALITY, _CLOSE_RANGE = 59, 135, 436
+_EXECVE, _PERSONALITY, _PRCTL, _CLOSE_RANGE = 59, 135, 157, 436
+_PR_SET_NAME: Final = 15
 _ADDR_NO_RANDOMIZE: Final = 0x4_0000
 _PROT_NONE, _MAP_PRIVATE, _MAP_ANONYMOUS = 0, 0x2, 0x20
 _MFD_CLOEXEC, _MFD_EXEC = 0x1, 0x10
@@ -122,15 +123,19 @@ class Nursery:
             )
         self._broken = "an earlier fork was interrupted, so that there may be a process that nobody knows"
         pair = min(free)
-        pid, _ = agent.ask("fork", _commands_fd(pair), _replies_fd(pair))
-        if pid >= 0:
+        try:
+            pid, _ = agent.ask("fork", _commands_fd(pair), _replies_fd(pair))
+            if pid < 0:
+                raise HostError(
+                    f"the kernel does not let process {agent.pid} fork: {os.strerror(-pid)}. "
+                    "See ulimit -u and free memory."
+                )
             child = Agent(pid, self._pipes[pair])
             self._agents[child] = pair
+        except HostError:
+            self._broken = ""
+            raise
         self._broken = ""
-        if pid < 0:
-            raise HostError(
-                f"the kernel does not let process {agent.pid} fork: {os.strerror(-pid)}. See ulimit -u and free memory."
-            )
         return RealProcess(self, child)
 
     def end(self, agent: Agent) -> None:
@@ -241,13 +246,13 @@ class Nursery:
         personality = first.system_call(_PERSONALITY, 0xFFFF_FFFF)  # asks for it
         self.randomized = first.system_call(_PERSONALITY, personality | _ADDR_NO_RANDOMIZE) < 0
         first.system_call(_CLOSE_RANGE, _NEXT_FD, 0xFFFF_FFFF, 0)  # whatever else Python had left open
-        path = f"/proc/self/fd/{_PROGRAM_FD}".encode().ljust(4 * WORD, b"\0")
         place = machine_code.DATA + machine_code.SCRATCH
-        for n, word in enumerate([*struct.unpack("<4Q", path), place, 0]):
-            first.store(place + n * WORD, word)
-        refused = first.system_call(_EXECVE, place, place + 4 * WORD, 0)
+        _write(first, place, f"/proc/self/fd/{_PROGRAM_FD}", arguments=[place, 0])
+        refused = first.system_call(_EXECVE, place, place + _TEXT_ROOM, 0)
         if refused:
             raise HostError(f"a real process cannot execute its program again: {os.strerror(-refused)}.")
+        _write(first, place, "mmlocks process")  # for ps
+        first.system_call(_PRCTL, _PR_SET_NAME, place)
         for area in first.areas(flags=False):
             if area.file.startswith("[v") and area.file != "[vsyscall]":  # [vdso]: for C libraries
                 first.call("munmap", area.start, area.end - area.start)
@@ -281,6 +286,7 @@ class Nursery:
             raise HostError("this kernel places mappings from below: set vm.legacy_va_layout to 0 for this.")
 
 
+_TEXT_ROOM: Final = 4 * WORD
 _FRESH_TEST_FILE: Final = b"".join(
     struct.pack("<QQ", FILE_WORD + page, FILE_WORD + page).ljust(PAGE_SIZE, b"\0")
     for page in range(FILE_PAGES)
@@ -294,6 +300,13 @@ def _out_of_the_way(fd: int) -> int:
     moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _NEXT_FD)
     os.close(fd)
     return moved
+
+
+def _write(process: RealProcess, place: int, text: str, arguments: list[int] | None = None) -> None:
+    """Have a text at a place of the process's memory, and arguments _TEXT_ROOM bytes behind it."""
+    words = struct.unpack(f"<{_TEXT_ROOM // WORD}Q", text.encode().ljust(_TEXT_ROOM, b"\0"))
+    for number, word in enumerate([*words, *(arguments or [])]):
+        process.store(place + number * WORD, word)
 
 
 def _setting(name: str) -> int:

@@ -59,15 +59,10 @@ class Recording(NamedTuple):
 
 def save(file: Path, recording: Recording) -> None:
     """Write a recording, whole or not at all. Raises HostError if the file cannot be written."""
+    check_place(file)
     text = json.dumps(recording_json(recording), separators=(",", ":")).encode()
     # Without a time in it, equal recordings are equal files.
     content = gzip.compress(text, mtime=0) if file.suffix == ".gz" else text + b"\n"
-    if file.is_dir():
-        raise HostError(f"{file} is a folder. Name a file in it for the recording.")
-    if file.exists() and not file.is_file():
-        raise HostError(
-            f"{file} is no ordinary file, so it is not replaced. Choose another name for the recording."
-        )
     place = file.resolve()  # a link stays a link
     beside = place.with_name(f".{place.name[:100]}.{os.getpid()}.tmp")
     try:
@@ -80,6 +75,20 @@ def save(file: Path, recording: Recording) -> None:
         ) from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def check_place(file: Path) -> None:
+    """Raise HostError if a recording cannot be put there, as far as that can be told without writing it."""
+    if file.is_dir():
+        raise HostError(f"{file} is a folder. Name a file in it for the recording.")
+    if file.exists() and not file.is_file():
+        raise HostError(
+            f"{file} is no ordinary file, so it is not replaced. Choose another name for the recording."
+        )
+    if not file.resolve().parent.is_dir():
+        raise HostError(
+            f"there is no folder {file.resolve().parent} to write {file.name} in. Make it first, or choose another."
+        )
 
 
 def load(file: Path) -> Recording:

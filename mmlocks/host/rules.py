@@ -35,6 +35,8 @@ class Rule(NamedTuple):
     active: bool | None
     compared: bool
     """Whether the comparison has been run on a kernel that has it."""
+    earlier: tuple[str, ...]
+    """Stable releases that have it, too: each from this one on, to the end of its series."""
 
 
 def version_of(release: str) -> Version:
@@ -97,6 +99,7 @@ def all_rules(version: Version | None) -> list[Rule]:
             patch,
             None if version is None else _has(version, patch),
             any(_has(version_of(kernel), patch) for kernel in COMPARED),
+            tuple(map(spelled, BACKPORTS.get(patch.name, ()))),
         )
         for patch in ordered
     ]

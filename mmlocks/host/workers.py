@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from mmlocks.host.diff import Order, Outcome, Part, Progress, run_some
+from mmlocks.host.diff import Order, Outcome, Progress, run_some
 from mmlocks.host.errors import HostError
 from mmlocks.host.generate import numbered
 from mmlocks.host.nursery import Nursery
@@ -43,7 +43,7 @@ def diff(order: Order, progress: Progress, release: Release | None = None) -> Ou
         try:
             for part in workers.parts():
                 if part is not None:
-                    _add(outcome, part, order)
+                    outcome.add(_check(part, order))
                 outcome.seconds = time.monotonic() - began
                 if not progress(outcome.programs, outcome.operations, outcome.seconds):
                     outcome.interrupted = True
@@ -54,18 +54,13 @@ def diff(order: Order, progress: Progress, release: Release | None = None) -> Ou
     return outcome
 
 
-def _add(outcome: Outcome, part: Part, order: Order) -> None:
+def _check(part: Outcome, order: Order) -> Outcome:
     if part.trouble:
         raise HostError(
             f"program {part.number} of seed {order.seed} could not be run to its end: {part.trouble} "
             f"To run it again: {_again(order, part.number or 0, 1)}"
         )
-    outcome.programs += part.programs
-    outcome.operations += part.operations
-    outcome.different |= part.different
-    outcome.counts.update(part.counts)
-    if part.mismatch is not None and (outcome.number is None or (part.number or 0) < outcome.number):
-        outcome.mismatch, outcome.number = part.mismatch, part.number
+    return part
 
 
 def _again(order: Order, first: int, sequences: int) -> str:
@@ -80,7 +75,7 @@ class _Workers:
         self._order = order
         self._release = release
         self._next, self._end = order.first, order.first + order.sequences
-        self._under_way: dict[Future[Part], int] = {}
+        self._under_way: dict[Future[Outcome], int] = {}
         self._heard = time.monotonic()
         self._others = set(multiprocessing.active_children())
 
@@ -97,7 +92,7 @@ class _Workers:
                 worker.kill()
                 worker.join()
 
-    def parts(self) -> Iterator[Part | None]:
+    def parts(self) -> Iterator[Outcome | None]:
         """What the workers make of each handful of programs, as it comes; None now and then, while nothing comes."""
         self._give()
         while self._under_way:
@@ -139,7 +134,7 @@ class _Workers:
             future.cancel()
             del self._under_way[future]
 
-    def _result(self, future: Future[Part], first: int) -> Part:
+    def _result(self, future: Future[Outcome], first: int) -> Outcome:
         try:
             return future.result()
         except BrokenProcessPool:
@@ -183,7 +178,7 @@ def _own_nursery() -> Nursery:
     return Nursery()
 
 
-def _work(order: Order, first: int, many: int, release: str, rules: frozenset[str]) -> Part:
+def _work(order: Order, first: int, many: int, release: str, rules: frozenset[str]) -> Outcome:
     """Run some programs, in a worker."""
     programs = ((n, numbered(order.seed, n, order.operations)) for n in range(first, first + many))
     return run_some(programs, _own_nursery(), release_with(release, rules))

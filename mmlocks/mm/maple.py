@@ -123,6 +123,17 @@ class MapleTree(Record):
         for node in self.nodes:
             self.rcu.may_free(node)
 
+    def at(self, state: Any, address: int) -> Vma | None:
+        """The VMA at an address in a state, for those who look from outside."""
+        node = self.ma_root.of(state)
+        while True:
+            ranges = node.ranges.of(state)
+            slot: Any = ranges.slots[ranges.covering(address)]
+            if not isinstance(slot, MapleNode):
+                vma: Vma | None = slot
+                return vma
+            node = slot
+
     def contents(self, state: Any) -> list[Vma]:
         """The VMAs of the tree in a state, in the order of their addresses."""
         return list(dict.fromkeys(vma for vma in _below(self.ma_root.of(state), state) if vma is not None))

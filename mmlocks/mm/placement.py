@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, ENOMEM, EPERM
+from errno import EINVAL, ENOMEM
 
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE
@@ -22,7 +22,8 @@ async def get_unmapped_area(mm: Mm, address: int, length: int, fixed: bool, file
 
     Kernel:  mm/mmap.c __get_unmapped_area(), arch/x86/kernel/sys_x86_64.c arch_get_unmapped_area_topdown().
     Locks:   mmap_lock for writing.
-    Returns: -ENOMEM if there is no room; for `fixed`, also -EINVAL within a page, -EPERM below mmap_min_addr.
+    Returns: -ENOMEM if there is no room; for `fixed`, also -EINVAL within a page.
+    Differs: whoever asks for a fixed place may have the lowest pages, as root may.
     """
     limits = mm.limits
     if length > limits.task_size:
@@ -32,7 +33,7 @@ async def get_unmapped_area(mm: Mm, address: int, length: int, fixed: bool, file
             return -ENOMEM
         if address % PAGE_SIZE:
             return -EINVAL
-        return address if address >= limits.mmap_min_addr else -EPERM
+        return address
     if address and address <= limits.task_size - length:
         above = await find_vma(mm, address)
         if above is None or address + length <= await room_ends(mm, above):

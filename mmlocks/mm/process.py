@@ -6,6 +6,7 @@ The functions are the same that searches run with every CPU's steps interleaved;
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from mmlocks.errors import ModelError
@@ -51,8 +52,11 @@ SYSTEM_CALLS = ("mmap", "munmap", "mprotect", "brk", "mremap", "madvise")
 class Process:
     """A process of the model. What it does changes it; a forked child is a process of its own."""
 
-    def __init__(self, layout: Sequential, kernel: Kernel, mm: Mm, files: Mapping[int, File]) -> None:
+    def __init__(
+        self, layout: Sequential, kernel: Kernel, mm: Mm, files: Mapping[int, File], beyond: tuple[Area, ...]
+    ) -> None:
         self._layout = layout
+        self._beyond = beyond  # what maps shows above all user addresses ([vsyscall]) is no VMA: nothing can be done to it
         self._kernel = kernel
         self._files = files
         self._store, self._load, self._fork = (kernel.link(program) for program in (store, load, fork))
@@ -79,14 +83,19 @@ class Process:
             for number, (pages, words) in (files or {}).items()
         }
         others: dict[str, File] = {}
+        beyond: list[Area] = []
         for area in areas:
+            if area.start >= limits.task_size:
+                beyond.append(area)
+                continue
             file = None
             if area.file and area.file not in ("[heap]", "[stack]"):
                 if area.file not in others:
                     others[area.file] = File(layout, memory, area.file, 0, lambda page: ())
                 file = others[area.file]
             _settle(mm, area, file)
-        return cls(layout, Kernel(release, replacements), mm, known)
+        kernel = Kernel(release, replacements) if replacements else _linked(release)
+        return cls(layout, kernel, mm, known, tuple(beyond))
 
     def call(self, name: str, *args: int) -> int:
         """Carry out a system call; its result, or minus an errno. The `file` argument of mmap is 0 or a number of `files`."""
@@ -121,7 +130,7 @@ class Process:
         limits = mm.limits._replace(brk=mm.brk.of(self._layout.now))
         child = Mm(self._layout, mm.memory, mm.rcu, [], name=f"mm{len(self._layout.records)}", limits=limits)
         self._layout.run(self._fork(mm, child))
-        return Process(self._layout, self._kernel, child, self._files)
+        return Process(self._layout, self._kernel, child, self._files, self._beyond)
 
     def areas(self, flags: bool = True) -> list[Area]:
         """All areas, as /proc/PID/maps and smaps would show them."""
@@ -139,19 +148,12 @@ class Process:
                     frozenset(code for code, bit in CODES.items() if vm_flags & bit) if flags else None,
                 )
             )
-        return shown
+        return [*shown, *self._beyond]
 
     def peek(self, address: int) -> int | None:
         """The word at an address, whatever the permissions; None where no VMA is, or its contents are not known."""
         now = self._layout.now
-        vma = next(
-            (
-                vma
-                for vma in self.mm.mm_mt.contents(now)
-                if vma.vm_start.of(now) <= address < vma.vm_end.of(now)
-            ),
-            None,
-        )
+        vma = self.mm.mm_mt.at(now, address)
         if vma is None:
             return None
         page, file = page_of(address), vma.vm_file.of(now)
@@ -167,6 +169,11 @@ class Process:
             frame = file.pages[index]
         word: int = frame.data[slot_of(address)].of(now)
         return word
+
+
+@cache
+def _linked(release: Release) -> Kernel:
+    return Kernel(release)
 
 
 def _settle(mm: Mm, area: Area, file: File | None) -> None:

@@ -9,10 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mmlocks.show.areas_kinds import BSS, HEAP, PROGRAM, STACK, THREAD_ARENA, THREAD_STACK, Described, size_of
+from mmlocks.show.areas_kinds import (
+    BSS,
+    HEAP,
+    LITTLE,
+    PROGRAM,
+    STACK,
+    THREAD_ARENA,
+    THREAD_STACK,
+    Described,
+    size_of,
+)
 
-LIMIT = 40
-"""So many blocks at most, and so many areas that are drawn one by one."""
+SINGLY = 40
+"""So many areas are drawn one by one."""
+LIMIT = 30
+"""If there are more, there are so many blocks at most."""
+UNLIKE = 16
+"""So many times as much is hidden by merging blocks that have no kind in common."""
 LANDMARKS = {PROGRAM, HEAP, STACK}
 """What everybody looks for; merged only when nothing else is left."""
 
@@ -46,8 +60,8 @@ class Block(NamedTuple):
 
 
 def blocks(described: Sequence[Described], limit: int = LIMIT) -> list[Block]:
-    """The blocks to draw, in address order: at most `limit`."""
-    if len(described) <= limit:
+    """The blocks to draw, in address order: one for each area if there are at most SINGLY, otherwise `limit` at most."""
+    if len(described) <= SINGLY:
         return [Block((one,)) for one in described]
     together: list[list[Described]] = []
     for one in described:
@@ -59,13 +73,14 @@ def blocks(described: Sequence[Described], limit: int = LIMIT) -> list[Block]:
 
 
 def _belong_together(lower: Described, upper: Described) -> bool:
+    purposes = {purpose_of_pair(lower), purpose_of_pair(upper)}
+    if purposes != {""}:
+        # A stack and its guard, and the next stack above; a page or two may be free between them.
+        return len(purposes) == 1 and upper.area.start - lower.area.end <= LITTLE
     if lower.area.end != upper.area.start:
         return False
     if upper.part.startswith(BSS):
         return True
-    purposes = {purpose_of_pair(lower), purpose_of_pair(upper)}
-    if purposes != {""}:
-        return len(purposes) == 1  # a stack and its guard, and the next stack right above, if there is one
     same = bool(upper.area.file.startswith("/")) and upper.area.file == lower.area.file
     return same and upper.kind is not PROGRAM  # a program's parts are worth a look each
 
@@ -97,5 +112,6 @@ def _merged(parts: list[Block], limit: int) -> list[Block]:
 
 def _hidden(lower: Block, upper: Block) -> tuple[bool, int]:
     """What merging two neighbours would hide: whether a landmark, and how many bytes of gap and of the smaller one."""
-    landmark = any(one.kind in LANDMARKS for block in (lower, upper) for one in block.members)
-    return landmark, upper.start - lower.end + min(lower.mapped, upper.mapped)
+    below, above = ({one.kind for one in block.members} for block in (lower, upper))
+    hidden = upper.start - lower.end + min(lower.mapped, upper.mapped)
+    return bool(LANDMARKS & (below | above)), hidden if below & above else UNLIKE * hidden

@@ -36,11 +36,11 @@ from mmlocks.show.areas_kinds import (
 from mmlocks.show.areas_text import GUESS, gap_words
 from mmlocks.show.draw import LINE, MONO, SANS, fit
 
-WIDTH = 680
+WIDTH = 700
 """Of every picture, in pixels. Text can still be read when it is shown at 500."""
 PAD = 16
-BAR = 140.0
-BESIDE = 150.0
+BAR = 130.0
+BESIDE = 140.0
 """Room for sizes, to the right of the bar."""
 COLUMNS = 3
 """Of the legend."""
@@ -51,6 +51,8 @@ ROW = 19.0
 GROWTH = 1.8
 """How much taller an area is drawn for every doubling of its size."""
 GAP = 30.0
+NAME = 7.8
+"""Assumed width of a character in a title: names have more capitals, digits and wide letters than sentences."""
 SMALL = MONO * 11 / 12
 """Width of a monospaced character at 11 px."""
 
@@ -170,7 +172,7 @@ def _gap(start: int, end: int, top: float, room: float) -> Row:
     words = gap_words(start, end)
     if start == 0:
         words = "unmapped: address 0 too, so null pointers fail"
-    return Row(start, end, top, GAP, (), (human(end - start),), tuple(fit(words, room, 2, SANS)))
+    return Row(start, end, top, GAP, (), (human(end - start),), tuple(fit(words, room, 2, NAME)))
 
 
 def _row(block: Block, top: float, room: float) -> Row:
@@ -187,7 +189,7 @@ def _row(block: Block, top: float, room: float) -> Row:
     else:
         if human(block.end - block.start) != beside[0]:
             beside.append(f"in {human(block.end - block.start)}")
-        lines = _title_of_many(block, int(room / SANS))
+        lines = _title_of_many(block, int(room / NAME))
         cells = _cells(block)
     height = ROW + (max(len(beside), len(lines)) - 1) * (LINE - 1) + GROWTH * log2(max(1, block.mapped >> 12))
     return Row(block.start, block.end, top, height, cells, tuple(beside), tuple(lines), file)
@@ -195,15 +197,16 @@ def _row(block: Block, top: float, room: float) -> Row:
 
 def _title_of_one(one: Described, room: float) -> list[str]:
     """One line, or two if there is something to remark."""
-    signs = int(room / SANS)
+    signs = int(room / NAME)
     part = "" if one.kind in (PROGRAM, LIBRARY) else one.part  # theirs stands beside the size
-    title = one._replace(name=base_name(one.name), part=part).words(signs, "…")
+    name = base_name(one.name) if one.kind in (PROGRAM, LIBRARY, FILE) else one.name
+    title = one._replace(name=name, part=part).words(signs, "…")
     remarks = ", ".join(one.remarks)
     if not remarks:
         return [title]
     if len(title) + len(remarks) + 2 <= signs:
         return [f"{title}, {remarks}"]
-    return [title, *fit(remarks, room, 1, SANS)]
+    return [title, *fit(remarks, room, 1, NAME)]
 
 
 def _title_of_many(block: Block, signs: int) -> list[str]:
@@ -270,7 +273,7 @@ def _braced(rows: Sequence[Row], room: float) -> tuple[tuple[Row, ...], tuple[Br
         run = list(group)
         if file and len(run) > 1:
             kind = run[0].cells[0].kind.name
-            name = shorten(visible(base_name(file)), int(room / SANS) - len(kind) - 1, "…")
+            name = shorten(visible(base_name(file)), int(room / NAME) - len(kind) - 1, "…")
             size = human(sum(row.end - row.start for row in run))
             height = run[-1].top + run[-1].height - run[0].top
             braces.append(Brace(run[0].top, height, (f"{kind} {name}", f"{size} in {len(run)} areas")))

@@ -9,8 +9,8 @@ from textwrap import wrap
 from mmlocks.mm.area import Area
 from mmlocks.show.areas_kinds import KINDS, Described, describe, human, permissions, size_of
 
-COLUMNS = 62
-"""Below this width an area takes two lines."""
+ROOM = 20
+"""If fewer columns are left to say what an area is, each takes two lines."""
 KERNELS = 1 << 63
 """Addresses from here on are the kernel's, wherever addresses have 64 bits; only [vsyscall] is mapped there."""
 GUESS = "A question mark marks a guess from where an area lies: maps does not say it."
@@ -20,13 +20,14 @@ def table(areas: Sequence[Area], width: int = 80, program: str = "") -> Iterator
     """The lines of the table, none longer than `width`. `program` is the file that the process executes, if that is known."""
     address = max((len(addresses(area)) for area in areas if area.start < KERNELS), default=16)
     allowed = max((len(permissions(area)) for area in areas), default=0)
-    wide = width >= COLUMNS
+    wide = width - address - allowed - 15 >= ROOM
     if wide:
         yield f"{'addresses':<{address}}  {'size':>9}  {'allowed':<{allowed}}  what it is"
     last = 0
     for one in describe(areas, program):
         if one.area.start > last:
-            yield f"{'...':^{address}}  {human(one.area.start - last):>9}  {gap_words(last, one.area.start)}"
+            size, words = human(one.area.start - last), gap_words(last, one.area.start)
+            yield f"{'...':^{address}}  {size:>9}  {words}" if wide else f"...  {size}  {words}"
         last = one.area.end
         yield from _wide(one, width, address, allowed) if wide else _narrow(one, width)
 
@@ -38,12 +39,17 @@ def _wide(one: Described, width: int, address: int, allowed: int) -> Iterator[st
         what, remarks = f"{what}, {remarks}", ""
     yield left + what
     if remarks:
-        indent = min(len(left), width - len(remarks))
-        yield from wrap(remarks, width, initial_indent=" " * indent, subsequent_indent=" " * len(left))
+        indent = " " * max(2, min(len(left), width - len(remarks)))
+        yield from wrap(remarks, width, initial_indent=indent, subsequent_indent=indent)
 
 
 def _narrow(one: Described, width: int) -> Iterator[str]:
-    yield f"{addresses(one.area)}  {human(size_of(one.area))}"[:width]
+    yield from wrap(
+        f"{addresses(one.area)}  {human(size_of(one.area))}",
+        width,
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+    )
     yield f"  {permissions(one.area)}, {one.words(width - len(permissions(one.area)) - 4)}"
     yield from wrap(", ".join(one.remarks), width, initial_indent="  ", subsequent_indent="  ")
 
@@ -81,4 +87,4 @@ def gap_words(start: int, end: int) -> str:
     """What lies between two areas."""
     if end >= KERNELS:
         return "the kernel's addresses"
-    return "unmapped, address 0 included" if start == 0 else "unmapped"
+    return "unmapped, address 0 too" if start == 0 else "unmapped"
