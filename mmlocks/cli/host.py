@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -197,7 +198,8 @@ def _many(order: Order, as_json: bool) -> int:
         outcome = compared(order, progress, release)
         found = outcome.mismatch
         if found is not None and not outcome.interrupted:
-            outcome.mismatch = _shrunk(found, release)
+            with suppress(KeyboardInterrupt):  # then it is shown as it was found
+                outcome.mismatch = _shrunk(found, release)
     if outcome.interrupted:
         so_far = "no mismatch so far" if found is None else f"program {outcome.number} shows a mismatch"
         complain(

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mmlocks.host.compare import COMPARED_FLAGS, Observation, Start
+from mmlocks.host.compare import Observation, Start, bases, visible
 from mmlocks.host.program import (
     HUGE_PAGE,
     MADV_DONTNEED,
@@ -140,19 +140,23 @@ class Moment(NamedTuple):
     before: list[Area]
     after: list[Area]
     brk: int
+    stack: int
+    """Where the stack ends."""
     limits: Limits
 
 
 def count(program: Program, seen: list[Observation], start: Start, counts: Counter[Row]) -> None:
     """Add to `counts` what happened in a run of a program."""
-    last = Observation((), None, {0: list(start.areas)}, {0: {}})
-    breaks = {0: start.limits.brk}
-    for operation, now in zip(program, seen, strict=False):
-        if not now.areas:
+    last = Observation((), None, {0: list(map(visible, start.areas))}, {0: {}})
+    breaks, stack = {0: start.limits.brk}, bases(start)["stack"]
+    for operation, observation in zip(program, seen, strict=False):
+        if not observation.areas:
             continue
+        shown = {process: list(map(visible, areas)) for process, areas in observation.areas.items()}
+        now = observation._replace(areas=shown)
         process, name = operation.process, operation.name
         moment = Moment(
-            process, now.args, now.result, last.areas[process], now.areas[process], breaks[process], start.limits
+            process, now.args, now.result, last.areas[process], now.areas[process], breaks[process], stack, start.limits
         )  # fmt: skip
         counts["who", f"operations of a {('parent', 'child', 'third process')[process]}"] += 1
         for row in _events(operation, moment, last, now):
@@ -251,9 +255,9 @@ def _alike(low: Area, high: Area) -> bool:
     return (
         low.end == high.start
         and low.perms == high.perms
-        and (low.flags or frozenset()) & COMPARED_FLAGS == (high.flags or frozenset()) & COMPARED_FLAGS
-        and not low.file.startswith("/")
-        and not high.file.startswith("/")
+        and low.flags == high.flags
+        and not low.file
+        and not high.file
     )
 
 
@@ -304,7 +308,7 @@ def _growth(moment: Moment, grown: Area) -> Iterator[Row]:
     if old is None:
         return
     pages = (old.start - grown.start) // PAGE
-    if grown.file == "[stack]":
+    if grown.end == moment.stack:
         yield (
             "stack",
             f"[stack] grew by {'a page' if pages == 1 else 'several' if pages < 100 else 'hundreds'}",
@@ -322,7 +326,7 @@ def _refused_touch(name: str, moment: Moment, area: Area | None) -> Iterator[Row
     address, limits = moment.args[0], moment.limits
     if area is not None:
         allowed = area.perms[1] == "w" if name == "store" else area.perms[:3] != "---"
-        if allowed and area.file.startswith("/"):
+        if allowed and area.file:
             yield "pages", f"{name} refused: behind the end of the file"
         else:
             yield "pages", f"{name} refused: not {'writable' if name == 'store' else 'readable'}"

@@ -48,7 +48,7 @@ def _python_bases(program: Program) -> Iterator[str]:
     if "heap" in used:
         yield 'heap = p0.call("brk", 0)'
     if "stack" in used:
-        yield 'stack = next(area.end for area in p0.areas(flags=False) if area.file == "[stack]")'
+        yield "stack = max(area.end for area in p0.areas(flags=False) if area.end < 1 << 47)"
 
 
 def _python_operations(program: Program, results: Results) -> Iterator[str]:

@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
+from multiprocessing.util import Finalize
 from typing import Any
 
 from mmlocks.host.diff import Order, Outcome, Progress, run_some
@@ -174,8 +175,12 @@ def _without_interrupts() -> Iterator[None]:
 
 @cache
 def _own_nursery() -> Nursery:
-    """A worker's nursery. Its processes end with it."""
-    return Nursery()
+    """A worker's nursery."""
+    nursery = Nursery()
+    # A worker's end is no interpreter's end, so that atexit does not hear of it. Real processes would end by themselves, but
+    # somebody must wait for them, or zombies stay where init does not care.
+    Finalize(None, nursery.close, exitpriority=1)
+    return nursery
 
 
 def _work(order: Order, first: int, many: int, release: str, rules: frozenset[str]) -> Outcome:

@@ -46,7 +46,7 @@ class Rcu(Record):
         super().__init__(layout, name)
         self.sections = tuple(layout.counter(f"{name}.cpu{cpu}", 0, bits=4) for cpu in range(layout.cpus))
         layout.locks(self.sections)
-        self.waiting: Cell[Waiting] = layout.cell(f"{name}.waiting", (), bits=6)
+        self.waiting: Cell[Waiting] = layout.cell(f"{name}.waiting", (), bits=12)
         self.waiting.show = lambda waiting: ", ".join(str(thing) for thing, _ in waiting) or "nothing"
         layout.read_only([self.waiting])
         self.reclaimable: list[Reclaimable] = []

@@ -68,9 +68,9 @@ class Kernel:
             names.update(vars(importlib.import_module(f"mmlocks.mm.{name}")))
         patches = {key: value in release.patches for key, value in names.items() if isinstance(value, Patch)}
         names.update(patches)
-        names.update(
-            {name: _rebound(function, names) for name, function in {**_helpers(), **originals}.items()}
-        )
+        helpers = _helpers()
+        names.update({name: _rebound(function, names) for name, function in {**helpers, **originals}.items()})
+        self._helpers = {function: names[name] for name, function in helpers.items()}
         for name, function in self.replacements.items():
             names[name] = self._link_foreign(function, names, patches)
         self._exports = {**patches, **{name: names[name] for name in originals}}
@@ -117,6 +117,8 @@ class Kernel:
         for name, value in function.__globals__.items():
             if isinstance(value, FunctionType) and value.__globals__ is function.__globals__:
                 space[name] = _rebound(value, space)
+            elif isinstance(value, FunctionType) and value in self._helpers:
+                space[name] = self._helpers[value]  # ours, imported along with the kernel functions that it helps
         space.update(exports)
         return space
 

@@ -6,7 +6,7 @@ from errno import EINVAL, ENOMEM
 
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE
-from mmlocks.mm.maple import find_vma, find_vma_before
+from mmlocks.mm.maple import END, find_vma, find_vma_before
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.pagecache import File
 from mmlocks.mm.vm_flags import VM_GROWSDOWN
@@ -29,6 +29,8 @@ async def get_unmapped_area(mm: Mm, address: int, length: int, fixed: bool, file
     if length > limits.task_size:
         return -ENOMEM
     if fixed:
+        if address > END - PAGE_SIZE:
+            return address - END  # looks like minus an errno to the kernel, which returns it as one
         if address > limits.task_size - length:
             return -ENOMEM
         if address % PAGE_SIZE:

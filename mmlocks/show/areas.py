@@ -69,8 +69,8 @@ class Brush(Protocol):
 def picture(areas: Sequence[Area], title: str = "An address space", program: str = "") -> str:
     """An address space as an SVG document. `program` is the file that the process executes, where that is known.
 
-    No ids, no scripts and no clock: the same areas are always the same text. However many areas there are, the picture has some
-    40 blocks; which areas share one is said on it.
+    No ids, no scripts and no clock: the same areas are always the same text. However many areas there are, they are
+    drawn as some 30 blocks; how many share one is said on it.
     """
     layout = lay_out(areas, title, program)
     pen = Pen()

@@ -184,6 +184,11 @@ def test_memory_that_only_happens_to_lie_there_is_no_bss() -> None:
     assert words([*data, area(0x3000, 4096, "r--p")])[-1] == "anonymous", "no variables without writing"
 
 
+def test_a_stack_is_larger_than_its_guard() -> None:
+    assert words([area(0x10000, 65536, "---p"), area(0x20000, 65536)]) == ["guard", "anonymous"]
+    assert words([area(0x10000, 2 << 20, "---p"), area(0x210000, 8 << 20)]) == ["reserved", "anonymous"]
+
+
 def test_flags_are_told_in_words() -> None:
     told = {one.area.file: one.remarks for one in describe(SLEEP)}
     assert told["[stack]"] == ["grows down"]
@@ -362,7 +367,7 @@ def test_landmarks_are_kept_apart() -> None:
 
 
 def test_what_belongs_together_is_put_together() -> None:
-    drawn = blocks(describe(SPACES["python_maps"]))
+    drawn = blocks(describe(SPACES["python_maps"]), 300)
     together = [block.members for block in drawn if len(block.members) == 10]
     assert any(Counter(one.part for one in some)["a thread's stack?"] == 5 for some in together)
     libc = next(block for block in drawn if block.file.endswith("/libc.so.6"))
@@ -440,6 +445,15 @@ def test_all_that_a_learner_looks_for_is_on_the_picture_of_a_small_program() -> 
     for one in SLEEP:
         assert f"{one.start:x}" in shown
     assert sum(text.endswith(" TiB") for text in shown) == 2, "sizes of gaps"
+    left = [
+        node
+        for node in ElementTree.fromstring(picture(SLEEP)).iter(f"{SVG}text")
+        if node.get("text-anchor") == "end"
+    ]
+    addresses = [node for node in left if re.fullmatch("[0-9a-f]+", node.text or "")]
+    ends = {SLEEP[-1].end} | {low.end for low, high in pairwise(SLEEP) if low.end < high.start}
+    assert {int(node.text or "", 16) for node in addresses} == {0} | ends | {one.start for one in SLEEP}
+    assert len({node.get("x") for node in addresses}) == 1
     assert any(GUESS in text for text in shown)
 
 
@@ -502,6 +516,7 @@ def test_names_cannot_break_out() -> None:
 def test_a_png_has_the_size_of_the_layout_twice() -> None:
     pytest.importorskip("matplotlib")
     png = picture_png(SPACES["odd_names_maps"], "Dollars $x^2$ and <b>")
+    picture_png([], "$\\frac{$")  # no formula at all, and nothing else on the picture
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = (int.from_bytes(png[place : place + 4], "big") for place in (16, 20))
     layout = lay_out(SPACES["odd_names_maps"], "", "")
