@@ -47,6 +47,7 @@ def measure(wanted: argparse.Namespace) -> dict[str, Any]:
         print(f"{name}: {value}")
     figures["imports_ms"] = sections.imports()
     figures["scenarios"] = sections.scenarios()
+    figures["vma_tree"] = sections.vma_tree()
     figures["fork_many"] = sections.scaling(sizes, wanted)
     present = [] if wanted.no_peers else sections.present()
     if present:

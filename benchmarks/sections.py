@@ -13,6 +13,7 @@ from benchmarks.peer import Peer, Question
 from benchmarks.process import STEADY, Measured, repeat
 from benchmarks.spin import Spin
 from benchmarks.tables import ratio, seconds, table, whole
+from benchmarks.tree import tree
 
 Size = tuple[int, int]
 TWINS: list[Size] = [(1, 2), (2, 3)]
@@ -47,6 +48,26 @@ def scenarios() -> list[dict[str, Any]]:
                     row["outcome"] + ("" if row["as_expected"] else " (UNEXPECTED)"),
                     whole(row["states"]),
                     f"{row['seconds']:.3f}",
+                )
+                for row in rows
+            ],
+        )
+    )
+    return rows
+
+
+def vma_tree() -> list[dict[str, Any]]:
+    """How an operation on the tree of VMAs grows with their number."""
+    rows = tree()
+    print("\nThe tree of VMAs, microseconds for one operation (mean of 500 at random places)")
+    print(
+        table(
+            ["areas", "levels", "find", "insert", "erase"],
+            [
+                (
+                    whole(row["areas"]),
+                    row["levels"],
+                    *(f"{row[name]:.0f}" for name in ("find_us", "insert_us", "erase_us")),
                 )
                 for row in rows
             ],

@@ -63,6 +63,7 @@ OPERATIONS = weighted(
 PROTECTIONS = weighted(
     (60, RW), (16, PROT_READ), (8, PROT_NONE), (8, RW | PROT_EXEC), (4, PROT_READ | PROT_EXEC), (2, PROT_WRITE), (2, PROT_EXEC),
 )  # fmt: skip
+SIMPLE_PROTECTIONS = weighted((5, RW), (3, PROT_READ), (1, RW | PROT_EXEC))
 KINDS = weighted(
     (78, MAP_PRIVATE | MAP_ANONYMOUS),
     (8, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN),
@@ -74,6 +75,8 @@ KINDS = weighted(
     (1, MAP_ANONYMOUS),
 )
 PLACEMENTS = weighted((11, "fixed"), (6, "anywhere"), (5, "hint"), (1, "noreplace"))
+WIDTHS = weighted((2, 5), (2, 8), (2, 16))
+"""Pages of the arena that a program plays in. In a small one, nearly everything has neighbours that were touched."""
 PAGES = weighted((26, 1), (22, 2), (14, 3), (9, 4), (4, 5), (4, 8), (2, 16), (1, 40))
 HUGE_LENGTHS = weighted(
     (4, HUGE_PAGE), (2, 2 * HUGE_PAGE), (1, HUGE_PAGE + PAGE), (1, HUGE_PAGE - PAGE), (1, HUGE_PAGE + HUGE_PAGE // 2),
@@ -132,6 +135,10 @@ HEAP = Spot(Place("heap", 0), 4)
 class Sketch:
     """What the writer of a program remembers of what it has written."""
 
+    width: int
+    """Pages of the arena that are used."""
+    simple: bool
+    """Only private anonymous memory: half of all programs, since whatever is alike can merge."""
     spots: list[Spot] = field(default_factory=list)
     processes: list[int] = field(default_factory=lambda: [0])
 
@@ -151,7 +158,7 @@ class Sketch:
 
 def program(choose: Choose, operations: int) -> Program:
     """A random program of that many operations."""
-    sketch = Sketch()
+    sketch = Sketch(_of(WIDTHS, choose), choose(2) == 0)
     return tuple(_operation(choose, sketch, number) for number in range(operations))
 
 
@@ -199,8 +206,8 @@ def _fork(sketch: Sketch, process: int) -> Operation:
 
 
 def _mmap(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, ...]:
-    kind, placement = _of(KINDS, choose), _of(PLACEMENTS, choose)
-    length, prot = _length(choose), _of(PROTECTIONS, choose)
+    kind, placement = PLAIN if sketch.simple else _of(KINDS, choose), _of(PLACEMENTS, choose)
+    length, prot = _length(choose), _protection(choose, sketch)
     place = Place("zero") if placement == "anywhere" else _place(choose, sketch, 20)
     if kind & MAP_GROWSDOWN and choose(4) > 0:
         place, placement = _near_guard(choose, sketch, place), "fixed"
@@ -221,8 +228,8 @@ def _munmap(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, 
 def _mprotect(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ...]:
     if choose(30) == 29:
         stack = _of(tuple(sketch.of_kind(MAP_GROWSDOWN)) or (STACK,), choose)
-        return _moved(stack.place, choose(4)), PAGE, _of(PROTECTIONS, choose) | PROT_GROWSDOWN
-    return *_range(choose, sketch), _of(PROTECTIONS, choose)
+        return _moved(stack.place, choose(4)), PAGE, _protection(choose, sketch) | PROT_GROWSDOWN
+    return *_range(choose, sketch), _protection(choose, sketch)
 
 
 def _brk(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ...]:
@@ -272,6 +279,10 @@ def _of(table: tuple[Value, ...], choose: Choose) -> Value:
     return table[choose(len(table))]
 
 
+def _protection(choose: Choose, sketch: Sketch) -> int:
+    return _of(SIMPLE_PROTECTIONS if sketch.simple else PROTECTIONS, choose)
+
+
 def _length(choose: Choose) -> int:
     """In bytes: mostly a few pages."""
     kind = choose(40)
@@ -302,7 +313,7 @@ def _place(choose: Choose, sketch: Sketch, spots: int) -> Place:
         if spot.kind & MAP_GROWSDOWN and choose(3) == 0:  # as near below it as may be, or a little nearer
             place = _moved(spot.place, -GUARD - choose(10))
     elif kind < 34:
-        place = Place("arena", choose(16))
+        place = Place("arena", choose(sketch.width))
     elif kind < 35:  # crosses page tables, and a huge page's alignment
         place = Place("arena", (choose(3) + 1) * 512 + choose(5) - 2)
     elif kind < 37:
@@ -331,7 +342,7 @@ def _touched_page(choose: Choose, sketch: Sketch) -> Place:
             return _below(choose, sketch, spot)
         return _moved(spot.place, choose(max(1, min(spot.pages, 5))))
     if kind < 18:
-        return Place("arena", choose(16))
+        return Place("arena", choose(sketch.width))
     if kind < 19:
         return Place("heap", _of(HEAP_PAGES, choose))
     return Place("stack", _of(STACK_PAGES, choose))

@@ -140,6 +140,11 @@ def lay_out(areas: Sequence[Area], title: str, program: str) -> Layout:
     notes.append(
         "r may be read, w written, x executed; p private: stores reach no file and nobody else; s shared."
     )
+    if any(len(block.members) > 1 for block in drawn):
+        notes.append(
+            "A bar in parts is several areas: each of them, low addresses left, or just their kinds. The second size is with the "
+            "gaps between them."
+        )
     if any(one.part.endswith("?") for one in described):
         notes.append(GUESS)
     lines = tuple(line for note in notes for line in fit(note, WIDTH - 2 * PAD, 3, SANS))

@@ -204,7 +204,7 @@ def test_without_matplotlib_no_picture_is_begun(
 ) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     said = complaint(
         mmlocks("maps", "--file", SLEEP, "--svg", tmp_path / "a.svg", "--png", tmp_path / "a.png")
     )

@@ -55,8 +55,8 @@ def test_smaps_has_the_areas_of_maps_and_their_flags() -> None:
     with_flags = parse_smaps(sample("sleep_smaps.txt"))
     assert [area._replace(flags=None) for area in with_flags] == parse_maps(sample("sleep_maps.txt"))
     flags = {area.file or "anonymous": area.flags for area in with_flags}
-    assert flags["[stack]"] == {"rd", "wr", "mr", "mw", "me", "gd", "ac"}
-    assert flags["[vsyscall]"] == {"ex"}
+    assert flags["[stack]"] == frozenset({"rd", "wr", "mr", "mw", "me", "gd", "ac"})
+    assert flags["[vsyscall]"] == frozenset({"ex"})
     assert all(area.flags is not None for area in with_flags)
 
 
@@ -108,7 +108,7 @@ def test_the_last_line_may_lack_its_end() -> None:
     assert parse_smaps(f"{LINE}VmFlags: rd ex") == [
         parse_maps(LINE)[0]._replace(flags=frozenset({"rd", "ex"}))
     ]
-    assert parse_smaps(f"{LINE}Size: 4 kB\nVmFlags: rd\nThing: 1")[0].flags == {"rd"}
+    assert parse_smaps(f"{LINE}Size: 4 kB\nVmFlags: rd\nThing: 1")[0].flags == frozenset({"rd"})
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_without_smaps_maps_is_read(proc: Path) -> None:
     (proc / "7" / "maps").write_text(LINE)
     assert read_areas(7) == parse_maps(LINE)
     (proc / "7" / "smaps").write_text(f"{LINE}VmFlags: rd\n")
-    assert read_areas(7)[0].flags == {"rd"}
+    assert read_areas(7)[0].flags == frozenset({"rd"})
 
 
 def test_a_forbidden_smaps_is_done_without(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -461,6 +461,8 @@ def test_a_picture_of_thousands_says_what_is_drawn_together() -> None:
     shown = " ".join(texts(picture(MANY)))
     assert "3,000 areas" in shown
     assert f"drawn as {LIMIT} blocks" in shown
+    assert "A bar in parts is several areas" in shown
+    assert "A bar in parts" not in " ".join(texts(picture(SLEEP)))
     drawn = blocks(describe(MANY))
     counted = sum(int(found.replace(",", "")) for found in re.findall(r"([\d,]+) areas(?! drawn)", shown)[1:])
     program_twice = 4  # its bracket counts its areas, each of which is drawn alone
@@ -545,7 +547,7 @@ def test_a_png_is_painted_by_what_paints_the_svg(monkeypatch: pytest.MonkeyPatch
 def test_without_matplotlib_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(
         MmlocksError, match=r"matplotlib, which is not installed.*pip install matplotlib.*--svg FILE"
     ):
