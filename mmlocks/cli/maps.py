@@ -189,30 +189,12 @@ def _draw(source: Source, svg: Path | None, png: Path | None) -> None:
         from mmlocks.show.areas_png import picture_png
 
         drawn.append((png, picture_png(source.areas, title, source.program)))
+    from mmlocks.cli.picture import write_whole
+
     for target, content in drawn:
         try:
-            _write(target, content)
+            write_whole(target, content)
         except OSError as problem:
             raise MmlocksError(
                 f"the picture cannot be written to {target}: {problem.strerror or problem}."
             ) from None
-
-
-def _write(file: Path, content: str | bytes) -> None:
-    """As `write_whole` does it, for bytes too: whole, or not at all."""
-    from mmlocks.cli.picture import write_whole
-
-    if isinstance(content, str):
-        write_whole(file, content)
-        return
-    if file.is_dir() or (file.exists() and not file.is_file()) or not file.resolve().parent.is_dir():
-        write_whole(file, "")  # which says what is wrong with such a place
-        return
-    place = file.resolve()  # a link stays a link
-    beside = place.with_name(f".{place.name[:100]}.{os.getpid()}.tmp")
-    try:
-        with beside.open("xb") as stream:
-            stream.write(content)
-        beside.replace(place)
-    finally:
-        beside.unlink(missing_ok=True)

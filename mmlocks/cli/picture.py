@@ -32,7 +32,7 @@ def save_picture(file: Path, scenario: Scenario, world: World, run: Run, step: i
         ) from None
 
 
-def write_whole(file: Path, text: str) -> None:
+def write_whole(file: Path, content: str | bytes) -> None:
     """Write a file beside its place and move it there, so that nobody ever sees half of it."""
     if file.is_dir():
         raise MmlocksError(f"{file} is a folder. Name the file in it that the picture is to be written to.")
@@ -47,8 +47,8 @@ def write_whole(file: Path, text: str) -> None:
         )
     beside = place.with_name(f".{place.name[:100]}.{os.getpid()}.tmp")
     try:
-        with beside.open("x", encoding="utf-8") as stream:
-            stream.write(text)
+        with beside.open("xb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
         beside.replace(place)
     finally:
         beside.unlink(missing_ok=True)

@@ -118,7 +118,9 @@ class Kernel:
             if isinstance(value, FunctionType) and value.__globals__ is function.__globals__:
                 space[name] = _rebound(value, space)
             elif isinstance(value, FunctionType) and value in self._helpers:
-                space[name] = self._helpers[value]  # ours, imported along with the kernel functions that it helps
+                space[name] = self._helpers[
+                    value
+                ]  # ours, imported along with the kernel functions that it helps
         space.update(exports)
         return space
 

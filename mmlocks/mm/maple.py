@@ -101,38 +101,11 @@ class MapleTree(Record):
         layout.preset(root.ranges, Ranges((END,), (None,)))
         self.ma_root: Cell[MapleNode] = layout.cell(f"{name}.ma_root", root, bits=3)
 
-    def hold(self, vmas: Iterable[Vma]) -> None:
-        """Let the tree hold these VMAs when a search begins; one leaf must be enough for them."""
-        layout, low = self.layout, 0
-        ends: list[int] = []
-        slots: list[Vma | None] = []
-        for vma in vmas:
-            start, end = vma.vm_start.of(layout.initial), vma.vm_end.of(layout.initial)
-            if low < start:
-                ends.append(start)
-                slots.append(None)
-            ends.append(end)
-            slots.append(vma)
-            low = end
-        assert len(slots) < SLOTS, f"{len(slots)} VMAs and gaps are too many for one node"
-        layout.preset(self.ma_root.of(layout.initial).ranges, Ranges((*ends, END), (*slots, None)))
-
     def set_aside(self, count: int) -> None:
         """Let writers build `count` new nodes in the course of a search. Until this is said, nothing can be freed, either."""
         self.nodes.set_aside(count)
         for node in self.nodes:
             self.rcu.may_free(node)
-
-    def at(self, state: Any, address: int) -> Vma | None:
-        """The VMA at an address in a state, for those who look from outside."""
-        node = self.ma_root.of(state)
-        while True:
-            ranges = node.ranges.of(state)
-            slot: Any = ranges.slots[ranges.covering(address)]
-            if not isinstance(slot, MapleNode):
-                vma: Vma | None = slot
-                return vma
-            node = slot
 
     def contents(self, state: Any) -> list[Vma]:
         """The VMAs of the tree in a state, in the order of their addresses."""

@@ -17,7 +17,7 @@ from mmlocks.mm.area import Area, Limits
 from mmlocks.mm.fault import SegmentationFault
 from mmlocks.mm.frames import Memory
 from mmlocks.mm.kernel import Kernel
-from mmlocks.mm.maple import vma_iter_store
+from mmlocks.mm.maple import MapleNode, vma_iter_store
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.pagecache import File
 from mmlocks.mm.rmap import AnonVma
@@ -36,6 +36,7 @@ from mmlocks.mm.vm_flags import (
     VM_WRITE,
     flags_text,
 )
+from mmlocks.mm.vma import Vma
 from mmlocks.mm.world import settle
 from mmlocks.releases import Release
 
@@ -153,7 +154,7 @@ class Process:
     def peek(self, address: int) -> int | None:
         """The word at an address, whatever the permissions; None where no VMA is, or its contents are not known."""
         now = self._layout.now
-        vma = self.mm.mm_mt.at(now, address)
+        vma = _vma_at(self.mm, now, address)
         if vma is None:
             return None
         page, file = page_of(address), vma.vm_file.of(now)
@@ -174,6 +175,17 @@ class Process:
 @cache
 def _linked(release: Release) -> Kernel:
     return Kernel(release)
+
+
+def _vma_at(mm: Mm, now: Any, address: int) -> Vma | None:
+    """What covers an address, without a step."""
+    node = mm.mm_mt.ma_root.of(now)
+    while True:
+        ranges = node.ranges.of(now)
+        slot: Vma | MapleNode | None = ranges.slots[ranges.covering(address)]
+        if not isinstance(slot, MapleNode):
+            return slot
+        node = slot
 
 
 def _settle(mm: Mm, area: Area, file: File | None) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mmlocks.errors import ModelError
 from mmlocks.machine import Cell, Layout, Rcu, Record
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.frames import Memory
+from mmlocks.mm.maple import END, SLOTS, Ranges
 from mmlocks.mm.mm import FORKED_BEFORE, Mm
 from mmlocks.mm.pagecache import File
 from mmlocks.mm.pagetable import Pte
@@ -81,7 +83,7 @@ class World(Record):
         mm.vmas.append(vma)
         mm.vmas.sort(key=lambda vma: vma.vm_start.of(layout.initial))
         layout.preset(mm.map_count, len(mm.vmas))
-        mm.mm_mt.hold(mm.vmas)
+        _plant(mm)
         return vma
 
     def may_change(self, nodes: int, vmas: int = 0) -> None:
@@ -107,6 +109,26 @@ class World(Record):
     def truth(self, state: int, page: int) -> tuple[Any, ...]:
         """What the process has stored in `page`, going by completed stores alone."""
         return tuple(self.mm.truth[page, slot].of(state) for slot in range(self.slots))
+
+
+def _plant(mm: Mm) -> None:
+    """Let the tree hold the VMAs that are there when a search begins; one leaf must be enough for them."""
+    layout, low = mm.layout, 0
+    ends: list[int] = []
+    slots: list[Vma | None] = []
+    for vma in mm.vmas:
+        start, end = vma.vm_start.of(layout.initial), vma.vm_end.of(layout.initial)
+        if low < start:
+            ends.append(start)
+            slots.append(None)
+        ends.append(end)
+        slots.append(vma)
+        low = end
+    if len(slots) >= SLOTS:
+        raise ModelError(
+            f"{len(mm.vmas)} VMAs with their gaps are too many for a search: its tree begins as one node of {SLOTS}"
+        )
+    layout.preset(mm.mm_mt.ma_root.of(layout.initial).ranges, Ranges((*ends, END), (*slots, None)))
 
 
 def settle(
