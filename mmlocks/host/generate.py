@@ -11,9 +11,8 @@ best, making a program smaller, is left to it (mmlocks.host.shrink).
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from mmlocks.host.program import (
     HUGE_PAGE,
@@ -31,7 +30,6 @@ from mmlocks.host.program import (
     MREMAP_MAYMOVE,
     NOTHING,
     PAGE,
-    PROCESSES,
     PROT_EXEC,
     PROT_GROWSDOWN,
     PROT_NONE,
@@ -41,22 +39,13 @@ from mmlocks.host.program import (
     Place,
     Program,
 )
+from mmlocks.host.sketch import GUARD, HEAP, PLAIN, RW, STACK, Choose, Sketch, Spot, moved, pick, weighted
+from mmlocks.host.stories import story
 from mmlocks.host.subject import FILE, FILE_PAGES
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-Choose = Callable[[int], int]
-"""`choose(n)`: a number from 0 to n - 1, all as likely; 0 is the simplest."""
-Value = TypeVar("Value")
-
-
-def weighted(*entries: tuple[int, Value]) -> tuple[Value, ...]:
-    """A table to choose from, in which each value stands as often as its weight says."""
-    return tuple(value for weight, value in entries for _ in range(weight))
-
-
-RW = PROT_READ | PROT_WRITE
 OPERATIONS = weighted(
     (22, "store"), (21, "mmap"), (15, "mprotect"), (11, "munmap"), (10, "mremap"), (5, "madvise"), (7, "brk"), (6, "load"), (3, "fork"),
 )  # fmt: skip
@@ -75,6 +64,8 @@ KINDS = weighted(
     (1, MAP_ANONYMOUS),
 )
 PLACEMENTS = weighted((11, "fixed"), (6, "anywhere"), (5, "hint"), (1, "noreplace"))
+TELL_EVERY = 16
+"""Of so many operations, one begins a story."""
 WIDTHS = weighted((2, 5), (2, 8), (2, 16))
 """Pages of the arena that a program plays in. In a small one, nearly everything has neighbours that were touched."""
 PAGES = weighted((26, 1), (22, 2), (14, 3), (9, 4), (4, 5), (4, 8), (2, 16), (1, 40))
@@ -96,8 +87,6 @@ REMAPS = weighted(
 )
 ADVICES = weighted((30, MADV_DONTNEED), (1, MADV_UNKNOWN))
 
-GUARD = 256
-"""stack_guard_gap in pages, as it is unless it was changed at boot."""
 EDGES = weighted((8, 0), (5, 1), (3, 2), (3, -1), (1, -2))
 """Pages from one end of a spot: most things of interest happen at edges."""
 STACK_PAGES = weighted(
@@ -116,49 +105,9 @@ ODD_PLACES = weighted(
 )  # fmt: skip
 
 
-PLAIN = MAP_PRIVATE | MAP_ANONYMOUS
-
-
-class Spot(NamedTuple):
-    """Where something was made, as far as the one who writes the program knows: it may have failed, or be gone by now."""
-
-    place: Place
-    pages: int
-    kind: int = PLAIN
-
-
-STACK = Spot(Place("stack", -33), 33, MAP_GROWSDOWN)
-HEAP = Spot(Place("heap", 0), 4)
-
-
-@dataclass
-class Sketch:
-    """What the writer of a program remembers of what it has written."""
-
-    width: int
-    """Pages of the arena that are used."""
-    simple: bool
-    """Only private anonymous memory: half of all programs, since whatever is alike can merge."""
-    spots: list[Spot] = field(default_factory=list)
-    processes: list[int] = field(default_factory=lambda: [0])
-
-    def add(self, number: int, place: Place | None, length: int, kind: int = PLAIN) -> None:
-        """Remember that operation `number` made something, at that place or (None) where the kernel chose."""
-        pages = min(length // PAGE, 2048)
-        self.spots.append(Spot((place or Place(f"r{number}"))._replace(byte=0), pages, kind))
-
-    def drop(self, place: Place, length: int) -> None:
-        """Forget a spot that has gone. Others stay, though parts of them may be gone: those are edges, too."""
-        self.spots = [spot for spot in self.spots if spot.place != place or spot.pages * PAGE > length]
-
-    def of_kind(self, kind: int) -> list[Spot]:
-        """The spots with one of those flags."""
-        return [spot for spot in self.spots if spot.kind & kind]
-
-
 def program(choose: Choose, operations: int) -> Program:
     """A random program of that many operations."""
-    sketch = Sketch(_of(WIDTHS, choose), choose(2) == 0)
+    sketch = Sketch(pick(WIDTHS, choose), choose(2) == 0)
     return tuple(_operation(choose, sketch, number) for number in range(operations))
 
 
@@ -190,33 +139,48 @@ def programs(operations: int) -> SearchStrategy[Program]:
 
 
 def _operation(choose: Choose, sketch: Sketch, number: int) -> Operation:
-    name = _of(OPERATIONS, choose)
-    process = sketch.processes[choose(len(sketch.processes))]
+    if not sketch.planned and choose(TELL_EVERY) == TELL_EVERY - 1:
+        sketch.planned = story(choose, sketch)
+    if sketch.planned and choose(4) < 3:
+        return _planned(sketch, number)
+    name = pick(OPERATIONS, choose)
+    process = pick(sketch.processes, choose)
     if name == "fork":
         return _fork(sketch, process)
     return Operation(name, process, WRITERS[name](choose, sketch, number))
 
 
+def _planned(sketch: Sketch, number: int) -> Operation:
+    """The next step of a story. Its spots are remembered, and its stores can be told apart."""
+    operation = sketch.planned.pop(0)
+    name, process, args = operation
+    if name == "fork":
+        return _fork(sketch, process)
+    if name == "store":
+        return Operation(name, process, (args[0], number + 1))
+    if name == "mmap":
+        sketch.add_mapped(args)
+    return operation
+
+
 def _fork(sketch: Sketch, process: int) -> Operation:
-    child = len(sketch.processes)
-    if child == PROCESSES:
+    child = sketch.next_child()
+    if child is None:
         return NOTHING
     sketch.processes.append(child)
     return Operation("fork", process, (child,))
 
 
 def _mmap(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, ...]:
-    kind, placement = PLAIN if sketch.simple else _of(KINDS, choose), _of(PLACEMENTS, choose)
+    kind, placement = PLAIN if sketch.simple else pick(KINDS, choose), pick(PLACEMENTS, choose)
     length, prot = _length(choose), _protection(choose, sketch)
     place = Place("zero") if placement == "anywhere" else _place(choose, sketch, 20)
-    if kind & MAP_GROWSDOWN and choose(4) > 0:
-        place, placement = _near_guard(choose, sketch, place), "fixed"
     flags = kind | {"fixed": MAP_FIXED, "noreplace": MAP_FIXED_NOREPLACE}.get(placement, 0)
     if place.base != "limit" and kind & (MAP_PRIVATE | MAP_SHARED) and 0 < length < 1 << 40:
         sketch.add(number, place if placement == "fixed" else None, length, kind)
     if kind & MAP_ANONYMOUS:
         return place, length, prot, flags, 0, 0
-    return place, length, prot, flags, FILE, _of(FILE_OFFSETS, choose) * PAGE
+    return place, length, prot, flags, FILE, pick(FILE_OFFSETS, choose) * PAGE
 
 
 def _munmap(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ...]:
@@ -227,13 +191,13 @@ def _munmap(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, 
 
 def _mprotect(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ...]:
     if choose(30) == 29:
-        stack = _of(tuple(sketch.of_kind(MAP_GROWSDOWN)) or (STACK,), choose)
-        return _moved(stack.place, choose(4)), PAGE, _protection(choose, sketch) | PROT_GROWSDOWN
+        stack = pick(sketch.of_kind(MAP_GROWSDOWN) or [STACK], choose)
+        return moved(stack.place, choose(4)), PAGE, _protection(choose, sketch) | PROT_GROWSDOWN
     return *_range(choose, sketch), _protection(choose, sketch)
 
 
 def _brk(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ...]:
-    place = Place("heap", _of(HEAP_PAGES, choose), _odd_byte(choose))
+    place = Place("heap", pick(HEAP_PAGES, choose), _odd_byte(choose))
     if HEAP not in sketch.spots:
         sketch.spots.append(HEAP)
     return (place,)
@@ -241,12 +205,12 @@ def _brk(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ...
 
 def _mremap(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, ...]:
     place, length = _range(choose, sketch)
-    remap = _of(REMAPS, choose)
+    remap = pick(REMAPS, choose)
     new_length = length if choose(8) < (7 if remap & MREMAP_DONTUNMAP else 3) else _length(choose)
     new_place = _place(choose, sketch, 20) if remap & MREMAP_FIXED else Place("zero")
     shared = sketch.of_kind(MAP_SHARED)
     if choose(10) == 9 and (shared or choose(3) == 2):  # no length asks for a second mapping of shared pages
-        place, length = (_spot_of(shared, choose).place if shared else place), 0
+        place, length = (sketch.spot(choose, shared).place if shared else place), 0
     if remap & MREMAP_MAYMOVE and not remap & MREMAP_DONTUNMAP and length:
         sketch.drop(place, length)
     if 0 < new_length < 1 << 40:
@@ -255,7 +219,7 @@ def _mremap(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, .
 
 
 def _madvise(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ...]:
-    return *_range(choose, sketch), _of(ADVICES, choose)
+    return *_range(choose, sketch), pick(ADVICES, choose)
 
 
 def _store(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, ...]:
@@ -275,32 +239,28 @@ WRITERS: dict[str, Callable[[Choose, Sketch, int], tuple[Place | int, ...]]] = {
 # -- where, and how much ----------------------------------------------------------------------------------------------
 
 
-def _of(table: tuple[Value, ...], choose: Choose) -> Value:
-    return table[choose(len(table))]
-
-
 def _protection(choose: Choose, sketch: Sketch) -> int:
-    return _of(SIMPLE_PROTECTIONS if sketch.simple else PROTECTIONS, choose)
+    return pick(SIMPLE_PROTECTIONS if sketch.simple else PROTECTIONS, choose)
 
 
 def _length(choose: Choose) -> int:
     """In bytes: mostly a few pages."""
     kind = choose(40)
     if kind < 36:
-        return _of(PAGES, choose) * PAGE
-    return _of(HUGE_LENGTHS if kind < 38 else ODD_LENGTHS, choose)
+        return pick(PAGES, choose) * PAGE
+    return pick(HUGE_LENGTHS if kind < 38 else ODD_LENGTHS, choose)
 
 
 def _range(choose: Choose, sketch: Sketch) -> tuple[Place, int]:
     """Something to work on: now and then a whole spot, otherwise a few pages at an edge of one."""
     kind = choose(20)
     if sketch.spots and kind < 7:
-        spot = _spot_of(sketch.spots, choose)
+        spot = sketch.spot(choose)
         return spot.place, max(spot.pages, 1) * PAGE
     if sketch.spots and kind < 14:
-        spot = _spot_of(sketch.spots, choose)
+        spot = sketch.spot(choose)
         first = choose(max(spot.pages, 1))
-        return _moved(spot.place, first), (1 + choose(max(spot.pages - first, 1))) * PAGE
+        return moved(spot.place, first), (1 + choose(max(spot.pages - first, 1))) * PAGE
     return _place(choose, sketch, 29), _length(choose)
 
 
@@ -308,20 +268,20 @@ def _place(choose: Choose, sketch: Sketch, spots: int) -> Place:
     """A page; of 42 such places, so many are at the edges of spots."""
     kind = choose(42)
     if kind < spots and sketch.spots:
-        spot = _spot_of(sketch.spots, choose)
+        spot = sketch.spot(choose)
         place = _edge(choose, spot)
         if spot.kind & MAP_GROWSDOWN and choose(3) == 0:  # as near below it as may be, or a little nearer
-            place = _moved(spot.place, -GUARD - choose(10))
+            place = moved(spot.place, -GUARD - choose(10))
     elif kind < 34:
         place = Place("arena", choose(sketch.width))
     elif kind < 35:  # crosses page tables, and a huge page's alignment
         place = Place("arena", (choose(3) + 1) * 512 + choose(5) - 2)
     elif kind < 37:
-        place = Place("heap", _of(HEAP_PAGES, choose))
+        place = Place("heap", pick(HEAP_PAGES, choose))
     elif kind < 39:
-        place = Place("stack", _of(STACK_PAGES, choose))
+        place = Place("stack", pick(STACK_PAGES, choose))
     else:
-        return _of(ODD_PLACES, choose)
+        return pick(ODD_PLACES, choose)
     return place._replace(byte=_odd_byte(choose))
 
 
@@ -336,66 +296,24 @@ def _touched_page(choose: Choose, sketch: Sketch) -> Place:
         files = [spot for spot in sketch.spots if not spot.kind & (MAP_ANONYMOUS | MAP_GROWSDOWN)]
         stacks = sketch.of_kind(MAP_GROWSDOWN)
         if kind == 17 and stacks:
-            return _below(choose, sketch, _spot_of(stacks, choose))
-        spot = _spot_of(files if kind == 16 and files else sketch.spots, choose)
+            return moved(sketch.spot(choose, stacks).place, -1 - choose(8))
+        spot = sketch.spot(choose, files if kind == 16 else None)
         if spot.kind & MAP_GROWSDOWN and choose(2) == 0:
-            return _below(choose, sketch, spot)
-        return _moved(spot.place, choose(max(1, min(spot.pages, 5))))
+            return moved(spot.place, -1 - choose(8))
+        return moved(spot.place, choose(max(1, min(spot.pages, 5))))
     if kind < 18:
         return Place("arena", choose(sketch.width))
     if kind < 19:
-        return Place("heap", _of(HEAP_PAGES, choose))
-    return Place("stack", _of(STACK_PAGES, choose))
-
-
-def _near_guard(choose: Choose, sketch: Sketch, otherwise: Place) -> Place:
-    """Where something that grows down would meet the guard gap soon: above a spot, or above the heap (brk keeps the gap, too)."""
-    if choose(4) == 0:
-        return Place("heap", GUARD + choose(14))
-    if sketch.spots:
-        spot = _spot_of(sketch.spots, choose)
-        if spot.place.base != "stack":
-            return _moved(spot.place, spot.pages + GUARD + choose(5))
-    return otherwise
-
-
-def _below(choose: Choose, sketch: Sketch, stack: Spot) -> Place:
-    """Where a stack would have to grow to: a little, or as near as it may come to what lies below it, a page more or less."""
-    neighbours = [
-        spot
-        for spot in sketch.spots
-        if spot.place.base == stack.place.base
-        and 0 < stack.place.page - (spot.place.page + spot.pages) < GUARD + 32
-    ]
-    if neighbours and choose(3) > 0:
-        spot = neighbours[choose(len(neighbours))]
-        return _moved(spot.place, spot.pages + GUARD + choose(3) - 1)
-    return _moved(stack.place, -1 - choose(8))
-
-
-def _spot_of(spots: list[Spot], choose: Choose) -> Spot:
-    """One of the spots; one of the latest as often as any other."""
-    if choose(2) == 0:
-        return spots[-1 - choose(min(3, len(spots)))]
-    return spots[choose(len(spots))]
+        return Place("heap", pick(HEAP_PAGES, choose))
+    return Place("stack", pick(STACK_PAGES, choose))
 
 
 def _edge(choose: Choose, spot: Spot) -> Place:
     """A page near the start or the end of a spot."""
-    away = _of(EDGES, choose)
-    return _moved(spot.place, away if choose(2) == 0 else spot.pages - away)
-
-
-def _moved(place: Place, pages: int) -> Place:
-    return place._replace(page=place.page + pages)
+    away = pick(EDGES, choose)
+    return moved(spot.place, away if choose(2) == 0 else spot.pages - away)
 
 
 def _odd_byte(choose: Choose) -> int:
     """Nearly always 0; the kernel rounds some addresses, and refuses others."""
     return 0 if choose(60) < 59 else 1 + choose(PAGE - 1)
-
-
-def counted(programs: Iterable[Program]) -> tuple[int, int]:
-    """How many different programs there are, and how many operations they have together."""
-    different = set(programs)
-    return len(different), sum(len(one) for one in different)

@@ -25,10 +25,10 @@ async def do_fault(vma: Vma, file: File, page: int, flags: int) -> bool:
     """
     mm, table = vma.vm_mm, vma.vm_mm.page_table
     start, pgoff, vm_flags = await together(vma.vm_start, vma.vm_pgoff, vma.vm_flags)
-    index = linear_page_index(pgoff, start, page * PAGE_SIZE)
-    if index >= len(file.pages):
+    cached = file.frame(linear_page_index(pgoff, start, page * PAGE_SIZE))
+    if cached is None:
         return False
-    cached, writes, shared = file.pages[index], flags & FAULT_FLAG_WRITE, vm_flags & VM_SHARED
+    writes, shared = flags & FAULT_FLAG_WRITE, vm_flags & VM_SHARED
     if writes and not shared:
         await anon_vma_prepare(vma)
         new = await vma_alloc_folio(mm, page, cached)

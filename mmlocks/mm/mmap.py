@@ -10,7 +10,7 @@ from mmlocks.mm.merge import Proposal, vma_merge
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.munmap import do_munmap
-from mmlocks.mm.pagecache import File
+from mmlocks.mm.pagecache import File, shmem_zero_setup
 from mmlocks.mm.placement import get_unmapped_area
 from mmlocks.mm.vm_flags import (
     VM_ACCESS_FLAGS,
@@ -67,14 +67,14 @@ async def do_mmap(
     length = page_align(length)
     if await mm.map_count > mm.limits.max_map_count:
         return -ENOMEM
-    address = await get_unmapped_area(mm, address, length, bool(flags & MAP_FIXED), file)
+    private = file is None and not flags & MAP_SHARED
+    address = await get_unmapped_area(mm, address, length, bool(flags & MAP_FIXED), private)
     if address < 0:
         return address
     if flags & MAP_FIXED_NOREPLACE and await for_each_vma(mm, address, address + length):
         return -EEXIST
     kind = flags & (MAP_SHARED | MAP_PRIVATE)
-    stack_of_its_own = file is None and kind == MAP_PRIVATE
-    if not kind or (flags & MAP_GROWSDOWN and not stack_of_its_own):
+    if not kind or (flags & MAP_GROWSDOWN and not private):
         return -EINVAL
     vm_flags = prot & VM_ACCESS_FLAGS | VM_MAY_ACCESS
     if flags & MAP_SHARED:
@@ -83,7 +83,9 @@ async def do_mmap(
         vm_flags |= VM_GROWSDOWN
     if flags & MAP_NORESERVE:
         vm_flags |= VM_NORESERVE
-    if file is None:
+    if file is None and kind == MAP_SHARED:
+        file, pgoff = await shmem_zero_setup(mm, length // PAGE_SIZE), 0
+    elif file is None:
         pgoff = address // PAGE_SIZE
     return await mmap_region(mm, address, length, vm_flags, file, pgoff)
 

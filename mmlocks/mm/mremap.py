@@ -109,7 +109,7 @@ async def _remap_one(mm: Mm, old: int, old_length: int, new_length: int, flags: 
         if not flags & MREMAP_MAYMOVE:
             return -ENOMEM
         new = 0
-    new = await get_unmapped_area(mm, new, new_length, fixed, vma.file)
+    new = await get_unmapped_area(mm, new, new_length, fixed, vma.file is None)
     return await move_vma(mm, old, old_length, new_length, new, keep) if new >= 0 else new
 
 

@@ -11,6 +11,7 @@ from mmlocks.mm.address import page_of, slot_of, word
 from mmlocks.mm.frames import Frame
 from mmlocks.mm.maple import POISONED, MapleNode, MapleTree, Ranges
 from mmlocks.mm.mm import Mm
+from mmlocks.mm.pagecache import File
 from mmlocks.mm.pagetable import Pte
 from mmlocks.mm.rmap import AnonVma
 from mmlocks.mm.vma import Vma
@@ -154,3 +155,8 @@ def _retire_told(
     layout: Layout, before: int, after: int, cpu: int, result: None, tree: MapleTree, node: MapleNode
 ) -> str:
     return f"{node} is dead" + (" and freed" if node.ranges.of(after) == POISONED else "")
+
+
+@telling("shmem_zero_setup")
+def _shmem_told(layout: Layout, before: int, after: int, cpu: int, file: File, mm: Mm, pages: int) -> str:
+    return f"new {file} of {pages} pages"

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmlocks.machine import Layout, Record, RwSem
+from mmlocks.errors import ModelError
+from mmlocks.machine import Layout, Record, RwSem, Step, View, operation
+from mmlocks.machine.step import NOTHING
 from mmlocks.mm.frames import Frame, Memory
+
+if TYPE_CHECKING:
+    from mmlocks.mm.mm import Mm
 
 
 class File(Record):
-    """A file that can be mapped (kernel: struct file with its address_space). Its pages are in memory from the start.
+    """A file of `pages` pages that can be mapped (kernel: struct file with its address_space).
+
+    All its pages are in memory; their first words are `words(page)`.
 
     Fields and what protects them:
       i_mmap_rwsem   - ; held for writing by whoever adds or removes a mapping of the file
-      pages          never change; each frame's first reference is the page cache's own
+      frames         never change; each frame's first reference is the page cache's own
     """
 
     def __init__(
@@ -22,6 +29,41 @@ class File(Record):
     ) -> None:
         super().__init__(layout, name)
         self.i_mmap_rwsem = RwSem(layout, f"{name}.i_mmap_rwsem")
-        self.pages: tuple[Frame, ...] = tuple(
-            memory.new_frame(f"{name} page {page}", count=1, values=words(page)) for page in range(pages)
+        self.pages = pages
+        self._memory = memory
+        self._words = words
+        # A file may have many pages of which few are looked at. In a search, everything must be there in advance.
+        self._frames: dict[int, Frame] = {}
+        for page in range(0 if layout.grows else pages):
+            self.frame(page)
+
+    def frame(self, page: int) -> Frame | None:
+        """The frame of a page; None beyond the file's end."""
+        if page >= self.pages:
+            return None
+        if page not in self._frames:
+            name = f"{self.name} page {page}"
+            self._frames[page] = self._memory.new_frame(name, count=1, values=self._words(page))
+        return self._frames[page]
+
+
+async def shmem_zero_setup(mm: Mm, pages: int) -> File:
+    """A nameless file of zeros, to stand behind shared anonymous memory (mm/shmem.c shmem_zero_setup).
+
+    Raises ModelError in a search, which has no room for new files.
+    """
+    file: File = await Step("shmem_zero_setup", (mm, pages))
+    return file
+
+
+def _shmem(view: View, cpu: int, mm: Mm, pages: int) -> File:
+    layout = view.layout
+    if not layout.grows:
+        raise ModelError(
+            f"cpu{cpu} maps shared anonymous memory, for which a search has no room. Map a file instead."
         )
+    name = f"/dev/zero {len(layout.records)} (deleted)"
+    return File(layout, mm.memory, name, pages, lambda page: (0,) * mm.memory.slots)
+
+
+operation("shmem_zero_setup", lambda layout, cpu, *_: NOTHING, _shmem)

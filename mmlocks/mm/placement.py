@@ -8,7 +8,6 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.maple import END, find_vma, find_vma_before
 from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File
 from mmlocks.mm.vm_flags import VM_GROWSDOWN
 from mmlocks.mm.vma import Vma
 from mmlocks.releases import THP_ALIGNS_MMAP, THP_ALIGNS_MULTIPLES_ONLY
@@ -17,8 +16,8 @@ HUGE = 2 << 20
 """The size of a huge page of x86-64, in bytes."""
 
 
-async def get_unmapped_area(mm: Mm, address: int, length: int, fixed: bool, file: File | None) -> int:
-    """An address at which `length` bytes may be mapped, or minus an errno. What lies there already matters only if not `fixed`.
+async def get_unmapped_area(mm: Mm, address: int, length: int, fixed: bool, private: bool) -> int:
+    """An address at which `length` bytes may be mapped, or minus an errno. What lies there already matters only if not `fixed`; `private` means anonymous and private.
 
     Kernel:  mm/mmap.c __get_unmapped_area(), arch/x86/kernel/sys_x86_64.c arch_get_unmapped_area_topdown().
     Locks:   mmap_lock for writing.
@@ -40,7 +39,7 @@ async def get_unmapped_area(mm: Mm, address: int, length: int, fixed: bool, file
         above = await find_vma(mm, address)
         if above is None or address + length <= await room_ends(mm, above):
             return address
-    huge = THP_ALIGNS_MMAP and file is None and not address and length >= HUGE
+    huge = THP_ALIGNS_MMAP and private and not address and length >= HUGE
     if huge and (length % HUGE == 0 or not THP_ALIGNS_MULTIPLES_ONLY):
         start = await unmapped_area_topdown(mm, length + HUGE)
         if start > 0:

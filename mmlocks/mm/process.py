@@ -164,10 +164,10 @@ class Process:
         elif file is None:
             frame = self.mm.memory.zero
         else:
-            index = vma.vm_pgoff.of(now) + page - page_of(vma.vm_start.of(now))
-            if index >= len(file.pages):
+            cached = file.frame(vma.vm_pgoff.of(now) + page - page_of(vma.vm_start.of(now)))
+            if cached is None:
                 return None
-            frame = file.pages[index]
+            frame = cached
         word: int = frame.data[slot_of(address)].of(now)
         return word
 
