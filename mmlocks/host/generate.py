@@ -316,4 +316,4 @@ def _edge(choose: Choose, spot: Spot) -> Place:
 
 def _odd_byte(choose: Choose) -> int:
     """Nearly always 0; the kernel rounds some addresses, and refuses others."""
-    return 0 if choose(60) < 59 else 1 + choose(PAGE - 1)
+    return 0 if choose(45) < 44 else 1 + choose(PAGE - 1)

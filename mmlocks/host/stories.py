@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mmlocks.host.program import (
+    MADV_DONTNEED,
+    MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_GROWSDOWN,
     MAP_NORESERVE,
+    MAP_PRIVATE,
+    MAP_SHARED,
     MREMAP_DONTUNMAP,
     MREMAP_FIXED,
     MREMAP_MAYMOVE,
@@ -22,10 +26,11 @@ from mmlocks.host.program import (
     Place,
 )
 from mmlocks.host.sketch import GUARD, PLAIN, RW, Choose, Sketch, moved, pick, weighted
+from mmlocks.host.subject import FILE, FILE_PAGES
 
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 NEARLY_ALIKE = weighted(
-    (6, (PLAIN, RW)), (2, (PLAIN, PROT_READ)), (1, (PLAIN, RW | PROT_EXEC)), (2, (PLAIN | MAP_NORESERVE, RW)),
+    (5, (PLAIN, RW)), (1, (PLAIN, PROT_READ)), (3, (PLAIN, RW | PROT_EXEC)), (2, (PLAIN | MAP_NORESERVE, RW)),
 )  # fmt: skip
 
 
@@ -92,14 +97,22 @@ def near_the_guard(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
     pages = 1 + choose(3)
     neighbour = Place("arena", choose(sketch.width)) if choose(3) else Place("stack", -300 - choose(20))
     yield _mmap(who(), neighbour, pages, *pick(weighted((5, (PLAIN, RW)), (1, (PLAIN, PROT_NONE)), (1, (PLAIN | MAP_GROWSDOWN, RW))), choose))  # fmt: skip
+    stack, size = moved(neighbour, pages + GUARD + choose(9)), 1 + choose(3)
     if neighbour.base == "arena":
-        yield _mmap(who(), moved(neighbour, pages + GUARD + choose(9)), 1 + choose(3), PLAIN | MAP_GROWSDOWN)
+        yield _mmap(who(), stack, size, PLAIN | MAP_GROWSDOWN)
     yield from who.fork()
+    access = choose(3)
     for _ in range(3):
         touched = moved(neighbour, pages + GUARD + choose(4) - 2)
-        yield _store(who(), touched) if choose(4) else Operation("load", who(), (touched,))
-    if choose(2):
+        yield Operation("load", who(), (touched,)) if access == 2 else _store(who(), touched)
+    # What has grown has an anon_vma, even if it was only read, and its pages still count from the same place.
+    ending = choose(4)
+    if ending == 0:
         yield Operation("munmap", who(), (neighbour, PAGE))
+    elif ending == 1:
+        yield Operation("mprotect", who(), (stack, size * PAGE, PROT_READ))
+    elif ending == 2:
+        yield _mmap(who(), moved(stack, size), 1, PLAIN | MAP_GROWSDOWN)
 
 
 def heap_near_the_guard(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
@@ -160,9 +173,26 @@ def there_and_back(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
     yield _store(who(), home)
 
 
+def pages_of_a_file(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
+    """A file, or memory without a name, that is shared, or private until it is written to; and what lies behind the end of the file."""
+    who = _Who(choose, sketch)
+    place, pages, offset = Place("arena", choose(sketch.width)), 1 + choose(4), FILE_PAGES - 1 - choose(4)
+    kind = pick(weighted((2, MAP_SHARED), (2, MAP_PRIVATE), (1, MAP_SHARED | MAP_ANONYMOUS)), choose)
+    file = (0, 0) if kind & MAP_ANONYMOUS else (FILE, offset * PAGE)
+    yield Operation("mmap", who(), (place, pages * PAGE, RW, kind | MAP_FIXED, *file))
+    for _ in range(3):
+        page = moved(place, choose(pages))
+        yield _store(who(), page) if choose(2) else Operation("load", who(), (page,))
+        yield from who.fork()
+    if kind & MAP_SHARED and choose(2):
+        yield Operation("mremap", who(), (place, 0, pages * PAGE, MREMAP_MAYMOVE, Place("zero")))
+    elif choose(2):
+        yield Operation("madvise", who(), (place, PAGE, MADV_DONTNEED))
+
+
 Story = Callable[[Choose, Sketch], Iterator[Operation]]
 STORIES: tuple[Story, ...] = weighted(
-    (5, row), (2, near_the_guard), (1, heap_near_the_guard), (2, heap_in_pieces), (3, there_and_back),
+    (5, row), (2, near_the_guard), (1, heap_near_the_guard), (2, heap_in_pieces), (3, there_and_back), (1, pages_of_a_file),
 )  # fmt: skip
 
 

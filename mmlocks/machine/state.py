@@ -56,6 +56,8 @@ class Cell(Generic[T]):
     """Set for cells that have operations of their own: plain ones can read but not write them."""
     is_lock = False
     """Set for the cells of locks, on which alone the operations on locks work."""
+    aside = False
+    """Set for cells that seldom change: a step of several parts does not tell that it read them, too."""
     show: Callable[[Any], str] = staticmethod(str)
     """How a value of this cell is written where people read it; set it where `str` would not do, e.g. for addresses."""
 

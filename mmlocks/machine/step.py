@@ -224,7 +224,8 @@ def _together_tell(layout: Layout, before: int, after: int, cpu: int, result: An
     for part, value in zip(parts, result, strict=True):
         view = View(layout, state, -1, -1)
         perform(view, cpu, part)
-        told.append(_known(part).tell(layout, state, state + view.delta, cpu, value, *part.args))
+        if part.op != "load" or not layout.cells[part.args[0]].aside:
+            told.append(_known(part).tell(layout, state, state + view.delta, cpu, value, *part.args))
         state += view.delta
     return "; ".join(text for text in told if text)
 

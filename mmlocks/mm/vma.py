@@ -48,6 +48,7 @@ class Vma(Reclaimable):
         self.vm_flags: Cell[int] = layout.cell(f"{name}.vm_flags", 0, bits=3)
         self.vm_flags.show = flags_text
         self.vm_file: Cell[File | None] = layout.cell(f"{name}.vm_file", None, bits=1)
+        self.vm_flags.aside = self.vm_file.aside = True
         self.anon_vma: Cell[AnonVma | None] = layout.cell(f"{name}.anon_vma", None, bits=2)
         self.anon_vma_chain: Cell[tuple[AnonVma, ...]] = layout.cell(f"{name}.anon_vma_chain", (), bits=3)
         self.spare_anon_vmas: Pool[AnonVma] = Pool(

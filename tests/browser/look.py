@@ -6,11 +6,15 @@ python tests/browser/look.py lessons/x.ipynb --run --click "Step cpu0" --theme d
 import argparse
 import shutil
 import sys
+import types
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+# Harmony, which `make bench` installs, brings a package called tests that would hide ours.
+ours = types.ModuleType("tests")
+ours.__path__ = [str(Path(__file__).resolve().parents[1])]
+sys.modules["tests"] = ours
 
-from tests.browser.jupyterlab import COURSE, REPOSITORY, Notebook, chromium, jupyterlab
+from tests.browser.jupyterlab import COURSE, REPOSITORY, Notebook, chromium, jupyterlab  # noqa: E402
 
 
 def main() -> int:
