@@ -9,7 +9,8 @@ from typing import Any
 from mmlocks.machine import Rcu
 from mmlocks.machine.sequential import Sequential
 from mmlocks.mm.frames import Memory
-from mmlocks.mm.maple import MapleNode, find_vma, vma_iter_store
+from mmlocks.mm.maple import find_vma, vma_iter_store
+from mmlocks.mm.maple_node import MapleNode
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma
 

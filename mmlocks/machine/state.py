@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 K = TypeVar("K")
+V = TypeVar("V")
 
 PC_BITS = 14
 """Bits for one CPU's position in its task: 16,384 distinct positions, far above the step budget of a task."""
@@ -244,19 +245,19 @@ class Layout:
         return ((cell.name, cell.of(state)) for cell in self.cells)
 
 
-class OnDemand(dict[K, Cell[T]]):
-    """Cells by a key that programs choose, such as a page number: all declared in advance, or, where a layout grows, when asked for."""
+class OnDemand(dict[K, V]):
+    """Cells or locks by a key that programs choose, such as a page number: made in advance, or, where a layout grows, when asked for."""
 
-    def __init__(self, layout: Layout, make: Callable[[K], Cell[T]], keys: Iterable[K]) -> None:
+    def __init__(self, layout: Layout, make: Callable[[K], V], keys: Iterable[K]) -> None:
         super().__init__((key, make(key)) for key in keys)
         self._layout = layout
         self._make = make
 
-    def __missing__(self, key: K) -> Cell[T]:
+    def __missing__(self, key: K) -> V:
         if not self._layout.grows:
             raise KeyError(key)
-        cell = self[key] = self._make(key)
-        return cell
+        made = self[key] = self._make(key)
+        return made
 
 
 class View:

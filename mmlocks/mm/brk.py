@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from mmlocks.mm.address import PAGE_SIZE, page_align
-from mmlocks.mm.maple import find_vma, find_vma_before, for_each_vma, vma_iter_store
+from mmlocks.mm.maple import find_vma, find_vma_before, for_each_vma
 from mmlocks.mm.merge import Proposal, commit_merge, goes_before
 from mmlocks.mm.mm import Mm
+from mmlocks.mm.mmap import vma_link
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.munmap import do_munmap
 from mmlocks.mm.placement import room_ends
 from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_MAY_ACCESS, VM_READ, VM_WRITE
 from mmlocks.mm.vma import fields_of, vm_area_alloc
-from mmlocks.mm.vma_lock import vma_start_write
-from mmlocks.releases import NEW_VMA_LOCKED
 
 
 async def brk(mm: Mm, address: int) -> int:
@@ -49,9 +48,5 @@ async def _move_brk(mm: Mm, old: int, new: int) -> bool:
     if below is not None and goes_before(below, more):
         await commit_merge(mm, below, below.start, new, below.pgoff, [], None, None)
         return True
-    vma = await vm_area_alloc(mm, old, new, more.pgoff, flags, None)
-    if NEW_VMA_LOCKED:
-        await vma_start_write(vma)
-    await vma_iter_store(mm, old, new, vma)
-    await mm.map_count.add(1)
+    await vma_link(mm, await vm_area_alloc(mm, old, new, more.pgoff, flags, None))
     return True

@@ -59,21 +59,6 @@ class Memory(Record):
             self.layout.preset(cell, value)
         return frame
 
-    def add_page(self, page: int, values: tuple[Any, ...] | None) -> Frame | None:
-        """Make room for `page`; with `values`, it is backed by a frame from the start."""
-        self.behind[page] = [self.zero]
-        if values is None:
-            return None
-        frame = self.new_frame(count=1, values=values)
-        self.behind[page].append(frame)
-        return frame
-
-    def set_aside(self, page: int, cpu: int, frames: int = 1) -> None:
-        """Give `cpu` frames to allocate when it faults on `page`."""
-        pool = [self.new_frame() for _ in range(frames)]
-        self.pools[page, cpu] = pool
-        self.behind[page].extend(pool)
-
 
 async def vma_alloc_folio(mm: Mm, page: int, copied_from: Frame | None) -> Frame:
     """Allocate a frame for a page, zeroed or with the contents of another frame; reference count 1.

@@ -1,123 +1,33 @@
 """The tree of VMAs: which VMA an address belongs to, for readers who hold mmap_lock, or nothing but an RCU read section.
 
-A node holds up to 16 ranges, gaps among them, each with what it leads to: in a leaf a VMA or None, further up another node. Nobody
-but a writer of mmap_lock changes the tree. A change that leaves a node with the same ranges but for one boundary is made in
+Nobody but a writer of mmap_lock changes the tree. A change that leaves a node with the same ranges but for one boundary is made in
 place: a reader sees the old boundary or the new one. Every other change builds a new node and swaps it in; the old one is marked
 dead, and freed when all readers who may be looking at it have left. (Kernel: lib/maple_tree.c.)
 
-Differs: a node's ranges are read in one step. A range that reaches over several leaves is stored leaf by leaf, where Linux swaps in one
-new subtree. Nodes do not record their largest gap, so that finding a free place looks at every leaf on its way.
+Differs: a range that reaches over several leaves is stored leaf by leaf, where Linux swaps in one new subtree. Nodes do not
+record their largest gap, so that finding a free place looks at every leaf on its way.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mmlocks.machine import Cell, Layout, Rcu, Record, Step, View, operation
-from mmlocks.machine.pool import Pool
-from mmlocks.machine.rcu import Reclaimable
-from mmlocks.machine.step import ViolationSignal, footprint_of, perform, touching
-from mmlocks.machine.wire import travels
+from mmlocks.machine import Step
+from mmlocks.mm.maple_node import (
+    END,
+    FEWEST,
+    SLOTS,
+    MapleNode,
+    Ranges,
+    mas_build,
+    mas_read,
+    mas_retire,
+    mas_write,
+)
 
 if TYPE_CHECKING:
     from mmlocks.mm.mm import Mm
     from mmlocks.mm.vma import Vma
-
-SLOTS = 16
-FEWEST = 5
-"""A node other than the root with fewer ranges is joined with its neighbour."""
-END = 1 << 64
-"""The end of the last range: beyond every address."""
-
-UNBUILT, POISONED = "not allocated yet", "freed"
-
-
-@travels
-class Ranges(NamedTuple):
-    """What a node holds: range i goes from ends[i-1] (or the node's own start) up to, not including, ends[i]."""
-
-    ends: tuple[int, ...]
-    slots: tuple[Any, ...]
-    dead: bool = False
-
-    def __str__(self) -> str:
-        """`heap up to 0x5000, gap up to 0x7000, stack up to 0x8000`."""
-        parts = (
-            f"{slot or 'gap'} up to {'the end' if end == END else f'{end:#x}'}"
-            for end, slot in zip(self.ends, self.slots, strict=True)
-        )
-        return ("dead, " if self.dead else "") + ", ".join(parts)
-
-    def covering(self, address: int) -> int:
-        """The number of the range that holds `address`."""
-        return bisect_right(self.ends, address)
-
-
-class MapleNode(Reclaimable):
-    """One node (kernel: struct maple_node). `ranges` holds UNBUILT, Ranges, or, once the node is freed, POISONED."""
-
-    def __init__(self, tree: MapleTree, layout: Layout, name: str) -> None:
-        super().__init__(layout, name)
-        self._tree = tree
-        self.ranges: Cell[Any] = layout.cell(f"{name}.ranges", UNBUILT, bits=4)
-        layout.hide([self.ranges])
-
-    def cells(self) -> Iterable[Cell[Any]]:
-        """What `reclaim` changes."""
-        return (self.ranges,)
-
-    def reclaim(self, view: View) -> None:
-        """Free the node, and poison what it held."""
-        view[self.ranges.index] = POISONED
-        self._tree.nodes.give_back(self)
-
-
-class MapleTree(Record):
-    """The tree of one address space. The root is a leaf until it has more than 16 ranges.
-
-    While `in_rcu` is false, nobody but its writer looks at the tree, and nodes are rewritten in place. (Kernel: mt_clear_in_rcu,
-    which dup_mmap uses for the child's tree.)
-
-    Fields and what protects them:
-      ma_root   writes: mmap_lock for writing; reads: mmap_lock, or an RCU read section
-      nodes     the same
-    """
-
-    def __init__(self, layout: Layout, rcu: Rcu, name: str, in_rcu: bool = True) -> None:
-        super().__init__(layout, name)
-        self.layout = layout
-        self.in_rcu = in_rcu
-        self.rcu = rcu
-        self.nodes: Pool[MapleNode] = Pool(
-            layout,
-            f"node of {name}",
-            lambda number: MapleNode(self, layout, f"{name}.node{number}"),
-            lambda view, node: view[node.ranges.index] == UNBUILT,
-        )
-        root = MapleNode(self, layout, f"{name}.root")
-        self.nodes.add(root)
-        layout.preset(root.ranges, Ranges((END,), (None,)))
-        self.ma_root: Cell[MapleNode] = layout.cell(f"{name}.ma_root", root, bits=3)
-
-    def set_aside(self, count: int) -> None:
-        """Let writers build `count` new nodes in the course of a search. Until this is said, nothing can be freed, either."""
-        self.nodes.set_aside(count)
-        for node in self.nodes:
-            self.rcu.may_free(node)
-
-    def contents(self, state: Any) -> list[Vma]:
-        """The VMAs of the tree in a state, in the order of their addresses."""
-        return list(dict.fromkeys(vma for vma in _below(self.ma_root.of(state), state) if vma is not None))
-
-
-def _below(node: MapleNode, state: Any) -> Iterable[Vma | None]:
-    for slot in node.ranges.of(state).slots:
-        if isinstance(slot, MapleNode):
-            yield from _below(slot, state)
-        else:
-            yield slot
 
 
 class Level(NamedTuple):
@@ -294,126 +204,3 @@ def _joined(left: Ranges, right: Ranges) -> Ranges:
 
 def _cut(ranges: Ranges, first: int, last: int) -> Ranges:
     return Ranges(ranges.ends[first:last], ranges.slots[first:last])
-
-
-# -- steps ------------------------------------------------------------------------------------------------------------
-
-
-def mas_read(node: MapleNode) -> Step:
-    """The step that looks at a node's ranges."""
-    return Step("mas_read", (node,))
-
-
-def mas_write(node: MapleNode, ranges: Ranges) -> Step:
-    """The step that moves a boundary of a node in place."""
-    return Step("mas_write", (node, ranges))
-
-
-def mas_build(mm: Mm, ranges: Ranges) -> Step:
-    """The step that allocates a node with these ranges, of which nobody knows yet. Its result is the node."""
-    return Step("mas_build", (mm.mm_mt, ranges))
-
-
-def mas_retire(mm: Mm, node: MapleNode) -> Step:
-    """The step that marks a node dead, to which nothing leads any more, and has it freed after a grace period."""
-    return Step("mas_retire", (mm.mm_mt, node))
-
-
-def _read(view: View, cpu: int, node: MapleNode) -> Ranges:
-    ranges: Ranges = view[node.ranges.index]
-    if not isinstance(ranges, Ranges):
-        raise ViolationSignal("freed_node", f"cpu{cpu}: reads the tree node {node}, which is {ranges}")
-    return ranges
-
-
-def _leaf(view: View, cpu: int, tree: MapleTree, address: int) -> tuple[Ranges, int]:
-    """The leaf that holds an address, and which of its ranges."""
-    node = view[tree.ma_root.index]
-    while True:
-        ranges = _read(view, cpu, node)
-        offset = ranges.covering(address)
-        if not isinstance(ranges.slots[offset], MapleNode):
-            return ranges, offset
-        node = ranges.slots[offset]
-
-
-def _walk(view: View, cpu: int, mm: Mm, address: int) -> Vma | None:
-    if view[mm.rcu.sections[cpu].index] % 2 == 0:
-        raise ViolationSignal(
-            "lock_misuse", f"cpu{cpu}: mas_walk outside an RCU read section. Enter one first."
-        )
-    ranges, offset = _leaf(view, cpu, mm.mm_mt, address)
-    vma: Vma | None = ranges.slots[offset]
-    return vma
-
-
-def _all(view: View, cpu: int, mm: Mm, start: int, end: int) -> tuple[Vma, ...]:
-    lock = mm.mmap_lock
-    if view[lock.writer.index] != cpu + 1 and not view[lock.readers[cpu].index]:
-        raise ViolationSignal(
-            "lock_misuse",
-            f"cpu{cpu}: for_each_vma({mm}) without mmap_lock. Take mmap_write_lock({mm}) first.",
-        )
-    found: dict[Vma, None] = {}  # a VMA may show up in two neighbouring leaves
-    while start < end:
-        ranges, offset = _leaf(view, cpu, mm.mm_mt, start)
-        for vma, high in zip(ranges.slots[offset:], ranges.ends[offset:], strict=True):
-            if start < end and vma is not None:
-                found[vma] = None
-            start = high
-    return tuple(found)
-
-
-def _write(view: View, cpu: int, node: MapleNode, ranges: Ranges) -> None:
-    if not isinstance(view[node.ranges.index], Ranges):
-        raise ViolationSignal(
-            "freed_node", f"cpu{cpu}: writes to the tree node {node}, which is {view[node.ranges.index]}"
-        )
-    view[node.ranges.index] = ranges
-
-
-def _build(view: View, cpu: int, tree: MapleTree, ranges: Ranges) -> MapleNode:
-    node = tree.nodes.take(view, cpu)
-    view[node.ranges.index] = ranges
-    return node
-
-
-def _retire(view: View, cpu: int, tree: MapleTree, node: MapleNode) -> None:
-    view[node.ranges.index] = _read(view, cpu, node)._replace(dead=True)
-    perform(view, cpu, tree.rcu.call(node))
-
-
-def _nodes_touched(tree: MapleTree) -> list[int]:
-    return [node.ranges.index for node in tree.nodes]
-
-
-def _tree_touched(mm: Mm) -> list[int]:
-    return [mm.mm_mt.ma_root.index, *_nodes_touched(mm.mm_mt)]
-
-
-operation(
-    "mas_walk",
-    lambda layout, cpu, mm, address: touching(reads=[*_tree_touched(mm), mm.rcu.sections[cpu].index]),
-    _walk,
-)
-operation(
-    "for_each_vma",
-    lambda layout, cpu, mm, start, end: touching(
-        reads=[*_tree_touched(mm), mm.mmap_lock.writer.index, mm.mmap_lock.readers[cpu].index]
-    ),
-    _all,
-)
-operation("mas_read", lambda layout, cpu, node: touching(reads=[node.ranges.index]), _read)
-operation(
-    "mas_write",
-    lambda layout, cpu, node, ranges: touching(reads=[node.ranges.index], writes=[node.ranges.index]),
-    _write,
-)
-operation(
-    "mas_build",
-    lambda layout, cpu, tree, ranges: touching(reads=_nodes_touched(tree), writes=_nodes_touched(tree)),
-    _build,
-)
-operation(
-    "mas_retire", lambda layout, cpu, tree, node: footprint_of(layout, cpu, tree.rcu.call(node)), _retire
-)

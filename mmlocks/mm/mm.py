@@ -8,7 +8,7 @@ from mmlocks.machine import Cell, Layout, Rcu, Record, RwSem, SpinLock
 from mmlocks.machine.pool import Pool
 from mmlocks.mm.area import Limits
 from mmlocks.mm.frames import Memory
-from mmlocks.mm.maple import MapleTree
+from mmlocks.mm.maple_node import MapleTree
 from mmlocks.mm.pagetable import PageTable
 from mmlocks.mm.tlb import Tlb
 from mmlocks.mm.vma import SPARE, Vma

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from errno import EEXIST, EINVAL, ENOMEM
 
+from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.maple import for_each_vma, vma_iter_store
 from mmlocks.mm.merge import Proposal, vma_merge
@@ -22,7 +23,7 @@ from mmlocks.mm.vm_flags import (
     VM_SHARED,
     VM_WRITE,
 )
-from mmlocks.mm.vma import vm_area_alloc
+from mmlocks.mm.vma import Vma, vm_area_alloc
 from mmlocks.mm.vma_lock import vma_start_write
 from mmlocks.releases import NEW_VMA_LOCKED
 
@@ -93,9 +94,8 @@ async def do_mmap(
 async def mmap_region(mm: Mm, address: int, length: int, vm_flags: int, file: File | None, pgoff: int) -> int:
     """Replace whatever lies in the range by memory with these flags. Returns the address, or minus an errno.
 
-    Kernel:  mm/mmap.c mmap_region(); VMA lock added by 33313a747e81 (6.4.3).
-    Locks:   mmap_lock for writing.
-    Races:   a fault, as soon as the tree shows the new VMA.
+    Kernel:  mm/mmap.c mmap_region().
+    Locks:   mmap_lock for writing; write-locks every VMA that changes.
     """
     end = address + length
     error = await do_munmap(mm, address, length)
@@ -104,12 +104,23 @@ async def mmap_region(mm: Mm, address: int, length: int, vm_flags: int, file: Fi
     if accountable(vm_flags):
         vm_flags |= VM_ACCOUNT
     if await vma_merge(mm, Proposal(address, end, pgoff, vm_flags, file)) is None:
-        vma = await vm_area_alloc(mm, address, end, pgoff, vm_flags, file)
-        if NEW_VMA_LOCKED:
-            await vma_start_write(vma)
-        await vma_iter_store(mm, address, end, vma)
-        await mm.map_count.add(1)
+        await vma_link(mm, await vm_area_alloc(mm, address, end, pgoff, vm_flags, file))
     return address
+
+
+async def vma_link(mm: Mm, vma: Vma) -> None:
+    """Show a new VMA to everybody who looks at the tree.
+
+    Kernel:  mm/mmap.c vma_link(), and the same lines in mmap_region(); VMA lock added there by 33313a747e81 (6.4.3).
+    Locks:   mmap_lock for writing; write-locks the VMA.
+    Races:   a fault, as soon as the tree shows the VMA.
+    Differs: Linux's brk and mremap lock their new VMAs since 6.5 only; they do not change them any more.
+    """
+    if NEW_VMA_LOCKED:
+        await vma_start_write(vma)
+    start, end = await together(vma.vm_start, vma.vm_end)  # nobody else knows it
+    await vma_iter_store(mm, start, end, vma)
+    await mm.map_count.add(1)
 
 
 def accountable(vm_flags: int) -> bool:

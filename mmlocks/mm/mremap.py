@@ -6,9 +6,10 @@ from errno import EFAULT, EINVAL, ENOMEM
 
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
-from mmlocks.mm.maple import find_vma, for_each_vma, vma_iter_store
+from mmlocks.mm.maple import find_vma, for_each_vma
 from mmlocks.mm.merge import Proposal, vma_merge
 from mmlocks.mm.mm import Mm
+from mmlocks.mm.mmap import vma_link
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.munmap import do_munmap
 from mmlocks.mm.pagetable import set_pte_at
@@ -166,9 +167,7 @@ async def copy_vma(mm: Mm, vma: Fields, old: int, new: int, length: int) -> Vma:
     if vma.anon_vma is not None:
         await copy.anon_vma.set(vma.anon_vma)
         await anon_vma_clone(copy, vma.vma)
-    await vma_start_write(copy)
-    await vma_iter_store(mm, new, end, copy)
-    await mm.map_count.add(1)
+    await vma_link(mm, copy)
     return copy
 
 

@@ -9,7 +9,7 @@ from mmlocks.machine import Layout
 from mmlocks.machine.step import telling
 from mmlocks.mm.address import page_of, slot_of, word
 from mmlocks.mm.frames import Frame
-from mmlocks.mm.maple import POISONED, MapleNode, MapleTree, Ranges
+from mmlocks.mm.maple_node import POISONED, MapleNode, MapleTree, Ranges
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.pagecache import File
 from mmlocks.mm.pagetable import Pte

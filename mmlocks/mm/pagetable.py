@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Layout, Record, SpinLock, Step, View, operation
+from mmlocks.machine import Cell, Layout, Record, SpinLock, Step, View, operation
 from mmlocks.machine.state import OnDemand
 from mmlocks.machine.step import Footprint, ViolationSignal, touching
 from mmlocks.machine.wire import travels
@@ -44,11 +44,11 @@ class PageTable(Record):
 
     def __init__(self, layout: Layout, mm: str, pages: list[int]) -> None:
         super().__init__(layout, f"{mm}.page_table")
-        self.pte: OnDemand[int, Pte | None] = OnDemand(
+        self.pte: OnDemand[int, Cell[Pte | None]] = OnDemand(
             layout, lambda page: layout.cell(pte_name(mm, page), None, bits=5), pages
         )
         layout.read_only(self.pte.values())
-        self.ptl = _Locks(layout, mm, pages)
+        self.ptl = OnDemand(layout, lambda page: SpinLock(layout, f"{pte_name(mm, page)}.ptl"), pages)
 
     def pages(self, start: int, end: int) -> list[int]:
         """The pages in [start, end) (byte addresses) that can have an entry, in order."""
@@ -56,21 +56,6 @@ class PageTable(Record):
         if last - first < len(self.pte):
             return [page for page in range(first, last) if page in self.pte]
         return sorted(page for page in self.pte if first <= page < last)
-
-
-class _Locks(dict[int, SpinLock]):
-    """The lock of every entry."""
-
-    def __init__(self, layout: Layout, mm: str, pages: list[int]) -> None:
-        super().__init__((page, SpinLock(layout, f"{pte_name(mm, page)}.ptl")) for page in pages)
-        self._layout = layout
-        self._mm = mm
-
-    def __missing__(self, page: int) -> SpinLock:
-        if not self._layout.grows:
-            raise KeyError(page)
-        lock = self[page] = SpinLock(self._layout, f"{pte_name(self._mm, page)}.ptl")
-        return lock
 
 
 def pte_name(mm: str, page: int) -> str:

@@ -6,7 +6,8 @@ from errno import EINVAL, ENOMEM
 
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE
-from mmlocks.mm.maple import END, find_vma, find_vma_before
+from mmlocks.mm.maple import find_vma, find_vma_before
+from mmlocks.mm.maple_node import END
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vm_flags import VM_GROWSDOWN
 from mmlocks.mm.vma import Vma

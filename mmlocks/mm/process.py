@@ -17,7 +17,8 @@ from mmlocks.mm.area import Area, Limits
 from mmlocks.mm.fault import SegmentationFault
 from mmlocks.mm.frames import Memory
 from mmlocks.mm.kernel import Kernel
-from mmlocks.mm.maple import MapleNode, vma_iter_store
+from mmlocks.mm.maple import vma_iter_store
+from mmlocks.mm.maple_node import MapleNode
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.pagecache import File
 from mmlocks.mm.rmap import AnonVma

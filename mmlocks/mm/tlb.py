@@ -10,6 +10,7 @@ for all of them; each CPU's flush can be thought of as happening at that moment)
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mmlocks.machine import Cell, Layout, Record, Step, View, operation
@@ -29,7 +30,7 @@ class Tlb(Record):
     def __init__(self, layout: Layout, mm: str, pages: list[int]) -> None:
         super().__init__(layout, f"{mm}.tlb")
         self._cpus = range(layout.cpus)
-        self.cached: OnDemand[tuple[int, int], Pte | None] = OnDemand(
+        self.cached: OnDemand[tuple[int, int], Cell[Pte | None]] = OnDemand(
             layout,
             lambda key: layout.cell(tlb_name(mm, *key), None, bits=5),
             [(cpu, page) for cpu in range(layout.cpus) for page in pages],
@@ -172,17 +173,9 @@ def _flush(view: View, cpu: int, mm: Mm, pages: tuple[int, ...] | None) -> None:
             view[index] = None
 
 
-def _writes(*args: Any) -> Footprint:
-    return _access_touches(*args, write=True)
-
-
-def _reads(*args: Any) -> Footprint:
-    return _access_touches(*args, write=False)
-
-
-operation("mmu_store", _writes, _store)
-operation("mmu_load", _reads, _load)
-operation("mmu_fetch_add", _writes, _fetch_add)
+operation("mmu_store", partial(_access_touches, write=True), _store)
+operation("mmu_load", partial(_access_touches, write=False), _load)
+operation("mmu_fetch_add", partial(_access_touches, write=True), _fetch_add)
 operation(
     "flush_tlb",
     lambda layout, cpu, mm, pages: touching(reads=mm.tlb.entries(pages), writes=mm.tlb.entries(pages)),

@@ -9,7 +9,7 @@ from mmlocks.errors import ModelError
 from mmlocks.machine import Cell, Layout, Rcu, Record
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.frames import Memory
-from mmlocks.mm.maple import END, SLOTS, Ranges
+from mmlocks.mm.maple_node import END, SLOTS, Ranges
 from mmlocks.mm.mm import FORKED_BEFORE, Mm
 from mmlocks.mm.pagecache import File
 from mmlocks.mm.pagetable import Pte
@@ -49,10 +49,13 @@ class World(Record):
             self._populate(page, pages[page], [cpu for cpu in range(cpus) if page in cached.get(cpu, ())])
         for cpu, touched in faulting.items():
             for page in touched:
-                self.memory.set_aside(page, cpu, frames)
+                pool = [self.memory.new_frame() for _ in range(frames)]
+                self.memory.pools[page, cpu] = pool
+                self.memory.behind[page].extend(pool)
 
     def _populate(self, page: int, values: tuple[Any, ...] | None, cached_by: list[int]) -> None:
-        frame = self.memory.add_page(page, values)
+        frame = None if values is None else self.memory.new_frame(count=1, values=values)
+        self.memory.behind[page] = [self.memory.zero, *([] if frame is None else [frame])]
         entry = None if frame is None else Pte(frame, True)
         mm, layout = self.mm, self.layout
         layout.preset(mm.page_table.pte[page], entry)

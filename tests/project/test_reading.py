@@ -3,9 +3,7 @@
 from pathlib import Path
 
 MM = Path(__file__).resolve().parents[2] / "mmlocks" / "mm"
-PATH = (
-    "address frames pagetable tlb vm_flags vma maple mm mmap_lock vma_lock rmap fault cow fork stack mmap user"
-).split()
+PATH = ["address", "frames", "pagetable", "tlb", "vm_flags", "vma", "maple_node", "maple", "mm", "mmap_lock", "vma_lock", "rmap", "fault", "cow", "fork", "stack", "mmap", "user"]
 
 
 def test_the_readers_path_is_an_evening() -> None:
