@@ -15,7 +15,6 @@ import typer
 
 from mmlocks.cli.terminal import (
     ASIDE,
-    STATUSES,
     TITLE,
     Meter,
     Status,
@@ -33,11 +32,15 @@ if TYPE_CHECKING:
     from mmlocks.host.program import Program
     from mmlocks.releases import Release
 
+ENDINGS = (
+    "Exit status: 0 no mismatch; 1 a mismatch; 2 bad usage, a file that cannot be read, or a computer that does not let us; "
+    "130 interrupted."
+)
 host = typer.Typer(
     name="host",
     rich_markup_mode=None,
-    help="Compare the model's address spaces with those of the running kernel.",
-    epilog=STATUSES,
+    help="Compare the model with the running kernel.",
+    epilog=ENDINGS,
 )
 
 USUAL_OPS = 40
@@ -71,7 +74,7 @@ class Count(Meter):
         return not self.interrupted
 
 
-@host.command(epilog=STATUSES)
+@host.command(epilog=ENDINGS)
 def diff(
     sequences: Sequences = 1000, ops: Ops = USUAL_OPS, seed: Seed = None, first: First = 0,
     jobs: Annotated[
@@ -85,9 +88,9 @@ def diff(
     ] = None,
     as_json: Json = False,
 ) -> int:  # fmt: skip
-    """Run random programs on the kernel and in the model, and compare after every operation.
+    """Run random programs on the kernel and in the model.
 
-    What is compared: results, areas with their flags, and the contents of touched pages, in parents and forked children.
+    After every operation both are compared: results, areas with their flags, and the contents of touched pages, in parents and forked children.
     A program that shows a difference is made as small as it gets, and printed in Python and in C.
     """
     if program is not None and recorded is not None:
@@ -106,7 +109,7 @@ def record(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON; compressed if the name ends in .gz.")],
     sequences: Sequences = 100, ops: Ops = USUAL_OPS, seed: Seed = None, first: First = 0,
 ) -> int:  # fmt: skip
-    """Run random programs on the kernel, and keep what it did in a file."""
+    """Keep what the kernel does with random programs in a file."""
     from mmlocks.host.diff import record as recorded
     from mmlocks.host.recorded import check_place, save
 
@@ -127,7 +130,10 @@ def record(
 
 @host.command()
 def rules(as_json: Json = False) -> int:
-    """List the named differences between kernels, and which of them the running kernel has."""
+    """List the named differences between kernels.
+
+    Each is a patch that changed how Linux lays out memory. Which of them the running kernel has goes by its version.
+    """
     from mmlocks.host.errors import HostError
     from mmlocks.host.rules import all_rules, doubts, running_version, spelled
 
@@ -186,7 +192,7 @@ def _many(order: Order, as_json: bool) -> int:
     version, release = running_version(), running_release()
     if (reason := unsupported()) is not None:
         raise MmlocksError(f"{reason}. To compare with a recording: mmlocks host diff --recorded FILE")
-    from mmlocks.host.workers import diff as compared
+    from mmlocks.host.workers import diff as compared  # can only be imported on Linux
 
     kernel = f"Linux {spelled(version)}"
     if not as_json:
@@ -195,7 +201,7 @@ def _many(order: Order, as_json: bool) -> int:
             TITLE,
         )
     with Count(order.sequences) as progress:
-        outcome = compared(order, progress, release)
+        outcome = compared(order, progress)
         found = outcome.mismatch
         if found is not None and not outcome.interrupted:
             with suppress(KeyboardInterrupt):  # then it is shown as it was found
@@ -241,7 +247,7 @@ def _one_program(file: Path, as_json: bool) -> int:
     from mmlocks.host.rules import doubts, running_release, running_version, spelled
 
     program, version = _program_in(file), running_version()
-    from mmlocks.host.nursery import Nursery
+    from mmlocks.host.nursery import Nursery  # can only be imported on Linux
 
     with Nursery() as nursery:
         outcome = run_some([(0, program)], nursery, running_release())
@@ -261,13 +267,11 @@ def _recording(file: Path, as_json: bool) -> int:
     from mmlocks.cli.host_report import Told, print_outcome
     from mmlocks.host.diff import Outcome, replay
     from mmlocks.host.recorded import load
-    from mmlocks.host.rules import release_with
 
     recording = load(file)
-    release = release_with(recording.kernel, recording.rules)
     with Count(len(recording.runs)) as progress:
         try:
-            outcome = replay(recording, release, progress)
+            outcome = replay(recording, progress)
         except KeyboardInterrupt:
             outcome = Outcome(interrupted=True)
     if outcome.interrupted:

@@ -64,7 +64,7 @@ def _print_agreement(outcome: Outcome, told: Told) -> None:
         f"NO MISMATCH: {programs}{different}, {outcome.operations:,} operations, {outcome.seconds:.0f} s",
         GOOD,
     )
-    paragraph(f"After each operation, the model was as {told.kernel}.")
+    paragraph(f"After each operation, the model agreed with {told.kernel}.")
 
 
 def _print_table(outcome: Outcome) -> None:

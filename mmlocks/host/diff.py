@@ -19,10 +19,10 @@ from mmlocks.host.errors import HostError
 from mmlocks.host.generate import numbered
 from mmlocks.host.program import Program
 from mmlocks.host.recorded import Recording, Run
-from mmlocks.host.rules import running_release, running_version, spelled
+from mmlocks.host.rules import release_of, running_version, spelled
 from mmlocks.host.subject import FILE, FILE_PAGES, FILE_WORD, Subject
 from mmlocks.mm.process import Process
-from mmlocks.releases import LAYOUT_RULES, Release
+from mmlocks.releases import Release
 
 if TYPE_CHECKING:
     from mmlocks.host.nursery import Nursery
@@ -92,7 +92,12 @@ def _words_of_file(page: int) -> tuple[int, ...]:
 
 
 def start_of(nursery: Nursery) -> Start:
-    """What the nursery's processes are like at their start."""
+    """What the nursery's processes are like at their start. Raises HostError if the model does not know such a computer."""
+    if nursery.overcommit == 2:
+        raise HostError(
+            "here Linux promises no more memory than there is (vm.overcommit_memory is 2), which changes what merges; the model knows "
+            "the usual ways only. Set it to 0 for this, or compare with a recording: mmlocks host diff --recorded FILE"
+        )
     return Start(nursery.limits, tuple(nursery.areas))
 
 
@@ -143,8 +148,7 @@ def record(order: Order, progress: Progress) -> Recording:
     """
     from mmlocks.host.nursery import Nursery
 
-    release = running_release()
-    rules = frozenset(patch.name for patch in release.patches if patch.name in LAYOUT_RULES)
+    kernel = spelled(running_version())
     runs, began = [], time.monotonic()
     with Nursery() as nursery:
         start = start_of(nursery)
@@ -153,12 +157,12 @@ def record(order: Order, progress: Progress) -> Recording:
             runs.append(Run(program, tuple(observe(program, nursery.process(), start))))
             if not progress(len(runs), len(runs) * order.operations, time.monotonic() - began):
                 break
-    return Recording(spelled(running_version()), rules, start, tuple(runs))
+    return Recording(kernel, start, tuple(runs))
 
 
-def replay(recording: Recording, release: Release, progress: Progress) -> Outcome:
-    """Compare the model, as that release, with what was recorded; in this process, until there is a mismatch."""
-    outcome, began = Outcome(), time.monotonic()
+def replay(recording: Recording, progress: Progress) -> Outcome:
+    """Compare the model with what was recorded; in this process, until there is a mismatch."""
+    outcome, began, release = Outcome(), time.monotonic(), release_of(recording.kernel)
     for number, run in enumerate(recording.runs):
         mismatch, seen = against_recording(run, recording.start, release)
         if mismatch is not None:

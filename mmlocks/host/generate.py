@@ -3,9 +3,9 @@
 A program is written with one function, `choose(n)`, which gives a number below n. So the same text makes programs from a seed
 (`numbered`) and as a hypothesis strategy (`programs`), where the first entry of each table is the simplest.
 
-Why the bulk does not come from hypothesis: `programs(40)` took 13 ms a program, `numbered` takes 0.4 ms; program number N of a seed can be
-made again without those before it, on however many processor cores they were run; and hypothesis need not be installed. What it does
-best, making a program smaller, is left to it (mmlocks.host.shrink).
+Why the bulk does not come from hypothesis: of 1,000 `programs(40)` only 550 to 625 were different, with a third of the different operations,
+and each took 14 ms, where `numbered` takes 0.4 ms and never repeated itself. And program N of a seed can be made again without
+those before it, however many were run at a time.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def program(choose: Choose, operations: int) -> Program:
 
 
 def numbered(seed: str, number: int, operations: int) -> Program:
-    """Program `number` of a seed. The same for ever, as long as this file is not changed."""
+    """Program `number` of a seed: the same each time, until the generator is changed."""
     uniform = random.Random(f"{seed}/{number}").random
     return program(lambda count: int(uniform() * count), operations)
 

@@ -260,7 +260,8 @@ def _place(place: Place) -> str:
     if place.base == "zero":
         return hex(place.page * PAGE + place.byte & 2**64 - 1) if place.page or place.byte else "0"
     base = {"arena": "ARENA", "limit": "0x7ffffffff000"}.get(place.base, place.base)
-    page = f" {'-' if place.page < 0 else '+'} {abs(place.page)} * PAGE" if place.page else ""
+    pages = "PAGE" if abs(place.page) == 1 else f"{abs(place.page)} * PAGE"
+    page = f" {'-' if place.page < 0 else '+'} {pages}" if place.page else ""
     return base + page + (f" + {place.byte}" if place.byte else "")
 
 

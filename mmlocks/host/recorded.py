@@ -4,7 +4,6 @@ A recording is JSON, compressed by gzip if its name ends in .gz (reading does no
 
     {"format": "mmlocks recording", "version": 1,
      "kernel": "6.18.44",                        the kernel's version, without what its vendor adds to it
-     "rules": ["thp_aligns_mmap", ...],          the LAYOUT_RULES that it has
      "start": {"limits": {"mmap_base": ...},     the fields of Limits
                "areas": [AREA, ...]},            what every process begins with
      "runs": [{"program": [OPERATION, ...],      as in mmlocks.host.program
@@ -33,6 +32,7 @@ from typing import Any, NamedTuple
 from mmlocks.host.compare import LEFT_OUT, Observation, Start, Words
 from mmlocks.host.errors import HostError
 from mmlocks.host.program import Program, from_json, to_json
+from mmlocks.host.rules import version_of
 from mmlocks.mm.area import Area, Limits
 
 FORMAT = "mmlocks recording"
@@ -49,10 +49,9 @@ class Run(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """What a recording says. `kernel` is a version such as 6.18.44; `rules` are names of LAYOUT_RULES."""
+    """What a recording says. `kernel` is a version such as 6.18.44, which also says what rules there were (mmlocks.host.rules)."""
 
     kernel: str
-    rules: frozenset[str]
     start: Start
     runs: tuple[Run, ...]
 
@@ -135,7 +134,6 @@ def recording_json(recording: Recording) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "kernel": recording.kernel,
-        "rules": sorted(recording.rules),
         "start": {"limits": start.limits._asdict(), "areas": list(map(_area_json, start.areas))},
         "runs": [
             {"program": to_json(run.program), "seen": list(_seen_json(run.seen))} for run in recording.runs
@@ -193,11 +191,15 @@ def recording_from_json(value: Any, where: str) -> Recording:
         )
     with _expected(where):
         start = Start(Limits(**value["start"]["limits"]), _areas(value["start"]["areas"]))
-        kernel, rules, runs = str(value["kernel"]), frozenset(map(str, value["rules"])), list(value["runs"])
+        kernel, runs = str(value["kernel"]), list(value["runs"])
         if not all(type(number) is int for number in start.limits):
             raise TypeError("a limit that is no whole number")
+    try:
+        version_of(kernel)
+    except HostError as problem:
+        raise HostError(f"{where} is damaged: {problem}") from None
     return Recording(
-        kernel, rules, start, tuple(_run(run, f"{where}, run {number}") for number, run in enumerate(runs))
+        kernel, start, tuple(_run(run, f"{where}, run {number}") for number, run in enumerate(runs))
     )
 
 

@@ -20,10 +20,7 @@ OLDEST: Version = (6, 1)
 COMPARED = ("6.18",)
 """The kernels on which the comparison has been run, without a mismatch."""
 BACKPORTS: dict[str, tuple[Version, ...]] = {
-    "thp_keeps_top_down": ((6, 7, 6),),
     "thp_aligns_multiples_only": ((6, 11, 7),),
-    "hints_beat_thp": ((6, 12, 5),),
-    "copied_children_stay_apart": ((6, 18, 8),),
 }
 """Stable releases that got a rule before the one named in LAYOUT_RULES; later ones of the same series have it, too."""
 
@@ -70,20 +67,16 @@ def running_version() -> Version:
 
 def running_release() -> Release:
     """The kernel that runs this, as the model knows it. Raises HostError as `running_version` does."""
-    version = running_version()
-    return release_with(spelled(version), frozenset(rule.name for rule in rules_of(version)))
+    return release_of(spelled(running_version()))
 
 
-def release_with(name: str, rules: frozenset[str]) -> Release:
-    """The newest release of the course, with the layout rules of those names. Raises HostError for one that there is not."""
-    unknown = sorted(rules - LAYOUT_RULES.keys())
-    if unknown:
-        raise HostError(
-            f"there is no layout rule {unknown[0]!r}. Known rules: {', '.join(LAYOUT_RULES)}. Is this mmlocks older than "
-            "the recording?"
-        )
+def release_of(kernel: str) -> Release:
+    """The newest release of the course, with the layout rules that Linux of a version has.
+
+    Raises HostError if that is no version.
+    """
     newest = max(RELEASES.values(), key=lambda release: release.date)
-    return Release(name, newest.date, newest.patches | {LAYOUT_RULES[rule] for rule in rules})
+    return Release(kernel, newest.date, newest.patches | set(rules_of(version_of(kernel))))
 
 
 def rules_of(version: Version) -> list[Patch]:

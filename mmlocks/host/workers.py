@@ -7,6 +7,7 @@ does not, since programs are numbered, and of several mismatches the one with th
 from __future__ import annotations
 
 import multiprocessing
+import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -17,12 +18,11 @@ from functools import cache
 from multiprocessing.util import Finalize
 from typing import Any
 
-from mmlocks.host.diff import Order, Outcome, Progress, run_some
+from mmlocks.host.diff import Order, Outcome, Progress, run_some, start_of
 from mmlocks.host.errors import HostError
 from mmlocks.host.generate import numbered
 from mmlocks.host.nursery import Nursery
-from mmlocks.host.rules import release_with, running_release
-from mmlocks.releases import LAYOUT_RULES, Release
+from mmlocks.host.rules import release_of, running_version, spelled
 
 TOGETHER = 4
 """Programs that a worker is given at once: a tenth of a second's work, so that it hears soon when to stop."""
@@ -30,17 +30,16 @@ PATIENCE = 120.0
 """Seconds without any program done after which the workers are given up. A real process that hangs is noticed before."""
 
 
-def diff(order: Order, progress: Progress, release: Release | None = None) -> Outcome:
+def diff(order: Order, progress: Progress) -> Outcome:
     """Run an order's programs on `jobs` workers. Of several mismatches that they find, the one with the lowest number is kept.
 
-    `release` is that of the running kernel, unless one is given. Raises HostError if this computer does not let us, or if a
-    worker or a real process dies.
+    Raises HostError if this computer does not let us, or if a worker or a real process dies.
     """
-    release = release or running_release()
-    with Nursery():
-        pass  # whatever is wrong with this computer is said here, and once
+    kernel = spelled(running_version())
+    with Nursery() as nursery:
+        start_of(nursery)  # whatever is wrong with this computer is said here, and once
     outcome, began = Outcome(), time.monotonic()
-    with _Workers(order, release) as workers:
+    with _Workers(order, kernel) as workers:
         try:
             for part in workers.parts():
                 if part is not None:
@@ -66,15 +65,15 @@ def _check(part: Outcome, order: Order) -> Outcome:
 
 def _again(order: Order, first: int, sequences: int) -> str:
     ops = f" --ops {order.operations}" if order.operations != Order._field_defaults["operations"] else ""
-    return f"mmlocks host diff --seed {order.seed} --first {first} --sequences {sequences}{ops}"
+    return f"mmlocks host diff --seed {shlex.quote(order.seed)} --first {first} --sequences {sequences}{ops}"
 
 
 class _Workers:
     """The pool of workers, and which programs are under way."""
 
-    def __init__(self, order: Order, release: Release) -> None:
+    def __init__(self, order: Order, kernel: str) -> None:
         self._order = order
-        self._release = release
+        self._kernel = kernel
         self._next, self._end = order.first, order.first + order.sequences
         self._under_way: dict[Future[Outcome], int] = {}
         self._heard = time.monotonic()
@@ -102,12 +101,13 @@ class _Workers:
                 self._still_there()
                 yield None
             for future in done:
-                first = self._under_way.pop(future)
+                first = self._under_way.pop(future, None)
+                if first is None:  # forgotten, since another one in `done` showed a mismatch
+                    continue
                 self._heard = time.monotonic()
                 part = self._result(future, first)
-                if (
-                    part.mismatch is not None
-                ):  # what has a lower number is under way already, and may show another
+                if part.mismatch is not None:
+                    # Programs with lower numbers are done or under way, and may show one, too; no others matter any more.
                     self._end = min(self._end, part.number or 0)
                     self._forget()
                 yield part
@@ -119,16 +119,11 @@ class _Workers:
             many = min(TOGETHER, self._end - self._next)
             with _without_interrupts():
                 try:
-                    future = self._pool.submit(
-                        _work, self._order, self._next, many, self._release.name, self._rules()
-                    )
+                    future = self._pool.submit(_work, self._order, self._next, many, self._kernel)
                 except BrokenProcessPool:
                     raise self._died(self._next) from None
             self._under_way[future] = self._next
             self._next += many
-
-    def _rules(self) -> frozenset[str]:
-        return frozenset(patch.name for patch in self._release.patches if patch.name in LAYOUT_RULES)
 
     def _forget(self) -> None:
         for future in [future for future, first in self._under_way.items() if first > self._end]:
@@ -183,7 +178,7 @@ def _own_nursery() -> Nursery:
     return nursery
 
 
-def _work(order: Order, first: int, many: int, release: str, rules: frozenset[str]) -> Outcome:
+def _work(order: Order, first: int, many: int, kernel: str) -> Outcome:
     """Run some programs, in a worker."""
     programs = ((n, numbered(order.seed, n, order.operations)) for n in range(first, first + many))
-    return run_some(programs, _own_nursery(), release_with(release, rules))
+    return run_some(programs, _own_nursery(), release_of(kernel))

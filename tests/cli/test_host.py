@@ -194,9 +194,11 @@ def test_a_mismatch_is_made_small_and_can_be_run_again(
     from mmlocks.host.diff import run_some
     from mmlocks.host.generate import numbered
     from mmlocks.host.nursery import Nursery
+    from mmlocks.host.rules import running_release
 
-    def here(order: Any, _progress: object, release: Any) -> Outcome:
+    def here(order: Any, _progress: object) -> Outcome:
         with Nursery() as nursery:
+            release = running_release()
             return run_some(
                 ((n, numbered(order.seed, n, order.operations)) for n in range(99)), nursery, release
             )
@@ -240,12 +242,12 @@ def test_the_kernel_is_recorded(mmlocks: Mmlocks, tmp_path: Path) -> None:
 @needs_linux
 @pytest.mark.parametrize("group", [False, True], ids=["kill -INT", "terminal"])
 def test_ctrl_c_says_how_far_it_got(group: bool) -> None:
-    words = ["host", "diff", "--sequences", "100000", "--seed", "interrupted", "--json"]
+    words = ["host", "diff", "--sequences", "100000", "--seed", "interrupted", "--jobs", "2", "--json"]
     with subprocess.Popen(
         [sys.executable, "-m", "mmlocks", *words],
         cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     ) as process:  # fmt: skip
-        time.sleep(2.5)
+        within(20, lambda: sum("mmlocks" in name for name in running(process.pid)) >= 2)  # both workers'
         began = time.monotonic()
         (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
         stdout, stderr = process.communicate(timeout=20)
@@ -253,7 +255,15 @@ def test_ctrl_c_says_how_far_it_got(group: bool) -> None:
     assert stderr.startswith("mmlocks: interrupted after ") and stderr.count("\n") == 1, stderr
     assert "of 100,000 programs of seed interrupted; no mismatch so far." in stderr
     assert time.monotonic() - began < 3
-    assert running(process.pid) == []
+    within(3, lambda: running(process.pid) == [])
+
+
+def within(seconds: float, happens: Callable[[], bool]) -> None:
+    """Wait for something to happen."""
+    until = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def running(session: int) -> list[str]:
@@ -274,3 +284,24 @@ def test_what_the_recording_was_made_of_is_no_secret() -> None:
     text = json.dumps([to_json(run.program) for run in recording().runs[:1]])
     assert RECORDED.stat().st_size < 300_000
     assert "arena" in text
+
+
+@needs_linux
+def test_a_terminal_sees_progress() -> None:
+    import pty
+
+    keeper, terminal = pty.openpty()
+    program = "from mmlocks.cli import terminal, main; terminal.Meter.PATIENCE = 0; main()"
+    words = ["host", "diff", "--sequences", "60", "--seed", "progress", "--jobs", "2", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *words],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=terminal, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    ) as process:  # fmt: skip
+        os.close(terminal)
+        assert process.stdout is not None
+        assert json.loads(process.stdout.read())["programs"] == 60
+    shown = os.read(keeper, 100_000).decode()
+    os.close(keeper)
+    assert "of 60 programs, " in shown
+    assert "#" in shown
+    assert " s left" in shown

@@ -11,7 +11,7 @@ from mmlocks.host.compare import Mismatch, Start, compare, observe
 from mmlocks.host.diff import in_model
 from mmlocks.host.program import Program
 from mmlocks.host.recorded import Recording, load
-from mmlocks.host.rules import release_with
+from mmlocks.host.rules import release_of
 from mmlocks.host.subject import Subject
 from mmlocks.mm.area import Area
 from mmlocks.releases import Release
@@ -30,7 +30,7 @@ def start() -> Start:
 
 
 def release() -> Release:
-    return release_with(recording().kernel, recording().rules)
+    return release_of(recording().kernel)
 
 
 class Odd:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import mmlocks.mm
-from mmlocks.machine.step import OPERATIONS
-
-FILES = Path(mmlocks.mm.__file__).parent
+from tests.core.mutated import mutated
 
 
 class Mutation(NamedTuple):
@@ -235,25 +230,6 @@ MUTATIONS = (
 )
 
 
-def mutated(mutation: Mutation) -> dict[str, Callable[..., Any]]:
-    """The kernel functions of the file with the error in it, as replacements for a Kernel."""
-    file = FILES / f"{mutation.file}.py"
-    text = file.read_text(encoding="utf-8")
-    assert text.count(mutation.old) == 1, (
-        f"{mutation.about}: {mutation.old!r} is {text.count(mutation.old)} times in {file.name}"
-    )
-    names: dict[str, Any] = {"__name__": f"mmlocks.mm.{mutation.file}"}
-    known = dict(OPERATIONS)
-    OPERATIONS.clear()  # the file registers its operations a second time; the first ones stay in force
-    try:
-        exec(compile(text.replace(mutation.old, mutation.new), str(file), "exec"), names)
-    finally:
-        OPERATIONS.clear()
-        OPERATIONS.update(known)
-    return {
-        name: value
-        for name, value in names.items()
-        if inspect.iscoroutinefunction(value)
-        and value.__module__ == names["__name__"]
-        and not name.startswith("_")
-    }
+def replacements(mutation: Mutation) -> dict[str, Callable[..., Any]]:
+    """The kernel functions of the file with the error in it."""
+    return mutated(mutation.file, mutation.old, mutation.new)

@@ -69,17 +69,13 @@ def test_the_kernel_does_the_same_twice(nursery: Nursery) -> None:
         assert compare(program, seen, observe(program, nursery.process(), start)) is None
 
 
-def wrong(said: Any) -> Any:
-    """A kernel function that reports success whatever happens."""
-
-    async def munmap(mm: object, start: int, length: int) -> int:
-        return 0
-
-    return munmap
+async def does_nothing(mm: object, start: int, length: int) -> int:
+    """A munmap that reports success and does nothing."""
+    return 0
 
 
 def test_a_wrong_model_is_found_and_made_small(nursery: Nursery) -> None:
-    release, replaced = running_release(), {"munmap": wrong(None)}
+    release, replaced = running_release(), {"munmap": does_nothing}
     programs = ((number, numbered("wrong", number, 40)) for number in range(50))
     outcome = run_some(programs, nursery, release, replaced)
     assert outcome.mismatch is not None
@@ -98,11 +94,19 @@ def test_what_was_recorded_is_what_happens(nursery: Nursery) -> None:
     start = start_of(nursery)
     assert recording.start.limits == start.limits
     assert list(map(visible, recording.start.areas)) == list(map(visible, start.areas))
-    assert recording.rules <= {patch.name for patch in running_release().patches}
+    assert recording.kernel == running_release().name
     for number, run in enumerate(recording.runs):
         assert run.program == numbered("recorded", number, 40)
         again = observe(run.program, nursery.process(), recording.start)
         assert compare(run.program, run.seen, again) is None
+
+
+def test_a_computer_that_the_model_does_not_know_is_told_so(
+    nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nursery, "overcommit", 2)
+    with pytest.raises(HostError, match=r"vm\.overcommit_memory is 2"):
+        start_of(nursery)
 
 
 def test_recording_can_be_ended() -> None:

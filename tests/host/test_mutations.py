@@ -7,7 +7,7 @@ from mmlocks.host.diff import run_some
 from mmlocks.host.generate import numbered
 from mmlocks.host.nursery import Nursery
 from mmlocks.host.rules import running_release
-from tests.host.mutations import MUTATIONS, Mutation, mutated
+from tests.host.mutations import MUTATIONS, Mutation, replacements
 from tests.host.test_agent import pytestmark as needs_linux
 
 PROGRAMS = 1000
@@ -33,7 +33,7 @@ def found_within(
 @pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=[mutation.about for mutation in MUTATIONS])
 def test_an_error_is_found(mutation: Mutation) -> None:
-    programs, mismatch = found_within(PROGRAMS, mutated(mutation))
+    programs, mismatch = found_within(PROGRAMS, replacements(mutation))
     assert mismatch is not None, f"not in {programs} programs"
 
 

@@ -95,7 +95,7 @@ def test_flags_and_places_have_their_names() -> None:
     assert 'p0.call("mprotect", r0 + 2 * PAGE + 1, 3 * PAGE, PROT_READ | PROT_EXEC)\n' in text
     assert "p0.store(stack - 40 * PAGE + 8, 7)  # a segmentation fault\n" in text
     assert (
-        'p0.call("mremap", heap, 0x800000000000, 100, MREMAP_MAYMOVE | MREMAP_FIXED, 0x7ffffffff000 - 1 * PAGE)'
+        'p0.call("mremap", heap, 0x800000000000, 100, MREMAP_MAYMOVE | MREMAP_FIXED, 0x7ffffffff000 - PAGE)'
         in text
     )
     text = to_c(program, [0x7000, 0, None, -22])
