@@ -4,7 +4,7 @@ Each CPU has a section number: odd inside a read section, even outside. A grace 
 waits until each of their numbers has changed. (Kernel: Documentation/RCU/whatisRCU.rst.)
 
 What `call` defers happens as early as it may: in the step in which the last of these readers leaves, or at once if there are none.
-Whoever still uses the thing then would also have been wrong with a later moment, so no other moment needs to be searched.
+Whoever could be caught using the thing after a later moment is also caught after this one, so no other moment needs to be searched.
 """
 
 from __future__ import annotations

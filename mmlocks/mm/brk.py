@@ -19,6 +19,7 @@ async def brk(mm: Mm, address: int) -> int:
 
     Kernel:  mm/mmap.c sys_brk().
     Locks:   takes mmap_lock for writing; write-locks every VMA that changes.
+    Differs: it is held for writing to the end; where the heap shrinks, Linux goes on with it for reading.
     """
     await mmap_write_lock(mm)
     old = await mm.brk

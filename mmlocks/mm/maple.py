@@ -1,7 +1,7 @@
 """The tree of VMAs: which VMA an address belongs to, for readers who hold mmap_lock, or nothing but an RCU read section.
 
-Nobody but a writer of mmap_lock changes the tree. A change that leaves a node with the same ranges but for one boundary is made in
-place: a reader sees the old boundary or the new one. Every other change builds a new node and swaps it in; the old one is marked
+Nobody but a writer of mmap_lock changes the tree. A change that leaves a node with as many ranges as before, as when a boundary moves, is
+made in place: a reader sees the old boundary or the new one. Every other change builds a new node and swaps it in; the old one is marked
 dead, and freed when all readers who may be looking at it have left. (Kernel: lib/maple_tree.c.)
 
 Differs: a range that reaches over several leaves is stored leaf by leaf, where Linux swaps in one new subtree. Nodes do not

@@ -121,6 +121,7 @@ async def commit_merge(
 
     Kernel:  mm/mmap.c vma_prepare(), dup_anon_vma(), vma_complete().
     Locks:   mmap_lock for writing; write-locks every VMA named.
+    Differs: until 6.4.8 (d8ab9f7b644a) the anon_vma was taken over before the VMA was locked.
     """
     for part in (target, *gone, *([rest] if rest else [])):
         await vma_start_write(part.vma)

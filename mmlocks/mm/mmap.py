@@ -114,7 +114,7 @@ async def vma_link(mm: Mm, vma: Vma) -> None:
     Kernel:  mm/mmap.c vma_link(), and the same lines in mmap_region(); VMA lock added there by 33313a747e81 (6.4.3).
     Locks:   mmap_lock for writing; write-locks the VMA.
     Races:   a fault, as soon as the tree shows the VMA.
-    Differs: Linux's brk and mremap lock their new VMAs since 6.5 only; they do not change them any more.
+    Differs: Linux's brk locks its new VMA since 6.5 only; it does not change it any more.
     """
     if NEW_VMA_LOCKED:
         await vma_start_write(vma)

@@ -30,6 +30,7 @@ async def mremap(mm: Mm, old: int, old_length: int, new_length: int, flags: int,
     """The system call. Returns where the memory is now, or minus an errno.
 
     Kernel:  mm/mremap.c do_mremap(), in the order of checks that 6.17 has.
+    Differs: mmap_lock is held for writing to the end; where memory only shrinks, Linux goes on with it for reading.
     Locks:   takes mmap_lock for writing; write-locks every VMA that changes.
     Returns: -EINVAL for arguments that make no sense; -EFAULT if [old, old + old_length) is not within one VMA; -ENOMEM if it cannot
              grow in place and may not move, or for too many VMAs.
@@ -167,6 +168,9 @@ async def copy_vma(mm: Mm, vma: Fields, old: int, new: int, length: int) -> Vma:
     if vma.anon_vma is not None:
         await copy.anon_vma.set(vma.anon_vma)
         await anon_vma_clone(copy, vma.vma)
+    await vma_start_write(
+        copy
+    )  # from the start of per-VMA locks: no fault may run here while its pages arrive
     await vma_link(mm, copy)
     return copy
 

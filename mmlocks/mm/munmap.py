@@ -7,7 +7,7 @@ from errno import EINVAL, ENOMEM
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.frames import Frame, folio_put
-from mmlocks.mm.maple import for_each_vma, vma_iter_store
+from mmlocks.mm.maple import find_vma, for_each_vma, vma_iter_store
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import (
     mmap_read_unlock,
@@ -19,8 +19,10 @@ from mmlocks.mm.pagetable import set_pte_at
 from mmlocks.mm.rmap import unlink_anon_vmas
 from mmlocks.mm.split import split_in_two
 from mmlocks.mm.tlb import flush_tlb_pages
+from mmlocks.mm.vm_flags import VM_GROWSDOWN
 from mmlocks.mm.vma import Vma, vm_area_free
 from mmlocks.mm.vma_lock import vma_start_write
+from mmlocks.releases import STACK_GROWS_EXCLUSIVELY
 
 
 async def munmap(mm: Mm, start: int, length: int) -> int:
@@ -34,6 +36,13 @@ async def munmap(mm: Mm, start: int, length: int) -> int:
     if isinstance(gone, int):
         await mmap_write_unlock(mm)
         return gone
+    if not STACK_GROWS_EXCLUSIVELY:
+        # A stack above could grow into the hole under mmap_lock held for reading, and its new pages be freed with the old ones.
+        above = await find_vma(mm, start)
+        if above is not None and await above.vm_flags & VM_GROWSDOWN:
+            await unmap_region(mm, gone)
+            await mmap_write_unlock(mm)
+            return 0
     # The VMAs are out of the tree, so faults elsewhere may go on while their pages are freed. *This unlocks them*: only their
     # `detached` mark keeps out a reader who found one before.
     await mmap_write_downgrade(mm)

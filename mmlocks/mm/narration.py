@@ -160,3 +160,12 @@ def _retire_told(
 @telling("shmem_zero_setup")
 def _shmem_told(layout: Layout, before: int, after: int, cpu: int, file: File, mm: Mm, pages: int) -> str:
     return f"new {file} of {pages} pages"
+
+
+@telling("leave_rcu_if_covered")
+def _leave_told(
+    layout: Layout, before: int, after: int, cpu: int, covered: bool, vma: Vma, address: int
+) -> str:
+    if not covered:
+        return f"{vma} is not in the tree any more, or does not hold {address:#x}"
+    return f"{vma} still holds {address:#x}; leaves the RCU read section"

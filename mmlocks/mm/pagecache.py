@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Layout, Record, RwSem, Step, View, operation
+from mmlocks.machine import Layout, Record, Step, View, operation
 from mmlocks.machine.step import NOTHING
 from mmlocks.mm.frames import Frame, Memory
 
@@ -17,18 +17,14 @@ if TYPE_CHECKING:
 class File(Record):
     """A file of `pages` pages that can be mapped (kernel: struct file with its address_space).
 
-    All its pages are in memory; their first words are `words(page)`.
-
-    Fields and what protects them:
-      i_mmap_rwsem   - ; held for writing by whoever adds or removes a mapping of the file
-      frames         never change; each frame's first reference is the page cache's own
+    All its pages are in memory; their first words are `words(page)`. Which frame a page has never changes; the first reference to each is the
+    page cache's own.
     """
 
     def __init__(
         self, layout: Layout, memory: Memory, name: str, pages: int, words: Callable[[int], tuple[Any, ...]]
     ) -> None:
         super().__init__(layout, name)
-        self.i_mmap_rwsem = RwSem(layout, f"{name}.i_mmap_rwsem")
         self.pages = pages
         self._memory = memory
         self._words = words

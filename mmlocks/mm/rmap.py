@@ -40,7 +40,8 @@ async def anon_vma_prepare(vma: Vma) -> None:
     await vma.vm_mm.page_table_lock.lock()
     if await vma.anon_vma is None:
         anon_vma = found or await anon_vma_alloc(vma)
-        # Whoever looks at these without page_table_lock holds mmap_lock for writing, which we keep out.
+        # Of the three, a fault that looks without page_table_lock reads only whether there is an anon_vma. Who may merge with us reads the
+        # chain as well, and in one step.
         await together(
             vma.anon_vma.set(anon_vma), vma.anon_vma_chain.set((anon_vma,)), anon_vma.refcount.add(1)
         )
@@ -59,7 +60,8 @@ async def find_mergeable_anon_vma(vma: Vma) -> AnonVma | None:
     for neighbour in (await find_vma(vma.vm_mm, end), await find_vma_before(vma.vm_mm, start)):
         if neighbour is None:
             continue
-        # mmap_lock keeps these as they are, but for anon_vma and its chain, which page_table_lock sets in one step.
+        # mmap_lock keeps these as they are, but for anon_vma and its chain, which are set in one step; and but for a stack that
+        # grew under mmap_lock held for reading (up to 6.4.0), which Linux could see half way here.
         low, high, offset, theirs, backing, anon_vma, chain = await together(
             neighbour.vm_start, neighbour.vm_end, neighbour.vm_pgoff, neighbour.vm_flags, neighbour.vm_file,
             neighbour.anon_vma, neighbour.anon_vma_chain,

@@ -6,7 +6,8 @@ Locking one more VMA is a store, and unlocking all of them at once is one additi
 
 from __future__ import annotations
 
-from mmlocks.machine import together
+from mmlocks.machine import Layout, Step, View, operation, together
+from mmlocks.machine.step import Footprint, footprint_of, perform, touching
 from mmlocks.mm.maple import mas_walk
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma
@@ -50,6 +51,7 @@ async def vma_start_write(vma: Vma) -> None:
     Kernel:  include/linux/mm.h vma_start_write() as of 6.4 (5e31275cc997).
     Locks:   mmap_lock held for writing; vma.vm_lock is held only for a moment.
     Races:   vma_start_read, until the sequence number is stored.
+    Differs: 6.3 has it as well here; nobody reads there what it stores.
     """
     mm = vma.vm_mm
     vma_seq, mm_seq = await together(vma.vm_lock_seq, mm.mm_lock_seq)  # neither can change under us
@@ -75,7 +77,7 @@ async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
     Locks:   none on entry; on success the VMA for reading.
     Races:   everything that changes the tree or the VMA; so all that was found is checked again under the lock.
     Differs: no VMA has userfaultfd. A detached VMA is looked up again even where the address is out of its range, where Linux gives
-             up; and the RCU section ends before the unlock.
+             up.
     """
     while True:
         # Entering the section earlier than the first look inside it protects nothing more.
@@ -89,10 +91,35 @@ async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
         if file is not None or anon_vma is None or not await vma_start_read(vma):
             await mm.rcu.read_unlock()
             return None
-        # Under the VMA's read lock these three cannot change any more, so when we look does not matter.
-        start, end, detached, _ = await together(vma.vm_start, vma.vm_end, vma.detached, mm.rcu.read_unlock())
-        if start <= address < end and not detached:
+        if await leave_rcu_if_covered(vma, address):
             return vma
-        await vma_end_read(vma)
+        # The RCU section lasts until the lock is given up: a detached VMA is freed when it ends.
+        detached, _ = await together(vma.detached, vma.vm_lock.up_read())
+        await mm.rcu.read_unlock()
         if not detached:
             return None
+
+
+def leave_rcu_if_covered(vma: Vma, address: int) -> Step:
+    """The step that asks whether a read-locked VMA is still in the tree and holds `address`, and if so leaves the RCU section.
+
+    Under the VMA's read lock the answer cannot change, so when we look does not matter. (Up to 6.4.1 a growing stack did change
+    vm_start under it, and moved it away from every address that was inside.)
+    """
+    return Step("leave_rcu_if_covered", (vma, address))
+
+
+def _leave(view: View, cpu: int, vma: Vma, address: int) -> bool:
+    inside = view[vma.vm_start.index] <= address < view[vma.vm_end.index]
+    if not inside or view[vma.detached.index]:
+        return False
+    perform(view, cpu, vma.vm_mm.rcu.read_unlock())
+    return True
+
+
+def _leave_touches(layout: Layout, cpu: int, vma: Vma, address: int) -> Footprint:
+    looked = touching(reads=[vma.vm_start.index, vma.vm_end.index, vma.detached.index])
+    return looked.joined(footprint_of(layout, cpu, vma.vm_mm.rcu.read_unlock()))
+
+
+operation("leave_rcu_if_covered", _leave_touches, _leave)
