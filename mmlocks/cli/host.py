@@ -197,7 +197,7 @@ def _many(order: Order, as_json: bool) -> int:
     kernel = f"Linux {spelled(version)}"
     if not as_json:
         paragraph(
-            f"{kernel}: {order.sequences:,} programs of {order.operations} operations, seed {order.seed}",
+            f"{kernel}: {order.sequences:,} program{'s' * (order.sequences != 1)} of {order.operations} operations, seed {order.seed}",
             TITLE,
         )
     with Count(order.sequences) as progress:

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from mmlocks.cli.report import print_json
 from mmlocks.cli.terminal import ASIDE, BAD, GOOD, TITLE, Status, command, gap, paragraph, width, write
 from mmlocks.host.compare import Mismatch, Observation, visible
-from mmlocks.host.coverage import ENOUGH, Row, in_order, rare
+from mmlocks.host.coverage import ENOUGH, in_order, rare
 from mmlocks.host.diff import Outcome
+from mmlocks.host.events import Row
 from mmlocks.host.notation import to_c, to_python
 from mmlocks.host.program import Program, compact, errno_name, size, to_json
 from mmlocks.mm.area import Area

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmlocks.host.compare import Mismatch, Observation, Start, compare, observe
-from mmlocks.host.coverage import Row, count
+from mmlocks.host.coverage import count
 from mmlocks.host.errors import HostError
+from mmlocks.host.events import Row
 from mmlocks.host.generate import numbered
 from mmlocks.host.program import Program
 from mmlocks.host.recorded import Recording, Run

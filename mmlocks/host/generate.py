@@ -50,8 +50,9 @@ OPERATIONS = weighted(
     (22, "store"), (21, "mmap"), (15, "mprotect"), (11, "munmap"), (10, "mremap"), (5, "madvise"), (7, "brk"), (6, "load"), (3, "fork"),
 )  # fmt: skip
 PROTECTIONS = weighted(
-    (60, RW), (16, PROT_READ), (8, PROT_NONE), (8, RW | PROT_EXEC), (4, PROT_READ | PROT_EXEC), (2, PROT_WRITE), (2, PROT_EXEC),
+    (60, RW), (16, PROT_READ), (8, PROT_NONE), (8, RW | PROT_EXEC), (4, PROT_READ | PROT_EXEC), (2, PROT_WRITE),
 )  # fmt: skip
+"""Not PROT_EXEC alone: whether that can be read depends on the processor (protection keys)."""
 SIMPLE_PROTECTIONS = weighted((5, RW), (3, PROT_READ), (1, RW | PROT_EXEC))
 KINDS = weighted(
     (78, MAP_PRIVATE | MAP_ANONYMOUS),

@@ -20,7 +20,7 @@ from mmlocks.host.program import (
     errno_name,
     processes_of,
 )
-from mmlocks.host.subject import FILE_PAGES, FILE_WORD
+from mmlocks.host.subject import FILE, FILE_PAGES, FILE_WORD
 
 Results = Sequence[int | None]
 
@@ -32,6 +32,7 @@ def to_python(program: Program, results: Results = ()) -> str:
         "from mmlocks.host.nursery import Nursery",
         "from mmlocks.host.program import *",
         "from mmlocks.host.rules import running_release",
+        *(["from mmlocks.host.subject import FILE"] if any(map(_maps_file, program)) else []),
         "",
         "with Nursery() as nursery:",
         "    for p0 in nursery.process(), in_model(start_of(nursery), running_release()):",
@@ -90,7 +91,7 @@ def to_c(program: Program, results: Results = ()) -> str:
         lines.append(_C_SURVIVE)
     if several:
         lines.append(_C_TURNS.replace("COUNT", str(len(program))))
-    if any(one.name == "mmap" and not _number(one, "flags") & MAP_ANONYMOUS for one in program):
+    if any(map(_maps_file, program)):
         lines.append(_C_FILE)
     body = ["long heap = syscall(SYS_brk, 0);"] if "heap" in used else []
     body += ["long stack = end_of_stack();"] if "stack" in used else []
@@ -193,7 +194,7 @@ def _c_operations(program: Program, results: Results, several: bool) -> Iterator
     processes = sorted(processes_of(program))
     if several:
         yield from (f"pipe(turn[{process}]);" for process in processes)
-    if any(one.name == "mmap" and not _number(one, "flags") & MAP_ANONYMOUS for one in program):
+    if any(map(_maps_file, program)):
         yield "test_file(); /* one file for all processes */"
     now = 0
     for number, operation in enumerate(program):
@@ -235,7 +236,7 @@ def _c_statement(operation: Operation, result: int | None) -> str:
         access = f"*(volatile long *)({args[0]})" + (f" = {args[1]}" if operation.name == "store" else "")
         return f"{access};" if result is not None else f"(void)(FAULTS({access}));"
     if operation.name == "mmap":
-        args[4] = "-1" if _number(operation, "flags") & MAP_ANONYMOUS else "test_file()"
+        args[4] = "test_file()" if _maps_file(operation) else "-1"
     return f"syscall(SYS_{operation.name}, {', '.join(args)});"
 
 
@@ -272,11 +273,17 @@ def _value(parameter: str, value: int) -> str:
         rest = value & ~sum(known.values())
         said = [name for name, bit in known.items() if value & bit] + ([hex(rest)] if rest else [])
         return " | ".join(said) or none
+    if parameter == "file":
+        return "FILE" if value == FILE else str(value)
     if parameter == "advice":
         return "MADV_DONTNEED" if value == numbers.MADV_DONTNEED else str(value)
     if parameter in ("length", "new_length", "offset") and value and value % PAGE == 0 and value < 1 << 40:
         return f"{value // PAGE} * PAGE" if value > PAGE else "PAGE"
     return hex(value) if value > 1 << 20 else str(value)
+
+
+def _maps_file(operation: Operation) -> bool:
+    return operation.name == "mmap" and not _number(operation, "flags") & MAP_ANONYMOUS
 
 
 def _number(operation: Operation, parameter: str) -> int:

@@ -184,7 +184,13 @@ def pages_of_a_file(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
         page = moved(place, choose(pages))
         yield _store(who(), page) if choose(2) else Operation("load", who(), (page,))
         yield from who.fork()
-    if kind & MAP_SHARED and choose(2):
+    if choose(
+        2
+    ):  # in a child, what was split stays so if it has an anon_vma: even if no page was ever written
+        yield Operation("mprotect", who(), (place, PAGE, PROT_READ))
+        yield from who.fork()
+        yield Operation("mprotect", who(), (place, PAGE, RW))
+    elif kind & MAP_SHARED and choose(2):
         yield Operation("mremap", who(), (place, 0, pages * PAGE, MREMAP_MAYMOVE, Place("zero")))
     elif choose(2):
         yield Operation("madvise", who(), (place, PAGE, MADV_DONTNEED))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from errno import EEXIST, EINVAL, ENOMEM
-
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
+from mmlocks.mm.errnos import EEXIST, EINVAL, ENOMEM
 from mmlocks.mm.maple import for_each_vma, vma_iter_store
 from mmlocks.mm.merge import Proposal, vma_merge
 from mmlocks.mm.mm import Mm

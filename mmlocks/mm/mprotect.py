@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from errno import EACCES, EINVAL, ENOMEM
-
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
+from mmlocks.mm.errnos import EACCES, EINVAL, ENOMEM
 from mmlocks.mm.maple import find_vma
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock

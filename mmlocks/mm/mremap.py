@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from errno import EFAULT, EINVAL, ENOMEM
-
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
+from mmlocks.mm.errnos import EFAULT, EINVAL, ENOMEM
 from mmlocks.mm.maple import find_vma, for_each_vma
 from mmlocks.mm.merge import Proposal, vma_merge
 from mmlocks.mm.mm import Mm

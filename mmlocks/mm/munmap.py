@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, ENOMEM
-
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
+from mmlocks.mm.errnos import EINVAL, ENOMEM
 from mmlocks.mm.frames import Frame, folio_put
 from mmlocks.mm.maple import find_vma, for_each_vma, vma_iter_store
 from mmlocks.mm.mm import Mm

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, ENOMEM
-
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE
+from mmlocks.mm.errnos import EINVAL, ENOMEM
 from mmlocks.mm.maple import find_vma, find_vma_before
 from mmlocks.mm.maple_node import END
 from mmlocks.mm.mm import Mm

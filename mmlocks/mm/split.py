@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from errno import ENOMEM
-
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE
+from mmlocks.mm.errnos import ENOMEM
 from mmlocks.mm.maple import vma_iter_store
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.rmap import anon_vma_clone

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from errno import ENOMEM, EPERM
-
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE
+from mmlocks.mm.errnos import ENOMEM, EPERM
 from mmlocks.mm.maple import find_vma, find_vma_before, vma_iter_store
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import (

@@ -6,12 +6,11 @@ they run where there is no Linux.
 
 from __future__ import annotations
 
-from errno import EACCES, EEXIST, EFAULT, EINVAL, ENOMEM
-
 import pytest
 
 from mmlocks.errors import ModelError
 from mmlocks.mm.area import Area, Limits
+from mmlocks.mm.errnos import EACCES, EEXIST, EFAULT, EINVAL, ENOMEM
 from mmlocks.mm.process import Process
 from mmlocks.releases import LAYOUT_RULES, RELEASES, Release
 

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from mmlocks.host.compare import observe
-from mmlocks.host.coverage import ENOUGH, ROWS, Row, count, in_order, rare
+from mmlocks.host.coverage import ENOUGH, ROWS, count, in_order, rare
+from mmlocks.host.events import Row
 from mmlocks.host.program import (
     HUGE_PAGE,
     MADV_DONTNEED,

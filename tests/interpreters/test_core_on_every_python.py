@@ -1,4 +1,4 @@
-"""The core needs the standard library alone, on every CPython we support: its own tests, run on each."""
+"""The core needs the standard library alone, on every CPython we support: its own tests, run on each, and a recording of a real kernel."""
 
 import re
 import subprocess
@@ -8,7 +8,15 @@ import pytest
 
 from tests.interpreters.interpreters import PYODIDE, REPOSITORY, pytest_command
 
-PYTEST_OPTIONS = ["tests/core", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+PYTEST_OPTIONS = [
+    "tests/core",
+    "tests/host/test_recorded.py",
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-m",
+    "not slow",
+]
 
 
 @pytest.mark.parametrize("version", PYODIDE)
