@@ -3,7 +3,7 @@
 from pathlib import Path
 
 MM = Path(__file__).resolve().parents[2] / "mmlocks" / "mm"
-PATH = ["address", "frames", "pagetable", "tlb", "vm_flags", "vma", "maple_node", "maple", "mm", "mmap_lock", "vma_lock", "rmap", "fault", "cow", "fork", "stack", "mmap", "user"]
+PATH = ["address", "frames", "pagetable", "tlb", "vm_flags", "vma", "maple_node", "maple", "mm", "mmap_lock", "vma_lock", "rmap", "fault", "cow", "fork", "stack", "mmap"]
 
 
 def test_the_readers_path_is_an_evening() -> None:
