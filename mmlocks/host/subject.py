@@ -19,8 +19,9 @@ class Subject(Protocol):
     """
 
     def call(self, name: str, *args: int) -> int:
-        """A system call on memory. Lengths and addresses are in bytes, all arguments are given:
+        """Make a system call on memory.
 
+        Lengths and addresses are in bytes, all arguments are given:
         mmap(addr, length, prot, flags, file, offset)    file 0: anonymous; FILE: the test file
         munmap(addr, length)
         mprotect(addr, length, prot)
