@@ -25,12 +25,15 @@ async def do_fault(vma: Vma, file: File, page: int, flags: int) -> bool:
     """
     mm, table = vma.vm_mm, vma.vm_mm.page_table
     start, pgoff, vm_flags = await together(vma.vm_start, vma.vm_pgoff, vma.vm_flags)
+    writes, shared = flags & FAULT_FLAG_WRITE, vm_flags & VM_SHARED
+    if writes and not shared:
+        await anon_vma_prepare(
+            vma
+        )  # before the file is asked: the VMA keeps it even if there is no such page
     cached = file.frame(linear_page_index(pgoff, start, page * PAGE_SIZE))
     if cached is None:
         return False
-    writes, shared = flags & FAULT_FLAG_WRITE, vm_flags & VM_SHARED
     if writes and not shared:
-        await anon_vma_prepare(vma)
         new = await vma_alloc_folio(mm, page, cached)
     else:
         new = cached
