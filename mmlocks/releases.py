@@ -65,7 +65,7 @@ THP_ALIGNS_MMAP = Patch(
     "anonymous mappings of 2 MiB and more are placed at multiples of 2 MiB, so that huge pages fit",
 )  # fmt: skip
 THP_ALIGNS_MULTIPLES_ONLY = Patch(
-    "thp_aligns_multiples_only", "d4148aeab412", "6.13",
+    "thp_aligns_multiples_only", "d4148aeab412", "6.12",
     "... but only those whose length is a multiple of 2 MiB",
 )  # fmt: skip
 UNFAULTED_MERGES = Patch(

@@ -220,7 +220,12 @@ MUTATIONS = (
     Mutation(
         "a shared frame is written in place", "cow", "if count == 1 or vm_flags", "if count <= 2 or vm_flags"
     ),
-    Mutation("a private file is written to", "filemap", "if writes and not shared:", "if False:"),
+    Mutation(
+        "a private file is written to",
+        "filemap",
+        "if writes and not shared:\n        new = await",
+        "if False:\n        new = await",
+    ),
     Mutation(
         "a file's pages are counted from the area",
         "filemap",
