@@ -7,6 +7,7 @@ Kernel functions in `mmlocks.mm` are written once, with every patch applied. Lin
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from mmlocks.errors import ModelError
@@ -28,18 +29,28 @@ class Patch:
         )
 
 
+# The first scheme and its successor.
 PER_VMA_LOCKS = Patch(
     "per_vma_locks", "0bff0aaea03e", "6.4",
     "a page fault first tries to lock only the VMA that it hits (x86; the lock itself came with 5e31275cc997)",
 )  # fmt: skip
-FORK_LOCKS_VMAS = Patch(
-    "fork_locks_vmas", "fb49c455323f", "6.4.3",
-    "fork write-locks each parent VMA before it copies it, so that no fault can run there until fork has flushed the TLBs",
+FIRST_FAULT_FALLS_BACK = Patch(
+    "first_fault_falls_back", "2ac0af1b66e3", "6.4",
+    "the first fault on a VMA, which gives it its anon_vma, is left to the slow path",
+)  # fmt: skip
+FILE_FAULTS_LOCK_VMA = Patch(
+    "file_faults_lock_vma", "350f6bbca1de", "6.6",
+    "faults on memory that is backed by a file, too, lock only the VMA that they hit",
 )  # fmt: skip
 
+# The repairs, oldest first.
 STACK_GROWS_EXCLUSIVELY = Patch(
     "stack_grows_exclusively", "8d7071af8907", "6.4.1",
     "a stack grows only under mmap_lock held for writing; until then, two faults that held it for reading could meet there",
+)  # fmt: skip
+FORK_LOCKS_VMAS = Patch(
+    "fork_locks_vmas", "fb49c455323f", "6.4.3",
+    "fork write-locks each parent VMA before it copies it, so that no fault can run there until fork has flushed the TLBs",
 )  # fmt: skip
 STACK_LOCKS_VMA = Patch(
     "stack_locks_vma", "c137381f71ae", "6.4.3",
@@ -49,11 +60,35 @@ NEW_VMA_LOCKED = Patch(
     "new_vma_locked", "33313a747e81", "6.4.3",
     "mmap write-locks a new VMA before the tree shows it to anybody",
 )  # fmt: skip
+NEW_VMA_LOCKED_FIRST = Patch(
+    "new_vma_locked_first", "1c7873e33645", "6.4.3",
+    "... and does so before it takes i_mmap_rwsem, as everybody else does",
+)  # fmt: skip
+MERGE_LOCKS_FIRST = Patch(
+    "merge_locks_first", "d8ab9f7b644a", "6.4.8",
+    "a VMA that grows by merging is write-locked before it takes over its neighbour's anon_vma",
+)  # fmt: skip
+ANON_VMA_CHECKED_LOCKED = Patch(
+    "anon_vma_checked_locked", "657b5146955e", "6.4.10",
+    "a fault asks whether the VMA has an anon_vma once it has locked that VMA, no longer before",
+)  # fmt: skip
+
+# Roads not taken.
+FORK_LOCKS_ALL_FIRST = Patch(
+    "fork_locks_all_first", "2b4f3b4987b5", "6.4.3-rc1",
+    "fork write-locks all VMAs of the parent in a walk of its own, before it copies the first; dropped again before 6.4.3",
+)  # fmt: skip
+SPECULATIVE_FAULTS = Patch(
+    "speculative_faults", "v2 of 2022-01-28", "never",
+    "a page fault first tries to do without any lock: it copies the VMA, and gives up if the address space was write-locked meanwhile",
+)  # fmt: skip
 
 PATCHES = {
     patch.name: patch
     for patch in (
-        PER_VMA_LOCKS, FORK_LOCKS_VMAS, STACK_GROWS_EXCLUSIVELY, STACK_LOCKS_VMA, NEW_VMA_LOCKED,
+        PER_VMA_LOCKS, FIRST_FAULT_FALLS_BACK, STACK_GROWS_EXCLUSIVELY, FORK_LOCKS_VMAS, STACK_LOCKS_VMA, NEW_VMA_LOCKED,
+        NEW_VMA_LOCKED_FIRST, MERGE_LOCKS_FIRST, ANON_VMA_CHECKED_LOCKED, FILE_FAULTS_LOCK_VMA, FORK_LOCKS_ALL_FIRST,
+        SPECULATIVE_FAULTS,
     )
 }  # fmt: skip
 
@@ -85,11 +120,12 @@ LAYOUT_RULES = {
 
 @dataclass(frozen=True)
 class Release:
-    """A kernel version: its name, when it came out, and the patches that it has."""
+    """A kernel version: its name, when it came out, the patches that it has, and a few words where the name does not say enough."""
 
     name: str
     date: str
     patches: frozenset[Patch]
+    about: str = ""
 
     def with_patch(self, name: str) -> Release:
         """This release and one patch more; named `6.4.0+fork_locks_vmas`."""
@@ -110,14 +146,45 @@ class Release:
         )
 
 
+_6_1: frozenset[Patch] = frozenset()
+_6_4_0 = _6_1 | {PER_VMA_LOCKS, FIRST_FAULT_FALLS_BACK}
+_6_4_1 = _6_4_0 | {STACK_GROWS_EXCLUSIVELY}
+_6_4_3 = _6_4_1 | {FORK_LOCKS_VMAS, STACK_LOCKS_VMA, NEW_VMA_LOCKED, NEW_VMA_LOCKED_FIRST}
+_6_4_8 = _6_4_3 | {MERGE_LOCKS_FIRST}
+_6_4_10 = _6_4_8 | {ANON_VMA_CHECKED_LOCKED}
+
 RELEASES = {
     release.name: release
     for release in (
-        Release("6.3", "2023-04-23", frozenset()),
-        Release("6.4.0", "2023-06-25", frozenset({PER_VMA_LOCKS})),
-        Release("6.4.3", "2023-07-11", frozenset(PATCHES.values())),
+        Release("6.1", "2022-12-11", _6_1, "one lock, and VMAs in a maple tree"),
+        Release("6.3", "2023-04-23", _6_1, "the last with one lock"),
+        Release("6.4.0", "2023-06-25", _6_4_0, "the first with a lock per VMA"),
+        Release("6.4.1", "2023-07-01", _6_4_1),
+        Release("6.4.3", "2023-07-11", _6_4_3, "the repairs of July"),
+        Release("6.4.8", "2023-08-03", _6_4_8),
+        Release("6.4.10", "2023-08-11", _6_4_10),
+        Release(
+            "6.6-like", "2023-10-29", _6_4_10 | {FILE_FAULTS_LOCK_VMA},
+            "6.4.10 with 6.6's faults on files; not all else that 6.6 brought",
+        ),
+        Release(
+            "prewalk", "2023-07-08", _6_4_1 | {FORK_LOCKS_ALL_FIRST, STACK_LOCKS_VMA, NEW_VMA_LOCKED, NEW_VMA_LOCKED_FIRST},
+            "the repairs, with fork's as Linux first took it and then dropped it",
+        ),
+        Release(
+            "disabled", "2023-07-03", _6_4_1 - {PER_VMA_LOCKS, FIRST_FAULT_FALLS_BACK},
+            "6.4.1 with CONFIG_PER_VMA_LOCK=n, as was proposed",
+        ),
+        Release("reverted", "2023-07-08", _6_1 | {STACK_GROWS_EXCLUSIVELY}, "6.4.1 with all of per-VMA locks taken out again"),
+        Release(
+            "speculative", "2022-01-28", _6_1 | {SPECULATIVE_FAULTS},
+            "speculative page faults as proposed for 5.17, here on 6.1's tree",
+        ),
     )
-}
+}  # fmt: skip
+
+NEWEST = RELEASES["6.6-like"]
+"""The release with every repair."""
 
 
 def patch_named(name: str) -> Patch:
@@ -133,12 +200,17 @@ def release_named(text: str) -> Release:
 
     Raises ModelError, listing the releases there are.
     """
-    import re
-
-    name, *changes = re.split(r"(?=[+-])", text)
+    name, *changes = split_name(text)
     if name not in RELEASES:
         raise ModelError(f"there is no release {name!r}. Known releases: {', '.join(RELEASES)}.")
     release = RELEASES[name]
     for change in changes:
         release = release.with_patch(change[1:]) if change[0] == "+" else release.without_patch(change[1:])
     return release
+
+
+def split_name(text: str) -> list[str]:
+    """A release's own name, and each change to it with its sign: `6.6-like`, `-fork_locks_vmas`. A name may have a hyphen itself."""
+    known = [name for name in RELEASES if text == name or text.startswith((f"{name}+", f"{name}-"))]
+    name = max(known, key=len) if known else re.split(r"[+-]", text)[0]
+    return [name, *re.findall(r"[+-][^+-]*", text[len(name) :])]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmlocks.cli.host import host
 from mmlocks.cli.maps import NOTES, maps
+from mmlocks.cli.names import named, the_release, the_scenario
+from mmlocks.cli.releases import ENDINGS, releases
 from mmlocks.cli.terminal import (
     ASIDE,
     STATUSES,
@@ -26,7 +26,7 @@ from mmlocks.cli.terminal import (
     paragraph,
     write,
 )
-from mmlocks.errors import MmlocksError, ModelError, ScheduleError
+from mmlocks.errors import ModelError, ScheduleError
 from mmlocks.releases import PATCHES, RELEASES, Release, patch_named, release_named
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from mmlocks.mm.world import World
     from mmlocks.scenarios import Scenario
     from mmlocks.search import Budget
-
-Thing = TypeVar("Thing")
 
 app = typer.Typer(
     name="mmlocks",
@@ -153,7 +151,7 @@ def run(
     from mmlocks.cli import report
     from mmlocks.scenarios import check
 
-    story = _scenario(scenario)
+    story = the_scenario(scenario)
     kernel = _release(release, with_ or [], without or [])
     with Meter(f"{story.name} on {kernel.name}") as meter:
         checked = check(
@@ -282,6 +280,7 @@ def hint(
     return Status.FINE
 
 
+app.command(epilog=ENDINGS)(releases)
 app.command(epilog=NOTES)(maps)
 app.add_typer(host)
 
@@ -289,28 +288,10 @@ app.add_typer(host)
 # -- what was typed, understood ---------------------------------------------------------------------------------------
 
 
-def _named(find: Callable[[str], Thing], name: str, known: Iterable[str]) -> Thing:
-    """What `find` finds; if it finds nothing, its complaint, with the nearest name that there is."""
-    try:
-        return find(name)
-    except MmlocksError as problem:
-        near = [one for one in known if name and one.startswith(name)]
-        near = near or difflib.get_close_matches(name.lower(), list(known), n=1)
-        raise type(problem)(
-            f"{problem} Did you mean {' or '.join(near)}?" if near else str(problem)
-        ) from None
-
-
 def _lab(name: str) -> Lab:
     from mmlocks.labs import LABS, lab_named
 
-    return _named(lab_named, name, [*LABS, *(one.partition("_")[0] for one in LABS)])
-
-
-def _scenario(name: str) -> Scenario:
-    from mmlocks.scenarios import SCENARIOS, scenario_named
-
-    return _named(scenario_named, name, SCENARIOS)
+    return named(lab_named, name, [*LABS, *(one.partition("_")[0] for one in LABS)])
 
 
 def _release(name: str, more: list[str], less: list[str]) -> Release:
@@ -321,9 +302,9 @@ def _release(name: str, more: list[str], less: list[str]) -> Release:
         )
     if not name.strip():
         raise ModelError(f"--release is empty. Known releases: {known}.")
-    release = _release_named(name)
+    release = the_release(name)
     for patch in [*more, *less]:
-        _named(patch_named, patch, PATCHES)
+        named(patch_named, patch, PATCHES)
     both = {patch_named(patch).name for patch in more} & {patch_named(patch).name for patch in less}
     if both:
         raise ModelError(
@@ -334,12 +315,6 @@ def _release(name: str, more: list[str], less: list[str]) -> Release:
     for patch in less:
         release = _changed(release, release.without_patch(patch), f"--without {patch}", "does not have it")
     return release
-
-
-def _release_named(text: str) -> Release:
-    base = re.split("[+-]", text)[0]
-    changed = [f"{base}{sign}{patch}" for sign in "+-" for patch in PATCHES]
-    return _named(release_named, text, changed if base in RELEASES else RELEASES)
 
 
 def _changed(before: Release, after: Release, option: str, because: str) -> Release:
@@ -364,9 +339,9 @@ def _replayed(text: str, answer: Path | None, also: tuple[str, ...]) -> tuple[Sc
 
     # Lines broken by a terminal, and the words before a schedule, come along when it is copied.
     schedule = Schedule.parse(re.sub(r"^.*?(?=mml\d+:)", "", "".join(text.split())))
-    _scenario(schedule.scenario)
+    the_scenario(schedule.scenario)
     release, *own = schedule.kernel.split("~")
-    _release_named(release)
+    the_release(release)
     kernel = None
     if answer is not None:
         if not own:

@@ -12,7 +12,7 @@ import re
 from typing import NamedTuple
 
 from mmlocks.host.errors import HostError
-from mmlocks.releases import LAYOUT_RULES, RELEASES, Patch, Release
+from mmlocks.releases import LAYOUT_RULES, NEWEST, Patch, Release
 
 Version = tuple[int, ...]
 OLDEST: Version = (6, 1)
@@ -75,8 +75,7 @@ def release_of(kernel: str) -> Release:
 
     Raises HostError if that is no version.
     """
-    newest = max(RELEASES.values(), key=lambda release: release.date)
-    return Release(kernel, newest.date, newest.patches | set(rules_of(version_of(kernel))))
+    return Release(kernel, NEWEST.date, NEWEST.patches | set(rules_of(version_of(kernel))))
 
 
 def rules_of(version: Version) -> list[Patch]:

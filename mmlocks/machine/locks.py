@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import Layout, Record, View
+from mmlocks.machine.state import Cell, Layout, Poison, Record, View
 from mmlocks.machine.step import BLOCKED, Footprint, Step, ViolationSignal, operation, touching
 
 FREE = 0
@@ -33,6 +33,10 @@ class SpinLock(Record):
     def lock(self) -> Step:
         """Block until the lock is free, then own it."""
         return Step("spin_lock", (self.owner.index,))
+
+    def try_lock(self) -> Step:
+        """Own the lock if it is free; says whether it did, and never blocks (spin_trylock)."""
+        return Step("spin_trylock", (self.owner.index,))
 
     def unlock(self) -> Step:
         """Give the lock up."""
@@ -76,6 +80,21 @@ class RwSem(Record):
         """Turn the write lock into a read lock, with no gap for another writer (downgrade_write)."""
         return Step("downgrade_write", (self.writer.index,))
 
+    def free(self, view: View, poison: Poison) -> None:
+        """For operations that free what the lock is part of: nobody may use it from now on, nor hold it now."""
+        holders = [cpu for cpu, reader in enumerate(self.readers) if view[reader.index]]
+        if view[self.writer.index] != FREE:
+            holders.append(view[self.writer.index] - 1)
+        if holders:
+            who = " and ".join(f"cpu{cpu}" for cpu in holders)
+            raise ViolationSignal(poison.oracle, f"{poison.what} is freed while {who} holds {self}")
+        view[self.writer.index] = view.layout.cpus + 1
+        self.writer.poison = poison
+
+    def cells(self) -> tuple[Cell[Any], ...]:
+        """All that `free` touches."""
+        return (self.writer, *self.readers)
+
 
 class SeqCount(Record):
     """A sequence counter (kernel: seqcount_t): odd while a writer is at work, so that readers can notice and retry."""
@@ -111,11 +130,23 @@ def _misuse(view: View, cpu: int, call: str, index: int, problem: str) -> Violat
     return ViolationSignal("lock_misuse", f"cpu{cpu}: {call}({name}) {problem}")
 
 
+def _alive(view: View, cpu: int, call: str, writer: int) -> None:
+    """A violation if the lock was part of something that has been freed: it is then owned by a CPU that does not exist."""
+    poison = view.layout.cells[writer].poison
+    if poison is not None and view[writer] > view.layout.cpus:
+        name = view.layout.cells[writer].name
+        raise ViolationSignal(poison.oracle, f"cpu{cpu}: {call}({name}), but {poison.what} has been freed")
+
+
 def _spin_lock(view: View, cpu: int, owner: int) -> Any:
     if view[owner] != FREE:
         return BLOCKED
     view[owner] = cpu + 1
     return None
+
+
+def _spin_trylock(view: View, cpu: int, owner: int) -> bool:
+    return _spin_lock(view, cpu, owner) is not BLOCKED
 
 
 def _spin_unlock(view: View, cpu: int, owner: int) -> None:
@@ -133,6 +164,7 @@ def _readers(layout: Layout, writer: int) -> range:
 
 
 def _down_read(view: View, cpu: int, writer: int, wait: bool) -> Any:
+    _alive(view, cpu, "down_read", writer)
     if view[_reader(writer, cpu)]:
         raise _misuse(
             view, cpu, "down_read", writer,
@@ -153,6 +185,7 @@ def _up_read(view: View, cpu: int, writer: int) -> None:
 
 
 def _down_write(view: View, cpu: int, writer: int, wait: bool) -> Any:
+    _alive(view, cpu, "down_write", writer)
     if view[writer] != FREE or any(view[reader] for reader in _readers(view.layout, writer)):
         return BLOCKED if wait else False
     view[writer] = cpu + 1
@@ -220,6 +253,9 @@ lock_operation(
     "spin_lock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_lock, _says("takes {}"),
     awaits=_wants(""), holders=_owner,
 )  # fmt: skip
+lock_operation(
+    "spin_trylock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_trylock, _says("takes {}")
+)
 lock_operation(
     "spin_unlock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_unlock, _says("releases {}")
 )

@@ -10,6 +10,7 @@ from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.state import PC_BITS, Layout, View
 from mmlocks.machine.step import BLOCKED, OPERATIONS, Step, ViolationSignal, perform
 from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task, cannot_happen
+from mmlocks.machine.watch import Watch
 
 Start = Callable[[], Coroutine[Step, Any, Any]]
 """Makes a fresh coroutine of a task, e.g. `lambda: fork(mm)`."""
@@ -49,7 +50,7 @@ class Machine:
     """A program that is ready to run: a layout with its initial values, and one task per CPU.
 
     `tasks` are (name, start) pairs, cpu0 first; a start may also be a ready-made `Supplier`. `judges_state` looks at
-    a final state (every task returned) and names the first broken rule, or None.
+    a final state (every task returned) and names the first broken rule, or None. `watches` judge every step before it is taken.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class Machine:
         tasks: Sequence[tuple[str, Start | Supplier]],
         judge: Callable[[int], Violation | None] = lambda state: None,
         split_together: bool = False,
+        watches: Sequence[Watch] = (),
     ) -> None:
         self.layout = layout
+        self.watches = tuple(watches)
         self._judge = judge
         suppliers: list[Supplier] = [
             CoroutineSupplier(cpu, start) if callable(start) else start
@@ -68,7 +71,7 @@ class Machine:
         if split_together:
             suppliers = [SplitSupplier(supplier) for supplier in suppliers]
         self.tasks = [
-            Task(layout, cpu, name, supplier)
+            Task(layout, cpu, name, supplier, self._looks_at)
             for cpu, ((name, _), supplier) in enumerate(zip(tasks, suppliers, strict=True))
         ]
         self.cpus = range(len(tasks))
@@ -164,8 +167,13 @@ class Machine:
     def _compute(self, state: int, node: Node, cpu: int) -> tuple[Any, Any]:
         footprint = node.footprint
         changeable = footprint.writes | footprint.adds
-        view = View(self.layout, state, footprint.reads | changeable, changeable)
         assert node.step is not None
+        for watch in self.watches:
+            look = View(self.layout, state, footprint.reads | changeable | node.looks, changeable)
+            broken = watch.judge(look, cpu, node.step, node.answer.where)
+            if broken is not None:
+                return broken, None
+        view = View(self.layout, state, footprint.reads | changeable, changeable)
         try:
             result = perform(view, cpu, node.step)
         except ViolationSignal as signal:
@@ -181,6 +189,12 @@ class Machine:
         if bad is not None:
             return bad, result
         return view.delta + ((following - node.index) << self.layout.pc_shifts[cpu]), result
+
+    def _looks_at(self, cpu: int, step: Step) -> int:
+        looks = 0
+        for watch in self.watches:
+            looks |= watch.looks_at(cpu, step)
+        return looks
 
     def tell(self, before: int, taken: Transition) -> str:
         """In a few words, what a step did, e.g. `P3: F0 rw -> F0 ro`."""

@@ -8,7 +8,7 @@ comparable and immutable at once, so undo is free, a visited set is a plain dict
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from mmlocks.errors import ModelError, UndeclaredAccess
 
@@ -31,6 +31,16 @@ def exact(value: Any) -> Any:
     if isinstance(value, frozenset):
         return kind, frozenset(exact(part) for part in value)
     return kind, repr(value) if isinstance(value, float | complex) else value  # 0.0 and -0.0 are equal too
+
+
+class Poison(NamedTuple):
+    """What the cells of an object hold once it has been freed: which oracle is to speak when somebody uses it, and of what."""
+
+    oracle: str
+    what: str
+
+    def __str__(self) -> str:
+        return "freed"
 
 
 class Record:
@@ -59,8 +69,10 @@ class Cell(Generic[T]):
     """Set for the cells of locks, on which alone the operations on locks work."""
     aside = False
     """Set for cells that seldom change: a step of several parts does not tell that it read them, too."""
+    poison: Poison | None = None
+    """Set for the cell of a lock that is part of an object which may be freed: what is found there afterwards."""
     show: Callable[[Any], str] = staticmethod(str)
-    """How a value of this cell is written where people read it; set it where `str` would not do, e.g. for addresses."""
+    """How a value of this cell is written; set it where `str` would not do, e.g. for addresses. Ask `text` for the words."""
 
     def __init__(self, layout: Layout, name: str, index: int, shift: int, bits: int) -> None:
         self.layout = layout
@@ -91,6 +103,10 @@ class Cell(Generic[T]):
     def decode(self, code: int) -> T:
         """The value that `code` stands for."""
         return self._values[code]
+
+    def text(self, value: T | Poison) -> str:
+        """A value of this cell where people read it."""
+        return str(value) if isinstance(value, Poison) else self.show(value)
 
     def of(self, state: Any) -> T:
         """This cell's value in a state: a packed one, or `now` where a layout grows."""

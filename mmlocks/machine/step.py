@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import Cell, Counter, Layout, View, exact
+from mmlocks.machine.state import Cell, Counter, Layout, Poison, View, exact
 
 BLOCKED = object()
 """Returned by an operation that cannot happen in this state; it must not have changed anything."""
@@ -266,16 +266,26 @@ def _plain(view: View, cpu: int, index: int, write: bool = True) -> int:
     return index
 
 
+def alive(view: View, cpu: int, index: int, does: str) -> Any:
+    """The value of a cell. If the object that it is part of has been freed, that is a violation."""
+    value = view[index]
+    if isinstance(value, Poison):
+        name = view.layout.cells[index].name
+        raise ViolationSignal(value.oracle, f"cpu{cpu}: {does} {name}, but {value.what} has been freed")
+    return value
+
+
 def _load(view: View, cpu: int, index: int) -> Any:
-    return view[_plain(view, cpu, index, write=False)]
+    return alive(view, cpu, _plain(view, cpu, index, write=False), "reads")
 
 
 def _store(view: View, cpu: int, index: int, value: Any) -> None:
-    view[_plain(view, cpu, index)] = value
+    alive(view, cpu, _plain(view, cpu, index), "writes")
+    view[index] = value
 
 
 def _swap(view: View, cpu: int, index: int, expected: Any, value: Any) -> bool:
-    if view[_plain(view, cpu, index)] != expected:
+    if alive(view, cpu, _plain(view, cpu, index), "writes") != expected:
         return False
     view[index] = value
     return True
@@ -294,7 +304,7 @@ def _fetch_add(view: View, cpu: int, index: int, n: int) -> int:
 
 
 def _wait(view: View, cpu: int, index: int, value: Any, equal: bool) -> Any:
-    found = view[_plain(view, cpu, index, write=False)]
+    found = alive(view, cpu, _plain(view, cpu, index, write=False), "reads")
     return found if (found == value) == equal else BLOCKED
 
 
@@ -305,13 +315,13 @@ def _require(view: View, cpu: int, condition: bool, oracle: str, message: str) -
 
 def _tell_change(layout: Layout, before: int, after: int, cpu: int, result: Any, index: int, *_: Any) -> str:
     cell = layout.cells[index]
-    old, new = cell.show(cell.of(before)), cell.show(cell.of(after))
+    old, new = cell.text(cell.of(before)), cell.text(cell.of(after))
     return f"{cell.name}: {old} -> {new}" if old != new else f"{cell.name} stays {new}"
 
 
 def _tell_load(layout: Layout, before: int, after: int, cpu: int, result: Any, index: int) -> str:
     cell = layout.cells[index]
-    return f"{cell.name} is {cell.show(result)}"
+    return f"{cell.name} is {cell.text(result)}"
 
 
 operation("together", _together_touches, _together_run, _together_tell, _together_awaits, _together_holders)
@@ -335,7 +345,7 @@ operation(
         f"{_tell_load(layout, before, after, cpu, result, i)} at last"
     ),
     awaits=lambda view, cpu, i, value, equal: (
-        f"{_name(view.layout, i)} to {'become' if equal else 'change from'} {view.layout.cells[i].show(value)}"
+        f"{_name(view.layout, i)} to {'become' if equal else 'change from'} {view.layout.cells[i].text(value)}"
     ),
 )
 operation(

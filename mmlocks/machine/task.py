@@ -8,7 +8,7 @@ process (`mmlocks.machine.coroutine`), or one in a process that the judge need n
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -93,6 +93,8 @@ class Node:
     answer: Answer
     history: tuple[Any, ...]
     footprint: Footprint = NOTHING
+    looks: int = 0
+    """Cells that watches must see beside those in the footprint (see `mmlocks.machine.watch`)."""
     project: int = 0
     """Bits of the packed state on which the step's outcome depends."""
     outcomes: dict[int, Any] = field(default_factory=dict)
@@ -108,10 +110,18 @@ class Node:
 class Task:
     """The automaton of one CPU's program."""
 
-    def __init__(self, layout: Layout, cpu: int, name: str, supplier: Supplier) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        cpu: int,
+        name: str,
+        supplier: Supplier,
+        looks_at: Callable[[int, Step], int] = lambda cpu, step: 0,
+    ) -> None:
         self.layout = layout
         self.cpu = cpu
         self.name = name
+        self._looks_at = looks_at
         self.nodes: list[Node] = []
         self.growth = 0
         """Counts new nodes and edges; whoever derived something from the automaton's shape compares it."""
@@ -135,12 +145,13 @@ class Task:
 
     def _node(self, history: tuple[Any, ...]) -> int:
         answer = self._supplier.answer(history)
-        footprint, project = NOTHING, 0
+        footprint, looks, project = NOTHING, 0, 0
         if answer.step is not None:
             try:
                 hash(answer.step)
                 footprint = footprint_of(self.layout, self.cpu, answer.step)
-                project = self._bits(footprint)
+                looks = self._looks_at(self.cpu, answer.step)
+                project = self._bits(footprint.reads | footprint.writes | footprint.adds | looks)
             except Exception as problem:  # the step's arguments are the task's, and so may be anything
                 answer = Answer.mistake(
                     answer.where, cannot_happen(self.cpu, answer.step, answer.where, problem)
@@ -158,15 +169,14 @@ class Task:
             raise ModelError(
                 f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; is it endless?"
             )
-        node = Node(index, answer, history, footprint, project)
+        node = Node(index, answer, history, footprint, looks, project)
         self.nodes.append(node)
         if key is not None:
             self._by_key[key] = index
         self.growth += 1
         return index
 
-    def _bits(self, footprint: Footprint) -> int:
-        touched = footprint.reads | footprint.writes | footprint.adds
+    def _bits(self, touched: int) -> int:
         mask = 0
         while touched:
             lowest = touched & -touched

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from mmlocks.machine import together
+from mmlocks.mm.filemap import wp_page_shared
 from mmlocks.mm.frames import Frame, folio_put, put_step, vma_alloc_folio
 from mmlocks.mm.pagetable import Pte, set_pte_at
-from mmlocks.mm.rmap import anon_vma_prepare
+from mmlocks.mm.rmap import anon_vma_prepare, folio_add_new_anon_rmap
 from mmlocks.mm.tlb import flush_tlb_page
 from mmlocks.mm.vm_flags import VM_SHARED
 from mmlocks.mm.vma import Vma
@@ -29,6 +30,10 @@ async def do_wp_page(vma: Vma, page: int, entry: Pte) -> None:
     )
     if now != entry:
         await table.ptl[page].unlock()
+        return
+    if vm_flags & VM_SHARED and folio.dirty is not None:
+        await together(folio.refcount.add(1), table.ptl[page].unlock())
+        await wp_page_shared(vma, page, entry)
         return
     if count == 1 or vm_flags & VM_SHARED:
         await together(set_pte_at(mm, page, Pte(folio, True)), table.ptl[page].unlock())
@@ -54,7 +59,7 @@ async def wp_page_copy(vma: Vma, page: int, entry: Pte) -> None:
     if old is mm.memory.zero:
         copied = None
     new = await vma_alloc_folio(mm, page, copied)
-    _, now = await together(table.ptl[page].lock(), table.pte[page])
+    _, now, start = await together(table.ptl[page].lock(), table.pte[page], vma.vm_start)
     if now != entry:
         await table.ptl[page].unlock()
         await folio_put(mm.memory, new)
@@ -62,7 +67,12 @@ async def wp_page_copy(vma: Vma, page: int, entry: Pte) -> None:
         return
     # ptep_clear_flush, then set_pte_at. Under the lock only the hardware can see the entry between the two, and all that it
     # could do is fault and wait for this lock. *The flush comes after the copy.*
-    await together(set_pte_at(mm, page, None), flush_tlb_page(mm, page), set_pte_at(mm, page, Pte(new, True)))
+    await together(
+        set_pte_at(mm, page, None),
+        flush_tlb_page(mm, page),
+        folio_add_new_anon_rmap(new, vma, page, start),
+        set_pte_at(mm, page, Pte(new, True)),
+    )
     if old is mm.memory.zero:
         await table.ptl[page].unlock()
         return

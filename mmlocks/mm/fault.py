@@ -5,17 +5,24 @@ from __future__ import annotations
 from mmlocks.machine import together
 from mmlocks.mm.address import page_of
 from mmlocks.mm.cow import do_wp_page
-from mmlocks.mm.filemap import FAULT_FLAG_VMA_LOCK, FAULT_FLAG_WRITE, do_fault
+from mmlocks.mm.filemap import (
+    FAULT_FLAG_USER,
+    FAULT_FLAG_VMA_LOCK,
+    FAULT_FLAG_WRITE,
+    do_fault,
+    vmf_anon_prepare,
+)
 from mmlocks.mm.frames import folio_put, vma_alloc_folio
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import mmap_read_unlock
 from mmlocks.mm.pagetable import Pte, set_pte_at
-from mmlocks.mm.rmap import anon_vma_prepare
+from mmlocks.mm.rmap import anon_vma_prepare, folio_add_new_anon_rmap
+from mmlocks.mm.speculative import do_speculative_fault
 from mmlocks.mm.stack import lock_mm_and_find_vma
-from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_WRITE
+from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_SHARED, VM_WRITE
 from mmlocks.mm.vma import Vma
 from mmlocks.mm.vma_lock import lock_vma_under_rcu, vma_end_read
-from mmlocks.releases import PER_VMA_LOCKS
+from mmlocks.releases import PER_VMA_LOCKS, SPECULATIVE_FAULTS
 
 
 class SegmentationFault(Exception):
@@ -23,7 +30,7 @@ class SegmentationFault(Exception):
 
 
 async def do_user_addr_fault(mm: Mm, address: int, flags: int) -> None:
-    """Handle a page fault of user code.
+    """Handle a page fault at an address of user memory: of user code (FAULT_FLAG_USER), or of a system call that reads or writes there.
 
     Kernel:  arch/x86/mm/fault.c do_user_addr_fault(); VMA lock first since 0bff0aaea03e (6.4).
     Locks:   none on entry or exit. The slow path holds mmap_lock for reading all along, and so keeps out of the way of
@@ -32,8 +39,12 @@ async def do_user_addr_fault(mm: Mm, address: int, flags: int) -> None:
     Raises:  SegmentationFault.
     Differs: mmap_lock is waited for at once, without trying first. What the VMA allows is checked in handle_mm_fault.
     """
+    if SPECULATIVE_FAULTS:
+        if await do_speculative_fault(mm, address, flags):
+            return
     if PER_VMA_LOCKS:
-        vma = await lock_vma_under_rcu(mm, address)
+        # A fault of the kernel itself, on behalf of a system call, takes the slow path.
+        vma = await lock_vma_under_rcu(mm, address) if flags & FAULT_FLAG_USER else None
         if vma is not None:
             handled = await handle_mm_fault(vma, address, flags | FAULT_FLAG_VMA_LOCK)
             await vma_end_read(vma)
@@ -65,6 +76,8 @@ async def handle_mm_fault(vma: Vma, address: int, flags: int) -> bool:
             return await do_fault(vma, file, page, flags)
         await do_anonymous_page(vma, page, flags)
     elif flags & FAULT_FLAG_WRITE and not entry.write:
+        if file is not None and not vm_flags & VM_SHARED and not await vmf_anon_prepare(vma, flags):
+            return False
         await do_wp_page(vma, page, entry)
     return True
 
@@ -81,13 +94,13 @@ async def do_anonymous_page(vma: Vma, page: int, flags: int) -> None:
     if flags & FAULT_FLAG_WRITE:
         await anon_vma_prepare(vma)
         new = await vma_alloc_folio(mm, page, None)
-    _, now = await together(
-        table.ptl[page].lock(), table.pte[page]
-    )  # locked and looked: nobody can come between
+    # Locked and looked: nobody can come between. vm_start is read early, as nobody waits for us to read it.
+    _, now, start = await together(table.ptl[page].lock(), table.pte[page], vma.vm_start)
     if now is not None:
         await table.ptl[page].unlock()
         await folio_put(mm.memory, new)
         return
     writable = bool(flags & FAULT_FLAG_WRITE)
     # The entry can be seen by the hardware at once, and by everybody else when the lock is free: no difference.
-    await together(set_pte_at(mm, page, Pte(new, writable)), table.ptl[page].unlock())
+    filed = [folio_add_new_anon_rmap(new, vma, page, start)] if writable else []
+    await together(*filed, set_pte_at(mm, page, Pte(new, writable)), table.ptl[page].unlock())

@@ -11,11 +11,11 @@ from mmlocks.mm.maple import for_each_vma, vma_iter_store
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.pagetable import ptep_set_wrprotect, set_pte_at
-from mmlocks.mm.rmap import anon_vma_fork
+from mmlocks.mm.rmap import anon_vma_fork, page_try_dup_anon_rmap
 from mmlocks.mm.tlb import flush_tlb_mm
 from mmlocks.mm.vma import Vma, fields_of, vm_area_alloc
 from mmlocks.mm.vma_lock import vma_start_write
-from mmlocks.releases import FORK_LOCKS_VMAS
+from mmlocks.releases import FORK_LOCKS_ALL_FIRST, FORK_LOCKS_VMAS
 
 
 async def dup_mmap(mm: Mm, oldmm: Mm) -> None:
@@ -28,6 +28,9 @@ async def dup_mmap(mm: Mm, oldmm: Mm) -> None:
     Differs: the child's mmap_lock is not taken, as nobody knows the child yet. No VMA is VM_DONTCOPY or VM_WIPEONFORK.
     """
     await mmap_write_lock(oldmm)
+    if FORK_LOCKS_ALL_FIRST:
+        for mpnt in await for_each_vma(oldmm):
+            await vma_start_write(mpnt)
     for mpnt in await for_each_vma(oldmm):
         if FORK_LOCKS_VMAS:
             await vma_start_write(mpnt)
@@ -61,22 +64,25 @@ async def copy_page_range(dst_vma: Vma, src_vma: Vma) -> None:
     if anon_vma is None:
         return
     for page in src_vma.vm_mm.page_table.pages(start, end):
-        await copy_present_pte(dst_vma.vm_mm, src_vma.vm_mm, page)
+        await copy_present_pte(dst_vma, src_vma, page)
 
 
-async def copy_present_pte(mm: Mm, oldmm: Mm, page: int) -> None:
+async def copy_present_pte(dst_vma: Vma, src_vma: Vma, page: int) -> None:
     """Share one page: parent and child map the same frame, and neither may write to it.
 
     Kernel:  mm/memory.c copy_present_pte().
     Locks:   the page-table lock of the parent's entry. The child's is not needed: nobody knows the child yet.
     Races:   CPUs that have the writable entry in their TLB go on writing to the frame until they are flushed.
     """
+    mm, oldmm = dst_vma.vm_mm, src_vma.vm_mm
     ptl = oldmm.page_table.ptl[page]
     _, entry = await together(ptl.lock(), oldmm.page_table.pte[page])
     if entry is None:
         await ptl.unlock()
         return
     shared = [] if entry.frame is mm.memory.zero else [entry.frame.refcount.add(1)]
+    if entry.frame.anonymous:
+        shared.append(page_try_dup_anon_rmap(entry.frame, dst_vma))
     # Of these, only the parent's entry can be seen by anybody who does not wait for the lock: by the hardware.
     await together(
         *shared,
@@ -91,7 +97,7 @@ async def copy_present_pte(mm: Mm, oldmm: Mm, page: int) -> None:
 
 async def _duplicate(mm: Mm, orig: Vma) -> Vma:
     old = await fields_of(orig)
-    vma = await vm_area_alloc(mm, old.start, old.end, old.pgoff, old.flags, old.file)
+    vma = await vm_area_alloc(mm, old.start, old.end, old.pgoff, old.flags, old.file, old.page_prot)
     await anon_vma_fork(vma, orig)
     await vma_iter_store(mm, old.start, old.end, vma)
     await mm.map_count.add(1)
@@ -102,15 +108,17 @@ def _dup_touches(layout: Layout, cpu: int, mm: Mm, orig: Vma) -> Footprint:
     parent = orig.vm_mm
     read: list[Cell[Any]] = [
         orig.vm_start, orig.vm_end, orig.vm_pgoff, orig.vm_flags, orig.vm_file, orig.anon_vma, orig.anon_vma_chain,
+        orig.vm_page_prot,
     ]  # fmt: skip
     child: list[Cell[Any]] = [
         mm.mm_mt.ma_root, mm.map_count, *(node.ranges for node in mm.mm_mt.nodes),
         *(cell for vma in mm.spare_vmas for cell in vma.fields()),
     ]  # fmt: skip
     linked = [
-        anon_vma.refcount
+        count
         for vma in (*parent.vmas, *parent.spare_vmas, *mm.spare_vmas)
         for anon_vma in vma.spare_anon_vmas
+        for count in (anon_vma.refcount, anon_vma.freed)
     ]
     ours = [cell.index for cell in (*child, *linked)]
     return touching(reads=[*(cell.index for cell in read), *ours], writes=ours)

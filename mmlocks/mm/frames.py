@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Layout, Record, Step, View, operation
+from mmlocks.machine import Cell, Layout, Record, Step, View, operation
 from mmlocks.machine.step import Footprint, ViolationSignal, touching
 
 if TYPE_CHECKING:
     from mmlocks.mm.mm import Mm
+    from mmlocks.mm.pagecache import File
+    from mmlocks.mm.reclaim import try_to_free_pages
+    from mmlocks.mm.rmap import AnonVma
 
 POISON = "freed"
 EMPTY: Any = POISON  # what a frame holds that nobody has allocated yet
@@ -22,22 +25,31 @@ EMPTY: Any = POISON  # what a frame holds that nobody has allocated yet
 class Frame(Record):
     """A page of physical memory (kernel: struct folio of order 0).
 
-    `anonymous` frames belong to whoever maps them; the zero frame and those of the page cache do not.
+    `anonymous` frames belong to whoever maps them; the zero frame and those of the page cache do not. They are filed in an anon_vma,
+    `mapping`, under `index` (see rmap).
     """
 
-    def __init__(self, layout: Layout, name: str, slots: int, anonymous: bool = True) -> None:
+    def __init__(
+        self, layout: Layout, name: str, slots: int, anonymous: bool = True, notified: bool = False
+    ) -> None:
         super().__init__(layout, name)
         self.anonymous = anonymous
         # Room for a reference from every CPU and every page table at once.
         self.refcount = layout.counter(f"{name}.refcount", 0, bits=4)
         self.data = tuple(layout.cell(f"{name}[{slot}]", EMPTY, bits=3) for slot in range(slots))
         layout.hide(self.data)
+        self.index: Cell[int | None] = layout.cell(f"{name}.index", None, bits=3)
+        self.mapping: Cell[AnonVma | None] = layout.cell(f"{name}.mapping", None, bits=3)
+        layout.read_only([self.index, self.mapping])
+        # Only where somebody looks at it: on frames of files that want to be told.
+        self.dirty: Cell[bool] | None = layout.cell(f"{name}.dirty", False, bits=1) if notified else None
 
 
 class Memory(Record):
     """All frames of a machine: the zero frame, and the frames that may ever stand behind each page.
 
-    `pools[page][cpu]` are the frames that `cpu` may allocate for `page`; `behind[page]` all that page can map.
+    `pools[page][cpu]` are the frames that `cpu` may allocate for `page`; `behind[page]` all that page can map. Where memory is short,
+    `reclaimable` is the file of which a page is taken from everybody before a frame can be had.
     """
 
     def __init__(self, layout: Layout, slots: int, name: str = "memory") -> None:
@@ -48,10 +60,14 @@ class Memory(Record):
         self.zero = self.new_frame("zero", count=1, values=(0,) * slots)
         self.behind: dict[int, list[Frame]] = {}
         self.pools: dict[tuple[int, int], list[Frame]] = {}
+        self.reclaimable: File | None = None
 
-    def new_frame(self, name: str | None = None, count: int = 0, values: tuple[Any, ...] = ()) -> Frame:
-        """One more frame; in use from the start if `count` is not 0."""
-        frame = Frame(self.layout, name or f"F{len(self.frames)}", self.slots, anonymous=name is None)
+    def new_frame(
+        self, name: str | None = None, count: int = 0, values: tuple[Any, ...] = (), notified: bool = False
+    ) -> Frame:
+        """One more frame; in use from the start if `count` is not 0; one of a file that has a name, and may be `notified` of stores."""
+        called = name or f"F{len(self.frames)}"
+        frame = Frame(self.layout, called, self.slots, anonymous=name is None, notified=notified)
         if name is None:
             self.frames.append(frame)
         self.layout.preset(frame.refcount, count)
@@ -64,9 +80,12 @@ async def vma_alloc_folio(mm: Mm, page: int, copied_from: Frame | None) -> Frame
     """Allocate a frame for a page, zeroed or with the contents of another frame; reference count 1.
 
     Kernel:  mm/mempolicy.c vma_alloc_folio(), then clear_huge_page() or mm/memory.c __wp_page_copy_user().
-    Locks:   none: the frame is nobody else's yet. *Reading the old frame is not protected by anything here.*
+    Locks:   none: the frame is nobody else's yet. *Reading the old frame is not protected by anything here.* Where memory is short, reclaim
+             takes some on the way.
     Differs: allocation and copy are one step, as nobody can see the frame in between; a copy is not torn within a page.
     """
+    if mm.memory.reclaimable is not None:  # reclaim is built on frames; linking finds it all the same
+        await try_to_free_pages(mm.memory.reclaimable)
     frame: Frame = await Step("alloc_folio", (mm, page, copied_from))
     return frame
 
@@ -156,13 +175,15 @@ def _put(view: View, cpu: int, folio: Frame) -> None:
     if count == 1:
         for cell in folio.data:
             view[cell.index] = POISON
+        view[folio.index.index] = view[folio.mapping.index] = None
 
 
 operation("alloc_folio", _alloc_touches, _alloc)
 operation(
     "folio_put",
     lambda layout, cpu, folio: touching(
-        reads=counts_of([folio]), writes=[*counts_of([folio]), *data_of([folio])]
+        reads=counts_of([folio]),
+        writes=[*counts_of([folio]), *data_of([folio]), folio.index.index, folio.mapping.index],
     ),
     _put,
 )

@@ -18,8 +18,8 @@ from mmlocks.errors import AnswerError
 from mmlocks.releases import Patch, Release
 
 MODULES = (
-    "frames", "pagecache", "vma", "maple_node", "maple", "rmap", "vma_lock", "mmap_lock", "cow", "filemap", "stack", "fault", "fork",
-    "merge", "split", "modify", "munmap", "mmap", "mprotect", "placement", "brk", "mremap", "madvise",
+    "frames", "pagecache", "vma", "maple_node", "maple", "rmap", "vma_lock", "mmap_lock", "cow", "filemap", "stack", "speculative", "fault", "fork",
+    "merge", "split", "modify", "munmap", "reclaim", "mmap", "mprotect", "placement", "brk", "mremap", "madvise",
 )  # fmt: skip
 """The files with kernel functions in them. What is not in these (locks, hardware, programs, oracles) nobody can replace."""
 

@@ -10,38 +10,26 @@ record their largest gap, so that finding a free place looks at every leaf on it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from mmlocks.machine import Step
+from mmlocks.machine import Step, together
 from mmlocks.mm.maple_node import (
     END,
     FEWEST,
     SLOTS,
+    Level,
     MapleNode,
     Ranges,
     mas_build,
     mas_read,
     mas_retire,
+    mas_start,
     mas_write,
 )
 
 if TYPE_CHECKING:
     from mmlocks.mm.mm import Mm
     from mmlocks.mm.vma import Vma
-
-
-class Level(NamedTuple):
-    """One node on the way down: its first address, its ranges as they were then, and the range with the wanted address."""
-
-    node: MapleNode
-    start: int
-    ranges: Ranges
-    offset: int
-
-    @property
-    def slot(self) -> Any:
-        """Where the wanted address leads to."""
-        return self.ranges.slots[self.offset]
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -54,10 +42,15 @@ async def mas_descend(mm: Mm, address: int) -> tuple[Level, ...]:
     Locks:   mmap_lock in either mode, or an RCU read section.
     Races:   a writer that replaces a node after we were led to it. What a dead node says is not believed; but it may only be looked at
              while it cannot have been freed: inside an RCU section, or while writers are kept out.
+
+    Whoever holds mmap_lock for writing walks in one step: the tree is as it left it.
     """
     while True:
         path: tuple[Level, ...] = ()
-        start, node = 0, await mm.mm_mt.ma_root
+        root: MapleNode | tuple[Level, ...] = await mas_start(mm, address)
+        if not isinstance(root, MapleNode):
+            return root
+        start, node = 0, root
         while True:
             ranges: Ranges = await mas_read(node)
             if ranges.dead:
@@ -167,8 +160,8 @@ async def _rewrite(mm: Mm, path: tuple[Level, ...], new: Ranges) -> None:
             await mas_write(old.node, new)
         return
     if not above and len(new.slots) == 1 and isinstance(new.slots[0], MapleNode):
-        await mm.mm_mt.ma_root.set(new.slots[0])  # the tree becomes one level lower
-        await mas_retire(mm, old.node)
+        # The tree becomes one level lower.
+        await together(mm.mm_mt.ma_root.set(new.slots[0]), mas_retire(mm, old.node))
         return
     retired, first, last = [old.node], 0, 0  # `first` and `last`: which of the parent's ranges are replaced
     if above:
@@ -183,7 +176,9 @@ async def _rewrite(mm: Mm, path: tuple[Level, ...], new: Ranges) -> None:
             retired.append(beside)
     half = (len(new.slots) + 1) // 2
     parts = [new] if len(new.slots) <= SLOTS else [_cut(new, 0, half), _cut(new, half, len(new.slots))]
-    built = tuple([await mas_build(mm, part) for part in parts])
+    built: tuple[MapleNode, ...] = ()
+    for part in parts:
+        built = (*built, await mas_build(mm, part))
     ends = tuple(part.ends[-1] for part in parts)
     if above:
         kept = above[-1].ranges
@@ -191,7 +186,9 @@ async def _rewrite(mm: Mm, path: tuple[Level, ...], new: Ranges) -> None:
         await _rewrite(mm, tuple(above), Ranges(ends, (*kept.slots[:first], *built, *kept.slots[last + 1 :])))
     else:
         root = built[0] if len(built) == 1 else await mas_build(mm, Ranges(ends, built))
-        await mm.mm_mt.ma_root.set(root)
+        # Whoever was led to the old root finds in it what was true just now; whether it is marked already makes no difference.
+        await together(mm.mm_mt.ma_root.set(root), mas_retire(mm, old.node))
+        return
     for node in retired:
         await mas_retire(mm, node)
 

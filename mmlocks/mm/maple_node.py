@@ -52,6 +52,21 @@ class Ranges(NamedTuple):
         return bisect_right(self.ends, address)
 
 
+@travels
+class Level(NamedTuple):
+    """One node on the way down: its first address, its ranges as they were then, and the range with the wanted address."""
+
+    node: MapleNode
+    start: int
+    ranges: Ranges
+    offset: int
+
+    @property
+    def slot(self) -> Any:
+        """Where the wanted address leads to."""
+        return self.ranges.slots[self.offset]
+
+
 class MapleNode(Reclaimable):
     """One node (kernel: struct maple_node). `ranges` holds UNBUILT, Ranges, or, once the node is freed, POISONED."""
 
@@ -120,6 +135,15 @@ def _below(node: MapleNode, state: Any) -> Iterable[Vma | None]:
 # -- steps ------------------------------------------------------------------------------------------------------------
 
 
+def mas_start(mm: Mm, address: int) -> Step:
+    """The step that begins a walk to the leaf that holds `address`. Its result is the root; or for whom nobody can change the tree, the whole way.
+
+    That is who holds mmap_lock for writing, or page_table_lock and mmap_lock for reading, as stacks grew up to 6.4.0; or who knows a tree
+    of which nobody else knows.
+    """
+    return Step("mas_start", (mm, address))
+
+
 def mas_read(node: MapleNode) -> Step:
     """The step that looks at a node's ranges."""
     return Step("mas_read", (node,))
@@ -147,15 +171,25 @@ def _read(view: View, cpu: int, node: MapleNode) -> Ranges:
     return ranges
 
 
-def _leaf(view: View, cpu: int, tree: MapleTree, address: int) -> tuple[Ranges, int]:
-    """The leaf that holds an address, and which of its ranges."""
-    node = view[tree.ma_root.index]
-    while True:
+def _way(view: View, cpu: int, tree: MapleTree, address: int) -> tuple[Level, ...]:
+    """The way to the leaf that holds an address."""
+    path: list[Level] = []
+    start, node = 0, view[tree.ma_root.index]
+    while isinstance(node, MapleNode):
         ranges = _read(view, cpu, node)
-        offset = ranges.covering(address)
-        if not isinstance(ranges.slots[offset], MapleNode):
-            return ranges, offset
-        node = ranges.slots[offset]
+        path.append(Level(node, start, ranges, ranges.covering(address)))
+        start = ranges.ends[path[-1].offset - 1] if path[-1].offset else start
+        node = path[-1].slot
+    return tuple(path)
+
+
+def _start(view: View, cpu: int, mm: Mm, address: int) -> MapleNode | tuple[Level, ...]:
+    root: MapleNode = view[mm.mm_mt.ma_root.index]
+    tree, lock = mm.mm_mt, mm.mmap_lock
+    alone = not tree.in_rcu or view[lock.writer.index] == cpu + 1
+    if not alone and view[mm.page_table_lock.owner.index] == cpu + 1:
+        alone = bool(view[lock.readers[cpu].index])
+    return _way(view, cpu, mm.mm_mt, address) if alone else root
 
 
 def _walk(view: View, cpu: int, mm: Mm, address: int) -> Vma | None:
@@ -163,8 +197,7 @@ def _walk(view: View, cpu: int, mm: Mm, address: int) -> Vma | None:
         raise ViolationSignal(
             "lock_misuse", f"cpu{cpu}: mas_walk outside an RCU read section. Enter one first."
         )
-    ranges, offset = _leaf(view, cpu, mm.mm_mt, address)
-    vma: Vma | None = ranges.slots[offset]
+    vma: Vma | None = _way(view, cpu, mm.mm_mt, address)[-1].slot
     return vma
 
 
@@ -177,7 +210,7 @@ def _all(view: View, cpu: int, mm: Mm, start: int, end: int) -> tuple[Vma, ...]:
         )
     found: dict[Vma, None] = {}  # a VMA may show up in two neighbouring leaves
     while start < end:
-        ranges, offset = _leaf(view, cpu, mm.mm_mt, start)
+        _, _, ranges, offset = _way(view, cpu, mm.mm_mt, start)[-1]
         for vma, high in zip(ranges.slots[offset:], ranges.ends[offset:], strict=True):
             if start < end and vma is not None:
                 found[vma] = None
@@ -223,6 +256,18 @@ operation(
         reads=[*_tree_touched(mm), mm.mmap_lock.writer.index, mm.mmap_lock.readers[cpu].index]
     ),
     _all,
+)
+operation(
+    "mas_start",
+    lambda layout, cpu, mm, address: touching(
+        reads=[
+            *_tree_touched(mm),
+            mm.mmap_lock.writer.index,
+            mm.mmap_lock.readers[cpu].index,
+            mm.page_table_lock.owner.index,
+        ]
+    ),
+    _start,
 )
 operation("mas_read", lambda layout, cpu, node: touching(reads=[node.ranges.index]), _read)
 operation(

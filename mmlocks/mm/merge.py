@@ -13,11 +13,11 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.maple import find_vma, find_vma_before, vma_iter_store
 from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File
+from mmlocks.mm.pagecache import File, i_mmap_lock_write, i_mmap_unlock_write, vma_unlink_file
 from mmlocks.mm.rmap import AnonVma, anon_vma_clone, unlink_anon_vmas
 from mmlocks.mm.vma import Fields, Vma, fields_of, vm_area_free
 from mmlocks.mm.vma_lock import vma_start_write
-from mmlocks.releases import UNFAULTED_MERGES
+from mmlocks.releases import MERGE_LOCKS_FIRST, UNFAULTED_MERGES
 
 
 class Proposal(NamedTuple):
@@ -121,14 +121,21 @@ async def commit_merge(
 
     Kernel:  mm/mmap.c vma_prepare(), dup_anon_vma(), vma_complete().
     Locks:   mmap_lock for writing; write-locks every VMA named.
-    Differs: until 6.4.8 (d8ab9f7b644a) the anon_vma was taken over before the VMA was locked.
+    Races:   faults under a VMA lock, until that VMA is write-locked: before d8ab9f7b644a (6.4.8) that was after it had got its new anon_vma.
     """
-    for part in (target, *gone, *([rest] if rest else [])):
-        await vma_start_write(part.vma)
+    changed = (target, *gone, *([rest] if rest else []))
+    if MERGE_LOCKS_FIRST:
+        for part in changed:
+            await vma_start_write(part.vma)
     for part in (*gone, *([rest] if rest else []), *([source] if source else [])):
         if target.anon_vma is None and part.anon_vma is not None and await target.vma.anon_vma is None:
             await target.vma.anon_vma.set(part.anon_vma)
             await anon_vma_clone(target.vma, part.vma)
+    if not MERGE_LOCKS_FIRST:
+        for part in changed:
+            await vma_start_write(part.vma)
+    if target.file is not None:
+        await i_mmap_lock_write(target.file)
     # All three are write-locked, so that nobody can look between the changes.
     if rest is not None and rest.start < start:
         await rest.vma.vm_end.set(start)
@@ -137,6 +144,10 @@ async def commit_merge(
         await together(rest.vma.vm_start.set(end), rest.vma.vm_pgoff.set(moved))
     await together(target.vma.vm_start.set(start), target.vma.vm_end.set(end), target.vma.vm_pgoff.set(pgoff))
     await vma_iter_store(mm, start, end, target.vma)
+    if target.file is not None:
+        for part in gone:
+            await vma_unlink_file(target.file, part.vma)
+        await i_mmap_unlock_write(target.file)
     for part in gone:
         await unlink_anon_vmas(part.vma)
         await together(part.vma.detached.set(True), mm.map_count.add(-1))

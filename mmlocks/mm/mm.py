@@ -30,13 +30,14 @@ class Mm(Record):
       mm_mt              the tree of VMAs: see there
       map_count          mmap_lock for writing; how many VMAs the tree holds
       mm_lock_seq        writes: mmap_lock for writing
+      mm_seq             writes: mmap_lock for writing; odd while that is held (speculative faults only, and mmap_seq there)
       brk                mmap_lock for writing; the end of the heap, which begins at limits.start_brk
       page_table_lock    -
       page_table         each entry by its own lock; the hardware reads without one
 
     `vmas` are there when a program begins; `spare_vmas` may be allocated. `truth` holds, for every word, the value of the last completed store: what a program may rely on. `past` holds all
     values that the word has had, each once. `history` lists
-    completed stores in their order, where a scenario asks for it. Both are the oracles', no kernel function reads them.
+    completed stores in their order, where a scenario asks for it. `filed_under` is each page's one right index, in worlds that move no VMA. All are the oracles', no kernel function reads them.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Mm(Record):
         self.pages = pages
         self.mmap_lock = RwSem(layout, self._called("mmap_lock"))
         self.mm_lock_seq = layout.counter(self._called("mm_lock_seq"), FORKED_BEFORE, bits=4)
+        self.mm_seq = layout.counter(self._called("mm_seq"), 2 * FORKED_BEFORE, bits=6)
         self.mm_mt = MapleTree(layout, rcu, self._called("mm_mt"), in_rcu=known)
         self.map_count = layout.counter(self._called("map_count"), 0, bits=4)
         self.brk: Cell[int] = layout.cell(self._called("brk"), limits.brk, bits=3)
@@ -74,6 +76,7 @@ class Mm(Record):
         self.past: dict[tuple[int, int], Cell[tuple[Any, ...]]] = {}
         self.history: Cell[tuple[tuple[int, int, Any], ...]] | None = None
         self.stale_at_copy = False
+        self.filed_under: dict[int, int] = {}
 
     def _called(self, field: str) -> str:
         return field if self.name == "mm" else f"{self.name}.{field}"

@@ -10,7 +10,14 @@ from mmlocks.mm.merge import Proposal, vma_merge
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.munmap import do_munmap
-from mmlocks.mm.pagecache import File, shmem_zero_setup
+from mmlocks.mm.pagecache import (
+    File,
+    i_mmap_lock_write,
+    i_mmap_unlock_write,
+    shmem_zero_setup,
+    vma_link_file,
+    vma_set_page_prot,
+)
 from mmlocks.mm.placement import get_unmapped_area
 from mmlocks.mm.vm_flags import (
     VM_ACCESS_FLAGS,
@@ -24,7 +31,7 @@ from mmlocks.mm.vm_flags import (
 )
 from mmlocks.mm.vma import Vma, vm_area_alloc
 from mmlocks.mm.vma_lock import vma_start_write
-from mmlocks.releases import NEW_VMA_LOCKED
+from mmlocks.releases import NEW_VMA_LOCKED, NEW_VMA_LOCKED_FIRST
 
 MAP_SHARED, MAP_PRIVATE = 0x1, 0x2
 MAP_FIXED, MAP_GROWSDOWN, MAP_NORESERVE, MAP_FIXED_NOREPLACE = 0x10, 0x100, 0x4000, 0x100000
@@ -93,8 +100,10 @@ async def do_mmap(
 async def mmap_region(mm: Mm, address: int, length: int, vm_flags: int, file: File | None, pgoff: int) -> int:
     """Replace whatever lies in the range by memory with these flags. Returns the address, or minus an errno.
 
-    Kernel:  mm/mmap.c mmap_region().
-    Locks:   mmap_lock for writing; write-locks every VMA that changes.
+    Kernel:  mm/mmap.c mmap_region(); the new VMA is locked since 33313a747e81 (6.4.3), and outside i_mmap_rwsem since 1c7873e33645 (6.4.3).
+    Locks:   mmap_lock for writing; write-locks every VMA that changes, also the new one; takes the file's i_mmap_rwsem for writing.
+    Races:   a fault that finds the new VMA before we are done with it.
+    Differs: Linux marks the VMA VM_SOFTDIRTY as well once it is in the tree, by a function that locks it by itself.
     """
     end = address + length
     error = await do_munmap(mm, address, length)
@@ -102,24 +111,45 @@ async def mmap_region(mm: Mm, address: int, length: int, vm_flags: int, file: Fi
         return error
     if accountable(vm_flags):
         vm_flags |= VM_ACCOUNT
-    if await vma_merge(mm, Proposal(address, end, pgoff, vm_flags, file)) is None:
-        await vma_link(mm, await vm_area_alloc(mm, address, end, pgoff, vm_flags, file))
+    vma = await vma_merge(mm, Proposal(address, end, pgoff, vm_flags, file))
+    if vma is None:
+        vma = await vm_area_alloc(mm, address, end, pgoff, vm_flags, file)
+        if NEW_VMA_LOCKED:
+            if NEW_VMA_LOCKED_FIRST:
+                await vma_start_write(vma)
+        if file is not None:
+            await i_mmap_lock_write(file)
+        if NEW_VMA_LOCKED:
+            if not NEW_VMA_LOCKED_FIRST:
+                await vma_start_write(vma)
+        await vma_iter_store(mm, address, end, vma)
+        await mm.map_count.add(1)
+        if file is not None:
+            await vma_link_file(file, vma)
+            await i_mmap_unlock_write(file)
+    if file is not None:
+        await vma_set_page_prot(vma)
     return address
 
 
 async def vma_link(mm: Mm, vma: Vma) -> None:
-    """Show a new VMA to everybody who looks at the tree.
+    """Show a new VMA to everybody who looks at the tree: brk's, and mremap's.
 
-    Kernel:  mm/mmap.c vma_link(), and the same lines in mmap_region(); VMA lock added there by 33313a747e81 (6.4.3).
-    Locks:   mmap_lock for writing; write-locks the VMA.
+    Kernel:  mm/mmap.c vma_link().
+    Locks:   mmap_lock for writing; write-locks the VMA; takes the file's i_mmap_rwsem for writing.
     Races:   a fault, as soon as the tree shows the VMA.
     Differs: Linux's brk locks its new VMA since 6.5 only; it does not change it any more.
     """
     if NEW_VMA_LOCKED:
         await vma_start_write(vma)
-    start, end = await together(vma.vm_start, vma.vm_end)  # nobody else knows it
+    start, end, file = await together(vma.vm_start, vma.vm_end, vma.vm_file)  # nobody else knows it
+    if file is not None:
+        await i_mmap_lock_write(file)
     await vma_iter_store(mm, start, end, vma)
     await mm.map_count.add(1)
+    if file is not None:
+        await vma_link_file(file, vma)
+        await i_mmap_unlock_write(file)
 
 
 def accountable(vm_flags: int) -> bool:

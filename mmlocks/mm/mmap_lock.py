@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma_lock import vma_end_write_all
+from mmlocks.releases import SPECULATIVE_FAULTS
 
 
 async def mmap_read_lock(mm: Mm) -> None:
@@ -19,15 +20,21 @@ async def mmap_read_unlock(mm: Mm) -> None:
 async def mmap_write_lock(mm: Mm) -> None:
     """Own the address space. Blocks until all readers, the slow page faults among them, have left."""
     await mm.mmap_lock.down_write()
+    if SPECULATIVE_FAULTS:
+        await mm.mm_seq.add(1)  # odd: nobody begins to speculate, and nobody who did may commit
 
 
 async def mmap_write_unlock(mm: Mm) -> None:
     """Give the address space up, and with it every VMA that was write-locked meanwhile."""
     await vma_end_write_all(mm)
+    if SPECULATIVE_FAULTS:
+        await mm.mm_seq.add(1)  # even
     await mm.mmap_lock.up_write()
 
 
 async def mmap_write_downgrade(mm: Mm) -> None:
     """Keep the address space for reading only, which unlocks every write-locked VMA."""
     await vma_end_write_all(mm)
+    if SPECULATIVE_FAULTS:
+        await mm.mm_seq.add(1)
     await mm.mmap_lock.downgrade()

@@ -9,6 +9,7 @@ from mmlocks.mm.maple import find_vma
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.modify import vma_modify_flags
+from mmlocks.mm.pagecache import vma_set_page_prot
 from mmlocks.mm.pagetable import Pte, set_pte_at
 from mmlocks.mm.tlb import flush_tlb_pages
 from mmlocks.mm.vm_flags import (
@@ -103,6 +104,8 @@ async def mprotect_fixup(mm: Mm, old: Fields, start: int, end: int, flags: int) 
         return vma
     await vma_start_write(vma)
     await vma.vm_flags.set(flags)
+    if old.file is not None:
+        await vma_set_page_prot(vma)
     await change_protection(vma, start, end, flags)
     return 0
 

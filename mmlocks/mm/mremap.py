@@ -163,7 +163,7 @@ async def copy_vma(mm: Mm, vma: Fields, old: int, new: int, length: int) -> Vma:
     merged = await vma_merge(mm, Proposal(new, end, pgoff, vma.flags, vma.file, vma.anon_vma, source=vma))
     if merged is not None:
         return merged
-    copy = await vm_area_alloc(mm, new, end, pgoff, vma.flags, vma.file)
+    copy = await vm_area_alloc(mm, new, end, pgoff, vma.flags, vma.file, vma.page_prot)
     if vma.anon_vma is not None:
         await copy.anon_vma.set(vma.anon_vma)
         await anon_vma_clone(copy, vma.vma)

@@ -14,6 +14,7 @@ from mmlocks.mm.mmap_lock import (
     mmap_write_lock,
     mmap_write_unlock,
 )
+from mmlocks.mm.pagecache import File, unlink_file_vma
 from mmlocks.mm.pagetable import set_pte_at
 from mmlocks.mm.rmap import unlink_anon_vmas
 from mmlocks.mm.split import split_in_two
@@ -97,11 +98,16 @@ async def unmap_region(mm: Mm, gone: tuple[Vma, ...]) -> None:
 
     Locks:   mmap_lock, in either mode.
     """
+    files: tuple[File | None, ...] = ()
     for vma in gone:
-        start, end = await together(vma.vm_start, vma.vm_end)  # detached: nobody changes it any more
+        # Detached: nobody changes it any more.
+        start, end, file = await together(vma.vm_start, vma.vm_end, vma.vm_file)
+        files = (*files, file)
         await zap_page_range(mm, start, end)
-    for vma in gone:
+    for vma, file in zip(gone, files, strict=True):
         await unlink_anon_vmas(vma)
+        if file is not None:
+            await unlink_file_vma(file, vma)
         await vm_area_free(vma)
 
 

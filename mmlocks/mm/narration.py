@@ -9,7 +9,7 @@ from mmlocks.machine import Layout
 from mmlocks.machine.step import telling
 from mmlocks.mm.address import page_of, slot_of, word
 from mmlocks.mm.frames import Frame
-from mmlocks.mm.maple_node import POISONED, MapleNode, MapleTree, Ranges
+from mmlocks.mm.maple_node import POISONED, Level, MapleNode, MapleTree, Ranges
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.pagecache import File
 from mmlocks.mm.pagetable import Pte
@@ -129,6 +129,21 @@ def _all_told(
     layout: Layout, before: int, after: int, cpu: int, vmas: tuple[Vma, ...], mm: Mm, start: int, end: int
 ) -> str:
     return f"the VMAs of {mm}: {', '.join(map(str, vmas)) or 'none'}"
+
+
+@telling("mas_start")
+def _start_told(
+    layout: Layout,
+    before: int,
+    after: int,
+    cpu: int,
+    found: MapleNode | tuple[Level, ...],
+    mm: Mm,
+    address: int,
+) -> str:
+    if isinstance(found, MapleNode):
+        return f"begins at {found} to look for {address:#x}"
+    return f"looks for {address:#x} in the tree: {', '.join(str(level.node) for level in found)}"
 
 
 @telling("mas_read")

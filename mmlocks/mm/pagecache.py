@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Layout, Record, Step, View, operation
+from mmlocks.machine import Cell, Layout, Record, RwSem, Step, View, operation, together
 from mmlocks.machine.step import NOTHING
 from mmlocks.mm.frames import Frame, Memory
+from mmlocks.mm.vm_flags import vm_get_page_prot
 
 if TYPE_CHECKING:
     from mmlocks.mm.mm import Mm
+    from mmlocks.mm.vma import Vma
 
 
 class File(Record):
@@ -19,13 +21,27 @@ class File(Record):
 
     All its pages are in memory; their first words are `words(page)`. Which frame a page has never changes; the first reference to each is the
     page cache's own.
+
+    `notified` says that the file system wants to be told of the first store to each page, so that it can make room for it on the disk and
+    write it back one day (kernel: page_mkwrite). Whoever looks for the pages' mappings finds the VMAs in `i_mmap`, under `i_mmap_rwsem`; VMAs
+    are write-locked before that is taken, not after.
     """
 
     def __init__(
-        self, layout: Layout, memory: Memory, name: str, pages: int, words: Callable[[int], tuple[Any, ...]]
+        self,
+        layout: Layout,
+        memory: Memory,
+        name: str,
+        pages: int,
+        words: Callable[[int], tuple[Any, ...]],
+        notified: bool = False,
     ) -> None:
         super().__init__(layout, name)
         self.pages = pages
+        self.notified = notified
+        self.i_mmap_rwsem = RwSem(layout, f"{name}.i_mmap_rwsem")
+        self.i_mmap: Cell[tuple[Vma, ...]] = layout.cell(f"{name}.i_mmap", (), bits=5)
+        self.i_mmap.show = lambda vmas: ", ".join(map(str, vmas)) or "no VMA"
         self._memory = memory
         self._words = words
         # A file may have many pages of which few are looked at. In a search, everything must be there in advance.
@@ -39,8 +55,76 @@ class File(Record):
             return None
         if page not in self._frames:
             name = f"{self.name} page {page}"
-            self._frames[page] = self._memory.new_frame(name, count=1, values=self._words(page))
+            words, notified = self._words(page), self.notified
+            self._frames[page] = self._memory.new_frame(name, count=1, values=words, notified=notified)
         return self._frames[page]
+
+
+def writable_from_the_start(vm_flags: int, file: File | None) -> bool:
+    """What vm_page_prot must be in the end: a file that wants to be told of the first store must see it fault.
+
+    Kernel:  mm/mmap.c vma_wants_writenotify().
+    """
+    return vm_get_page_prot(vm_flags) and (file is None or not file.notified)
+
+
+async def vma_set_page_prot(vma: Vma) -> None:
+    """Let vm_page_prot be what flags and file say.
+
+    Kernel:  mm/mmap.c vma_set_page_prot().
+    Locks:   mmap_lock for writing; *the VMA must be write-locked*, or a fault goes by what was there before.
+    Differs: only called for the memory of files. It makes no difference for other memory, which is private.
+    """
+    vm_flags, file = await together(vma.vm_flags, vma.vm_file)  # mmap_lock keeps both as they are
+    await vma.vm_page_prot.set(writable_from_the_start(vm_flags, file))
+
+
+async def i_mmap_lock_write(file: File) -> None:
+    """Keep others from looking for the file's mappings, and from changing them (include/linux/fs.h)."""
+    await file.i_mmap_rwsem.down_write()
+
+
+async def i_mmap_unlock_write(file: File) -> None:
+    """Let them again (include/linux/fs.h)."""
+    await file.i_mmap_rwsem.up_write()
+
+
+async def vma_link_file(file: File, vma: Vma) -> None:
+    """Let those who look for the file's mappings find a VMA (mm/mmap.c __vma_link_file).
+
+    Locks:   i_mmap_rwsem for writing.
+    """
+    await file.i_mmap.set((*await file.i_mmap, vma))
+
+
+async def vma_unlink_file(file: File, vma: Vma) -> None:
+    """The opposite (mm/mmap.c __remove_shared_vm_struct).
+
+    Locks:   i_mmap_rwsem for writing.
+    Differs: a forked child's VMAs are not to be found there in the first place.
+    """
+    await file.i_mmap.set(tuple(other for other in await file.i_mmap if other is not vma))
+
+
+async def unlink_file_vma(file: File, vma: Vma) -> None:
+    """The same with its lock, for a VMA that is about to be freed (mm/mmap.c unlink_file_vma).
+
+    Locks:   takes i_mmap_rwsem for writing.
+    """
+    await i_mmap_lock_write(file)
+    await vma_unlink_file(file, vma)
+    await i_mmap_unlock_write(file)
+
+
+async def page_mkwrite(folio: Frame) -> None:
+    """Tell the file system that a page of a file is about to be stored to, before any entry lets it be.
+
+    Kernel:  mm/memory.c do_page_mkwrite(), and what file systems do there: at the least, folio_mark_dirty().
+    Locks:   mmap_lock for reading, or the VMA for reading. The page-table lock is *not* held: a file system may have to wait for its disk.
+    Differs: nothing is ever written back, so that a page that is dirty stays so.
+    """
+    if folio.dirty is not None:
+        await folio.dirty.set(True)
 
 
 async def shmem_zero_setup(mm: Mm, pages: int) -> File:

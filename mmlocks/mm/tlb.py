@@ -105,6 +105,7 @@ def _access_touches(layout: Layout, cpu: int, mm: Mm, address: int, *value: Any,
     data = [frame.data[slot].index for frame in frames]
     truth = [mm.truth[page, slot].index, mm.past[page, slot].index] if mm.truth else []
     history = [mm.history.index] if mm.history is not None else []
+    told = [frame.dirty.index for frame in frames if write and frame.dirty is not None]
     return touching(
         reads=[
             cached,
@@ -112,14 +113,22 @@ def _access_touches(layout: Layout, cpu: int, mm: Mm, address: int, *value: Any,
             *counts_of(frames),
             *data,
             *truth,
+            *told,
             *(history if write else ()),
         ],
         writes=[cached, *((*data, *truth, *history) if write else ())],
     )
 
 
-def _complete_store(view: View, mm: Mm, entry: Pte, address: int, value: Any) -> None:
+def _complete_store(view: View, cpu: int, mm: Mm, entry: Pte, address: int, value: Any) -> None:
     page, slot = page_of(address), slot_of(address)
+    told = entry.frame.dirty
+    if told is not None and not view[told.index]:
+        raise ViolationSignal(
+            "unnoticed_store",
+            f"cpu{cpu} stores {word(page, slot)} = {value} into {entry.frame}, and the file system was never told that this page is being "
+            "written to: what was stored will never reach the disk",
+        )
     view[entry.frame.data[slot].index] = value
     if mm.truth:
         view[mm.truth[page, slot].index] = value
@@ -149,7 +158,7 @@ def _store(view: View, cpu: int, mm: Mm, address: int, value: Any) -> bool:
     entry = _translate(view, cpu, mm, page_of(address), write=True)
     if entry is None:
         return False
-    _complete_store(view, mm, entry, address, value)
+    _complete_store(view, cpu, mm, entry, address, value)
     return True
 
 
@@ -163,7 +172,7 @@ def _fetch_add(view: View, cpu: int, mm: Mm, address: int, n: int) -> tuple[Any,
     if entry is None:
         return ()
     value = _see(view, cpu, mm, entry, address)
-    _complete_store(view, mm, entry, address, value + n)
+    _complete_store(view, cpu, mm, entry, address, value + n)
     return (value,)
 
 

@@ -1,11 +1,11 @@
-"""What a program does to its memory: load, store, fork. Each access that faults is tried again after the kernel's work."""
+"""What a program, and system calls on its behalf, do to its memory: load, store, fork. Each access that faults is tried again after the kernel's work."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from mmlocks.mm.fault import do_user_addr_fault
-from mmlocks.mm.filemap import FAULT_FLAG_WRITE
+from mmlocks.mm.filemap import FAULT_FLAG_USER, FAULT_FLAG_WRITE
 from mmlocks.mm.fork import dup_mmap
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.tlb import mmu_fetch_add, mmu_load, mmu_store
@@ -14,11 +14,24 @@ from mmlocks.mm.tlb import mmu_fetch_add, mmu_load, mmu_store
 async def store(mm: Mm, address: int, value: Any) -> None:
     """The program's `*address = value`."""
     while not await mmu_store(mm, address, value):
-        await do_user_addr_fault(mm, address, FAULT_FLAG_WRITE)
+        await do_user_addr_fault(mm, address, FAULT_FLAG_WRITE | FAULT_FLAG_USER)
 
 
 async def load(mm: Mm, address: int) -> Any:
     """The program's `*address`."""
+    while not (got := await mmu_load(mm, address)):
+        await do_user_addr_fault(mm, address, FAULT_FLAG_USER)
+    return got[0]
+
+
+async def copy_to_user(mm: Mm, address: int, value: Any) -> None:
+    """What a system call such as read(2) does with what it has for the program: the kernel itself stores it, and faults (arch/x86/lib)."""
+    while not await mmu_store(mm, address, value):
+        await do_user_addr_fault(mm, address, FAULT_FLAG_WRITE)
+
+
+async def copy_from_user(mm: Mm, address: int) -> Any:
+    """What a system call such as write(2) does to get at what the program has for it."""
     while not (got := await mmu_load(mm, address)):
         await do_user_addr_fault(mm, address, 0)
     return got[0]
@@ -27,7 +40,7 @@ async def load(mm: Mm, address: int) -> Any:
 async def fetch_add(mm: Mm, address: int, n: int) -> int:
     """The program's atomic `old = *address, *address += n`."""
     while not (got := await mmu_fetch_add(mm, address, n)):
-        await do_user_addr_fault(mm, address, FAULT_FLAG_WRITE)
+        await do_user_addr_fault(mm, address, FAULT_FLAG_WRITE | FAULT_FLAG_USER)
     before: int = got[0]
     return before
 

@@ -10,6 +10,11 @@ VM_MAY_ACCESS = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
 """What mprotect may allow, each four bits above what it allows."""
 
 
+def vm_get_page_prot(flags: int) -> bool:
+    """Whether an entry may be writable from the start: shared memory's; a private page must be copied first (mm/pgprot.c)."""
+    return flags & (VM_SHARED | VM_WRITE) == VM_SHARED | VM_WRITE
+
+
 def flags_text(flags: int) -> str:
     """`rw-p` as in /proc/PID/maps, and in words what else there is."""
     letters = (("r", VM_READ), ("w", VM_WRITE), ("x", VM_EXEC))

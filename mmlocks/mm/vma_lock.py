@@ -7,10 +7,11 @@ Locking one more VMA is a store, and unlocking all of them at once is one additi
 from __future__ import annotations
 
 from mmlocks.machine import Layout, Step, View, operation, together
-from mmlocks.machine.step import Footprint, footprint_of, perform, touching
+from mmlocks.machine.step import Footprint, ViolationSignal, footprint_of, perform, touching
 from mmlocks.mm.maple import mas_walk
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma
+from mmlocks.releases import ANON_VMA_CHECKED_LOCKED, FILE_FAULTS_LOCK_VMA, FIRST_FAULT_FALLS_BACK
 
 
 async def vma_start_read(vma: Vma) -> bool:
@@ -54,7 +55,8 @@ async def vma_start_write(vma: Vma) -> None:
     Differs: 6.3 has it as well here; nobody reads there what it stores.
     """
     mm = vma.vm_mm
-    vma_seq, mm_seq = await together(vma.vm_lock_seq, mm.mm_lock_seq)  # neither can change under us
+    # Neither number can change under us.
+    _, vma_seq, mm_seq = await together(mmap_assert_write_locked(vma), vma.vm_lock_seq, mm.mm_lock_seq)
     if vma_seq == mm_seq:
         return
     await vma.vm_lock.down_write()
@@ -73,7 +75,8 @@ async def vma_end_write_all(mm: Mm) -> None:
 async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
     """Find the VMA at `address` and lock it for reading, without mmap_lock; None sends the fault to the slow path.
 
-    Kernel:  mm/memory.c lock_vma_under_rcu() as of 6.4 (5e31275cc997, 2ac0af1b66e3).
+    Kernel:  mm/memory.c lock_vma_under_rcu() as of 6.4 (5e31275cc997, 2ac0af1b66e3); anon_vma asked under the lock since 657b5146955e
+             (6.4.10), and files let in since 350f6bbca1de (6.6).
     Locks:   none on entry; on success the VMA for reading.
     Races:   everything that changes the tree or the VMA; so all that was found is checked again under the lock.
     Differs: no VMA has userfaultfd. A detached VMA is looked up again even where the address is out of its range, where Linux gives
@@ -86,11 +89,28 @@ async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
         if vma is None:
             await mm.rcu.read_unlock()
             return None
-        # vm_file never changes. anon_vma is read before the lock here; 657b5146955e (6.4.10) moved that.
-        file, anon_vma = await together(vma.vm_file, vma.anon_vma)
-        if file is not None or anon_vma is None or not await vma_start_read(vma):
+        if ANON_VMA_CHECKED_LOCKED:
+            file = await vma.vm_file  # it never changes
+            prepared = True  # asked below, under the lock
+        else:
+            # What anon_vma is now says little: the VMA is not locked yet, and mremap can make it None again.
+            file, anon_vma = await together(vma.vm_file, vma.anon_vma)
+            prepared = anon_vma is not None
+        if not FIRST_FAULT_FALLS_BACK:
+            prepared = True
+        if FILE_FAULTS_LOCK_VMA:
+            refused = file is None and not prepared
+        else:
+            refused = file is not None or not prepared
+        if refused or not await vma_start_read(vma):
             await mm.rcu.read_unlock()
             return None
+        if FIRST_FAULT_FALLS_BACK:
+            if ANON_VMA_CHECKED_LOCKED:
+                if file is None and await vma.anon_vma is None:
+                    await vma.vm_lock.up_read()
+                    await mm.rcu.read_unlock()
+                    return None
         if await leave_rcu_if_covered(vma, address):
             return vma
         # The RCU section lasts until the lock is given up: a detached VMA is freed when it ends.
@@ -98,6 +118,20 @@ async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
         await mm.rcu.read_unlock()
         if not detached:
             return None
+
+
+def mmap_assert_write_locked(vma: Vma) -> Step:
+    """The step that insists on mmap_lock being held for writing, where somebody is about to write-lock a VMA (include/linux/mmap_lock.h)."""
+    return Step("mmap_assert_write_locked", (vma,))
+
+
+def _assert_write_locked(view: View, cpu: int, vma: Vma) -> None:
+    if view[vma.vm_mm.mmap_lock.writer.index] != cpu + 1:
+        raise ViolationSignal(
+            "lock_misuse",
+            f"cpu{cpu}: vma_start_write({vma}) without mmap_lock held for writing, so nobody would ever unlock the VMA. Take "
+            f"mmap_write_lock({vma.vm_mm}) first.",
+        )
 
 
 def leave_rcu_if_covered(vma: Vma, address: int) -> Step:
@@ -122,4 +156,10 @@ def _leave_touches(layout: Layout, cpu: int, vma: Vma, address: int) -> Footprin
     return looked.joined(footprint_of(layout, cpu, vma.vm_mm.rcu.read_unlock()))
 
 
+operation(
+    "mmap_assert_write_locked",
+    lambda layout, cpu, vma: touching(reads=[vma.vm_mm.mmap_lock.writer.index]),
+    _assert_write_locked,
+    lambda *_: "",
+)
 operation("leave_rcu_if_covered", _leave_touches, _leave)

@@ -11,7 +11,7 @@ from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.frames import Memory
 from mmlocks.mm.maple_node import END, SLOTS, Ranges
 from mmlocks.mm.mm import FORKED_BEFORE, Mm
-from mmlocks.mm.pagecache import File
+from mmlocks.mm.pagecache import File, writable_from_the_start
 from mmlocks.mm.pagetable import Pte
 from mmlocks.mm.rmap import AnonVma
 from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_MAY_ACCESS, VM_READ, VM_WRITE
@@ -43,6 +43,7 @@ class World(Record):
         self.referee = referee
         self.rcu = Rcu(self.layout)
         self.memory = Memory(self.layout, slots)
+        self.files: dict[str, File] = {}
         self.mm = Mm(self.layout, self.memory, self.rcu, self.pages)
         self.child = Mm(self.layout, self.memory, self.rcu, self.pages, name="child", known=False)
         for page in self.pages:
@@ -63,6 +64,7 @@ class World(Record):
             layout.preset(mm.tlb.entry(cpu, page), entry)
         if not self.referee:
             return
+        mm.filed_under[page] = page
         for slot in range(self.slots):
             value = values[slot] if values is not None else 0
             mm.truth[page, slot] = layout.cell(f"truth P{page}[{slot}]", value, bits=3)
@@ -76,18 +78,45 @@ class World(Record):
         last: int,
         faulted: bool = True,
         flags: int = VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT,
+        file: File | None = None,
     ) -> Vma:
-        """A VMA of the process over the pages `first` to `last`, and a spare one for the child's copy of it."""
+        """A VMA of the process over the pages `first` to `last`, and a spare one for the child's copy of it.
+
+        It maps `file` from its beginning, or anonymous memory.
+        """
         self.child.spare_vmas.add(Vma(self.child, self.layout, f"child {name}"))
         mm, layout = self.mm, self.layout
         vma = Vma(mm, layout, name)
         chain = tuple(vma.spare_anon_vmas) if faulted else ()
-        settle(vma, first * PAGE_SIZE, (last + 1) * PAGE_SIZE, flags, None, first, chain)
+        settle(
+            vma, first * PAGE_SIZE, (last + 1) * PAGE_SIZE, flags, file, first if file is None else 0, chain
+        )
+        if file is not None:
+            layout.preset(file.i_mmap, (*file.i_mmap.of(layout.initial), vma))
+        for page in range(first, last + 1):
+            entry = mm.page_table.pte[page].of(layout.initial) if page in self.pages else None
+            if chain and entry is not None and entry.frame.anonymous:
+                layout.preset(entry.frame.index, page)
+                layout.preset(entry.frame.mapping, chain[-1])
         mm.vmas.append(vma)
         mm.vmas.sort(key=lambda vma: vma.vm_start.of(layout.initial))
         layout.preset(mm.map_count, len(mm.vmas))
         _plant(mm)
         return vma
+
+    def file(self, name: str, pages: int, at: int, notified: bool = False) -> File:
+        """A file of zeros, which programs find in `files`. Its first page may be mapped as page `at`, the others behind it."""
+        made = File(self.layout, self.memory, name, pages, lambda page: (0,) * self.slots, notified)
+        self.files[name] = made
+        for page in range(pages):
+            frame = made.frame(page)
+            assert frame is not None
+            self.memory.behind[at + page].append(frame)
+        return made
+
+    def may_move(self, page: int, to: int) -> None:
+        """Let mremap move a page, with all frames that may stand behind it."""
+        self.memory.behind[to] = self.memory.behind[page]
 
     def may_change(self, nodes: int, vmas: int = 0) -> None:
         """Let the program change the tree: `nodes` to build, `vmas` to allocate, and every VMA may be freed.
@@ -146,5 +175,6 @@ def settle(
     )  # fmt: skip
     for cell, value in values:
         preset(cell, value)
+    preset(vma.vm_page_prot, writable_from_the_start(flags, file))
     for anon_vma in chain:
         preset(anon_vma.refcount, 1)

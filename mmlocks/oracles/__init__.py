@@ -1,7 +1,8 @@
 """Judgements: what must hold, whatever the interleaving.
 
-Some oracles watch single steps, inside the operations of `mmlocks.machine` and `mmlocks.mm` (they say so in ORACLES); the
-others look at the state in which a program ended. All are pure: they see values and change nothing.
+Some oracles watch single steps, inside the operations of `mmlocks.machine` and `mmlocks.mm` (they say so in ORACLES), or, where that
+must be asked for, from outside as a watch; others look at the state in which a program ended, or, after a search that found nothing, at all that
+was learnt about the tasks. All are pure: they see values and change nothing.
 """
 
 from __future__ import annotations
@@ -9,25 +10,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mmlocks.machine import Violation
+from mmlocks.machine import Layout, Machine, Violation, Watch
 from mmlocks.mm.world import World
-from mmlocks.oracles.bookkeeping import nothing_is_held, references_add_up
+from mmlocks.oracles.bookkeeping import (
+    frames_can_be_found,
+    nothing_is_held,
+    pages_have_areas,
+    references_add_up,
+)
+from mmlocks.oracles.discipline import Discipline
+from mmlocks.oracles.lock_order import Afterwards, order_is_kept
 from mmlocks.oracles.memory import (
     isolated,
     memory_is_what_was_stored,
     snapshot_is_one_moment,
     translations_are_current,
 )
+from mmlocks.releases import Release
 
 StateJudge = Callable[[World, int], Violation | None]
+WatchMaker = Callable[[Layout, Release], Watch]
+AfterJudge = Callable[[Machine], Afterwards | None]
 
 
 class Oracle(NamedTuple):
-    """A rule: its name, what it demands, and the function that judges final states (None: it watches steps)."""
+    """A rule: its name, what it demands, and who judges it.
+
+    That is a function of final states, a watch, or a function of a machine that has been searched whole. Where there is none of them, the rule is
+    watched from inside operations, and always on.
+    """
 
     name: str
     demands: str
-    judge: StateJudge | None
+    judge: StateJudge | None = None
+    watch: WatchMaker | None = None
+    after: AfterJudge | None = None
 
 
 ORACLES = {
@@ -42,7 +59,19 @@ ORACLES = {
                "it is asked for): the cause of the lost store, one step before it can happen", None),
         Oracle("references", "every frame's count is the number of page-table entries that map it", references_add_up),
         Oracle("held_at_end", "no lock is held when all is over", nothing_is_held),
+        Oracle("unnoticed_store", "no store to a page of a file that wants to be told of the first one, before it was (watched in steps)", None),
         Oracle("freed_frame", "no access to a frame that has been freed (watched in steps)", None),
+        Oracle("freed_vma", "no access to a VMA, or to its lock, once it has been freed, and no VMA is freed while it is locked (watched in "
+               "steps)", None),
+        Oracle("freed_node", "no access to a node of the tree that has been freed (watched in steps)", None),
+        Oracle("freed_anon_vma", "no VMA is linked to an anon_vma that has been freed (watched in steps)", None),
+        Oracle("misfiled", "every anonymous frame is filed where whoever wants to unmap it looks: in an anon_vma of each VMA that maps it, "
+               "under the index that the VMA gives the page (watched in steps, too)", frames_can_be_found),
+        Oracle("stray_page", "no page is mapped where no VMA is", pages_have_areas),
+        Oracle("discipline", "every access holds the locks that the table of fields demands (a watch, where it is asked for)",
+               watch=Discipline),
+        Oracle("lock_order", "locks are always taken in one order, whatever the interleaving: lockdep (judged after a search that found "
+               "nothing else, where it is asked for)", after=order_is_kept),
         Oracle("lock_misuse", "nobody releases a lock that it does not hold (watched in steps)", None),
         Oracle("deadlock", "some CPU can always run until all are done (watched by the machine)", None),
         Oracle("exception", "no kernel function raises an exception (watched by the machine)", None),
@@ -59,3 +88,8 @@ def final_judge(world: World, names: tuple[str, ...]) -> Callable[[int], Violati
         return next((violation for judge in judges if (violation := judge(world, state)) is not None), None)
 
     return judge_state
+
+
+def watches_for(layout: Layout, release: Release, names: tuple[str, ...]) -> list[Watch]:
+    """The watches among these oracles, for a machine with this layout."""
+    return [watch(layout, release) for name in names if (watch := ORACLES[name].watch) is not None]

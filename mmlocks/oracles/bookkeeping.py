@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from mmlocks.machine import Violation
+from mmlocks.mm.address import PAGE_SIZE
+from mmlocks.mm.rmap import linear_page_index
 from mmlocks.mm.world import World
 
 
@@ -24,14 +26,50 @@ def references_add_up(world: World, state: int) -> Violation | None:
     return None
 
 
+def frames_can_be_found(world: World, state: int) -> Violation | None:
+    """Every anonymous frame is filed where rmap looks: in an anon_vma to which each VMA that maps it is linked, under that VMA's index."""
+    for mm in (world.mm, world.child):
+        for vma in mm.mm_mt.contents(state):
+            start, end, pgoff = (cell.of(state) for cell in (vma.vm_start, vma.vm_end, vma.vm_pgoff))
+            for page in mm.page_table.pages(start, end):
+                entry = mm.page_table.pte[page].of(state)
+                if entry is None or not entry.frame.anonymous:
+                    continue
+                index, anon_vma = entry.frame.index.of(state), entry.frame.mapping.of(state)
+                wanted = linear_page_index(pgoff, start, page * PAGE_SIZE)
+                if index != wanted or anon_vma not in vma.anon_vma_chain.of(state):
+                    return Violation(
+                        "misfiled",
+                        f"at the end {entry.frame} is filed in {anon_vma} under index {index}, but VMA {vma}, which maps it at P{page}, would "
+                        f"have it under {wanted} in one of {', '.join(map(str, vma.anon_vma_chain.of(state))) or 'no anon_vmas'}: whoever "
+                        "wants to unmap the frame will not find this mapping",
+                    )
+    return None
+
+
+def pages_have_areas(world: World, state: int) -> Violation | None:
+    """No page is mapped where no VMA is: nobody would ever unmap it, and whatever comes there next would find it."""
+    for mm in (world.mm, world.child):
+        areas = [(vma.vm_start.of(state), vma.vm_end.of(state)) for vma in mm.mm_mt.contents(state)]
+        for page, cell in mm.page_table.pte.items():
+            if cell.of(state) is not None and not any(
+                start <= page * PAGE_SIZE < end for start, end in areas
+            ):
+                return Violation(
+                    "stray_page", f"at the end {cell.name} is {cell.of(state)}, and no VMA of {mm} is there"
+                )
+    return None
+
+
 def nothing_is_held(world: World, state: int) -> Violation | None:
     """Every lock is free again, and no RCU read section is open."""
     mms = (world.mm, world.child)
     semaphores = [mm.mmap_lock for mm in mms] + [
         vma.vm_lock for mm in mms for vma in (*mm.vmas, *mm.spare_vmas)
     ]
+    semaphores += [file.i_mmap_rwsem for file in world.files.values()]
     for lock in semaphores:
-        if lock.writer.of(state):
+        if 0 < lock.writer.of(state) <= world.layout.cpus:  # one above: it was freed
             return Violation(
                 "held_at_end", f"at the end cpu{lock.writer.of(state) - 1} still holds {lock} for writing"
             )

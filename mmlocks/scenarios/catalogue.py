@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from mmlocks.errors import ModelError
+from mmlocks.scenarios.anon_vma_unlocked_check import ANON_VMA_UNLOCKED_CHECK
+from mmlocks.scenarios.fork_first_touch import FORK_FIRST_TOUCH
 from mmlocks.scenarios.fork_lost_store import FORK_LOST_STORE
 from mmlocks.scenarios.fork_other_vma import FORK_OTHER_VMA
 from mmlocks.scenarios.fork_torn_snapshot import FORK_TORN_SNAPSHOT
+from mmlocks.scenarios.imap_lock_order import IMAP_LOCK_ORDER
+from mmlocks.scenarios.merge_dup_anon_vma import MERGE_DUP_ANON_VMA
+from mmlocks.scenarios.munmap_downgrade import MUNMAP_DOWNGRADE
+from mmlocks.scenarios.publish_early import PUBLISH_EARLY
 from mmlocks.scenarios.scenario import Scenario
+from mmlocks.scenarios.stack_expand_fault import STACK_EXPAND_FAULT
+from mmlocks.scenarios.stack_find_again import STACK_FIND_AGAIN
+from mmlocks.scenarios.stackrot import STACKROT
 from mmlocks.scenarios.young_reproducer import YOUNG_REPRODUCER
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
-    for scenario in (FORK_LOST_STORE, FORK_TORN_SNAPSHOT, FORK_OTHER_VMA, YOUNG_REPRODUCER)
+    for scenario in (
+        FORK_LOST_STORE,
+        FORK_TORN_SNAPSHOT,
+        FORK_OTHER_VMA,
+        YOUNG_REPRODUCER,
+        FORK_FIRST_TOUCH,
+        STACK_EXPAND_FAULT,
+        STACKROT,
+        STACK_FIND_AGAIN,
+        ANON_VMA_UNLOCKED_CHECK,
+        MUNMAP_DOWNGRADE,
+        MERGE_DUP_ANON_VMA,
+        PUBLISH_EARLY,
+        IMAP_LOCK_ORDER,
+    )
 }
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmlocks.errors import ModelError
 from mmlocks.machine import Machine, Run, Schedule, Step
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
-from mmlocks.oracles import ORACLES, final_judge
-from mmlocks.releases import Release, release_named
-from mmlocks.search import Budget, Progress, Verdict, judge
+from mmlocks.oracles import ORACLES, final_judge, watches_for
+from mmlocks.releases import RELEASES, Patch, Release, release_named
+from mmlocks.search import Budget, Progress, Verdict, judge, possible
 
 Thread = Callable[..., Coroutine[Step, Any, None]]
 """What one CPU runs: an `async def` that takes the World."""
@@ -22,8 +22,9 @@ Thread = Callable[..., Coroutine[Step, Any, None]]
 class Scenario:
     """A story: threads (cpu0 first, each with a few words on what it does) in a world, judged by oracles.
 
-    `expected` gives the outcome for each release that the record, or an argument from it, lets us expect; `source` says
-    where that comes from. `remark` is shown wherever the scenario is.
+    `expected` gives the outcome, "safe" or "violated", for each release that the record, or an argument from it, lets us
+    expect; `source` says where that comes from. `remark` is shown wherever the scenario is. Of a release that lacks one
+    of the patches that the scenario `needs`, it has nothing to say.
     """
 
     name: str
@@ -36,11 +37,24 @@ class Scenario:
     source: str
     remark: str = ""
     explain: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[Patch, ...] = ()
 
     @property
     def cpus(self) -> int:
         """How many CPUs take part."""
         return len(self.threads)
+
+    def lacking(self, release: Release) -> tuple[Patch, ...]:
+        """The patches that the scenario needs and that the release does not have."""
+        return tuple(patch for patch in self.needs if patch not in release.patches)
+
+
+def expect(*violated: str) -> dict[str, str]:
+    """What is expected of every release there is: "violated" of these, "safe" of all others."""
+    unknown = [name for name in violated if name not in RELEASES]
+    if unknown:
+        raise ModelError(f"there is no release {unknown[0]!r}. Known releases: {', '.join(RELEASES)}.")
+    return {name: "violated" if name in violated else "safe" for name in RELEASES}
 
 
 @dataclass(frozen=True)
@@ -84,7 +98,8 @@ def machine_for(
         return lambda: linked(world)
 
     tasks = [(what, starting(thread)) for what, thread in scenario.threads]
-    return Machine(world.layout, tasks, final_judge(world, oracles), split_together), world
+    watches = watches_for(world.layout, kernel.release, oracles)
+    return Machine(world.layout, tasks, final_judge(world, oracles), split_together, watches), world
 
 
 def check(
@@ -101,7 +116,26 @@ def check(
     """
     kernel = as_kernel(kernel)
     machine, world = machine_for(scenario, kernel, also=also)
-    return Checked(scenario, kernel, world, machine, judge(machine, budget, progress, reduced))
+    verdict = judge(machine, budget, progress, reduced)
+    if verdict.outcome == "safe":
+        verdict = _afterwards(machine, verdict, (*scenario.oracles, *also), budget, progress)
+    return Checked(scenario, kernel, world, machine, verdict)
+
+
+def _afterwards(
+    machine: Machine,
+    verdict: Verdict,
+    names: tuple[str, ...],
+    budget: Budget | None,
+    progress: Progress | None,
+) -> Verdict:
+    """The verdict of oracles that look at a machine that has been searched whole, and in which nothing else was found."""
+    for after in filter(None, (ORACLES[name].after for name in names)):
+        found = after(machine)
+        if found is not None:
+            way = possible(machine, found.reached, budget, progress).schedule
+            return replace(verdict, outcome="violated", violation=found.violation, schedule=way)
+    return verdict
 
 
 def as_kernel(kernel: Kernel | Release | str) -> Kernel:

@@ -9,7 +9,7 @@ from mmlocks.errors import MmlocksError, ModelError, ScheduleError
 from mmlocks.machine import Machine, Run, Schedule
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
-from mmlocks.releases import RELEASES, release_named
+from mmlocks.releases import NEWEST, RELEASES, release_named
 from mmlocks.scenarios import Checked, Scenario, check, machine_for, scenario_named
 from mmlocks.search import Budget, Progress, Verdict
 from mmlocks.search.exhaustive import explore
@@ -200,10 +200,11 @@ class Session:
             self.note = f"Nothing found, and not everything searched: {reason}."
 
     def _safe_release(self) -> str | None:
-        names = list(RELEASES)
-        mine = self.kernel.release.name
-        later = names[names.index(mine) + 1 :] if mine in names else names
-        return next((name for name in later if self.scenario.expected.get(name) == "safe"), None)
+        """The release that cured it: the first one that was safe, of those that were shipped since this one."""
+        shipped = list(RELEASES.values())[: list(RELEASES).index(NEWEST.name) + 1]
+        since = [release for release in shipped if release.date >= self.kernel.release.date]
+        safe = (one.name for one in since if self.scenario.expected.get(one.name) == "safe")
+        return next((name for name in safe if name != self.kernel.release.name), None)
 
 
 def trying(act: Callable[[], None]) -> str:

@@ -63,7 +63,7 @@ class LockInCopyPageRange:
         if anon_vma is None:
             return
         for page in range(page_of(start), page_of(end)):
-            await copy_present_pte(dst_vma.vm_mm, src_vma.vm_mm, page)
+            await copy_present_pte(dst_vma, src_vma, page)
 
 
 class LockOnlyWhatIsCopied:
@@ -310,7 +310,8 @@ class ForgetToUnlock:
 
 
 class ForgetToWriteProtect:
-    async def copy_present_pte(mm, oldmm, page):
+    async def copy_present_pte(dst_vma, src_vma, page):
+        mm, oldmm = dst_vma.vm_mm, src_vma.vm_mm
         ptl = oldmm.page_table.ptl[page]
         _, entry = await together(ptl.lock(), oldmm.page_table.pte[page])
         if entry is not None:
@@ -320,7 +321,8 @@ class ForgetToWriteProtect:
 
 
 class ForgetTheReference:
-    async def copy_present_pte(mm, oldmm, page):
+    async def copy_present_pte(dst_vma, src_vma, page):
+        mm, oldmm = dst_vma.vm_mm, src_vma.vm_mm
         ptl = oldmm.page_table.ptl[page]
         _, entry = await together(ptl.lock(), oldmm.page_table.pte[page])
         if entry is not None:
@@ -434,7 +436,8 @@ class FlushBeforeTheCopy:
 class FlushAtWriteProtect:
     """fork flushes each page under its page-table lock, before anybody can fault on it."""
 
-    async def copy_present_pte(mm, oldmm, page):
+    async def copy_present_pte(dst_vma, src_vma, page):
+        mm, oldmm = dst_vma.vm_mm, src_vma.vm_mm
         ptl = oldmm.page_table.ptl[page]
         _, entry = await together(ptl.lock(), oldmm.page_table.pte[page])
         if entry is not None:

@@ -78,7 +78,8 @@ async def fork_of_nothing(mm, oldmm):
     await mmap_write_unlock(oldmm)
 
 
-async def left_writable(mm, oldmm, page):
+async def left_writable(dst_vma, src_vma, page):
+    mm, oldmm = dst_vma.vm_mm, src_vma.vm_mm
     ptl = oldmm.page_table.ptl[page]
     await ptl.lock()
     entry = await oldmm.page_table.pte[page]
@@ -94,7 +95,8 @@ async def never_flushed(mm, oldmm):
     await mmap_write_unlock(oldmm)
 
 
-async def not_counted(mm, oldmm, page):
+async def not_counted(dst_vma, src_vma, page):
+    mm, oldmm = dst_vma.vm_mm, src_vma.vm_mm
     ptl = oldmm.page_table.ptl[page]
     await ptl.lock()
     entry = await oldmm.page_table.pte[page]

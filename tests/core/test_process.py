@@ -12,7 +12,7 @@ from mmlocks.errors import ModelError
 from mmlocks.mm.area import Area, Limits
 from mmlocks.mm.errnos import EACCES, EEXIST, EFAULT, EINVAL, ENOMEM
 from mmlocks.mm.process import Process
-from mmlocks.releases import LAYOUT_RULES, RELEASES, Release
+from mmlocks.releases import LAYOUT_RULES, NEWEST, Release
 
 PAGE = 0x1000
 A = 0x1000_0000_0000
@@ -20,7 +20,7 @@ NONE, R, RW, RWX = 0, 1, 3, 7
 PRIVATE, FIXED, GROWSDOWN, NORESERVE, NOREPLACE = 0x2, 0x12, 0x102, 0x4002, 0x10_0002
 HUGE = 2 << 20
 BASE = 0x7FFF_F7FF_F000
-NEWEST = Release("newest", "", frozenset([*RELEASES["6.4.3"].patches, *LAYOUT_RULES.values()]))
+WITH_RULES = Release("newest", "", NEWEST.patches.union(LAYOUT_RULES.values()))
 LIMITS = Limits(mmap_base=BASE, start_brk=0x50_0000, brk=0x50_0000)
 
 
@@ -28,7 +28,7 @@ class Space:
     """A process with nothing mapped, in pages from A."""
 
     def __init__(
-        self, limits: Limits = LIMITS, release: Release = NEWEST, process: Process | None = None
+        self, limits: Limits = LIMITS, release: Release = WITH_RULES, process: Process | None = None
     ) -> None:
         file = (4, lambda page: (100 + page, 200 + page))
         self.process = process or Process.started([], limits, release, files={1: file})
@@ -257,7 +257,7 @@ def test_whole_multiples_of_a_huge_page_are_aligned(space: Space, length: int) -
 
 
 def test_an_older_kernel_aligns_every_large_length_or_none() -> None:
-    rules = RELEASES["6.4.3"].patches
+    rules = NEWEST.patches
     assert place(Space(release=Release("6.6", "", rules)), HUGE) == BASE - HUGE
     both = Release("6.7", "", rules | {LAYOUT_RULES["thp_aligns_mmap"]})
     assert place(Space(release=both), HUGE + PAGE) % HUGE == 0
@@ -342,7 +342,7 @@ def test_errors_are_linuxs(space: Space) -> None:
 
 def test_what_a_file_does_not_allow_mprotect_does_not_either() -> None:
     text = Area(A, A + PAGE, "r--s", 0, "/read-only", frozenset(["rd", "sh", "mr", "ms"]))
-    process = Process.started([text], LIMITS, NEWEST)
+    process = Process.started([text], LIMITS, WITH_RULES)
     assert process.call("mprotect", A, PAGE, RW) == -EACCES
 
 

@@ -176,3 +176,13 @@ def test_a_session_steps_without_widgets() -> None:
     session.restart()
     assert len(session.run) == 0
     assert "scheduler" in session.advice
+
+
+@pytest.mark.parametrize(
+    ("release", "cure"),
+    [("6.4.0", "6.4.3"), ("6.4.1", "6.4.3"), ("6.4.3-fork_locks_vmas", "6.4.3"), ("6.6-like-fork_locks_vmas", "6.6-like")],
+)  # fmt: skip
+def test_after_a_bug_the_release_that_cured_it_is_advised(release: str, cure: str) -> None:
+    session = Session("fork_torn_snapshot", release)
+    session.find_shortest()
+    assert f"Then choose release {cure} and" in session.advice

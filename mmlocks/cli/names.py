@@ -1,0 +1,40 @@
+"""Names as they were typed, understood; and what is said where there is no such thing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from mmlocks.errors import MmlocksError
+from mmlocks.releases import PATCHES, RELEASES, Release, release_named, split_name
+
+if TYPE_CHECKING:
+    from mmlocks.scenarios import Scenario
+
+Thing = TypeVar("Thing")
+
+
+def named(find: Callable[[str], Thing], name: str, known: Iterable[str]) -> Thing:
+    """What `find` finds; if it finds nothing, its complaint, with the nearest name that there is."""
+    try:
+        return find(name)
+    except MmlocksError as problem:
+        near = [one for one in known if name and one.startswith(name)]
+        near = near or difflib.get_close_matches(name.lower(), list(known), n=1)
+        meant = " or ".join(filter(None, [", ".join(near[:-1]), *near[-1:]]))
+        raise type(problem)(f"{problem} Did you mean {meant}?" if meant else str(problem)) from None
+
+
+def the_scenario(name: str) -> Scenario:
+    """The scenario of that name."""
+    from mmlocks.scenarios import SCENARIOS, scenario_named
+
+    return named(scenario_named, name, SCENARIOS)
+
+
+def the_release(text: str) -> Release:
+    """The release of that name, with the changes that it may say."""
+    base = split_name(text)[0]
+    changed = [f"{base}{sign}{patch}" for sign in "+-" for patch in PATCHES]
+    return named(release_named, text, changed if base in RELEASES else RELEASES)

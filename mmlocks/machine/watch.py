@@ -1,0 +1,104 @@
+"""Watches: whoever looks at every step just before it is taken, and may find that a rule of its own is broken.
+
+An oracle that judges how a step is taken, such as "are the locks held that this store needs?", must see more than the step itself
+touches. A watch says in advance which cells, and the machine lets it see those as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from mmlocks.errors import UndeclaredAccess
+from mmlocks.machine.state import View
+from mmlocks.machine.step import BLOCKED, Step, ViolationSignal, perform
+
+if TYPE_CHECKING:
+    from mmlocks.machine.machine import Violation
+    from mmlocks.machine.task import Place
+
+
+class Watch(Protocol):
+    """Looks at steps, and changes nothing.
+
+    What it looks at becomes part of what a step's outcome depends on, and *not* of the step's footprint. So a watch costs the reduction
+    nothing: two steps that commute still count as commuting. That is sound under one condition, which whoever writes a watch must keep:
+
+        another CPU's step that does not conflict with this one must not change the judgement of it.
+
+    Else the search might look at only one order of the two, and at the wrong one. "Do I hold this lock?" keeps it: nobody but I can
+    begin or cease to hold a lock. So does "is the VMA write-locked by me?": while I hold mmap_lock for writing nobody else changes
+    either number, or breaks a rule by doing so. "Does somebody else hold it?" does not.
+    """
+
+    def looks_at(self, cpu: int, step: Step) -> int:
+        """The cells (a bit mask over their indices) that must be seen to judge this step, beside those that it touches."""
+
+    def judge(self, view: View, cpu: int, step: Step, where: tuple[Place, ...]) -> Violation | None:
+        """The rule that `cpu` would break by taking the step now; None if none, or if the step is blocked."""
+
+
+class Access(NamedTuple):
+    """A cell that a step really read or wrote, and the value that it found there."""
+
+    cell: int
+    writes: bool
+    found: Any
+
+
+class Part(NamedTuple):
+    """A step, or one part of a `together`: the state just before it, what it touched, and its result.
+
+    `broke` is the rule that the operation itself said was broken; nothing comes after such a part.
+    """
+
+    step: Step
+    before: View
+    accesses: tuple[Access, ...]
+    result: Any
+    broke: ViolationSignal | None = None
+
+
+class _Recorder(View):
+    """A view that remembers what was really touched: declared footprints also name what *may* be."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__(view.layout, view.state, view._readable, view._writable)
+        self.delta = view.delta
+        self.accesses: dict[tuple[int, bool], Access] = {}
+
+    def __getitem__(self, index: int) -> Any:
+        value = super().__getitem__(index)
+        self.accesses.setdefault((index, False), Access(index, False, value))
+        return value
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        found = self.layout.cells[index].of(self.state + self.delta)
+        self.accesses.setdefault((index, True), Access(index, True, found))
+        super().__setitem__(index, value)
+
+
+def parts_of(view: View, cpu: int, step: Step) -> tuple[Part, ...]:
+    """What would happen, part by part, if `cpu` took the step now; () if it is blocked. `view` stays as it is."""
+    parts: list[Part] = []
+    now = view
+    for part in _flat(step):
+        recorder = _Recorder(now)
+        try:
+            result = perform(recorder, cpu, part)
+        except ViolationSignal as broke:
+            parts.append(Part(part, now, tuple(recorder.accesses.values()), None, broke))
+            return tuple(parts)
+        except UndeclaredAccess:
+            raise
+        except Exception:  # a step that makes no sense: the machine says so when it tries to take it
+            return tuple(parts)
+        if result is BLOCKED:
+            return ()
+        parts.append(Part(part, now, tuple(recorder.accesses.values()), result))
+        now = View(view.layout, view.state, view._readable, view._writable)
+        now.delta = recorder.delta
+    return tuple(parts)
+
+
+def _flat(step: Step) -> list[Step]:
+    return [step] if step.op != "together" else [inner for part in step.args for inner in _flat(part)]

@@ -1,0 +1,62 @@
+"""Reclaim: where memory is short, whoever wants a frame first has to take a page from somebody else.
+
+That somebody may be any process, and whoever takes it may hold locks of its own already: a fault comes here with its VMA locked for reading. That
+is why the order of locks matters: nobody may wait for a VMA while he holds what is taken here.
+"""
+
+from __future__ import annotations
+
+from mmlocks.machine import together
+from mmlocks.mm.address import PAGE_SIZE
+from mmlocks.mm.frames import Frame, folio_put
+from mmlocks.mm.pagecache import File
+from mmlocks.mm.pagetable import set_pte_at
+from mmlocks.mm.tlb import flush_tlb_page
+from mmlocks.mm.vma import Vma
+
+
+async def try_to_free_pages(file: File) -> None:
+    """Take the first page of a file from all who have mapped it, so that it could be dropped from the page cache.
+
+    Kernel:  mm/vmscan.c try_to_free_pages(), shrink_folio_list().
+    Locks:   whatever the caller holds who wants a frame: mmap_lock for reading, or a VMA for reading. Takes i_mmap_rwsem for reading.
+    Differs: which page it is, the scenario says, not a list of those used least. The page stays in the page cache, and the frame that the caller gets was
+             set aside for it.
+    """
+    folio = file.frame(0)
+    if folio is not None:
+        await rmap_walk_file(file, folio, 0)
+
+
+async def rmap_walk_file(file: File, folio: Frame, index: int) -> None:
+    """Take a page of a file out of every page table that shows it.
+
+    Kernel:  mm/rmap.c rmap_walk_file(), try_to_unmap_one().
+    Locks:   takes i_mmap_rwsem for reading, which keeps each VMA's place in the file as it is; and each page-table lock. *Not mmap_lock, and no VMA lock.*
+    Races:   faults that bring the page back.
+    """
+    await file.i_mmap_rwsem.down_read()
+    for vma in await file.i_mmap:
+        await try_to_unmap_one(vma, folio, index)
+    await file.i_mmap_rwsem.up_read()
+
+
+async def try_to_unmap_one(vma: Vma, folio: Frame, index: int) -> None:
+    """The same for one VMA (mm/rmap.c try_to_unmap_one).
+
+    Locks:   i_mmap_rwsem for reading; takes the page-table lock.
+    """
+    table = vma.vm_mm.page_table
+    start, end, pgoff = await together(vma.vm_start, vma.vm_end, vma.vm_pgoff)
+    page = start // PAGE_SIZE + index - pgoff
+    if not start <= page * PAGE_SIZE < end:
+        return
+    _, entry = await together(table.ptl[page].lock(), table.pte[page])
+    if entry is None or entry.frame is not folio:
+        await table.ptl[page].unlock()
+        return
+    # Under the lock only the hardware sees the entry, and what it does before the flush could have been done before all of this.
+    await together(
+        set_pte_at(vma.vm_mm, page, None), flush_tlb_page(vma.vm_mm, page), table.ptl[page].unlock()
+    )
+    await folio_put(vma.vm_mm.memory, folio)

@@ -1,0 +1,343 @@
+"""What the kernel's own tools would have said of one execution: KASAN, KCSAN, lockdep, and its assertions.
+
+Each is a judge of something else than harm. KASAN sees a use of freed memory, if that memory is an object of the kernel's. KCSAN sees two CPUs at one
+variable that nothing keeps apart. lockdep sees the order of locks, and locks that are never given up. An assertion sees that one lock is not held, at the one place where
+somebody wrote it down. The bug of July 2023 is none of these: user data, hardware that reads page tables by itself, every lock held that
+anybody had asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from mmlocks.machine import Run, View
+from mmlocks.machine.state import Poison, Record
+from mmlocks.machine.step import Step
+from mmlocks.machine.task import Place as Line
+from mmlocks.machine.watch import Access, Part, parts_of
+from mmlocks.mm.address import PAGE_SIZE
+from mmlocks.mm.maple_node import POISONED
+from mmlocks.mm.vma import FREED, Vma
+from mmlocks.mm.world import World
+from mmlocks.oracles.discipline import NO_ACCESS, Discipline
+from mmlocks.oracles.fields import FIELDS, VMA_WRITE, Holding, Lock, LockSet, Place, objects
+from mmlocks.oracles.lock_order import kernel_lines, order_of_run
+from mmlocks.releases import Release
+
+
+class Saying(NamedTuple):
+    """What one tool says of an execution: whether it found anything, its words, and why it did or could not."""
+
+    tool: str
+    found: bool
+    says: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.tool}: {self.says if self.found else 'silent'}. {self.why}"
+
+
+class Assertion(NamedTuple):
+    """A line that only asserts: in this function a lock must be held on the VMA of the page at hand.
+
+    `before` is what stood there until `since`.
+    """
+
+    function: str
+    lock: Lock
+    since: str
+    before: str
+    about: str
+
+
+ASSERTIONS = (
+    Assertion(
+        "copy_page_range", VMA_WRITE, "6.6", "mmap_assert_write_locked",
+        "who makes a VMA's entries read-only for a child has write-locked the VMA",
+    ),
+)  # fmt: skip
+"""Rules that no field's row expresses."""
+
+ASSERTED = {
+    "vma_start_write": "6.4",
+    "vma_end_write_all": "6.4",
+    "do_vmi_munmap": "6.4",
+    "find_vma": "6.4",
+}
+"""Functions in which Linux asserts a lock that the table demands, and since when; elsewhere the table is stricter than Linux."""
+
+
+STEPS_AFTER = 500
+"""How long an execution is followed after the step at which the model stops; somebody may go round for ever."""
+
+
+def what_tools_say(world: World, run: Run, release: Release) -> tuple[Saying, ...]:
+    """KASAN, KCSAN, lockdep and the assertions on one execution, in this order.
+
+    `release` is the one under which it ran: it decides whether VMA locks are asked for at all.
+    """
+    run = _gone_on(run)
+    moments = tuple(_moments(run))
+    return (
+        _kasan(world, moments),
+        _kcsan(world, moments, release),
+        _lockdep(run),
+        _assertions(world, moments, release),
+    )
+
+
+class Moment(NamedTuple):
+    """One part of a step that was taken, or tried, last."""
+
+    cpu: int
+    part: Part
+    where: tuple[Line, ...]
+
+    @property
+    def at(self) -> str:
+        """Where in the kernel, for a message."""
+        lines = kernel_lines(self.where)
+        return f"{lines[-1].function} ({lines[-1].spot})" if lines else "its program"
+
+    @property
+    def in_hardware(self) -> bool:
+        """Whether the CPU did this by itself, so that no instruction of the kernel could be watched."""
+        return self.part.step.op.startswith(("mmu_", "flush_tlb"))
+
+
+def _gone_on(run: Run) -> Run:
+    """The execution, and what follows if each CPU then runs as far as it can: a kernel does not stop where the model does.
+
+    The step that broke a rule does not happen in the model, so its CPU stays where it is.
+    """
+    broken = run.taken[-1] if run.taken and run.taken[-1].violation is not None else None
+    rest = Run(run.machine, (run.states[-2] if broken is not None else run.state,))
+    for _ in range(STEPS_AFTER):
+        ready = [cpu for cpu in rest.enabled() if broken is None or cpu != broken.cpu]
+        if not ready:
+            break
+        rest = rest.step(ready[0])
+    return Run(run.machine, (*run.states[:-1], *rest.states), (*run.taken, *rest.taken))
+
+
+def _moments(run: Run) -> Iterator[Moment]:
+    machine = run.machine
+    for state, taken in zip(run.states, run.taken, strict=False):
+        look = View(machine.layout, state, -1, -1)
+        for part in parts_of(look, taken.cpu, taken.step):
+            yield Moment(taken.cpu, part, machine.node(state, taken.cpu).answer.where)
+
+
+# -- KASAN ------------------------------------------------------------------------------------------------------------
+
+
+def _kasan(world: World, moments: tuple[Moment, ...]) -> Saying:
+    """Uses of freed objects of the kernel: VMAs with their locks, tree nodes, anon_vmas."""
+    owners = objects(world.layout)
+    for moment in moments:
+        if moment.in_hardware or moment.part.step.op in NO_ACCESS:
+            continue
+        for access in moment.part.accesses:
+            owner = owners.get(access.cell)
+            if owner is not None and _freed(owner, moment.part.before, access):
+                does = "write" if access.writes else "read"
+                name = world.layout.cells[access.cell].name
+                says = f"use-after-free: {does} of {name} by cpu{moment.cpu} in {moment.at}, after {owner} was freed"
+                return Saying("KASAN", True, says, "A freed object of the kernel was used")
+    return Saying(
+        "KASAN",
+        False,
+        "",
+        "No object of the kernel is used after it was freed; what programs store is not watched",
+    )
+
+
+def _freed(owner: Record, before: View, access: Access) -> bool:
+    if isinstance(owner, Vma):
+        return bool(before[owner.life.index] == FREED)
+    if isinstance(access.found, Poison) or access.found == POISONED:
+        return True
+    freed = getattr(owner, "freed", None)
+    return freed is not None and before[freed.index] is True
+
+
+# -- KCSAN ------------------------------------------------------------------------------------------------------------
+
+LEADS = frozenset({"MapleTree.ma_root", "MapleNode.ranges", "Mm.mm_lock_seq", "Mm.mm_seq", "Vma.vm_lock_seq"})
+"""Marked fields by which readers go: who reads what a writer stored there, sees what that writer did before."""
+
+
+@dataclass
+class _Clocks:
+    """Vector clocks: what each CPU knows of the others' progress, by the locks and the lookups that led it here."""
+
+    cpus: range
+    now: dict[int, list[int]] = field(default_factory=dict)
+    given: dict[tuple[int, bool], list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.now = {cpu: [0] * len(self.cpus) for cpu in self.cpus}
+
+    def tick(self, cpu: int) -> None:
+        self.now[cpu][cpu] += 1
+
+    def give(self, cpu: int, index: int, shared: bool = False) -> None:
+        """What `cpu` did so far is before whatever comes after somebody takes this; of what is shared, only for those who want it alone."""
+        for kind in (True,) if shared else (True, False):
+            old = self.given.setdefault((index, kind), [0] * len(self.cpus))
+            self.given[index, kind] = list(map(max, old, self.now[cpu]))
+
+    def take(self, cpu: int, index: int, alone: bool) -> None:
+        given = self.given.get((index, alone))
+        if given is not None:
+            self.now[cpu] = list(map(max, self.now[cpu], given))
+
+
+class _Use(NamedTuple):
+    cpu: int
+    time: int
+    writes: bool
+    place: Place
+    at: str
+
+
+def _kcsan(world: World, moments: tuple[Moment, ...], release: Release) -> Saying:
+    """Two accesses of a plain field by two CPUs, one of them a write, that nothing orders.
+
+    What orders: a lock given up and taken; a tree node or a sequence number stored, and read by somebody who goes by it (they are marked accesses, with
+    release and acquire since b1f02b95758d). KCSAN itself does not compute this: it waits at an access for another CPU to come by, and so finds such a
+    pair if it is lucky. Here it always is.
+    """
+    clocks, last = _Clocks(range(world.layout.cpus)), dict[int, list[_Use]]()
+    judged = Discipline(world.layout, release)
+    for moment in moments:
+        cpu, step = moment.cpu, moment.part.step
+        clocks.tick(cpu)
+        _acquire(clocks, cpu, step, moment.part.result)
+        for access in moment.part.accesses:
+            place = judged.place(cpu, step, access)
+            if place is None or place.row.marked:
+                if place is not None and place.row.name in LEADS and not access.writes:
+                    clocks.take(cpu, access.cell, alone=True)
+                continue
+            use = _Use(cpu, clocks.now[cpu][cpu], access.writes, place, moment.at)
+            for other in last.get(access.cell, []):
+                ordered = other.cpu == cpu or other.time <= clocks.now[cpu][other.cpu]
+                if not ordered and (other.writes or use.writes):
+                    return Saying(
+                        "KCSAN",
+                        True,
+                        _race(other, use),
+                        "Neither a lock nor a lookup keeps the two apart, and neither is marked",
+                    )
+            last.setdefault(access.cell, []).append(use)
+        for access in moment.part.accesses:
+            place = judged.place(cpu, step, access)
+            if place is not None and place.row.name in LEADS and access.writes:
+                clocks.give(cpu, access.cell)
+        _release(clocks, cpu, step)
+    return Saying("KCSAN", False, "", "Whatever two CPUs touched is kept apart by locks, or marked as meant")
+
+
+def _race(one: _Use, other: _Use) -> str:
+    kinds = {True: "writes", False: "reads"}
+    return (
+        f"data race on {other.place.cell.name}: cpu{one.cpu} {kinds[one.writes]} it in {one.at}, "
+        f"cpu{other.cpu} {kinds[other.writes]} it in {other.at}"
+    )
+
+
+def _acquire(clocks: _Clocks, cpu: int, step: Step, result: Any) -> None:
+    if step.op in ("spin_lock", "spin_trylock", "down_write", "down_read") and result is not False:
+        clocks.take(cpu, step.args[0], alone=step.op != "down_read")
+
+
+def _release(clocks: _Clocks, cpu: int, step: Step) -> None:
+    if step.op in ("spin_unlock", "up_write", "downgrade_write", "up_read"):
+        clocks.give(cpu, step.args[0], shared=step.op == "up_read")
+
+
+# -- lockdep ----------------------------------------------------------------------------------------------------------
+
+
+def _lockdep(run: Run) -> Saying:
+    """A cycle in the order in which this execution took kinds of locks, or a task that returned with a lock."""
+    order, holds = order_of_run(run)
+    cycle = order.cycle(lockdep=True)
+    if cycle:
+        kinds = " -> ".join([cycle[0].held.kind, *(edge.wanted.kind for edge in cycle)])
+        return Saying(
+            "lockdep",
+            True,
+            f"possible circular locking dependency: {kinds}. {'; '.join(map(str, cycle))}",
+            "Two kinds of locks are taken in both orders",
+        )
+    for cpu, held in holds.items():
+        kept = [lock for lock in held if lock.real]
+        if kept and run.machine.done(run.state, cpu):
+            says = f"cpu{cpu} returns and still holds {kept[0]}, taken in {kept[0].site}"
+            return Saying("lockdep", True, says, "A lock is held where none may be")
+    return Saying("lockdep", False, "", "Every kind of lock is taken in one order, and given up")
+
+
+# -- assertions -------------------------------------------------------------------------------------------------------
+
+
+def _assertions(world: World, moments: tuple[Moment, ...], release: Release) -> Saying:
+    """The first place where an assertion would fire: one that Linux has today, else one at any access that the table judges."""
+    holding = Holding(world.layout, release)
+    for moment in moments:
+        for assertion in ASSERTIONS:
+            place = _asserted(moment, assertion)
+            if place is not None and not holding.holds(moment.part.before, moment.cpu, assertion.lock, place):
+                line = next(line for line in moment.where if line.function == assertion.function)
+                says = f"{place.words(assertion.lock.asserted)} in {line.function} ({line.spot}) fires on cpu{moment.cpu}"
+                why = f"Linux has it there since {assertion.since}; before, {assertion.before} stood there, and was content. The rule: {assertion.about}"
+                return Saying("assertions", True, says, why)
+    judged = Discipline(world.layout, release)
+    for moment in moments:
+        for access in moment.part.accesses:
+            place = judged.place(moment.cpu, moment.part.step, access)
+            missing = judged.missing(moment.part.before, moment.cpu, access) if place is not None else ()
+            if place is not None and any(missing):
+                return _fires(moment, place, access, missing)
+    return Saying(
+        "assertions", False, "", "Wherever a field is used, the locks that the table demands are held"
+    )
+
+
+def _asserted(moment: Moment, assertion: Assertion) -> Place | None:
+    """The VMA of which an assertion speaks at this moment; None if it is not passed now."""
+    step = moment.part.step
+    inside = any(line.function == assertion.function for line in moment.where)
+    if not inside or step.op != "set_pte" or not step.args[0].mm_mt.in_rcu:
+        return None
+    mm, address, before = step.args[0], step.args[1] * PAGE_SIZE, moment.part.before
+    for vma in mm.mm_mt.contents(before.state + before.delta):
+        if before[vma.vm_start.index] <= address < before[vma.vm_end.index]:
+            return Place(vma.vm_start, FIELDS["Vma.vm_start"], vma, mm, vma)
+    return None
+
+
+def _fires(moment: Moment, place: Place, access: Access, missing: tuple[LockSet, ...]) -> Saying:
+    asserted = " or ".join(" and ".join(place.words(lock.asserted) for lock in each) for each in missing)
+    does = "writes" if access.writes else "reads"
+    since = ASSERTED.get(moment.at.partition(" ")[0])
+    has = (
+        f"Linux asserts it there since {since}"
+        if since
+        else "Linux asserts nothing there; the table demands it"
+    )
+    says = f"{asserted} in {moment.at} fires on cpu{moment.cpu}, which {does} {place.cell.name}"
+    return Saying("assertions", True, says, has)
+
+
+def tools_text(sayings: tuple[Saying, ...]) -> str:
+    """One line for each tool."""
+    width = max(len(saying.tool) for saying in sayings)
+    return "\n".join(
+        f"{saying.tool:<{width}}  {saying.says if saying.found else 'silent'}. {saying.why}."
+        for saying in sayings
+    )

@@ -1,0 +1,60 @@
+"""munmap goes on with less than the whole lock: what keeps late comers out is a mark."""
+
+from __future__ import annotations
+
+from mmlocks.mm.address import PAGE_SIZE, address_of
+from mmlocks.mm.fault import SegmentationFault
+from mmlocks.mm.munmap import munmap
+from mmlocks.mm.user import store
+from mmlocks.mm.world import World
+from mmlocks.scenarios.scenario import Scenario, expect
+
+PAGE = 3
+
+
+async def unmapper(world: World) -> None:
+    await munmap(world.mm, PAGE * PAGE_SIZE, PAGE_SIZE)
+
+
+async def toucher(world: World) -> None:
+    try:
+        await store(world.mm, address_of(PAGE), 1)
+    except SegmentationFault:
+        return
+
+
+def world() -> World:
+    made = World(2, pages={PAGE: None}, faulting={1: [PAGE]}, cached={}, slots=1, referee=False)
+    made.map("heap", PAGE, PAGE)
+    made.may_change(nodes=2)
+    return made
+
+
+MUNMAP_DOWNGRADE = Scenario(
+    name="munmap_downgrade",
+    title="A fault finds a VMA that munmap has taken out of the tree",
+    story=(
+        "cpu0 unmaps the heap. To let faults elsewhere go on while it frees the pages, it downgrades mmap_lock, which unlocks every VMA, the ones "
+        "that it has just taken out of the tree among them. cpu1 stores to the heap; it may have found the VMA before."
+    ),
+    threads=(("unmaps the heap", unmapper), ("stores P3 = 1, in the heap", toucher)),
+    world=world,
+    oracles=(
+        "freed_vma",
+        "freed_node",
+        "stray_page",
+        "misfiled",
+        "stale_translation",
+        "references",
+        "held_at_end",
+    ),
+    expected=expect(),
+    source="mm/mmap.c do_vmi_align_munmap() and vma_mark_detached(), with the lock itself (5e31275cc997)",
+    remark="No release lacks the mark. The scenario is there to show what it is for: see what becomes of a kernel that ignores it.",
+    explain={
+        "freed_vma": (
+            "mmap_write_downgrade counts mm_lock_seq up, and with that no VMA is write-locked any more. A fault that found the VMA before it left "
+            "the tree can now lock it. Unless it sees by the detached mark that the VMA is out of the tree, it works on a VMA that is being freed."
+        ),
+    },
+)
