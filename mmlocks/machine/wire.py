@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import Layout, Record
+from mmlocks.machine.state import Layout, Poison, Record
 from mmlocks.machine.step import OPERATIONS, Step
 from mmlocks.machine.task import Answer, Place
 
 Plain = None | bool | int | str | list[Any] | dict[str, Any]
 
-NAMED_TUPLES: dict[str, Any] = {"Place": Place}
+NAMED_TUPLES: dict[str, Any] = {"Place": Place, "Poison": Poison}
 """Named tuples that may travel, by their class name."""
 
 

@@ -14,7 +14,7 @@ from mmlocks.mm.fault import (
     handle_mm_fault,
 )
 from mmlocks.mm.filemap import FAULT_FLAG_VMA_LOCK, FAULT_FLAG_WRITE
-from mmlocks.mm.fork import copy_page_range, copy_present_pte, dup_mmap, vm_area_dup
+from mmlocks.mm.fork import copy_page_range, copy_present_pte, dup_mmap
 from mmlocks.mm.frames import Frame, Memory, folio_get, folio_put, vma_alloc_folio
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.maple import find_vma, for_each_vma
@@ -31,6 +31,7 @@ from mmlocks.mm.rmap import AnonVma, anon_vma_prepare
 from mmlocks.mm.tlb import flush_tlb_mm, flush_tlb_page
 from mmlocks.mm.user import fetch_add, fork, load, store
 from mmlocks.mm.vma import Vma
+from mmlocks.mm.vma_dup import vm_area_dup
 from mmlocks.mm.vma_lock import (
     lock_vma_under_rcu,
     vma_end_read,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from mmlocks.machine import together
 from mmlocks.mm.filemap import wp_page_shared
+from mmlocks.mm.filing import folio_add_new_anon_rmap
 from mmlocks.mm.frames import Frame, folio_put, put_step, vma_alloc_folio
 from mmlocks.mm.pagetable import Pte, set_pte_at
-from mmlocks.mm.rmap import anon_vma_prepare, folio_add_new_anon_rmap
+from mmlocks.mm.rmap import anon_vma_prepare
 from mmlocks.mm.tlb import flush_tlb_page
 from mmlocks.mm.vm_flags import VM_SHARED
 from mmlocks.mm.vma import Vma

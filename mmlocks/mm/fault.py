@@ -12,11 +12,12 @@ from mmlocks.mm.filemap import (
     do_fault,
     vmf_anon_prepare,
 )
+from mmlocks.mm.filing import folio_add_new_anon_rmap
 from mmlocks.mm.frames import folio_put, vma_alloc_folio
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap_lock import mmap_read_unlock
 from mmlocks.mm.pagetable import Pte, set_pte_at
-from mmlocks.mm.rmap import anon_vma_prepare, folio_add_new_anon_rmap
+from mmlocks.mm.rmap import anon_vma_prepare
 from mmlocks.mm.speculative import do_speculative_fault
 from mmlocks.mm.stack import lock_mm_and_find_vma
 from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_SHARED, VM_WRITE

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE
+from mmlocks.mm.filing import folio_add_new_anon_rmap, linear_page_index
 from mmlocks.mm.frames import Frame, folio_put, vma_alloc_folio
 from mmlocks.mm.pagecache import File, page_mkwrite
 from mmlocks.mm.pagetable import Pte, set_pte_at
-from mmlocks.mm.rmap import anon_vma_prepare, folio_add_new_anon_rmap, linear_page_index
+from mmlocks.mm.rmap import anon_vma_prepare
 from mmlocks.mm.vm_flags import VM_SHARED
 from mmlocks.mm.vma import Vma
 from mmlocks.releases import FIRST_FAULT_FALLS_BACK

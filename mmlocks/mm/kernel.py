@@ -18,7 +18,7 @@ from mmlocks.errors import AnswerError
 from mmlocks.releases import Patch, Release
 
 MODULES = (
-    "frames", "pagecache", "vma", "maple_node", "maple", "rmap", "vma_lock", "mmap_lock", "cow", "filemap", "stack", "speculative", "fault", "fork",
+    "frames", "pagecache", "vma", "maple_node", "maple", "rmap", "vma_lock", "mmap_lock", "cow", "filemap", "stack", "speculative", "fault", "vma_dup", "fork",
     "merge", "split", "modify", "munmap", "reclaim", "mmap", "mprotect", "placement", "brk", "mremap", "madvise",
 )  # fmt: skip
 """The files with kernel functions in them. What is not in these (locks, hardware, programs, oracles) nobody can replace."""

@@ -13,19 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmlocks.machine import Step, together
-from mmlocks.mm.maple_node import (
-    END,
-    FEWEST,
-    SLOTS,
-    Level,
-    MapleNode,
-    Ranges,
-    mas_build,
-    mas_read,
-    mas_retire,
-    mas_start,
-    mas_write,
-)
+from mmlocks.mm.maple_node import END, FEWEST, SLOTS, Level, MapleNode, Ranges
+from mmlocks.mm.maple_steps import mas_build, mas_read, mas_retire, mas_start, mas_write
 
 if TYPE_CHECKING:
     from mmlocks.mm.mm import Mm

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import mmlocks.mm.fork  # noqa: F401  one of its steps is told here
+import mmlocks.mm.filing
+import mmlocks.mm.maple_steps
+import mmlocks.mm.vma_dup
+import mmlocks.mm.vma_lock_steps  # noqa: F401  the steps of these are told here
 from mmlocks.machine import Layout
 from mmlocks.machine.step import telling
 from mmlocks.mm.address import page_of, slot_of, word
@@ -112,6 +115,25 @@ def _vma_told(
 @telling("anon_vma_alloc")
 def _anon_vma_told(layout: Layout, before: int, after: int, cpu: int, anon_vma: AnonVma, vma: Vma) -> str:
     return f"new {anon_vma}"
+
+
+@telling("anon_vma_get")
+@telling("anon_vma_put")
+def _links_told(layout: Layout, before: int, after: int, cpu: int, result: None, anon_vma: AnonVma) -> str:
+    left = anon_vma.refcount.of(after)
+    return f"{left} VMA{'s' * (left != 1)} linked to {anon_vma}" if left else f"frees {anon_vma}"
+
+
+@telling("folio_add_new_anon_rmap")
+def _filed_told(
+    layout: Layout, before: int, after: int, cpu: int, result: None, folio: Frame, vma: Vma, page: int, start: int
+) -> str:
+    return f"files {folio} in {folio.mapping.of(after)} under index {folio.index.of(after)}"
+
+
+@telling("page_try_dup_anon_rmap")
+def _shared_told(layout: Layout, before: int, after: int, cpu: int, result: None, folio: Frame, vma: Vma) -> str:
+    return ""
 
 
 # -- the tree ---------------------------------------------------------------------------------------------------------

@@ -24,15 +24,16 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mmlocks.machine import Layout, Step, View, operation, together
-from mmlocks.machine.step import touching
+from mmlocks.machine.step import Footprint, touching
 from mmlocks.mm.address import PAGE_SIZE, page_of
 from mmlocks.mm.filemap import FAULT_FLAG_WRITE
+from mmlocks.mm.filing import Filing, file_under, linear_page_index
 from mmlocks.mm.frames import Frame, folio_put, put_step, vma_alloc_folio
 from mmlocks.mm.maple import mas_walk
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.pagecache import File
 from mmlocks.mm.pagetable import Pte, set_pte_at
-from mmlocks.mm.rmap import AnonVma, Filing, file_under, linear_page_index
+from mmlocks.mm.rmap import AnonVma
 from mmlocks.mm.tlb import flush_tlb_page
 from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_WRITE
 from mmlocks.mm.vma import Vma
@@ -192,36 +193,18 @@ def add_new_anon_rmap(folio: Frame, vma: Pvma, page: int) -> Step:
     return Step("file_by_copy", (folio, page, index, vma.vma, vma.anon_vma, vma.chain))
 
 
-def _file(
-    view: View,
-    cpu: int,
-    folio: Frame,
-    page: int,
-    index: int,
-    vma: Vma,
-    anon_vma: AnonVma | None,
-    chain: tuple[AnonVma, ...],
-) -> None:
-    file_under(view, cpu, vma.vm_mm, folio, page, index, Filing(vma, anon_vma, chain))
+def _file(view: View, cpu: int, folio: Frame, page: int, index: int, *filed: Any) -> None:
+    filing = Filing(*filed)
+    file_under(view, cpu, filing.vma.vm_mm, folio, page, index, filing)
 
 
-def _told(
-    layout: Layout,
-    before: int,
-    after: int,
-    cpu: int,
-    result: None,
-    folio: Frame,
-    page: int,
-    index: int,
-    *filed: Any,
-) -> str:
-    return f"files {folio} in {filed[1]} under index {index}"
+def _file_touches(layout: Layout, cpu: int, folio: Frame, *_: Any) -> Footprint:
+    return touching(writes=[folio.index.index, folio.mapping.index])
 
 
-operation(
-    "file_by_copy",
-    lambda layout, cpu, folio, *_: touching(writes=[folio.index.index, folio.mapping.index]),
-    _file,
-    _told,
-)
+def _file_told(layout: Layout, before: int, after: int, cpu: int, result: None, *filed: Any) -> str:
+    folio, _, index, _, anon_vma, _ = filed
+    return f"files {folio} in {anon_vma} under index {index}"
+
+
+operation("file_by_copy", _file_touches, _file, _file_told)

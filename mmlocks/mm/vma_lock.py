@@ -6,11 +6,11 @@ Locking one more VMA is a store, and unlocking all of them at once is one additi
 
 from __future__ import annotations
 
-from mmlocks.machine import Layout, Step, View, operation, together
-from mmlocks.machine.step import Footprint, ViolationSignal, footprint_of, perform, touching
+from mmlocks.machine import together
 from mmlocks.mm.maple import mas_walk
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma
+from mmlocks.mm.vma_lock_steps import leave_rcu_if_covered, mmap_assert_write_locked
 from mmlocks.releases import ANON_VMA_CHECKED_LOCKED, FILE_FAULTS_LOCK_VMA, FIRST_FAULT_FALLS_BACK
 
 
@@ -118,48 +118,3 @@ async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
         await mm.rcu.read_unlock()
         if not detached:
             return None
-
-
-def mmap_assert_write_locked(vma: Vma) -> Step:
-    """The step that insists on mmap_lock being held for writing, where somebody is about to write-lock a VMA (include/linux/mmap_lock.h)."""
-    return Step("mmap_assert_write_locked", (vma,))
-
-
-def _assert_write_locked(view: View, cpu: int, vma: Vma) -> None:
-    if view[vma.vm_mm.mmap_lock.writer.index] != cpu + 1:
-        raise ViolationSignal(
-            "lock_misuse",
-            f"cpu{cpu}: vma_start_write({vma}) without mmap_lock held for writing, so nobody would ever unlock the VMA. Take "
-            f"mmap_write_lock({vma.vm_mm}) first.",
-        )
-
-
-def leave_rcu_if_covered(vma: Vma, address: int) -> Step:
-    """The step that asks whether a read-locked VMA is still in the tree and holds `address`, and if so leaves the RCU section.
-
-    Under the VMA's read lock the answer cannot change, so when we look does not matter. (Up to 6.4.1 a growing stack did change
-    vm_start under it, and moved it away from every address that was inside.)
-    """
-    return Step("leave_rcu_if_covered", (vma, address))
-
-
-def _leave(view: View, cpu: int, vma: Vma, address: int) -> bool:
-    inside = view[vma.vm_start.index] <= address < view[vma.vm_end.index]
-    if not inside or view[vma.detached.index]:
-        return False
-    perform(view, cpu, vma.vm_mm.rcu.read_unlock())
-    return True
-
-
-def _leave_touches(layout: Layout, cpu: int, vma: Vma, address: int) -> Footprint:
-    looked = touching(reads=[vma.vm_start.index, vma.vm_end.index, vma.detached.index])
-    return looked.joined(footprint_of(layout, cpu, vma.vm_mm.rcu.read_unlock()))
-
-
-operation(
-    "mmap_assert_write_locked",
-    lambda layout, cpu, vma: touching(reads=[vma.vm_mm.mmap_lock.writer.index]),
-    _assert_write_locked,
-    lambda *_: "",
-)
-operation("leave_rcu_if_covered", _leave_touches, _leave)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmlocks.machine import Violation
 from mmlocks.mm.address import PAGE_SIZE
-from mmlocks.mm.rmap import linear_page_index
+from mmlocks.mm.filing import linear_page_index
 from mmlocks.mm.world import World
 
 

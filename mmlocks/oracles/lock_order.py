@@ -136,10 +136,11 @@ def lock_order(machines: Iterable[Machine]) -> Order:
 
 
 class Afterwards(NamedTuple):
-    """What was found in a machine that had been searched whole, and the states that show it: those just before the step in question."""
+    """What was found in a machine that had been searched whole, and what shows it: a step of `cpu` in a state that is `reached`."""
 
     violation: Violation
     reached: Callable[[int], bool]
+    cpu: int
 
 
 def order_is_kept(machine: Machine) -> Afterwards | None:
@@ -158,13 +159,16 @@ def order_is_kept(machine: Machine) -> Afterwards | None:
         message = f"{second}. The order is {', '.join(DOCUMENTED)}: take {second.wanted.kind} before {second.held.kind}"
     else:
         return None
-    return Afterwards(Violation("lock_order", message), lambda state: _stands_before(machine, state, second))
+    violation = Violation("lock_order", message)
+    return Afterwards(violation, lambda state: _stands_before(machine, state, second), second.cpu)
 
 
 def _stands_before(machine: Machine, state: int, edge: Edge) -> bool:
-    """Whether a state shows an edge: its CPU is about to take the one lock, and holds the other."""
+    """Whether a state shows an edge: its CPU is about to take the one lock, need not wait for it, and holds the other."""
     layout, held = machine.layout, edge.held
     if state >> layout.pc_shifts[edge.cpu] & PC_FIELD != edge.node:
+        return False
+    if not isinstance(machine.outcome(state, machine.node(state, edge.cpu), edge.cpu), int):
         return False
     if not held.real:
         vma = layout.records[held.name]
@@ -207,7 +211,8 @@ class Locks:
         """What a task holds after a step (not a `together`) whose result, made exact, was this."""
         taken = self.wanted(step, site)
         if taken is not None:
-            return held if result == exact(False) else (*held, taken[0])
+            again = any(lock.real and lock.key == taken[0].key for lock in held)
+            return held if again or result == exact(False) else (*held, taken[0])
         if step.op in ("spin_unlock", "up_read", "up_write"):
             return tuple(lock for lock in held if not (lock.real and lock.key == step.args[0]))
         if step.op == "downgrade_write":

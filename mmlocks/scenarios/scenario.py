@@ -72,7 +72,12 @@ class Checked:
         """The execution that shows the violation."""
         if self.verdict.schedule is None:
             return None
-        return Run.replay(self.machine, self.verdict.schedule)
+        run, violation = Run.replay(self.machine, self.verdict.schedule), self.verdict.violation
+        if run.taken and violation is not None and ORACLES[violation.oracle].after is not None:
+            # The machine does not know what was found after it had been searched: the rule is broken by the last step.
+            before, last = run.states[-2], run.taken[-1]._replace(violation=violation)
+            return replace(run, states=(*run.states[:-1], before), taken=(*run.taken[:-1], last))
+        return run
 
     @property
     def schedule(self) -> Schedule | None:
@@ -134,7 +139,8 @@ def _afterwards(
         found = after(machine)
         if found is not None:
             way = possible(machine, found.reached, budget, progress).schedule
-            return replace(verdict, outcome="violated", violation=found.violation, schedule=way)
+            schedule = (*way, found.cpu) if way is not None else None
+            return replace(verdict, outcome="violated", violation=found.violation, schedule=schedule)
     return verdict
 
 

@@ -3,8 +3,6 @@
 Each class holds the functions that it replaces. `KILLED` and `RIGHT` in test_speculative.py say what becomes of each.
 """
 
-# ruff: noqa: N805
-
 from mmlocks.mm import (
     FAULT_FLAG_WRITE,
     Pte,

@@ -107,11 +107,11 @@ CHECKED = "anon_vma_checked_locked"
 SPEAKS = (
     ("stack_expand_fault", f"6.4.1+{CHECKED}", "stack_locks_vma", "cpu0 writes stack.vm_start without the VMA write lock, in expand_downwards (mm/stack.py:"),
     ("stack_expand_fault", "6.3", "stack_grows_exclusively", "cpu0 writes stack.vm_start without mmap_lock for writing, in expand_downwards (mm/stack.py:"),
-    ("stackrot", f"6.4.0+{CHECKED}+stack_locks_vma", "stack_grows_exclusively", "cpu0 writes"),
+    ("stackrot", "6.3", "stack_grows_exclusively", "cpu0 writes upper.vm_start without mmap_lock for writing, in expand_downwards (mm/stack.py:"),
     ("fork_other_vma", "6.4.0", CHECKED, "cpu1 reads stack.anon_vma without mmap_lock or the VMA lock, in lock_vma_under_rcu (mm/vma_lock.py:"),
     ("fork_other_vma", "6.4.8", CHECKED, "cpu1 reads stack.anon_vma without mmap_lock or the VMA lock, in lock_vma_under_rcu (mm/vma_lock.py:"),
     ("merge_dup_anon_vma", f"6.4.3+{CHECKED}", "merge_locks_first", "cpu0 writes left.anon_vma without page_table_lock or the VMA write lock, in commit_merge (mm/merge.py:"),
-    ("publish_early", "6.6-like-new_vma_locked", "new_vma_locked", "cpu0 writes vma0.vm_page_prot without the VMA write lock, in vma_set_page_prot (mm/mmap.py:"),
+    ("publish_early", "6.6-like-new_vma_locked", "new_vma_locked", "cpu0 writes vma0.vm_page_prot without the VMA write lock, in vma_set_page_prot (mm/"),
 )  # fmt: skip
 
 
@@ -141,7 +141,6 @@ SLIPS = (
     ("munmap", "await vma_start_write(vma)", "pass", "detached without the VMA write lock, in do_vmi_munmap"),
     ("mprotect", "await vma_start_write(vma)", "pass", "heap.vm_flags without the VMA write lock, in mprotect_fixup"),
     ("split", "await vma_start_write(vma)", "pass", "without the VMA write lock, in split_in_two"),
-    ("munmap", "await mmap_write_lock(mm)", "await mmap_read_lock(mm)", "without"),
     ("fork", "_, entry = await together(ptl.lock(), oldmm.page_table.pte[page])", "entry = await oldmm.page_table.pte[page]", "P3 without the page-table lock, in copy_present_pte"),
 )  # fmt: skip
 OF_FILE = {

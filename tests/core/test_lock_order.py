@@ -217,12 +217,13 @@ def test_the_inversion_of_july_2023(release: str) -> None:
     assert "in rmap_walk_file (mm/reclaim.py:" in message
     (inner, outer) = (edge for edge in lock_order([checked.machine]).cycle())
     assert inner.lockdep and outer.lockdep, "Linux's lockdep has both edges, and found it"
-    # The schedule leads to where the one is about to be taken while the other is held.
+    # The schedule's last step takes the one lock while the other is held.
     run = checked.run
-    assert run is not None and run.violation is None
-    step = run.machine.node(run.state, 0).step
-    assert step is not None and step.op == "down_write"
+    assert run is not None and run.over and run.violation == verdict.violation
+    assert run.taken[-1].cpu == 0 and run.taken[-1].step.op == "down_write"
     assert run.machine.layout.named("journal.i_mmap_rwsem").of(run.state) == 1
+    assert run.machine.layout.named("vma0.vm_lock").of(run.state) == 0
+    assert run.told(len(run) - 1) == message
     repaired = release_named(release).with_patch("new_vma_locked_first")
     assert check(scenario, repaired, also=("lock_order",)).verdict.outcome == "safe"
 

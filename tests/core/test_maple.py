@@ -11,7 +11,8 @@ from mmlocks.machine import Machine, Rcu
 from mmlocks.machine.sequential import Sequential
 from mmlocks.mm.frames import Memory
 from mmlocks.mm.maple import find_vma, find_vma_before, for_each_vma, mas_walk, vma_iter_store
-from mmlocks.mm.maple_node import END, FEWEST, POISONED, SLOTS, MapleNode, Ranges, mas_read
+from mmlocks.mm.maple_node import END, FEWEST, POISONED, SLOTS, MapleNode, Ranges
+from mmlocks.mm.maple_steps import mas_read
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma
 from mmlocks.mm.world import World

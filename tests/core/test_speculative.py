@@ -14,7 +14,7 @@ from mmlocks.mm import Kernel
 from mmlocks.mm.address import address_of
 from mmlocks.mm.user import store
 from mmlocks.mm.world import World
-from mmlocks.releases import RELEASES
+from mmlocks.releases import RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, check, machine_for
 from mmlocks.scenarios.fork_other_vma import OTHER
 from mmlocks.search import Budget, possible
@@ -36,6 +36,8 @@ from tests.core.test_address_space_interleaved import (
 )
 
 SPECULATIVE = Kernel(RELEASES["speculative"])
+MENDED = Kernel(release_named("speculative+stack_grows_exclusively"))
+"""Two faults that let a stack grow under the read lock harm each other without any speculation."""
 FORKS = ("fork_lost_store", "fork_torn_snapshot", "fork_other_vma", "young_reproducer")
 TORN = "stack_expand_fault"
 
@@ -70,7 +72,7 @@ def test_the_count_does_not_tell_of_a_stack_that_grows_under_the_read_lock() -> 
 
 
 def test_under_the_write_lock_it_does() -> None:
-    assert check(SCENARIOS[TORN], "speculative+stack_grows_exclusively").verdict.outcome == "safe"
+    assert check(SCENARIOS[TORN], MENDED).verdict.outcome == "safe"
 
 
 def state_of(cell: str, world: World, state: int) -> Any:
@@ -98,9 +100,7 @@ def on_its_own(run: Run, cpu: int, until: str = "") -> Run:
 )
 def test_every_interleaving_of_two_ends_as_some_order_does(pair: tuple[Operation, ...]) -> None:
     for faulted, cached in SETTINGS:
-        strange = interleaved(pair, faulted, cached, SPECULATIVE) - set(
-            one_after_another(pair, faulted, cached)
-        )
+        strange = interleaved(pair, faulted, cached, MENDED) - set(one_after_another(pair, faulted, cached))
         assert not strange, f"{pair}, {faulted=}, {cached=}: no order ends in {min(strange, key=repr)}"
 
 
@@ -118,7 +118,7 @@ def test_a_spinlock_that_is_held_is_not_waited_for() -> None:
         if taken:
             await lock.unlock()
 
-    machine = Machine(layout, [("holds", lambda: holds()), ("tries", lambda: tries())])
+    machine = Machine(layout, [("holds", holds), ("tries", tries)])
     found = explore(machine, Meter(Budget()), stop=False)
     assert not found.violations
     assert {(got.of(state), lock.owner.of(state)) for state in found.endings} == {(True, 0), (False, 0)}
@@ -250,6 +250,7 @@ def test_the_bank_is_all_in_the_table() -> None:
     assert len(RIGHT) >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", *RIGHT])
 def test_right_variants_are_safe_in_every_trial(name: str) -> None:
     kernel = variant(name) if name else SPECULATIVE
@@ -257,7 +258,14 @@ def test_right_variants_are_safe_in_every_trial(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KILLED)
-def test_wrong_variants_are_rejected_where_they_go_wrong(name: str) -> None:
+def test_wrong_variants_are_rejected(name: str) -> None:
+    trial, oracle = next(iter(KILLED[name].items()))
+    assert judged(trial, variant(name)) == oracle
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KILLED)
+def test_wrong_variants_are_rejected_where_they_go_wrong_and_nowhere_else(name: str) -> None:
     found = {trial: judged(trial, variant(name)) for trial in TRIALS}
     assert {trial: oracle for trial, oracle in found.items() if oracle != "safe"} == KILLED[name]
 

@@ -113,6 +113,28 @@ def first_violation(operations: tuple[Any, ...], kernel: Kernel) -> tuple[Saying
     return what_tools_say(world, Run.replay(machine, verdict.schedule), kernel.release)
 
 
+@pytest.mark.parametrize(
+    ("file", "line", "instead", "says", "why"),
+    [
+        ("munmap", "await vma_start_write(vma)", "pass", "vma_assert_write_locked(heap) in do_vmi_munmap", "asserts it there since 6.4"),
+        ("mprotect", "await vma_start_write(vma)", "pass", "vma_assert_write_locked(heap) in mprotect_fixup", "asserts nothing there"),
+    ],
+)  # fmt: skip
+def test_linux_asserts_less_than_the_table_demands(
+    file: str, line: str, instead: str, says: str, why: str
+) -> None:
+    operation = interleaved.MUNMAP if file == "munmap" else interleaved.READ_ONLY
+    world, machine = interleaved.program(
+        (operation,), True, True, Kernel(NEWEST, mutated(file, line, instead))
+    )
+    run = Run.of(machine)
+    while enabled := run.enabled():
+        run = run.step(enabled[0])
+    said = what_tools_say(world, run, NEWEST)[3]
+    assert said.says.startswith(says)
+    assert why in said.why
+
+
 def test_lockdep_sees_the_inversion_in_an_execution_where_nobody_waits() -> None:
     said = sayings("imap_lock_order", "6.6-like-new_vma_locked_first", also=("lock_order",))
     assert said["lockdep"].found

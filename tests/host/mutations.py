@@ -70,8 +70,8 @@ MUTATIONS = (
     Mutation(
         "the previous neighbour's anon_vma before the next one's",
         "rmap",
-        "(await find_vma(vma.vm_mm, end), await find_vma_before(vma.vm_mm, start))",
-        "(await find_vma_before(vma.vm_mm, start), await find_vma(vma.vm_mm, end))",
+        "((find_vma, end), (find_vma_before, start))",
+        "((find_vma_before, start), (find_vma, end))",
     ),
     Mutation("no neighbour's anon_vma is used", "rmap", "and len(chain) == 1:", "and len(chain) == 0:"),
     Mutation(
@@ -223,14 +223,20 @@ MUTATIONS = (
     Mutation(
         "a private file is written to",
         "filemap",
-        "if writes and not shared:\n        new = await",
+        "if not vm_flags & VM_SHARED:\n        new = await",
         "if False:\n        new = await",
     ),
     Mutation(
-        "a file's pages are counted from the area",
+        "a file's pages are counted from the area, by loads",
         "filemap",
-        "linear_page_index(pgoff, start, page * PAGE_SIZE)",
-        "(page * PAGE_SIZE - start) // PAGE_SIZE",
+        "file.frame(linear_page_index(pgoff, start, page * PAGE_SIZE))\n    if now",
+        "file.frame((page * PAGE_SIZE - start) // PAGE_SIZE)\n    if now",
+    ),
+    Mutation(
+        "a file's pages are counted from the area, by stores",
+        "filemap",
+        "file.frame(linear_page_index(pgoff, start, page * PAGE_SIZE))\n    # Before",
+        "file.frame((page * PAGE_SIZE - start) // PAGE_SIZE)\n    # Before",
     ),
 )
 
