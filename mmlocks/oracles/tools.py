@@ -102,11 +102,6 @@ class Moment(NamedTuple):
         lines = kernel_lines(self.where)
         return f"{lines[-1].function} ({lines[-1].spot})" if lines else "its program"
 
-    @property
-    def in_hardware(self) -> bool:
-        """Whether the CPU did this by itself, so that no instruction of the kernel could be watched."""
-        return self.part.step.op.startswith(("mmu_", "flush_tlb"))
-
 
 def _gone_on(run: Run) -> Run:
     """The execution, and what follows if each CPU then runs as far as it can: a kernel does not stop where the model does.
@@ -140,7 +135,7 @@ def _kasan(world: World, moments: tuple[Moment, ...]) -> Saying:
     """Uses of freed objects of the kernel: VMAs with their locks, tree nodes, anon_vmas."""
     owners = objects(world.layout)
     for moment in moments:
-        if moment.in_hardware or moment.part.step.op in NO_ACCESS:
+        if moment.part.step.op in NO_ACCESS:
             continue
         for access in moment.part.accesses:
             owner = owners.get(access.cell)

@@ -35,7 +35,7 @@ def world() -> World:
         referee=False,
     )
     made.map("heap", HERE, HERE)
-    made.map("next", NEXT, NEXT, faulted=False)
+    made.map("next", NEXT, NEXT)
     made.may_move(HERE, THERE)
     made.may_change(nodes=4, vmas=1)
     for vma in made.mm.vmas:

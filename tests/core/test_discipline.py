@@ -210,6 +210,31 @@ def test_reduction_loses_nothing_of_what_a_watch_sees(name: str, release: str) -
     assert outcome(build(), reduced=True) == outcome(build(), reduced=False)
 
 
+def test_a_vma_that_somebody_else_has_write_locked_is_not_mine_to_read() -> None:
+    world = World(2, pages={3: (5,)}, faulting={}, cached={}, slots=1)
+    heap, kernel = world.map("heap", 3, 3), Kernel(NEWEST)
+
+    async def locks() -> None:
+        await kernel.mmap_write_lock(world.mm)
+        await kernel.vma_start_write(heap)
+        await heap.vm_flags.set(0)
+
+    async def reads() -> None:
+        await heap.vm_flags
+
+    machine = Machine(
+        world.layout, [("locks", locks), ("reads", reads)], watches=[Discipline(world.layout, NEWEST)]
+    )
+    run = Run.of(machine)
+    while 0 in run.enabled():
+        run = run.step(0)
+    assert run.violation is None
+    violation = run.step(1).violation
+    assert violation is not None and violation.message.startswith(
+        "cpu1 reads heap.vm_flags without mmap_lock or the VMA lock"
+    )
+
+
 # -- watches ----------------------------------------------------------------------------------------------------------
 
 
