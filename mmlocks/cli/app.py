@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmlocks.cli.fields import fields
 from mmlocks.cli.host import host
 from mmlocks.cli.maps import NOTES, maps
 from mmlocks.cli.names import named, the_release, the_scenario
@@ -281,6 +282,7 @@ def hint(
 
 
 app.command(epilog=ENDINGS)(releases)
+app.command()(fields)
 app.command(epilog=NOTES)(maps)
 app.add_typer(host)
 

@@ -14,6 +14,7 @@ from mmlocks.labs import CheckResult, Judgement
 from mmlocks.labs.lab import LIMITS, Finding
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
+from mmlocks.oracles.tools import Saying, what_tools_say
 from mmlocks.scenarios import Checked, Scenario
 from mmlocks.show.text import timeline, verdict_text
 
@@ -54,7 +55,27 @@ def print_checked(checked: Checked) -> None:
         terminal.gap()
         print_run(checked.run, checked.world, checked.scenario)
         terminal.gap()
+        print_tools(checked)
         print_replay(checked.schedule)
+
+
+def print_tools(checked: Checked) -> None:
+    """What the kernel's own tools would have said of the run that shows a violation."""
+    sayings = tools_of(checked)
+    if sayings:
+        terminal.paragraph("What Linux's own tools would have said of this run:")
+    for saying in sayings:
+        terminal.paragraph(f"{saying}.", "" if saying.found else ASIDE, indent=4)
+    if sayings:
+        terminal.gap()
+
+
+def tools_of(checked: Checked) -> tuple[Saying, ...]:
+    """The same as values; none where no run of the kernel's shows anything."""
+    violation = checked.verdict.violation
+    if violation is None or violation.oracle in ("mistake", "exception") or checked.run is None:
+        return ()
+    return what_tools_say(checked.world, checked.run, checked.kernel.release)
 
 
 def print_expectation(checked: Checked) -> None:
@@ -88,6 +109,7 @@ def checked_json(checked: Checked) -> dict[str, Any]:
         "reason": verdict.reason,
         "minimal": verdict.minimal,
         "expected": checked.scenario.expected.get(checked.kernel.release.name),
+        "tools": [saying._asdict() for saying in tools_of(checked)],
     }
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any
 
-from mmlocks.errors import AnswerError
+from mmlocks.errors import AnswerError, ModelError
 from mmlocks.releases import Patch, Release
 
 MODULES = (
@@ -32,6 +32,8 @@ def kernel_functions(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionTy
         for function in vars(module).values():
             own = inspect.iscoroutinefunction(function) and function.__module__ == module.__name__
             if own and not function.__name__.startswith("_"):
+                if function.__name__ in found:
+                    raise ModelError(f"there are two kernel functions called {function.__name__}")
                 found[function.__name__] = function
     return found
 

@@ -126,13 +126,23 @@ def _links_told(layout: Layout, before: int, after: int, cpu: int, result: None,
 
 @telling("folio_add_new_anon_rmap")
 def _filed_told(
-    layout: Layout, before: int, after: int, cpu: int, result: None, folio: Frame, vma: Vma, page: int, start: int
+    layout: Layout,
+    before: int,
+    after: int,
+    cpu: int,
+    result: None,
+    folio: Frame,
+    vma: Vma,
+    page: int,
+    start: int,
 ) -> str:
     return f"files {folio} in {folio.mapping.of(after)} under index {folio.index.of(after)}"
 
 
 @telling("page_try_dup_anon_rmap")
-def _shared_told(layout: Layout, before: int, after: int, cpu: int, result: None, folio: Frame, vma: Vma) -> str:
+def _shared_told(
+    layout: Layout, before: int, after: int, cpu: int, result: None, folio: Frame, vma: Vma
+) -> str:
     return ""
 
 

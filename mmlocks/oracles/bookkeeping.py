@@ -83,6 +83,11 @@ def nothing_is_held(world: World, state: int) -> Violation | None:
                 f"at the end VMA {vma} is still write-locked (its vm_lock_seq is mm_lock_seq, "
                 f"{vma.vm_lock_seq.of(state)}): every later fault there must take the slow path",
             )
+    if world.mm.mm_seq.of(state) % 2:
+        return Violation(
+            "held_at_end",
+            f"at the end mm_seq is {world.mm.mm_seq.of(state)}: odd, as if a writer were at work",
+        )
     for mm in mms:
         for spinlock in (mm.page_table_lock, *mm.page_table.ptl.values()):
             if spinlock.owner.of(state):

@@ -88,13 +88,15 @@ class Row:
         """One line on who may write the field and who may read it."""
         if self.kind:
             return self.kind
-        writes = either(self.writes) if self.writes else "never changed"
+        writes = f"written with {either(self.writes)}" if self.writes else "never changed"
         if self.fills:
             writes += f" (from empty: {either(self.fills)})"
         if self.spared:
             writes += f", unless {' or '.join(self.spared)}"
-        reads = "anybody" if not self.reads or () in self.reads else either(self.reads)
-        return f"written with {writes}; read {'by' if reads == 'anybody' else 'with'} {reads}"
+        reads = "by anybody" if not self.reads or () in self.reads else f"with {either(self.reads)}"
+        return f"{writes}; read {reads}" + (
+            ", or without, as a marked access" if self.marked and () not in self.reads else ""
+        )
 
 
 def either(sets: tuple[LockSet, ...]) -> str:

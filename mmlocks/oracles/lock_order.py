@@ -151,7 +151,7 @@ def order_is_kept(machine: Machine) -> Afterwards | None:
         second = next((edge for edge in cycle if edge in against), cycle[-1])
         kinds = " -> ".join([cycle[0].held.kind, *(edge.wanted.kind for edge in cycle)])
         message = (
-            f"lock order {kinds}: {'; '.join(map(str, cycle))}. Whoever meet there wait for each other for ever. "
+            f"lock order {kinds}: {'; '.join(map(str, cycle))}. Two CPUs that do so at once, with the same locks, wait for each other for ever. "
             f"Take them in one order everywhere: {', '.join(DOCUMENTED)}"
         )
     elif against:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmlocks.mm.address import PAGE_SIZE, address_of
 from mmlocks.mm.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mremap
 from mmlocks.mm.munmap import munmap
-from mmlocks.mm.user import store
+from mmlocks.mm.user import load, store
 from mmlocks.mm.world import World
 from mmlocks.scenarios.scenario import Scenario, expect
 
@@ -21,6 +21,7 @@ async def mover(world: World) -> None:
 
 
 async def toucher(world: World) -> None:
+    await load(world.mm, address_of(HERE))  # so that the store may find a page there, the zero frame
     await store(world.mm, address_of(HERE), 1)
 
 
@@ -47,10 +48,13 @@ ANON_VMA_UNLOCKED_CHECK = Scenario(
     name="anon_vma_unlocked_check",
     title="The anon_vma that a fault has seen is gone when it has locked the VMA",
     story=(
-        "Two VMAs beside each other: heap, which had a page once and gave it back, and next, never touched. cpu0 moves the heap's memory "
-        "elsewhere with mremap(MREMAP_DONTUNMAP), which leaves an empty heap without an anon_vma, and then unmaps next. cpu1 stores to the heap."
+        "Two VMAs beside each other, heap and next. Both had a page once and gave it back, so both have an anon_vma. cpu0 moves the heap's memory "
+        "elsewhere with mremap(MREMAP_DONTUNMAP), which leaves an empty heap without an anon_vma, and then unmaps next. cpu1 loads from the heap, then stores to it."
     ),
-    threads=(("mremaps the heap away, unmaps its neighbour", mover), ("stores P3 = 1, in the heap", toucher)),
+    threads=(
+        ("mremaps the heap away, unmaps its neighbour", mover),
+        ("loads P3, then stores P3 = 1, in the heap", toucher),
+    ),
     world=world,
     oracles=(
         "freed_vma",

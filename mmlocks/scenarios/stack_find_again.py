@@ -1,16 +1,16 @@
-"""Between giving mmap_lock up and taking it again, the stack that was to grow may be gone."""
+"""Between giving mmap_lock up and taking it again, the stack that was to grow may have grown, or be gone."""
 
 from __future__ import annotations
 
 from mmlocks.mm.address import PAGE_SIZE, address_of
 from mmlocks.mm.fault import SegmentationFault
 from mmlocks.mm.munmap import munmap
-from mmlocks.mm.user import store
+from mmlocks.mm.user import load, store
 from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_GROWSDOWN, VM_MAY_ACCESS, VM_READ, VM_WRITE
 from mmlocks.mm.world import World
 from mmlocks.scenarios.scenario import Scenario, expect
 
-BELOW, STACK = 7, 8
+FURTHER, BELOW, STACK, ABOVE = 6, 7, 8, 9
 
 
 async def grower(world: World) -> None:
@@ -21,14 +21,26 @@ async def grower(world: World) -> None:
 
 
 async def unmapper(world: World) -> None:
-    await munmap(world.mm, BELOW * PAGE_SIZE, 2 * PAGE_SIZE)
+    await store(world.mm, address_of(FURTHER), 2)
+    await munmap(world.mm, FURTHER * PAGE_SIZE, 3 * PAGE_SIZE)
+    try:
+        await load(world.mm, address_of(BELOW))
+    except SegmentationFault:
+        return
+    raise AssertionError(f"P{BELOW} was unmapped, and can be read all the same")
 
 
 def world() -> World:
     made = World(
-        2, pages={BELOW: None, STACK: None}, faulting={0: [BELOW]}, cached={}, slots=1, referee=False
+        2,
+        pages={FURTHER: None, BELOW: None, STACK: None},
+        faulting={0: [BELOW], 1: [FURTHER]},
+        cached={},
+        slots=1,
+        referee=False,
     )
     made.map("stack", STACK, STACK, flags=VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT | VM_GROWSDOWN)
+    made.map("library", ABOVE, ABOVE)
     made.may_change(nodes=2)
     return made
 
@@ -38,9 +50,14 @@ STACK_FIND_AGAIN = Scenario(
     title="The stack is unmapped while the fault that grows it has no lock",
     story=(
         "cpu0 stores to P7, just below the stack. No lock can be upgraded from reading to writing: the fault gives mmap_lock up and takes it "
-        "again, for writing. cpu1 unmaps the stack. If it does so in between, cpu0 gets a segmentation fault, and nothing else may happen."
+        "again, for writing. cpu1 stores to P6, so that the stack grows further than cpu0 asks for, and then unmaps all of it; above lies a "
+        "library. If it does either in between, cpu0 must not go by what it saw before: at the end, the stack is gone, and the library "
+        "is where it was. cpu1 makes sure that P7 cannot be read any more."
     ),
-    threads=(("stores P7 = 1, below the stack", grower), ("unmaps the stack", unmapper)),
+    threads=(
+        ("stores P7 = 1, below the stack; gives up at a segmentation fault", grower),
+        ("stores P6 = 2, further below, then unmaps the stack, and tries to read P7", unmapper),
+    ),
     world=world,
     oracles=(
         "freed_vma",

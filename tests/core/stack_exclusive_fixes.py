@@ -7,9 +7,9 @@ being held for writing, and says so before any harm is done.
 
 from mmlocks.mm import *  # noqa: F403  the labs' first cell does the same
 from mmlocks.mm.errnos import ENOMEM, EPERM
+from mmlocks.mm.filing import folio_add_new_anon_rmap
 from mmlocks.mm.maple import find_vma_before, mas_descend, spliced, vma_iter_store
-from mmlocks.mm.maple_node import MapleNode, mas_read, mas_start, mas_write
-from mmlocks.mm.maple import Level
+from mmlocks.mm.maple_steps import mas_write
 from mmlocks.mm.stack import expand_downwards, expand_stack, lock_mm_and_find_vma
 from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_GROWSDOWN
 from tests.core.banks import Bank
@@ -146,25 +146,17 @@ class Unsolved:
 class WalkInsideRcu:
     """Now the node is not freed under the walk. What the walk has found changes under the fault as before."""
 
-    async def mas_descend(mm, address):
+    async def find_vma(mm, address):
         await mm.rcu.read_lock()
-        while True:
-            path = ()
-            root = await mas_start(mm, address)
-            if not isinstance(root, MapleNode):
-                await mm.rcu.read_unlock()
-                return root
-            start, node = 0, root
-            while True:
-                ranges = await mas_read(node)
-                if ranges.dead:
-                    break
-                path = (*path, Level(node, start, ranges, ranges.covering(address)))
-                if not isinstance(path[-1].slot, MapleNode):
-                    await mm.rcu.read_unlock()
-                    return path
-                node = path[-1].slot
-                start = ranges.ends[path[-1].offset - 1] if path[-1].offset else start
+        leaf = (await mas_descend(mm, address))[-1]
+        await mm.rcu.read_unlock()
+        return next((vma for vma in leaf.ranges.slots[leaf.offset :] if vma is not None), None)
+
+    async def find_vma_before(mm, address):
+        await mm.rcu.read_lock()
+        leaf = (await mas_descend(mm, address - 1))[-1]
+        await mm.rcu.read_unlock()
+        return next((vma for vma in reversed(leaf.ranges.slots[: leaf.offset + 1]) if vma is not None), None)
 
 
 class WaitForRcuReaders:
@@ -191,12 +183,15 @@ class PageTableLockAroundTheWalk:
 
     async def find_vma(mm, address):
         await mm.page_table_lock.lock()
-        found = None
         leaf = (await mas_descend(mm, address))[-1]
-        for vma in leaf.ranges.slots[leaf.offset :]:
-            found = found or vma
         await mm.page_table_lock.unlock()
-        return found
+        return next((vma for vma in leaf.ranges.slots[leaf.offset :] if vma is not None), None)
+
+    async def find_vma_before(mm, address):
+        await mm.page_table_lock.lock()
+        leaf = (await mas_descend(mm, address - 1))[-1]
+        await mm.page_table_lock.unlock()
+        return next((vma for vma in reversed(leaf.ranges.slots[: leaf.offset + 1]) if vma is not None), None)
 
 
 class ExclusiveOnlyIfANodeGoes:
@@ -270,6 +265,47 @@ class GrowOnceDowngraded:
         if found is None:
             await mmap_read_unlock(mm)
         return found
+
+
+class TreeAfterTheDowngrade:
+    """The fields are what faults read, so the write lock is for them."""
+
+    async def expand_stack(mm, vma, address):
+        low = address - address % PAGE_SIZE
+        await mmap_read_unlock(mm)
+        await mmap_write_lock(mm)
+        vma = await find_vma(mm, address)
+        if vma is None or not await vma.vm_flags & VM_GROWSDOWN or await allowed(mm, vma, low):
+            return await downgraded(mm, None)
+        await anon_vma_prepare(vma)
+        if await moved(mm, vma, low):
+            return await downgraded(mm, None)
+        await mmap_write_downgrade(mm)
+        await mm.page_table_lock.lock()
+        await vma_iter_store(mm, low, await vma.vm_end, vma)
+        await mm.page_table_lock.unlock()
+        return vma
+
+
+class PageTableLockInTheFault:
+    """The fields move under page_table_lock, so who files a page takes it, and has them from one moment. The walk is as it was."""
+
+    async def do_anonymous_page(vma, page, flags):
+        mm, table, new = vma.vm_mm, vma.vm_mm.page_table, vma.vm_mm.memory.zero
+        if flags & FAULT_FLAG_WRITE:
+            await anon_vma_prepare(vma)
+            new = await vma_alloc_folio(mm, page, None)
+        await table.ptl[page].lock()
+        if await table.pte[page] is not None:
+            await table.ptl[page].unlock()
+            await folio_put(mm.memory, new)
+            return
+        if flags & FAULT_FLAG_WRITE:
+            await mm.page_table_lock.lock()
+            await folio_add_new_anon_rmap(new, vma, page, await vma.vm_start)
+            await mm.page_table_lock.unlock()
+        await set_pte_at(mm, page, Pte(new, bool(flags & FAULT_FLAG_WRITE)))
+        await table.ptl[page].unlock()
 
 
 class ExclusiveForTheTreeAlone:
@@ -391,6 +427,28 @@ class MoveAsDecidedBefore:
         return await downgraded(mm, found)
 
 
+class CountTooLate:
+    """The count of writers is read once the lock is gone: whoever was faster has been counted already."""
+
+    async def expand_stack(mm, vma, address):
+        await mmap_read_unlock(mm)
+        before = await mm.mm_lock_seq
+        await mmap_write_lock(mm)
+        if await mm.mm_lock_seq != before:
+            vma = await find_vma(mm, address)
+        return await downgraded(mm, await grown(mm, vma, address))
+
+
+class TryOnce:
+    """If others are there, the program gets a segmentation fault for a stack that is all right."""
+
+    async def expand_stack(mm, vma, address):
+        await mmap_read_unlock(mm)
+        if not await mm.mmap_lock.try_write():
+            return None
+        return await downgraded(mm, await grown(mm, await find_vma(mm, address), address))
+
+
 # -- wrong: the way out -----------------------------------------------------------------------------------------------
 
 
@@ -456,6 +514,8 @@ BANK = Bank(
         TheVmaLock: {"stackrot": "freed_node", "stack_expand_fault": "misfiled"},
         TryAndGoOn: {"stackrot": "freed_node", "stack_expand_fault": "misfiled"},
         GrowOnceDowngraded: {"stackrot": "freed_node", "stack_expand_fault": "misfiled"},
+        TreeAfterTheDowngrade: {"stackrot": "freed_node"},
+        PageTableLockInTheFault: {"stackrot": "freed_node"},
         ExclusiveForTheTreeAlone: {"stack_find_again": "freed_vma", "stack_expand_fault": "misfiled"},
         Upgrade: dict.fromkeys(("stackrot", "stack_find_again", "stack_expand_fault"), "deadlock"),
         SpinToUpgrade: dict.fromkeys(("stackrot", "stack_find_again", "stack_expand_fault"), "mistake"),
@@ -464,7 +524,9 @@ BANK = Bank(
         AskTheOldVmaWhetherItIsThere: {"stack_find_again": "freed_vma"},
         FindAgainBeforeTheLock: {"stack_find_again": "freed_vma"},
         FindAgainAndGrowAnything: {"stack_find_again": "exception"},
-        MoveAsDecidedBefore: {"stack_expand_fault": "misfiled"},
+        MoveAsDecidedBefore: {"stack_find_again": "stray_page"},
+        CountTooLate: {"stack_find_again": "freed_vma"},
+        TryOnce: dict.fromkeys(("stackrot", "stack_find_again", "stack_expand_fault"), "exception"),
         KeepTheWriteLock: dict.fromkeys(("stackrot", "stack_find_again", "stack_expand_fault"), "lock_misuse"),
         ForgetToUnlockAtFailure: {"stack_find_again": "held_at_end"},
         KeepTheReadLockAtFailure: {"stack_find_again": "held_at_end"},

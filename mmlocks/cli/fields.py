@@ -1,0 +1,58 @@
+"""`mmlocks fields`: which lock protects which field, from the table by which the oracle `discipline` judges."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, write
+
+if TYPE_CHECKING:
+    from mmlocks.oracles.fields import Row
+
+KERNEL_NAMES = {
+    "Vma": "struct vm_area_struct", "Mm": "struct mm_struct", "MapleTree": "struct maple_tree", "MapleNode": "struct maple_node",
+    "PageTable": "page tables", "AnonVma": "struct anon_vma", "File": "struct address_space",
+}  # fmt: skip
+
+
+def fields(
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print a list of objects: record, field, protected_by, marked, source."),
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a markdown table.")] = False,
+) -> int:
+    """Print which lock protects which field, as `mmlocks run ... --also discipline` judges it."""
+    from mmlocks.cli.report import print_json
+    from mmlocks.oracles.fields import ROWS, field_table
+
+    if as_json:
+        print_json([_as_json(row) for row in ROWS])
+    elif markdown:
+        print(field_table(markdown=True))
+    else:
+        for record, rows in groupby(ROWS, lambda row: row.record):
+            write(f"{record} ({KERNEL_NAMES[record]})", TITLE)
+            for (text, source), alike in groupby(rows, lambda row: (row.protected_by, row.source)):
+                paragraph(", ".join(row.field for row in alike), indent=2)
+                paragraph(f"{text}.", indent=6)
+                paragraph(f"Source: {source}.", ASIDE, indent=6)
+            gap()
+        paragraph(
+            "The VMA lock is held by who has read-locked the VMA, or holds its vm_lock. The VMA write lock also demands mmap_lock for writing: the VMA is "
+            "unlocked with it. What differs from Linux: rmap's lock for anonymous pages is not modelled, so that nobody needs it to write vm_start."
+        )
+    return Status.FINE
+
+
+def _as_json(row: Row) -> dict[str, object]:
+    return {
+        "record": row.record,
+        "field": row.field,
+        "protected_by": row.protected_by,
+        "marked": row.marked,
+        "source": row.source,
+    }
