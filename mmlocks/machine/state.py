@@ -33,6 +33,13 @@ def exact(value: Any) -> Any:
     return kind, repr(value) if isinstance(value, float | complex) else value  # 0.0 and -0.0 are equal too
 
 
+def words(value: Any) -> str:
+    """A value in a sentence: `none` for None, and `a, b` for several."""
+    if value is None:
+        return "none"
+    return ", ".join(map(words, value)) or "none" if type(value) is tuple else str(value)
+
+
 class Poison(NamedTuple):
     """What the cells of an object hold once it has been freed: which oracle is to speak when somebody uses it, and of what."""
 
@@ -71,8 +78,8 @@ class Cell(Generic[T]):
     """Set for cells that seldom change: a step of several parts does not tell that it read them, too."""
     poison: Poison | None = None
     """Set for the cell of a lock that is part of an object which may be freed: what is found there afterwards."""
-    show: Callable[[Any], str] = staticmethod(str)
-    """How a value of this cell is written; set it where `str` would not do, e.g. for addresses. Ask `text` for the words."""
+    show: Callable[[Any], str] = staticmethod(words)
+    """How a value of this cell is written; set it where `words` would not do, e.g. for addresses. Ask `text` for the words."""
 
     def __init__(self, layout: Layout, name: str, index: int, shift: int, bits: int) -> None:
         self.layout = layout

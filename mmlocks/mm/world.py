@@ -24,6 +24,7 @@ class World(Record):
     `pages[n]` are the values that page n holds at the start, or None if it was never touched. `faulting[cpu]` are the pages
     on which that CPU may take a fault (it gets `frames` frames for each); `cached[cpu]` those that it has stored to already, so that
     its TLB knows them as writable. Without a `referee` nobody keeps account of completed stores: needed where pages may be taken away.
+    Where nobody `forks` there are no VMAs for a child, so that nobody can.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class World(Record):
         slots: int = 2,
         frames: int = 1,
         referee: bool = True,
+        forks: bool = True,
     ) -> None:
         self.layout = Layout(cpus)
         super().__init__(self.layout, "world")
         self.pages = sorted(pages)
         self.slots = slots
         self.referee = referee
+        self.forks = forks
         self.rcu = Rcu(self.layout)
         self.memory = Memory(self.layout, slots)
         self.files: dict[str, File] = {}
@@ -80,11 +83,12 @@ class World(Record):
         flags: int = VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT,
         file: File | None = None,
     ) -> Vma:
-        """A VMA of the process over the pages `first` to `last`, and a spare one for the child's copy of it.
+        """A VMA of the process over the pages `first` to `last`, and where somebody forks a spare one for the child's copy of it.
 
         It maps `file` from its beginning, or anonymous memory.
         """
-        self.child.spare_vmas.add(Vma(self.child, self.layout, f"child {name}"))
+        if self.forks:
+            self.child.spare_vmas.add(Vma(self.child, self.layout, f"child {name}"))
         mm, layout = self.mm, self.layout
         vma = Vma(mm, layout, name)
         chain = tuple(vma.spare_anon_vmas) if faulted else ()

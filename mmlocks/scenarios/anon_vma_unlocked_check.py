@@ -34,6 +34,7 @@ def world() -> World:
         slots=1,
         frames=2,
         referee=False,
+        forks=False,
     )
     made.map("heap", HERE, HERE)
     made.map("next", NEXT, NEXT)

@@ -23,7 +23,15 @@ async def writer(world: World) -> None:
 
 
 def world() -> World:
-    made = World(2, pages={HEAP: None, PAGE: None}, faulting={1: [HEAP]}, cached={}, slots=1, referee=False)
+    made = World(
+        2,
+        pages={HEAP: None, PAGE: None},
+        faulting={1: [HEAP]},
+        cached={},
+        slots=1,
+        referee=False,
+        forks=False,
+    )
     made.memory.reclaimable = made.file(FILE, pages=1, at=PAGE)
     made.map("heap", HEAP, HEAP)
     made.may_change(nodes=1, vmas=1)

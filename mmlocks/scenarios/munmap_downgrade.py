@@ -9,11 +9,11 @@ from mmlocks.mm.user import store
 from mmlocks.mm.world import World
 from mmlocks.scenarios.scenario import Scenario, expect
 
-PAGE = 3
+BESIDE, PAGE = 3, 4
 
 
 async def unmapper(world: World) -> None:
-    await munmap(world.mm, PAGE * PAGE_SIZE, PAGE_SIZE)
+    await munmap(world.mm, BESIDE * PAGE_SIZE, 2 * PAGE_SIZE)
 
 
 async def toucher(world: World) -> None:
@@ -24,7 +24,8 @@ async def toucher(world: World) -> None:
 
 
 def world() -> World:
-    made = World(2, pages={PAGE: None}, faulting={1: [PAGE]}, cached={}, slots=1, referee=False)
+    made = World(2, pages={BESIDE: None, PAGE: None}, faulting={1: [PAGE]}, cached={}, slots=1, referee=False, forks=False)
+    made.map("beside", BESIDE, BESIDE)
     made.map("heap", PAGE, PAGE)
     made.may_change(nodes=2)
     return made

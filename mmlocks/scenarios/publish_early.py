@@ -28,7 +28,7 @@ async def guesser(world: World) -> None:
 
 
 def world() -> World:
-    made = World(2, pages={PAGE: None}, faulting={}, cached={}, slots=1, referee=False)
+    made = World(2, pages={PAGE: None}, faulting={}, cached={}, slots=1, referee=False, forks=False)
     made.file(FILE, pages=1, at=PAGE, notified=True)
     made.may_change(nodes=1, vmas=1)
     return made

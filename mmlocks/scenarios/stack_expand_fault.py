@@ -26,6 +26,7 @@ def world() -> World:
         faulting={0: [BELOW], 1: [FRESH]},
         cached={},
         slots=1,
+        forks=False,
     )
     made.map("stack", FRESH, TOUCHED, flags=VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT | VM_GROWSDOWN)
     return made

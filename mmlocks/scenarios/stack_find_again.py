@@ -38,6 +38,7 @@ def world() -> World:
         cached={},
         slots=1,
         referee=False,
+        forks=False,
     )
     made.map("stack", STACK, STACK, flags=VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT | VM_GROWSDOWN)
     made.map("library", ABOVE, ABOVE)

@@ -27,6 +27,7 @@ def world() -> World:
         faulting={0: [BETWEEN], 1: [HEAP]},
         cached={},
         slots=1,
+        forks=False,
     )
     made.map("heap", HEAP, HEAP, faulted=False)
     made.map("lower", LOWER, LOWER, flags=STACK)

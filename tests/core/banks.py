@@ -45,9 +45,11 @@ def verdicts(bank: Bank, answer: Answer) -> dict[str, str]:
 
 
 def banks() -> dict[str, Bank]:
-    """All banks, by the topic in their files' names."""
-    files = sorted(Path(__file__).parent.glob("*_fixes.py"))
-    modules = {
-        file.stem.removesuffix("_fixes"): importlib.import_module(f"tests.core.{file.stem}") for file in files
-    }
-    return {topic: module.BANK for topic, module in modules.items() if hasattr(module, "BANK")}
+    """All banks: `BANK` of a file, by the topic in the file's name, or those in its `BANKS`."""
+    found: dict[str, Bank] = {}
+    for file in sorted(Path(__file__).parent.glob("*_fixes.py")):
+        module = importlib.import_module(f"tests.core.{file.stem}")
+        if hasattr(module, "BANK"):
+            found[file.stem.removesuffix("_fixes")] = module.BANK
+        found.update(getattr(module, "BANKS", {}))
+    return found

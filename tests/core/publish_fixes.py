@@ -6,10 +6,6 @@ before the tree shows it), ORDER about 1c7873e33645 (and before i_mmap_rwsem is 
 All map files alone, and never merge: the scenarios do nothing else.
 """
 
-from collections.abc import Callable, Coroutine
-from types import FunctionType
-from typing import Any
-
 from mmlocks.machine import together
 from mmlocks.mm import *  # noqa: F403  the labs' first cell does the same
 from mmlocks.mm.maple import vma_iter_store
@@ -22,13 +18,7 @@ from mmlocks.mm.pagecache import (
     writable_from_the_start,
 )
 from mmlocks.mm.vma import vm_area_alloc
-
-# ruff: noqa: F405, N805  (no methods, so no self)
-
-
-def replaced_by(answer: type) -> dict[str, Callable[..., Coroutine[Any, Any, Any]]]:
-    """The functions of an answer, by the names of those that they replace."""
-    return {name: function for name, function in vars(answer).items() if isinstance(function, FunctionType)}
+from tests.core.banks import Bank
 
 
 async def begun(mm, address, length, vm_flags, file, pgoff):
@@ -554,3 +544,52 @@ class Unseen:
             await i_mmap_unlock_write(file)
             await vma_set_page_prot(vma)
             return address
+
+
+SEEN_EARLY = {"publish_early": "unnoticed_store"}
+WRONG_ORDER = {"imap_lock_order": "lock_order"}
+
+PUBLISH = Bank(
+    repair="new_vma_locked",
+    release="6.6-like-new_vma_locked",
+    scenarios=("publish_early", "imap_lock_order"),
+    right=(
+        Publish.Linux, Publish.PageProtFirst, Publish.BornWithItsPageProt, Publish.HoldTheSemaphore, Publish.SetTheNumber,
+        Publish.BornDetached, Publish.ReadOnlyUntilTheFirstStore,
+    ),
+    wrong={
+        **dict.fromkeys(
+            (
+                Publish.Unsolved, Publish.LockAfterTheTree, Publish.LockAfterTheFile, Publish.LockInVmaSetPageProt, Publish.LockTheNeighbour,
+                Publish.LockAndLetGo, Publish.LetGoBeforePageProt, Publish.HoldTheSemaphoreForReading, Publish.SetAnOldNumber,
+                Publish.SetTheNextNumber, Publish.UnlockAllTooEarly, Publish.AttachTooEarly, Publish.PageProtFirstForPrivateFiles,
+                Publish.PageProtUnderTheFileLock, Publish.WaitForRcuReaders, Publish.WriteProtectAfterwards,
+            ),
+            SEEN_EARLY,
+        ),
+        Publish.KeepTheSemaphore: {"publish_early": "held_at_end", "imap_lock_order": "held_at_end"},
+    },
+)  # fmt: skip
+
+ORDER = Bank(
+    repair="new_vma_locked_first",
+    release="6.6-like-new_vma_locked_first",
+    scenarios=("publish_early", "imap_lock_order"),
+    right=(Order.Linux, Order.PageProtFirst, Order.SetTheNumberInside, Order.LockAgainInside, Order.FileAfterTheTree, Order.TrylockOnce),
+    wrong={
+        **dict.fromkeys(
+            (
+                Order.Unsolved, Order.FileLockForReading, Order.LockBetweenTwoHolds, Order.SemaphoreAgainInside, Order.HoldTheSemaphoreInside,
+                Order.ReadLockInside, Order.FileLockAroundMmapLock,
+            ),
+            WRONG_ORDER,
+        ),
+        Order.LockTheNeighboursInside: {"imap_lock_order": "deadlock"},
+        Order.LockLater: {"publish_early": "unnoticed_store"},
+        Order.LockInVmaLinkFile: {"publish_early": "unnoticed_store", "imap_lock_order": "lock_order"},
+        Order.UnlockBeforeTheFile: {"publish_early": "unnoticed_store"},
+        Order.KeepTheFileLock: {"publish_early": "held_at_end", "imap_lock_order": "deadlock"},
+    },
+)  # fmt: skip
+
+BANKS = {"publish": PUBLISH, "order": ORDER}

@@ -25,7 +25,6 @@ from mmlocks.mm.world import World
 from mmlocks.releases import RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS
 from mmlocks.scenarios.scenario import Checked, Scenario, check
-from tests.core.publish_fixes import Publish, replaced_by
 
 SCENARIO = SCENARIOS["publish_early"]
 WITHOUT = release_named("6.6-like-new_vma_locked")
@@ -304,51 +303,3 @@ def test_one_cpu_alone_keeps_a_list_of_who_maps_a_file():
     assert mapped() == [(9, 11)]
     assert file.i_mmap_rwsem.writer.of(process._layout.now) == 0
     assert mm.map_count.of(process._layout.now) == 2
-
-
-# -- the kill table ---------------------------------------------------------------------------------------------------
-
-RIGHT = (
-    "Linux", "PageProtFirst", "BornWithItsPageProt", "HoldTheSemaphore", "SetTheNumber", "BornDetached",
-    "ReadOnlyUntilTheFirstStore",
-)  # fmt: skip
-WRONG = {
-    "Unsolved": "unnoticed_store",
-    "LockAfterTheTree": "unnoticed_store",
-    "LockAfterTheFile": "unnoticed_store",
-    "LockInVmaSetPageProt": "unnoticed_store",
-    "LockTheNeighbour": "unnoticed_store",
-    "LockAndLetGo": "unnoticed_store",
-    "LetGoBeforePageProt": "unnoticed_store",
-    "HoldTheSemaphoreForReading": "unnoticed_store",
-    "KeepTheSemaphore": "held_at_end",
-    "SetAnOldNumber": "unnoticed_store",
-    "SetTheNextNumber": "unnoticed_store",
-    "UnlockAllTooEarly": "unnoticed_store",
-    "AttachTooEarly": "unnoticed_store",
-    "PageProtFirstForPrivateFiles": "unnoticed_store",
-    "PageProtUnderTheFileLock": "unnoticed_store",
-    "WaitForRcuReaders": "unnoticed_store",
-    "WriteProtectAfterwards": "unnoticed_store",
-}
-
-
-def test_the_bank_is_all_in_the_table_and_large_enough():
-    bank = {name for name, kind in vars(Publish).items() if isinstance(kind, type)}
-    assert bank == {*RIGHT, *WRONG}
-    assert len(WRONG) - 1 >= 8  # without the unsolved one
-    assert len(RIGHT) - 1 >= 3  # without Linux's own
-
-
-@pytest.mark.parametrize("name", RIGHT)
-def test_right_fixes_are_accepted_however_they_are_written(name):
-    kernel = Kernel(WITHOUT, replaced_by(getattr(Publish, name)))
-    for scenario in ("publish_early", "imap_lock_order"):
-        verdict = check(SCENARIOS[scenario], kernel).verdict
-        assert verdict.outcome == "safe", verdict
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_fixes_are_rejected_by_the_intended_oracle(name):
-    verdict = check(SCENARIO, Kernel(WITHOUT, replaced_by(getattr(Publish, name)))).verdict
-    assert verdict.violation.oracle == WRONG[name]
