@@ -25,7 +25,7 @@ def fields(
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a markdown table.")] = False,
 ) -> int:
-    """Print which lock protects which field, as `mmlocks run ... --also discipline` judges it."""
+    """Print which lock protects which field: the rule of discipline."""
     from mmlocks.cli.report import print_json
     from mmlocks.oracles.fields import ROWS, field_table
 

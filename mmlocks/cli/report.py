@@ -131,20 +131,15 @@ def _text(schedule: object | None) -> str | None:
 
 def print_scenario(scenario: Scenario) -> None:
     """One entry of the list of scenarios."""
-    expected = [f"{release} {outcome}" for release, outcome in scenario.expected.items()]
-    head = f"{scenario.name:<20}  {scenario.cpus} CPUs   {'   '.join(expected)}"
-    if len(head) > terminal.width():
-        head = "\n    ".join([scenario.name, f"{scenario.cpus} CPUs", *expected])
-    terminal.write(head, paint=_outcomes)
+    violated = [release for release, outcome in scenario.expected.items() if outcome == "violated"]
+    expected = f"violated on {', '.join(violated)}" if violated else "safe on every release"
+    terminal.write(scenario.name, terminal.TITLE)
     terminal.paragraph(f"{scenario.title}.", indent=4)
+    terminal.paragraph(
+        f"{scenario.cpus} CPUs. Expected: {expected}.", terminal.BAD if violated else terminal.GOOD, indent=4
+    )
     if scenario.remark:
         terminal.paragraph(scenario.remark, ASIDE, indent=4)
-
-
-def _outcomes(shown: Any) -> None:
-    shown.highlight_regex(r"^\w+", terminal.TITLE)
-    shown.highlight_regex(r"\bsafe\b", terminal.GOOD)
-    shown.highlight_regex(r"\bviolated\b", terminal.BAD)
 
 
 def scenario_json(scenario: Scenario) -> dict[str, Any]:

@@ -5,28 +5,39 @@ from __future__ import annotations
 from mmlocks.mm.address import PAGE_SIZE, address_of
 from mmlocks.mm.fault import SegmentationFault
 from mmlocks.mm.munmap import munmap
-from mmlocks.mm.user import store
+from mmlocks.mm.user import load, store
+from mmlocks.mm.vm_flags import VM_MAY_ACCESS, VM_READ
 from mmlocks.mm.world import World
 from mmlocks.scenarios.scenario import Scenario, expect
 
-BESIDE, PAGE = 3, 4
+HEAP, DATA = 3, 4
 
 
 async def unmapper(world: World) -> None:
-    await munmap(world.mm, BESIDE * PAGE_SIZE, 2 * PAGE_SIZE)
+    await munmap(world.mm, HEAP * PAGE_SIZE, 2 * PAGE_SIZE)
 
 
 async def toucher(world: World) -> None:
     try:
-        await store(world.mm, address_of(PAGE), 1)
+        await store(world.mm, address_of(HEAP), 1)
+        await load(world.mm, address_of(DATA))
     except SegmentationFault:
         return
 
 
 def world() -> World:
-    made = World(2, pages={BESIDE: None, PAGE: None}, faulting={1: [PAGE]}, cached={}, slots=1, referee=False, forks=False)
-    made.map("beside", BESIDE, BESIDE)
-    made.map("heap", PAGE, PAGE)
+    made = World(
+        2,
+        pages={HEAP: None, DATA: None},
+        faulting={1: [HEAP]},
+        cached={},
+        slots=1,
+        referee=False,
+        forks=False,
+    )
+    made.map("heap", HEAP, HEAP)
+    dictionary = made.file("dictionary", pages=1, at=DATA)
+    made.map("data", DATA, DATA, faulted=False, flags=VM_READ | VM_MAY_ACCESS, file=dictionary)
     made.may_change(nodes=2)
     return made
 

@@ -15,6 +15,15 @@ MONO = 7.25
 SANS = 6.7
 """Assumed width of another character at 13 px; most are narrower."""
 LINE = 16
+WIDTHS = {
+    character: width
+    for width, characters in (
+        (3.7, "ijlIJ"), (4.4, " ,.f/:;\\|"), (5.2, "-()[]t!r"), (6.8, "\"'*_`szL?"), (7.8, "ckFvxyPTY"),
+        (8.3, "aeoEhnu$0123456789Sbdgpq{}"), (9.1, "KABVXZRC"), (10.2, "UNHDG&OQ"), (10.9, "w#+<=>^~M"), (13.0, "%mW@"),
+    )
+    for character in characters
+}  # fmt: skip
+"""Widths of other characters at 13 px."""
 
 CPU_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#8C6D46")
 """Okabe and Ito's palette, which people with any kind of colour vision can tell apart; vermilion is kept for what is wrong."""
@@ -58,10 +67,19 @@ def cpu_ink(cpu: int) -> str:
     return CPU_INKS[cpu % len(CPU_INKS)]
 
 
+def sans_width(text: str) -> float:
+    """Width of text at 13 px in DejaVu Sans, which is wider than what most systems have."""
+    return sum(WIDTHS.get(character, 9.5) for character in text)
+
+
 def fit(text: str, width: float, lines: int, character: float = MONO) -> list[str]:
     """Text broken to a width in pixels, in at most so many lines; what is left out shows as an ellipsis."""
     room = max(4, int(width / character))
     broken = wrap(text, room, break_on_hyphens=False)
+    if character >= SANS and character != MONO:  # an assumed width: names such as mm_mt.root are wider
+        while room > 4 and any(sans_width(line) * character / SANS > width for line in broken[:lines]):
+            room -= 1
+            broken = wrap(text, room, break_on_hyphens=False)
     if len(broken) > lines:
         broken = broken[:lines]
         broken[-1] = broken[-1][: room - 1].rstrip() + "…"
@@ -131,13 +149,22 @@ class Pen:
         self.text(x + 5, y, text, "m s", colour=ink)
         return width
 
-    def field(self, x: float, y: float, text: str, changed: bool = False, kind: str = "m") -> float:
-        """Monospaced text, with a yellow box behind it if it has just changed; returns its width."""
-        width = len(text) * MONO
+    def field(
+        self, x: float, y: float, text: str, changed: bool = False, kind: str = "m", about: str = ""
+    ) -> float:
+        """Monospaced text, with a yellow box behind it if it has just changed; returns its width.
+
+        `about` is what the pointer shows when it rests there.
+        """
+        width = len(text) * (MONO * 11 / 12 if "s" in kind.split() else MONO)
+        if about:
+            self.parts.append(f"<g><title>{escape(about)}</title>")
         if changed:
             self.box(x - 3, y - 12, width + 6, 16, "hot", radius=2)
             kind = f"{kind.replace('q', '').replace('w', '')} k".strip()
         self.text(x, y, text, kind)
+        if about:
+            self.parts.append("</g>")
         return width
 
     def warning(self, x: float, y: float, text: str) -> float:

@@ -16,7 +16,7 @@ from mmlocks.scenarios import SCENARIOS
 Mmlocks = Callable[..., Result]
 LOST_STORE = "mml1:fork_lost_store:6.4.0:0x6.2x10.1x2.2x2:dcc209c4"
 RUN_KEYS = {"scenario", "release", "verdict", "states", "transitions", "seconds", "schedule", "violation"} | {
-    "endings", "reduced", "reason", "minimal", "expected",
+    "endings", "reduced", "reason", "minimal", "expected", "tools",
 }  # fmt: skip
 
 

@@ -1,13 +1,14 @@
 """What could be in place of the detached mark, by which a fault sees that the VMA that it has locked is out of the tree.
 
-No release lacks it. The answers take something away from munmap, or from those who look for a VMA, and put something else there. All unmap whole VMAs
-of anonymous memory: the scenario does nothing else.
+No release lacks it. The answers take something away from munmap, or from those who look for a VMA, and put something else there. All unmap whole VMAs:
+the scenario does nothing else.
 """
 
 from mmlocks.machine import together
 from mmlocks.mm import *  # noqa: F403  the labs' first cell does the same
 from mmlocks.mm.maple import mas_walk, vma_iter_store
 from mmlocks.mm.munmap import do_vmi_munmap, unmap_region, zap_page_range
+from mmlocks.mm.pagecache import unlink_file_vma
 from mmlocks.mm.rmap import unlink_anon_vmas
 from mmlocks.mm.vma import vm_area_free
 from tests.core.banks import Bank
@@ -22,12 +23,18 @@ async def taken_out(mm, start, vmas):
     return vmas
 
 
+async def fit(vma):
+    """Whether faults there may do without mmap_lock: those of a file, and of anonymous memory that has its anon_vma."""
+    file, anon_vma = await together(vma.vm_file, vma.anon_vma)
+    return file is not None or anon_vma is not None
+
+
 async def locked(mm, address):
-    """The VMA at an address, locked for reading and with an anon_vma, inside an RCU section; None, and the section left, if there is none."""
+    """The VMA at an address, locked for reading and fit for a fault, inside an RCU section; None, and the section left, if there is none."""
     await mm.rcu.read_lock()
     vma = await mas_walk(mm, address)
     if vma is not None and await vma_start_read(vma):
-        if await vma.anon_vma is not None:
+        if await fit(vma):
             return vma
         await vma.vm_lock.up_read()
     await mm.rcu.read_unlock()
@@ -161,7 +168,7 @@ class LookBeforeLocking:
         if vma is None or await vma.detached or not await vma_start_read(vma):
             await mm.rcu.read_unlock()
             return None
-        if await vma.anon_vma is None or not await inside(vma, address):
+        if not await fit(vma) or not await inside(vma, address):
             return await unlocked(mm, vma)
         await mm.rcu.read_unlock()
         return vma
@@ -303,6 +310,9 @@ class HoldTheSemaphore:
             await zap_page_range(mm, start, end)
         for vma in gone:
             await unlink_anon_vmas(vma)
+            file = await vma.vm_file
+            if file is not None:
+                await unlink_file_vma(file, vma)
             await vma.vm_lock.up_write()
             await vm_area_free(vma)
 

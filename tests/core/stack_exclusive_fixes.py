@@ -10,11 +10,9 @@ from mmlocks.mm.errnos import ENOMEM, EPERM
 from mmlocks.mm.filing import folio_add_new_anon_rmap
 from mmlocks.mm.maple import find_vma_before, mas_descend, spliced, vma_iter_store
 from mmlocks.mm.maple_steps import mas_write
-from mmlocks.mm.stack import expand_downwards, expand_stack, lock_mm_and_find_vma
+from mmlocks.mm.stack import expand_downwards
 from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_GROWSDOWN
 from tests.core.banks import Bank
-
-# ruff: noqa: F405, N805  (no methods, so no self)
 
 
 async def grown(mm, vma, address):
@@ -171,7 +169,7 @@ class WaitForRcuReaders:
 
 
 class RewriteTheNode:
-    """No node is replaced, so none is freed. (That one is read half rewritten is below what the model looks at.)"""
+    """No node is replaced, so none is freed. That a reader may find it half rewritten is below what the model looks at."""
 
     async def vma_iter_store(mm, start, end, vma):
         leaf = (await mas_descend(mm, start))[-1]
@@ -527,7 +525,9 @@ BANK = Bank(
         MoveAsDecidedBefore: {"stack_find_again": "stray_page"},
         CountTooLate: {"stack_find_again": "freed_vma"},
         TryOnce: dict.fromkeys(("stackrot", "stack_find_again", "stack_expand_fault"), "exception"),
-        KeepTheWriteLock: dict.fromkeys(("stackrot", "stack_find_again", "stack_expand_fault"), "lock_misuse"),
+        KeepTheWriteLock: dict.fromkeys(
+            ("stackrot", "stack_find_again", "stack_expand_fault"), "lock_misuse"
+        ),
         ForgetToUnlockAtFailure: {"stack_find_again": "held_at_end"},
         KeepTheReadLockAtFailure: {"stack_find_again": "held_at_end"},
         UnlockAndLockAgain: {"stack_find_again": "freed_vma"},

@@ -10,8 +10,6 @@ from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_GROWSDOWN
 from mmlocks.mm.vma_lock import leave_rcu_if_covered
 from tests.core.banks import Bank
 
-# ruff: noqa: F405, N805  (no methods, so no self)
-
 
 async def begun(mm, vma, address):
     """What comes before: the new start, and how many pages there are to grow; 0 if none, and minus an errno if it must not be."""
@@ -676,7 +674,7 @@ BANK = Bank(
         TryAndGoOn: TORN,
         SemaphoreForReading: TORN,
         SemaphoreForEachStore: TORN,
-        KeepTheSemaphore: {"stack_expand_fault": "held_at_end"},
+        KeepTheSemaphore: {"stack_expand_fault": "held_at_end", "stack_find_again": "deadlock"},
         UnlockAllInBetween: TORN,
         MarkAndDoNotWait: TORN,
         WaitAndThenMark: TORN,
