@@ -121,7 +121,7 @@ def _anon_vma_told(layout: Layout, before: int, after: int, cpu: int, anon_vma: 
 @telling("anon_vma_put")
 def _links_told(layout: Layout, before: int, after: int, cpu: int, result: None, anon_vma: AnonVma) -> str:
     left = anon_vma.refcount.of(after)
-    return f"{left} VMA{'s' * (left != 1)} linked to {anon_vma}" if left else f"frees {anon_vma}"
+    return f"{anon_vma} has {left} VMA{'s' * (left != 1)} now" if left else f"frees {anon_vma}"
 
 
 @telling("folio_add_new_anon_rmap")
@@ -160,7 +160,9 @@ def _walk_told(
 def _all_told(
     layout: Layout, before: int, after: int, cpu: int, vmas: tuple[Vma, ...], mm: Mm, start: int, end: int
 ) -> str:
-    return f"the VMAs of {mm}: {', '.join(map(str, vmas)) or 'none'}"
+    if not start and end >= mm.limits.task_size:
+        return f"the VMAs of {mm}: {', '.join(map(str, vmas)) or 'none'}"
+    return f"VMAs in [{start:#x}, {end:#x}): {', '.join(map(str, vmas)) or 'none'}"
 
 
 @telling("mas_start")
@@ -175,7 +177,7 @@ def _start_told(
 ) -> str:
     if isinstance(found, MapleNode):
         return f"begins at {found} to look for {address:#x}"
-    return f"looks for {address:#x} in the tree: {', '.join(str(level.node) for level in found)}"
+    return f"finds the way to {address:#x} in the tree: {', '.join(str(level.node) for level in found)}"
 
 
 @telling("mas_read")

@@ -44,6 +44,12 @@ def frames_can_be_found(world: World, state: int) -> Violation | None:
                         f"have it under {wanted} in one of {', '.join(map(str, vma.anon_vma_chain.of(state))) or 'no anon_vmas'}: whoever "
                         "wants to unmap the frame will not find this mapping",
                     )
+                if anon_vma.freed.of(state):
+                    return Violation(
+                        "misfiled",
+                        f"at the end {entry.frame}, which VMA {vma} maps at P{page}, is filed in {anon_vma}, which has been freed: "
+                        "whoever wants to unmap the frame looks into freed memory",
+                    )
     return None
 
 

@@ -26,7 +26,7 @@ def world() -> World:
     )
     made.map("left", LEFT, LEFT, faulted=False)
     made.map("right", RIGHT, RIGHT)
-    made.may_change(nodes=1)
+    made.may_change(nodes=1, vmas=1)
     return made
 
 

@@ -72,12 +72,13 @@ def sans_width(text: str) -> float:
     return sum(WIDTHS.get(character, 9.5) for character in text)
 
 
-def fit(text: str, width: float, lines: int, character: float = MONO) -> list[str]:
+def fit(text: str, width: float, lines: int, character: float = MONO, bold: bool = False) -> list[str]:
     """Text broken to a width in pixels, in at most so many lines; what is left out shows as an ellipsis."""
     room = max(4, int(width / character))
     broken = wrap(text, room, break_on_hyphens=False)
     if character >= SANS and character != MONO:  # an assumed width: names such as mm_mt.root are wider
-        while room > 4 and any(sans_width(line) * character / SANS > width for line in broken[:lines]):
+        wider = 1.14 if bold else 1
+        while room > 4 and any(sans_width(line) * wider > width for line in broken[:lines]):
             room -= 1
             broken = wrap(text, room, break_on_hyphens=False)
     if len(broken) > lines:
@@ -156,7 +157,7 @@ class Pen:
 
         `about` is what the pointer shows when it rests there.
         """
-        width = len(text) * (MONO * 11 / 12 if "s" in kind.split() else MONO)
+        width = len(text) * MONO
         if about:
             self.parts.append(f"<g><title>{escape(about)}</title>")
         if changed:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+from html import escape
+
 from mmlocks.machine import Run
+from mmlocks.oracles.fields import FIELDS
 from mmlocks.show.draw import LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, fit, number
-from mmlocks.show.scene import Area, Cpu, Entry, Held, Page, Space
+from mmlocks.show.scene import Area, Backing, Cpu, Entry, Held, Node, Page, Space, Tree
 from mmlocks.show.source import line_at
 
 PAD = 10
@@ -12,8 +16,20 @@ CARD = 184
 """Height of a CPU's card without the rows of its TLB."""
 AREA = 62
 """Height of a VMA without its pages."""
+FILING = 18
+"""Height of what says where pages are filed: a line of a VMA, and of a frame."""
+GONE = 44
+"""Height of a VMA that has been freed."""
 PAGE = 40
+UNTOLD = 28
+"""Height of a page of which nobody knows what was stored there."""
 FRAME = 62
+FILE = 62
+"""Height of a file, and the gap below it."""
+NODE = 72
+"""Height of a node of the tree whose ranges fit into one row, and the gap below it."""
+RANGES = 38
+"""Height of a row of ranges."""
 SPACE = 54
 """Height of an address space's head."""
 
@@ -80,7 +96,7 @@ def card(
     status(pen, x + PAD, y + 43, cpu)
     line = y + 61
     if cpu.status == "blocked":
-        for part in fit(cpu.why.removeprefix(f"cpu{cpu.number} "), room, 3, SANS * 1.13):
+        for part in fit(cpu.why.removeprefix(f"cpu{cpu.number} "), room, 3, SANS * 1.13, True):
             pen.text(x + PAD, line, part, "w")
             line += LINE
     elif cpu.status != "done" and cpu.where:
@@ -153,9 +169,22 @@ def tail(chain: str, room: float, lines: int) -> list[str]:
 # -- an address space -------------------------------------------------------------------------------------------------
 
 
-def space_height(areas: int, pages: int) -> float:
+def space_height(areas: int, pages: int, filing: bool = False, referee: bool = True) -> float:
     """Height of an address space of so many VMAs and pages in all."""
-    return SPACE + areas * (AREA + 10.0) + pages * PAGE
+    return SPACE + areas * (AREA + 10.0 + (FILING if filing else 0)) + pages * (PAGE if referee else UNTOLD)
+
+
+def _page(shown: Entry, parent: bool) -> int:
+    return PAGE if shown.stored or not parent else UNTOLD
+
+
+@cache
+def said(*fields: str) -> str:
+    """What protects fields, from the table of fields: for whoever points at them."""
+    texts: dict[str, list[str]] = {}
+    for field in fields:
+        texts.setdefault(FIELDS[field].protected_by, []).append(field.rpartition(".")[2])
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in texts.items())
 
 
 def space(
@@ -174,13 +203,15 @@ def space(
     pen.text(x + PAD, y + 18, title, "b")
     if not now.areas and not now.loose:
         empty = "no VMA yet: fork has not copied any" if not parent else "no VMA"
-        pen.text(x + PAD, y + 42, empty, "q")
+        pen.text(x + PAD, y + (66 if parent else 42), empty, "q")
+    if not parent and not now.areas and not now.loose:
         return {}
     lock(pen, x + PAD, y + 40, "mmap_lock", now.lock, before.lock if before else None)
     seq = f"mm_lock_seq {now.seq}"
     pen.field(
-        x + width - PAD - len(seq) * MONO, y + 40, seq, before is not None and before.seq != now.seq, "m q"
-    )
+        x + width - PAD - len(seq) * MONO, y + 40, seq, before is not None and before.seq != now.seq, "m q",
+        said("Mm.mm_lock_seq"),
+    )  # fmt: skip
     if not now.page_table_lock.free:
         used = len("page_table_lock ") * MONO
         pen.text(x + width - PAD - used - 36, y + 18, "page_table_lock", "m s q")
@@ -195,7 +226,7 @@ def space(
     for loose in now.loose:
         entry(pen, x + 6, top, width - 12, loose, None, False, parent)
         rows[loose.page] = top + 14
-        top += PAGE
+        top += _page(loose, parent)
     return rows
 
 
@@ -204,26 +235,172 @@ def area(
     rows: dict[int, float],
 ) -> float:  # fmt: skip
     """A VMA with its lock drawn on it, and its pages inside."""
-    height = AREA + len(now.pages) * PAGE
+    if now.fate == "freed":
+        gone(pen, x, y, width, now)
+        return GONE
+    head = AREA + (FILING if now.filing else 0)
+    height = head + sum(_page(shown, parent) for shown in now.pages)
     pen.box(x, y, width, height, "area", radius=5)
-    fresh = compare and before is None
+    fresh = compare and (before is None or (before.start, before.end) != (now.start, now.end))
     name = f"VMA {now.name} [{now.start:#x}, {now.end:#x})"
-    pen.field(x + 8, y + 17, name, fresh, "m b")
+    used = pen.field(x + 8, y + 17, name, fresh, "m b", said("Vma.vm_start", "Vma.vm_end"))
+    if now.fate:
+        told = compare and before is not None and before.fate != now.fate
+        if used + (len(now.fate) + 3) * MONO < width:
+            pen.field(x + 8 + used + 10, y + 17, now.fate, told, "m s w" if now.detached else "m s q")
+        else:
+            pen.field(
+                x + width - 8 - len(now.fate) * MONO,
+                y + 36,
+                now.fate,
+                told,
+                "m s w" if now.detached else "m s q",
+            )
+    if now.awaited:
+        waits = f"freed when {names(now.awaited)} leaves RCU"
+        pen.text(x + width - 8, y + 54, waits, "q s", "end")
+    if now.filing:
+        filed(pen, x + 8, y + 72, now, before)
     lock(pen, x + 8, y + 36, "vm_lock", now.lock, before.lock if before else None)
     relation = "=" if now.write_locked else "≠"
     text = f"vm_lock_seq {now.seq} {relation} {mm_seq}"
     changed = before is not None and (before.seq, before.write_locked) != (now.seq, now.write_locked)
-    used = pen.field(x + 8, y + 54, text, changed, "m q")
+    used = pen.field(x + 8, y + 54, text, changed, "m q", said("Vma.vm_lock_seq"))
     if now.write_locked:
         pen.chip(x + 8 + used + 8, y + 54, "WRITE-LOCKED", "#0072B2", "#fff")
-    else:
+    elif not now.awaited:
         pen.text(x + 8 + used + 8, y + 54, "not write-locked", "q s")
     known = {entry.page: entry for entry in before.pages} if before else {}
-    for index, shown in enumerate(now.pages):
-        top = y + AREA + index * PAGE
+    top = y + head
+    for shown in now.pages:
         entry(pen, x, top, width, shown, known.get(shown.page), before is not None, parent)
         rows[shown.page] = top + 14
+        top += _page(shown, parent)
     return height
+
+
+def filed(pen: Pen, x: float, y: float, now: Area, before: Area | None) -> None:
+    """The number of a VMA's first page, and where its pages are filed."""
+    changed = before is not None and before.pgoff != now.pgoff
+    used = pen.field(x, y, f"vm_pgoff {now.pgoff}", changed, "m q", said("Vma.vm_pgoff"))
+    changed = before is not None and before.filing != now.filing
+    wrong = "not linked" in now.filing
+    about = said("Vma.anon_vma", "Vma.anon_vma_chain")
+    pen.field(x + used + 14, y, now.filing, changed, "m w" if wrong else "m q", about)
+
+
+def gone(pen: Pen, x: float, y: float, width: float, now: Area) -> None:
+    """A VMA that has been freed, and who is about to use it all the same."""
+    height = GONE - 6
+    pen.box(x, y, width, height, "bad", radius=5)
+    pen.hatch(x, y, width, height, 9)
+    pen.box(x + 5, y + 5, width - 10, height - 10, "paper", radius=3)
+    place = x + 12 + pen.field(x + 12, y + 23, f"VMA {now.name}", False, "m b q") + 10
+    pen.warning(place, y + 23, "FREED")
+    place += 60
+    for cpu in now.users:
+        place += pen.chip(place, y + 23, f"cpu{cpu} uses it next", *_cpu(cpu)) + 4
+
+
+def names(cpus: tuple[int, ...]) -> str:
+    """`cpu0 and cpu1`."""
+    return " and ".join(f"cpu{cpu}" for cpu in cpus)
+
+
+# -- the tree ---------------------------------------------------------------------------------------------------------
+
+
+def tree_height(nodes: int) -> float:
+    """Height of a tree of so many nodes, dead ones included."""
+    return SPACE + nodes * NODE
+
+
+def tree(pen: Pen, x: float, y: float, width: float, height: float, now: Tree, before: Tree | None) -> None:
+    """The tree of VMAs: where it begins, and each node that there is or was, with its ranges."""
+    pen.box(x, y, width, height, "card", radius=6)
+    pen.text(x + PAD, y + 18, "Tree of VMAs", "b")
+    about = said("MapleTree.ma_root")
+    pen.field(
+        x + PAD, y + 40, f"ma_root → {now.root}", before is not None and before.root != now.root, "m", about
+    )
+    known = {shown.name: shown for shown in before.nodes} if before is not None else {}
+    top = y + SPACE
+    for shown in now.nodes:
+        top += node(pen, x + 6, top, width - 12, shown, known.get(shown.name), before is not None)
+
+
+def node(pen: Pen, x: float, y: float, width: float, now: Node, before: Node | None, compare: bool) -> float:
+    """A node: what has become of it, who is about to use it, and its ranges between their boundaries; returns the height used."""
+    rows = _rows(now, width - 16)
+    height = NODE - 10 + (len(rows) - 1) * RANGES if now.ranges or now.users else 26
+    pen.box(x, y, width, height, "bad" if now.state == "freed" else "area", radius=5)
+    place = x + 8
+    place += pen.field(place, y + 17, now.name, compare and before is None, "m b") + 10
+    changed = compare and before is not None and before.state != now.state
+    if now.state in ("dead", "freed"):
+        place += pen.warning(place, y + 17, now.state.upper()) + 6
+        if now.awaited:
+            pen.text(place, y + 17, f"freed when {names(now.awaited)} leaves RCU", "q s")
+    else:
+        words = {"root": "the root", "inner": "in the tree"}.get(now.state, now.state)
+        pen.field(place, y + 17, words, changed, "m s q")
+    end = x + width - 8
+    for cpu in reversed(now.users):
+        text = f"cpu{cpu} uses it next"
+        end -= len(text) * MONO * 11 / 12 + 10
+        pen.chip(end, y + 17, text, *_cpu(cpu))
+        end -= 4
+    known = set(before.ranges) if before is not None else set()
+    for index, row in enumerate(rows):
+        ranges(
+            pen,
+            x + 8,
+            y + 26 + index * RANGES,
+            row,
+            known if compare and before is not None else None,
+            now.state,
+        )
+    if now.users and not now.ranges:
+        pen.hatch(x + 8, y + 28, width - 16, 24, 9)
+    return height + 10
+
+
+Placed = tuple[str, int | None, float]
+"""A range: what it leads to, its end, and the width of its box."""
+
+
+def _rows(now: Node, width: float) -> list[list[Placed]]:
+    """The ranges, each in a box that has room for its name and for the boundary at its end, in as many rows as it takes."""
+    rows: list[list[Placed]] = [[]]
+    for index, (what, end) in enumerate(now.ranges):
+        boundary = 0 if end is None else len(f"{end:#x}") * MONO * 11 / 12 + 3
+        outer = index in (0, len(now.ranges) - 1)
+        box = max(len(what) * MONO * 11 / 12 + 9, boundary * (0.5 if outer else 1))
+        if rows[-1] and sum(size for *_, size in rows[-1]) + max(box, boundary) > width:
+            rows.append([])
+        rows[-1].append((what, end, max(box, boundary) if not rows[-1] and index else box))
+    wider = min(1.25, width / max(sum(size for *_, size in rows[0]), 1)) if len(rows) == 1 else 1
+    return [[(what, end, size * wider) for what, end, size in row] for row in rows]
+
+
+def ranges(
+    pen: Pen, x: float, y: float, row: list[Placed], known: set[tuple[str, int | None]] | None, state: str
+) -> None:
+    """A row of ranges; those that were not there before are marked."""
+    about = said("MapleNode.ranges")
+    pen.parts.append(f"<g><title>{escape(about)}</title>")
+    for what, end, size in row:
+        changed = known is not None and (what, end) not in known
+        pen.box(x, y, size, 19, "hot" if changed else "free" if what == "gap" else "card", radius=0)
+        kind = "m s k" if changed else "m s q" if what == "gap" else "m s b"
+        pen.text(x + size / 2, y + 13.5, what, kind, "middle")
+        x += size
+        if end is not None:
+            pen.text(x, y + 31, f"{end:#x}", "m s q", "middle")
+    if state == "dead":
+        total = sum(size for *_, size in row)
+        pen.hatch(x - total, y, total, 19, 9)
+    pen.parts.append("</g>")
 
 
 def entry(
@@ -232,7 +409,8 @@ def entry(
     """A page-table entry, its lock, and what is in the page as the program sees it."""
     pen.path(f"M{number(x)} {number(y)}h{number(width)}", "line dim")
     text = f"P{now.page} → {now.pte or 'nothing'}"
-    pen.field(x + 8, y + 18, text, compare and before is not None and before.pte != now.pte, "m b")
+    changed = compare and before is not None and before.pte != now.pte
+    pen.field(x + 8, y + 18, text, changed, "m b", said("PageTable.pte"))
     if not now.ptl.free:
         pen.text(x + width - 122, y + 18, "locked by", "q s")
         pen.chip(x + width - 64, y + 18, str(now.ptl), *_cpu(now.ptl.writer))
@@ -273,17 +451,25 @@ def _cpu(cpu: int | None) -> tuple[str, str]:
 # -- physical memory --------------------------------------------------------------------------------------------------
 
 
-def frame(pen: Pen, x: float, y: float, width: float, now: Page, before: Page | None) -> None:
-    """A frame: its count, its words, and who reaches it behind the page table's back."""
+def frame(
+    pen: Pen, x: float, y: float, width: float, now: Page, before: Page | None, filing: bool = False
+) -> None:
+    """A frame: its count, its words, where it is filed, and who reaches it behind the page table's back."""
+    height = FRAME - 8 + (FILING if filing else 0)
     if not now.count:
-        pen.box(x, y, width, FRAME - 8, "free", radius=4)
+        pen.box(x, y, width, height, "free", radius=4)
         pen.text(x + 8, y + 18, now.name, "m b q")
         freed = before is not None and before.count > 0
         pen.field(x + 36, y + 18, "freed" if freed else "free", freed, "m s q")
         if now.allocated_by is not None:
             pen.text(x + 8, y + 36, f"for cpu{now.allocated_by} to allocate", "q s")
         return
-    pen.box(x, y, width, FRAME - 8, "area", radius=4)
+    pen.box(x, y, width, height, "area", radius=4)
+    if now.filed:
+        pen.field(x + 8, y + 63, now.filed, before is not None and before.filed != now.filed, "m s q")
+    if now.told is not None:
+        words = "its file system was told" if now.told else "its file system was not told"
+        pen.field(x + 8, y + 63, words, before is not None and before.told != now.told, "m s q")
     pen.field(x + 8, y + 18, now.name, before is not None and not before.count, "m b")
     count = f"count {now.count}"
     pen.field(
@@ -301,3 +487,19 @@ def frame(pen: Pen, x: float, y: float, width: float, now: Page, before: Page | 
     if stale:
         text = f"{', '.join(stale)} STALE"
         pen.warning(x + width - 18 - len(text) * MONO * 11 / 12, y + 40, text)
+
+
+def backing(pen: Pen, x: float, y: float, width: float, now: Backing, before: Backing | None) -> None:
+    """A file: its lock, and the VMAs in which its pages are looked for."""
+    pen.box(x, y, width, FILE - 8, "card", radius=4)
+    pen.text(x + 8, y + 15, f"file {now.name}", "b")
+    mapped = f"i_mmap: {', '.join(now.mapped) or 'no VMA'}"
+    lock(pen, x + 8, y + 32, "i_mmap_rwsem", now.lock, before.lock if before is not None else None)
+    pen.field(
+        x + 8,
+        y + 48,
+        mapped,
+        before is not None and before.mapped != now.mapped,
+        "m s q",
+        said("File.i_mmap"),
+    )

@@ -9,6 +9,7 @@ from mmlocks.errors import MmlocksError, ModelError, ScheduleError
 from mmlocks.machine import Machine, Run, Schedule
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
+from mmlocks.oracles import ORACLES
 from mmlocks.releases import NEWEST, RELEASES, release_named
 from mmlocks.scenarios import Checked, Scenario, check, machine_for, scenario_named
 from mmlocks.search import Budget, Progress, Verdict
@@ -19,6 +20,11 @@ from mmlocks.show.text import blame, state_text, timeline, verdict_text
 
 PATIENCE = Budget(seconds=600.0)
 """For searches that a person waits for, and can cancel."""
+
+TOGETHER = (
+    "This run does not end badly by itself: the rule is about all runs together, and was asked of all of them once they had been searched. "
+    "Here you see one part of what breaks it."
+)
 
 
 class Session:
@@ -87,6 +93,8 @@ class Session:
 
     def find(self, progress: Progress | None = None) -> None:
         """Show the first violation that a search comes upon: usually a long way round."""
+        if self._asked_afterwards(progress):
+            return
         found = explore(self.machine, Meter(PATIENCE, progress), remember=True)
         if found.schedule is not None:
             self._go(Run.replay(self.machine, found.schedule))
@@ -99,6 +107,8 @@ class Session:
 
     def find_shortest(self, progress: Progress | None = None) -> None:
         """Show the violation with the fewest interruptions, and among those with the fewest steps."""
+        if self._asked_afterwards(progress):
+            return
         best = shortest(self.machine, Meter(PATIENCE, progress))
         if best is None:
             found = explore(self.machine, Meter(PATIENCE, progress))
@@ -114,7 +124,11 @@ class Session:
 
     def show_proof(self, checked: Checked) -> None:
         """Take over what `prove` has found."""
-        if checked.verdict.schedule is not None:
+        if _of_all_runs(checked):  # only the machine that was searched knows what was found
+            self.machine, self.world = checked.machine, checked.world
+            self._go(checked.run or Run.of(self.machine))
+            self.note = TOGETHER
+        elif checked.verdict.schedule is not None:
             self._go(Run.replay(self.machine, checked.verdict.schedule))
         elif checked.verdict.violation is not None:
             self.note = checked.verdict.violation.message
@@ -193,6 +207,17 @@ class Session:
         """The outcome of the last proof in words, or ""."""
         return verdict_text(self.verdict, self.scenario, 10_000) if self.verdict is not None else ""
 
+    def _asked_afterwards(self, progress: Progress | None) -> bool:
+        """Ask the oracles that look at all runs together, if the scenario has one; whether one of them found something."""
+        if all(ORACLES[name].after is None for name in self.scenario.oracles):
+            return False
+        checked = self.prove(progress)
+        if not _of_all_runs(checked):
+            return False
+        self.show_proof(checked)
+        self.verdict = None
+        return True
+
     def _no_violation(self, outcome: str, reason: str, states: int) -> None:
         if outcome == "safe":
             self.note = f"No order of steps goes wrong here: all {states:,} states were searched. Press “prove it” for the whole verdict."
@@ -205,6 +230,12 @@ class Session:
         since = [release for release in shipped if release.date >= self.kernel.release.date]
         safe = (one.name for one in since if self.scenario.expected.get(one.name) == "safe")
         return next((name for name in safe if name != self.kernel.release.name), None)
+
+
+def _of_all_runs(checked: Checked) -> bool:
+    """Whether a rule is broken that no run breaks by itself."""
+    violation = checked.verdict.violation
+    return violation is not None and ORACLES[violation.oracle].after is not None
 
 
 def trying(act: Callable[[], None]) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
 from mmlocks.show.draw import LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, document, fit
-from mmlocks.show.panels import held_chips
-from mmlocks.show.scene import Held, Page, Scene, Space, scene
+from mmlocks.show.panels import NODE, filed, gone, held_chips, node
+from mmlocks.show.scene import Area, Entry, Held, Node, Page, Scene, Space, scene
 from mmlocks.show.text import function_of, timeline
 
 WIDE = 960
@@ -38,7 +40,8 @@ def storyboard(
     known = [scene(world, run, 0), *scenes[:-1]]
     columns = 2 if width >= 800 and len(steps) > 1 else 1
     each = (width - 16 - GAP * (columns - 1)) / columns
-    height = max(_height(now) for now in scenes)
+    kept = _kept([known[0], *scenes])
+    height = max(_height(now, kept) for now in scenes)
     pen = Pen()
     top = 8.0
     for part in fit(title, width - 16, 3, SANS * 1.35):
@@ -49,7 +52,7 @@ def storyboard(
         column, row = index % columns, index // columns
         since = steps[index - 1] + 1 if index else 1
         x, y = 8 + column * (each + GAP), top + row * (height + GAP)
-        _panel(pen, x, y, each, height, run, step, since, now, before)
+        _panel(pen, x, y, each, height, run, step, since, now, before, kept)
     top += -(-len(steps) // columns) * (height + GAP)
     if ending:
         for part in fit(ending, width - 24, 8, SANS):
@@ -59,11 +62,58 @@ def storyboard(
     return document(width, top, title or "Storyboard of a run", timeline(run, world), pen.parts)
 
 
-def _height(now: Scene) -> float:
+class Kept(NamedTuple):
+    """What is shown beside pages and frames, as it changes in this run: these VMAs, and the tree."""
+
+    areas: frozenset[str]
+    tree: bool
+
+
+def _kept(scenes: list[Scene]) -> Kept:
+    seen = [
+        {area.name: (area.start, area.end, area.pgoff, area.filing, area.fate) for area in _listed(now)}
+        for now in scenes
+    ]
+    names = {name for areas in seen for name in areas}
+    trees = {
+        (tree.root, *((node.name, node.ranges) for node in tree.nodes))
+        for tree in (now.tree for now in scenes)
+        if tree
+    }
+    changing = frozenset(name for name in names if len({areas.get(name) for areas in seen}) > 1)
+    return Kept(changing, len(trees) > 1)
+
+
+def _height(now: Scene, kept: Kept) -> float:
     """What a moment's panel needs."""
-    entries = sum(len(area.pages) for space in (now.parent, now.child) for area in space.areas)
+    entries = sum(len(_every_entry(space)) for space in (now.parent, now.child))
     rows = entries + sum(len(cpu.tlb) for cpu in now.cpus)
-    return 142 + max(rows * 19, sum(map(_in_use, now.frames)) * 24) + 8
+    frames = sum(
+        24 + (15 if frame.filed or frame.told is not None else 0) for frame in now.frames if _in_use(frame)
+    )
+    return (
+        142
+        + max(rows * 19, frames)
+        + 8
+        + sum(_area_height(area) for area in _listed(now) if area.name in kept.areas)
+        + len(_nodes(now, kept)) * NODE
+    )
+
+
+def _listed(now: Scene) -> list[Area]:
+    """The VMAs, where it changes what they are."""
+    return [area for space in (now.parent, now.child) for area in space.areas if area.filing or area.fate]
+
+
+def _area_height(area: Area) -> float:
+    return 46 if area.fate == "freed" else 38
+
+
+def _nodes(now: Scene, kept: Kept) -> list[Node]:
+    """The nodes of the tree, without those that are gone for everybody."""
+    if now.tree is None or not kept.tree:
+        return []
+    return [node for node in now.tree.nodes if node.state != "freed" or node.users]
 
 
 def _in_use(frame: Page) -> bool:
@@ -81,6 +131,7 @@ def _panel(
     since: int,
     now: Scene,
     before: Scene,
+    kept: Kept,
 ) -> None:
     bad = now.violation is not None
     pen.box(x, y, width, height, "card", radius=6)
@@ -105,26 +156,54 @@ def _panel(
         pen.text(place, line, lock.name, "m s")
         place = held_chips(pen, place + len(lock.name) * MONO * 11 / 12 + 6, line, lock) + 14
     line += 26
+    line = _areas(pen, x + 10, line, width - 20, now, before, kept)
     middle = x + max(225.0, width * 0.55)
     top = line
-    for space, was, name in ((now.parent, before.parent, "parent"), (now.child, before.child, "child ")):
+    mine = "parent" if now.forks else "page"
+    for space, was, name in ((now.parent, before.parent, mine), (now.child, before.child, "child ")):
         line = _entries(pen, x + 10, line, space, was, name)
     _tlbs(pen, x + 10, line, now, before)
     known = {frame.name: frame for frame in before.frames}
     for frame in (frame for frame in now.frames if _in_use(frame)):
         _frame(pen, middle, top, x + width - 10, frame, known[frame.name])
-        top += 24
+        top += 39 if frame.filed or frame.told is not None else 24
+    nodes = _nodes(now, kept)
+    was = {node.name: node for node in before.tree.nodes} if before.tree is not None else {}
+    top = y + height - 10 - len(nodes) * NODE
+    for shown in nodes:
+        node(pen, x + 8, top, width - 16, shown, was.get(shown.name), True)
+        top += NODE
 
 
-TELLING = {"mmu_store", "mmu_load", "mmu_fetch_add", "alloc_folio", "set_pte", "flush_tlb"}
-"""Operations that change what a program can see of its memory."""
+def _areas(pen: Pen, x: float, line: float, width: float, now: Scene, before: Scene, kept: Kept) -> float:
+    """The VMAs: from where to where, and where their pages are filed."""
+    known = {area.name: area for area in _listed(before)}
+    for area in (area for area in _listed(now) if area.name in kept.areas):
+        was = known.get(area.name)
+        if area.fate == "freed":
+            gone(pen, x, line - 14, width, area)
+        else:
+            changed = was is None or (was.start, was.end) != (area.start, area.end)
+            used = pen.field(x, line, f"VMA {area.name} [{area.start:#x}, {area.end:#x})", changed)
+            fate = area.fate or ("write-locked" if area.write_locked else "")
+            if fate:
+                pen.field(x + used + 12, line, fate, was is None or was.fate != area.fate, "m s q")
+            filed(pen, x + 12, line + 17, area, was)
+        line += _area_height(area)
+    return line
+
+
+TELLING = {"mmu_store", "mmu_load", "mmu_fetch_add", "alloc_folio", "set_pte", "flush_tlb", "mas_retire"}
+"""Operations that change what a program can see of its memory, or what is in the tree."""
+PLACES = ("vm_start", "vm_pgoff", "anon_vma")
+"""Fields of the process's VMAs: a store to one tells something, too."""
 
 
 def _told(run: Run, since: int, step: int, now: Scene, room: float) -> list[str]:
     """The last telling steps of a panel, at most four lines; a violation is told whole."""
     steps = [number for number in range(since, step + 1) if number == step or _telling(run, number)]
     if now.violation is not None:
-        message = fit(f"Rule broken: {now.violation.message}.", room, 3, SANS * 1.13)
+        message = fit(f"Rule broken: {now.violation.message}.", room, 3, SANS * 1.13, True)
         return (
             [*(_line(run, number, room) for number in steps[-2:-1]), *message]
             if len(message) < 4
@@ -142,7 +221,13 @@ def _line(run: Run, number: int, room: float) -> str:
 
 def _telling(run: Run, number: int) -> bool:
     step = run.taken[number - 1].step
-    return not TELLING.isdisjoint({step.op, *(part.op for part in step.args if step.op == "together")})
+    parts = step.args if step.op == "together" else (step,)
+    return any(part.op in TELLING or (part.op == "store" and _moves(run, part.args[0])) for part in parts)
+
+
+def _moves(run: Run, cell: int) -> bool:
+    vma, _, field = run.machine.layout.cells[cell].name.rpartition(".")
+    return field in PLACES and not vma.startswith("child")
 
 
 def _locks(now: Scene) -> list[Held]:
@@ -150,18 +235,24 @@ def _locks(now: Scene) -> list[Held]:
     spaces = (now.parent, now.child)
     every = [space.lock for space in spaces]
     every += [area.lock for space in spaces for area in space.areas]
+    every += [file.lock for file in now.files]
+    every += [space.page_table_lock for space in spaces if now.tree is not None or not now.forks]
     every += [entry.ptl for space in spaces for area in space.areas for entry in area.pages]
     return [lock for lock in every if not lock.free]
 
 
 def _entries(pen: Pen, x: float, line: float, now: Space, before: Space, name: str) -> float:
-    known = {entry.page: entry.pte for area in before.areas for entry in area.pages}
-    for entry in (entry for area in now.areas for entry in area.pages):
+    known = {entry.page: entry.pte for entry in _every_entry(before)}
+    for entry in _every_entry(now):
         pen.text(x, line, name, "q s")
         changed = known.get(entry.page) != entry.pte
         pen.field(x + 44, line, f"P{entry.page} → {entry.pte or 'nothing'}", changed)
         line += 19
     return line
+
+
+def _every_entry(space: Space) -> list[Entry]:
+    return [*(entry for area in space.areas for entry in area.pages), *space.loose]
 
 
 def _tlbs(pen: Pen, x: float, line: float, now: Scene, before: Scene) -> None:
@@ -185,5 +276,10 @@ def _frame(pen: Pen, x: float, line: float, end: float, now: Page, before: Page)
         pen.box(place, line - 14, size, 19, "hot" if value != was else "area", radius=2)
         pen.text(place + size / 2, line, str(value), "m k" if value != was else "m", "middle")
         place += size + 3
+    if now.filed:
+        pen.field(x, line + 15, now.filed, before.filed != now.filed, "m s q")
+    if now.told is not None:
+        words = f"file system {'was' if now.told else 'not'} told"
+        pen.field(x, line + 15, words, before.told != now.told, "m s q")
     text = f"count {now.count}"
     pen.field(end - len(text) * MONO, line, text, before.count != now.count)

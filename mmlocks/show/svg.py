@@ -12,7 +12,10 @@ from mmlocks.machine import Run
 from mmlocks.mm.world import World
 from mmlocks.show.draw import LINE, SANS, Pen, cpu_colour, cpu_ink, document, fit, number
 from mmlocks.show.panels import (
+    FILE,
+    FILING,
     FRAME,
+    backing,
     card,
     card_height,
     frame,
@@ -20,8 +23,10 @@ from mmlocks.show.panels import (
     space_height,
     strip,
     strip_height,
+    tree,
+    tree_height,
 )
-from mmlocks.show.scene import Scene, scene
+from mmlocks.show.scene import Scene, has_filing, scene
 from mmlocks.show.text import moment, scene_text
 
 WIDE = 960
@@ -77,12 +82,13 @@ def headline(pen: Pen, x: float, y: float, width: float, run: Run, now: Scene) -
     """Which moment this is, and what has just happened; returns the height used, the same at every step of a width."""
     lines = 2 if width >= 800 else 4
     pen.text(x, y + 16, moment(run, now.at), "h")
-    texts = fit(_happened(run, now), width - (60 if now.at else 8), lines, SANS * 1.13)
+    bad = now.violation is not None
+    texts = fit(_happened(run, now), width - (60 if now.at else 8), lines, SANS * 1.13, bad)
     if now.at:
         cpu = run.cpus[now.at - 1]
         pen.chip(x, y + 37, f"cpu{cpu}", cpu_colour(cpu), cpu_ink(cpu))
     if now.violation is not None:
-        pen.hatch(x, y + 22 + lines * LINE, width, 5)
+        pen.hatch(x, y + 25 + lines * LINE, width, 5)
     for index, text in enumerate(texts):
         pen.text(
             x + (52 if now.at else 0), y + 37 + index * LINE, text, "w" if now.violation is not None else ""
@@ -121,59 +127,75 @@ def _memory(
     pen: Pen, x: float, y: float, width: float, world: World, now: Scene, before: Scene | None, wide: bool,
     cards_end: float | None,
 ) -> float:  # fmt: skip
-    """Parent, frames and child: beside each other with arrows, or one below the other."""
-    areas = len(world.mm.vmas)
-    tall = space_height(areas, len(world.pages))
-    was = {frame.name: frame for frame in before.frames} if before is not None else {}
-    frames = len(now.frames) * FRAME + 26.0
-    parent_was, child_was = (before.parent, before.child) if before is not None else (None, None)
+    """The process, the frames, and the child or the tree: beside each other with arrows, or one below the other."""
+    filing = has_filing(world)
+    areas = len(world.mm.vmas) + (len(list(world.mm.spare_vmas)) if now.tree is not None else 0)
+    tall = space_height(max(areas, 1), len(world.pages), filing, world.referee)
+    trees = tree_height(len(world.mm.mm_mt.nodes.members)) if now.tree is not None else 0.0
+    each = FRAME + (FILING if filing else 0)
+    mine, theirs = (before.parent, before.child) if before is not None else (None, None)
+    process = "Process (the parent)" if now.forks else "Process"
     if not wide:
-        space(pen, x, y, width, tall, "Process (the parent)", now.parent, parent_was, True)
+        space(pen, x, y, width, tall, process, now.parent, mine, True)
         top = y + tall + GAP
-        pen.text(x, top + 12, "Physical memory", "b")
+        if now.tree is not None:
+            tree(pen, x, top, width, trees, now.tree, before.tree if before is not None else None)
+            top += trees + GAP
         half = (width - GAP) / 2
-        for index, shown in enumerate(now.frames):
-            frame(
-                pen,
-                x + index % 2 * (half + GAP),
-                top + 24 + index // 2 * FRAME,
-                half,
-                shown,
-                was.get(shown.name),
-            )
-        top += (len(now.frames) + 1) // 2 * FRAME + 26 + GAP
-        space(pen, x, top, width, tall, "Child (made by fork)", now.child, child_was, False)
-        return top + tall
-    between = 56.0
-    middle = 210.0
+        top = _frames(pen, x, top, half, 2, each, now, before, filing)[0]
+        if now.forks:
+            space(pen, x, top + GAP, width, tall, "Child (made by fork)", now.child, theirs, False)
+            top += tall + GAP
+        return top
+    right_hand = now.forks or now.tree is not None
+    between, middle = 56.0, 210.0
     side = (width - middle - 2 * between) / 2
-    height = max(tall, frames)
+    if not right_hand:  # the process has the room of what is not there
+        side = (width - middle - between) * 0.6
     centre, right = x + side + between, x + side + 2 * between + middle
-    mine = space(pen, x, y, side, height, "Process (the parent)", now.parent, parent_was, True)
-    theirs = space(pen, right, y, side, height, "Child (made by fork)", now.child, child_was, False)
-    pen.text(centre, y + 14, "Physical memory", "b")
-    tops = {}
-    for index, shown in enumerate(now.frames):
-        tops[shown.name] = y + 24 + index * FRAME
-        frame(pen, centre, tops[shown.name], middle, shown, was.get(shown.name))
-    for entries, rows, start, end, direction in (
-        (now.parent, mine, x + side - 6, centre, 1),
-        (now.child, theirs, right + 6, centre + middle, -1),
+    height = max(
+        tall, len(now.frames) * each + len(now.files) * FILE + 26.0, trees + (tall + GAP) * now.forks
+    )
+    rows = space(pen, x, y, side, height, process, now.parent, mine, True)
+    childs: dict[int, float] = {}
+    if now.forks:
+        beside = height - trees - GAP if trees else height
+        childs = space(pen, right, y, side, beside, "Child (made by fork)", now.child, theirs, False)
+    if now.tree is not None:
+        top = y + height - trees if now.forks else y
+        tall = trees if now.forks else height
+        tree(pen, right, top, side, tall, now.tree, before.tree if before is not None else None)
+    _, tops = _frames(pen, centre, y, middle, 1, each, now, before, filing)
+    for entries, ys, start, end, direction in (
+        (now.parent, rows, x + side - 6, centre, 1),
+        (now.child, childs, right + 6, centre + middle, -1),
     ):
-        for entry in (entry for shown in entries.areas for entry in shown.pages):
-            if entry.pte is not None and entry.pte.frame.name in tops and entry.page in rows:
-                _arrow(
-                    pen,
-                    start,
-                    rows[entry.page],
-                    end,
-                    tops[entry.pte.frame.name] + 14,
-                    direction,
-                    entry.pte.write,
-                )
+        for entry in (*(entry for shown in entries.areas for entry in shown.pages), *entries.loose):
+            if entry.pte is not None and entry.pte.frame.name in tops and entry.page in ys:
+                to = tops[entry.pte.frame.name] + 14
+                _arrow(pen, start, ys[entry.page], end, to, direction, entry.pte.write)
     if cards_end is not None:
         _stale_arrows(pen, x, width, cards_end, centre, tops, now)
     return y + height
+
+
+def _frames(
+    pen: Pen, x: float, y: float, width: float, columns: int, each: float, now: Scene, before: Scene | None, filing: bool
+) -> tuple[float, dict[str, float]]:  # fmt: skip
+    """Physical memory, with the files first whose pages are among it. Returns its end, and the y of every frame."""
+    was = {frame.name: frame for frame in before.frames} if before is not None else {}
+    files = {file.name: file for file in before.files} if before is not None else {}
+    pen.text(x, y + (14 if columns == 1 else 12), "Physical memory", "b")
+    top = y + 24
+    for file in now.files:
+        backing(pen, x, top, width * columns + GAP * (columns - 1), file, files.get(file.name))
+        top += FILE
+    tops = {}
+    for index, shown in enumerate(now.frames):
+        tops[shown.name] = top + index // columns * each
+        place = x + index % columns * (width + GAP)
+        frame(pen, place, tops[shown.name], width, shown, was.get(shown.name), filing)
+    return top + 2 - (-len(now.frames) // columns) * each, tops
 
 
 def _arrow(pen: Pen, x1: float, y1: float, x2: float, y2: float, direction: int, write: bool) -> None:

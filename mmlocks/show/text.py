@@ -8,11 +8,16 @@ from textwrap import wrap
 
 from mmlocks.machine import Run, Schedule
 from mmlocks.mm.world import World
+from mmlocks.oracles import ORACLES
 from mmlocks.scenarios import Checked, Scenario
 from mmlocks.search import Verdict
-from mmlocks.show.scene import Area, Cpu, Entry, Scene, Space, scene
+from mmlocks.show.scene import Area, Cpu, Entry, Node, Page, Scene, Space, Tree, scene
 
 WIDTH = 100
+LONG = 260
+"""More characters than these a cell of the timeline does not take from a broken rule: the whole sentence follows below."""
+HELPERS = frozenset({"fields_of"})
+"""Functions of ours, which Linux does not have: where they are called says more."""
 NARROWEST_COLUMN = 20
 """Below this a column per CPU is unreadable, and the timeline becomes one list."""
 
@@ -63,7 +68,7 @@ def blame(run: Run, world: World, scenario: Scenario | None = None) -> str:
 
 
 def state_text(world: World, run: Run, at: int | None = None, width: int = WIDTH) -> str:
-    """Everything that there is after `at` steps: CPUs, TLBs, VMAs with their locks, page tables, frames."""
+    """Everything that there is after `at` steps: CPUs, TLBs, VMAs with their locks, page tables, the tree where it may change, frames."""
     return scene_text(scene(world, run, at), run, width)
 
 
@@ -76,11 +81,15 @@ def scene_text(now: Scene, run: Run, width: int = WIDTH) -> str:
             lines.append(f"      TLB  P{cached.page} -> {cached.entry}{'  STALE' if cached.stale else ''}")
     for space in (now.parent, now.child):
         lines += [line for text in _space(space) for line in _paragraph(text, width, indent=9)]
+    if now.tree is not None:
+        lines += [line for text in _tree(now.tree) for line in _paragraph(text, width, indent=9)]
+    for file in now.files:
+        found = ", ".join(file.mapped) or "no VMA"
+        held = _lock(str(file.lock), file.lock.writer)
+        lines += _paragraph(f"file {file.name}  i_mmap_rwsem: {held}; i_mmap: {found}", width, indent=9)
     for frame in now.frames:
         if frame.count:
-            words = " ".join(map(str, frame.words))
-            users = ", ".join(frame.users) or "nobody's page table"
-            lines += _paragraph(f"{frame.name}  count {frame.count}, holds {words}: {users}", width, indent=4)
+            lines += _paragraph(_frame(frame), width, indent=4)
     free = [frame.name for frame in now.frames if not frame.count]
     if free:
         lines += _paragraph(f"free frames: {', '.join(free)}", width)
@@ -112,11 +121,15 @@ def moment(run: Run, at: int) -> str:
 
 
 def function_of(run: Run, step: int) -> str:
-    """The kernel function in which a step was taken; "" for the program's own instructions."""
+    """The kernel function in which a step was taken; "" for the program's own instructions.
+
+    Where that is a helper of ours it is the function that called it: one that can be looked up in Linux.
+    """
     where = run.machine.node(run.states[step], run.cpus[step]).answer.where
     if not where or where[-1].file.replace("\\", "/").endswith("mmlocks/mm/user.py"):
         return ""
-    return "" if len(where) == 1 else where[-1].function
+    named = (place.function for place in reversed(where[1:]))
+    return next((name for name in named if not name.startswith("_") and name not in HELPERS), "")
 
 
 # -- timeline ---------------------------------------------------------------------------------------------------------
@@ -126,9 +139,12 @@ def _cell(run: Run, step: int) -> str:
     """A step's text, led by the function it was taken in where that is another one than at this CPU's last step."""
     function = function_of(run, step)
     before = next((other for other in reversed(range(step)) if run.cpus[other] == run.cpus[step]), None)
+    told = run.told(step)
+    if run.taken[step].violation is not None and len(told) > LONG:
+        told = f"breaks a rule: {re.split(r': |; ', told)[0]} (see below)"
     if not function or (before is not None and function_of(run, before) == function):
-        return run.told(step)
-    return f"{function}: {run.told(step)}"
+        return told
+    return f"{function}: {told}"
 
 
 def _row(number: str, texts: Sequence[str], room: int, column: int) -> Iterator[str]:
@@ -160,7 +176,7 @@ def _space(space: Space) -> Iterator[str]:
         "" if space.page_table_lock.free else f"; page_table_lock: {space.page_table_lock}"
     )
     for area in space.areas:
-        yield f"   {_area(area)}"
+        yield f"   {_area(area) if area.fate != 'freed' else _gone(area)}"
         for entry in area.pages:
             yield f"      {_entry(entry)}"
     for entry in space.loose:
@@ -169,8 +185,47 @@ def _space(space: Space) -> Iterator[str]:
 
 def _area(area: Area) -> str:
     seq = f"vm_lock_seq {area.seq}" + (", so write-locked" if area.write_locked else "")
-    detached = "; detached" if area.detached else ""
-    return f"VMA {area.name} [{area.start:#x}, {area.end:#x})  vm_lock: {_lock(str(area.lock), area.lock.writer)}; {seq}{detached}"
+    further = f"; vm_pgoff {area.pgoff}; {area.filing}" if area.filing else ""
+    further += "; detached" if area.detached else ""
+    further += f"; {area.fate}" if area.fate else ""
+    further += f", {_later(area.awaited)}" if area.awaited else ""
+    return f"VMA {area.name} [{area.start:#x}, {area.end:#x})  vm_lock: {_lock(str(area.lock), area.lock.writer)}; {seq}{further}"
+
+
+def _gone(area: Area) -> str:
+    return f"VMA {area.name}  FREED; {_users(area.users)}"
+
+
+def _users(cpus: tuple[int, ...]) -> str:
+    return " and ".join(f"cpu{cpu}" for cpu in cpus) + (" uses it next" if len(cpus) == 1 else " use it next")
+
+
+def _later(cpus: tuple[int, ...]) -> str:
+    return f"freed when {' and '.join(f'cpu{cpu}' for cpu in cpus)} leaves the RCU read section"
+
+
+def _tree(tree: Tree) -> Iterator[str]:
+    yield f"tree  ma_root -> {tree.root}"
+    for node in tree.nodes:
+        yield f"   {node}{_fate(node)}"
+
+
+def _fate(node: Node) -> str:
+    state = {"root": "", "inner": "", "freed": "FREED", "dead": "DEAD"}.get(node.state, node.state)
+    parts = [state, _later(node.awaited) if node.awaited else "", _users(node.users) if node.users else ""]
+    return "".join(
+        f"; {part}" if node.ranges or index else f"  {part}" for index, part in enumerate(parts) if part
+    )
+
+
+def _frame(frame: Page) -> str:
+    words = " ".join(map(str, frame.words))
+    users = ", ".join(frame.users) or "nobody's page table"
+    filed = f"; filed in {frame.filed}" if frame.filed else ""
+    told = (
+        "" if frame.told is None else f"; its file system was {'' if frame.told else 'not '}told of a store"
+    )
+    return f"{frame.name}  count {frame.count}, holds {words}: {users}{filed}{told}"
 
 
 def _entry(entry: Entry) -> str:
@@ -197,6 +252,8 @@ def _verdict(verdict: Verdict, scenario: Scenario | None) -> Iterator[str]:
     elif verdict.outcome == "violated":
         name = verdict.violation.oracle if verdict.violation is not None else "a rule"
         yield f"VIOLATED ({name}): {verdict.coverage}."
+        if name in ORACLES and ORACLES[name].after is not None:
+            yield "The rule is about all runs together: this one does not end badly, and is one part of what breaks it."
         if verdict.minimal and verdict.schedule is not None:
             yield f"No shorter way to go wrong exists: {len(verdict.schedule)} steps, with the fewest interruptions."
         if verdict.schedule is None and verdict.violation is not None:

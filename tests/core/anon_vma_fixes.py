@@ -13,8 +13,6 @@ from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_SHARED, VM_WRITE
 from mmlocks.mm.vma_lock import leave_rcu_if_covered
 from tests.core.banks import Bank
 
-# ruff: noqa: F405, N805  (no methods, so no self)
-
 
 async def found(mm, address):
     """What comes before: inside an RCU section, the VMA at the address."""
@@ -261,7 +259,12 @@ class OnlyThePreviousNeighbour:
         if before is None:
             return None
         low, high, offset, theirs, anon_vma, chain = await together(
-            before.vm_start, before.vm_end, before.vm_pgoff, before.vm_flags, before.anon_vma, before.anon_vma_chain
+            before.vm_start,
+            before.vm_end,
+            before.vm_pgoff,
+            before.vm_flags,
+            before.anon_vma,
+            before.anon_vma_chain,
         )
         in_line = high == start and pgoff - offset == (start - low) // PAGE_SIZE
         return anon_vma if in_line and flags == theirs and len(chain) == 1 else None

@@ -13,8 +13,6 @@ from mmlocks.mm.rmap import unlink_anon_vmas
 from mmlocks.mm.vma import vm_area_free
 from tests.core.banks import Bank
 
-# ruff: noqa: F405, N805  (no methods, so no self)
-
 
 async def taken_out(mm, start, vmas):
     """The end of do_vmi_munmap: the tree no longer leads to the VMAs."""
@@ -250,7 +248,7 @@ class EmptyTheRange:
 
 
 class NoDowngradeAndNoMark:
-    """mmap_lock for writing to the end, and then the VMA is unlocked all the same."""
+    """mmap_lock for writing to the end, and then the VMA is unlocked all the same, for whoever still has it."""
 
     async def do_vmi_munmap(mm, start, length):
         vmas = await for_each_vma(mm, start, start + length)
@@ -285,7 +283,7 @@ class SynchronizeAfterTheDowngrade:
 
 
 class LockedOneRoundMore:
-    """The number that mm_lock_seq is about to have: locked also after the downgrade, until somebody else has held mmap_lock."""
+    """The number that mm_lock_seq is about to have: locked from the downgrade on, and not until then."""
 
     async def do_vmi_munmap(mm, start, length):
         vmas = await for_each_vma(mm, start, start + length)
@@ -323,18 +321,18 @@ BANK = Bank(
     scenarios=("munmap_downgrade",),
     right=(Linux, GiveUp, WalkAgainUnderTheLock, NoDowngrade, SynchronizeBeforeTheDowngrade),
     wrong={
-        Unsolved: {},
-        LookAtTheRange: {},
-        LookBeforeLocking: {},
-        LeaveRcuTooEarly: {},
-        LookAgainWithoutUnlocking: {},
-        MarkAfterTheDowngrade: {},
-        MarkTheFirst: {},
-        MarkWithoutLocking: {},
-        EmptyTheRange: {},
-        NoDowngradeAndNoMark: {},
-        SynchronizeAfterTheDowngrade: {},
-        LockedOneRoundMore: {},
-        HoldTheSemaphore: {},
+        Unsolved: {"munmap_downgrade": "freed_vma"},
+        LookAtTheRange: {"munmap_downgrade": "freed_vma"},
+        LookBeforeLocking: {"munmap_downgrade": "freed_vma"},
+        LeaveRcuTooEarly: {"munmap_downgrade": "freed_vma"},
+        LookAgainWithoutUnlocking: {"munmap_downgrade": "freed_vma"},
+        MarkAfterTheDowngrade: {"munmap_downgrade": "freed_vma"},
+        MarkTheFirst: {"munmap_downgrade": "freed_vma"},
+        MarkWithoutLocking: {"munmap_downgrade": "freed_vma"},
+        EmptyTheRange: {"munmap_downgrade": "stray_page"},
+        NoDowngradeAndNoMark: {"munmap_downgrade": "freed_vma"},
+        SynchronizeAfterTheDowngrade: {"munmap_downgrade": "freed_vma"},
+        LockedOneRoundMore: {"munmap_downgrade": "freed_vma"},
+        HoldTheSemaphore: {"munmap_downgrade": "freed_vma"},
     },
 )

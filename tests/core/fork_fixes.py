@@ -4,7 +4,6 @@ Most are lab 07's. What is here besides goes wrong where nothing in the lab does
 VMA's first fault away from the VMA lock.
 """
 
-from mmlocks.machine import together
 from mmlocks.mm import *  # noqa: F403  the labs' first cell does the same
 from mmlocks.mm.maple import mas_walk
 from mmlocks.mm.vma_lock import leave_rcu_if_covered
@@ -22,8 +21,6 @@ from tests.core.lab07_fixes import (
     UnlockBeforeFlush,
     Unsolved,
 )
-
-# ruff: noqa: F405, N805  (no methods, so no self)
 
 
 class FlushEverySecondVma:
@@ -62,7 +59,7 @@ class FlushOnceIsEnough:
 
 
 class NoGate:
-    """"Since fork locks its VMAs, a first fault need not fall back": true of fork, if it locks *all* VMAs."""
+    """Since fork locks its VMAs, a first fault need not fall back. That is true of a fork that locks all of them."""
 
     dup_mmap = LockOnlyWhatIsCopied.dup_mmap
 
@@ -77,7 +74,13 @@ class NoGate:
         return None
 
 
-SCENARIOS_OF_FORK = ("fork_lost_store", "fork_torn_snapshot", "young_reproducer", "fork_other_vma", "fork_first_touch")
+SCENARIOS_OF_FORK = (
+    "fork_lost_store",
+    "fork_torn_snapshot",
+    "young_reproducer",
+    "fork_other_vma",
+    "fork_first_touch",
+)
 
 BANK = Bank(
     repair="fork_locks_vmas",
@@ -85,8 +88,16 @@ BANK = Bank(
     scenarios=SCENARIOS_OF_FORK,
     right=(Linux, LockAfterDuplicatingTheVma, HoldEveryRwsem, LockOnlyWhatIsCopied),
     wrong={
-        Unsolved: {"fork_lost_store": "lost_store", "fork_torn_snapshot": "snapshot", "young_reproducer": "lost_store"},
-        LockAfterCopy: {"fork_lost_store": "lost_store", "fork_torn_snapshot": "snapshot", "young_reproducer": "lost_store"},
+        Unsolved: {
+            "fork_lost_store": "lost_store",
+            "fork_torn_snapshot": "snapshot",
+            "young_reproducer": "lost_store",
+        },
+        LockAfterCopy: {
+            "fork_lost_store": "lost_store",
+            "fork_torn_snapshot": "snapshot",
+            "young_reproducer": "lost_store",
+        },
         LockOnlyTheChild: dict.fromkeys(SCENARIOS_OF_FORK, "lock_misuse"),
         UnlockBeforeFlush: {"fork_lost_store": "lost_store", "young_reproducer": "lost_store"},
         SetTheSequenceWithoutWaiting: {"fork_torn_snapshot": "snapshot"},

@@ -1,7 +1,7 @@
 """Answers to 8d7071af8907 (CVE-2023-3269): a stack grows under mmap_lock held for reading, with everybody who walks the tree looking on.
 
-In 6.3, not in 6.4.0, which lacks the repair as well: there a fault may hold the VMA lock alone, so that stack_expand_fault is violated whatever an
-answer does, until c137381f71ae. And not in the newest release without it: what that has of c137381f71ae insists on mmap_lock
+In 6.3, and not in 6.4.0, which lacks the repair as well: there a fault may hold the VMA lock alone, so that stack_expand_fault rejects Linux's own
+answer, too, until c137381f71ae. And not in the newest release without it: what that has of c137381f71ae insists on mmap_lock
 being held for writing, and says so before any harm is done.
 """
 
@@ -293,17 +293,16 @@ class PageTableLockInTheFault:
         if flags & FAULT_FLAG_WRITE:
             await anon_vma_prepare(vma)
             new = await vma_alloc_folio(mm, page, None)
+        await mm.page_table_lock.lock()
         await table.ptl[page].lock()
         if await table.pte[page] is not None:
-            await table.ptl[page].unlock()
             await folio_put(mm.memory, new)
-            return
-        if flags & FAULT_FLAG_WRITE:
-            await mm.page_table_lock.lock()
-            await folio_add_new_anon_rmap(new, vma, page, await vma.vm_start)
-            await mm.page_table_lock.unlock()
-        await set_pte_at(mm, page, Pte(new, bool(flags & FAULT_FLAG_WRITE)))
+        else:
+            if flags & FAULT_FLAG_WRITE:
+                await folio_add_new_anon_rmap(new, vma, page, await vma.vm_start)
+            await set_pte_at(mm, page, Pte(new, bool(flags & FAULT_FLAG_WRITE)))
         await table.ptl[page].unlock()
+        await mm.page_table_lock.unlock()
 
 
 class ExclusiveForTheTreeAlone:
@@ -521,7 +520,7 @@ BANK = Bank(
         FindAgainAndKeepTheOld: {"stack_find_again": "freed_vma"},
         AskTheOldVmaWhetherItIsThere: {"stack_find_again": "freed_vma"},
         FindAgainBeforeTheLock: {"stack_find_again": "freed_vma"},
-        FindAgainAndGrowAnything: {"stack_find_again": "exception"},
+        FindAgainAndGrowAnything: {"stack_find_again": "stray_page"},
         MoveAsDecidedBefore: {"stack_find_again": "stray_page"},
         CountTooLate: {"stack_find_again": "freed_vma"},
         TryOnce: dict.fromkeys(("stackrot", "stack_find_again", "stack_expand_fault"), "exception"),

@@ -159,38 +159,35 @@ class PageTableLockOnBothSides:
         if flags & FAULT_FLAG_WRITE:
             await anon_vma_prepare(vma)
             new = await vma_alloc_folio(mm, page, None)
+        await mm.page_table_lock.lock()
         await table.ptl[page].lock()
         if await table.pte[page] is not None:
-            await table.ptl[page].unlock()
             await folio_put(mm.memory, new)
-            return
-        if flags & FAULT_FLAG_WRITE:
-            await mm.page_table_lock.lock()
-            await folio_add_new_anon_rmap(new, vma, page, await vma.vm_start)
-            await mm.page_table_lock.unlock()
-        await set_pte_at(mm, page, Pte(new, bool(flags & FAULT_FLAG_WRITE)))
+        else:
+            if flags & FAULT_FLAG_WRITE:
+                await folio_add_new_anon_rmap(new, vma, page, await vma.vm_start)
+            await set_pte_at(mm, page, Pte(new, bool(flags & FAULT_FLAG_WRITE)))
         await table.ptl[page].unlock()
+        await mm.page_table_lock.unlock()
 
     async def wp_page_copy(vma, page, entry):
         mm, table, old = vma.vm_mm, vma.vm_mm.page_table, entry.frame
         if not old.anonymous:
             await anon_vma_prepare(vma)
         new = await vma_alloc_folio(mm, page, None if old is mm.memory.zero else old)
+        await mm.page_table_lock.lock()
         await table.ptl[page].lock()
         if await table.pte[page] != entry:
-            await table.ptl[page].unlock()
             await folio_put(mm.memory, new)
-            await folio_put(mm.memory, old)
-            return
-        await set_pte_at(mm, page, None)
-        await flush_tlb_page(mm, page)
-        await mm.page_table_lock.lock()
-        await folio_add_new_anon_rmap(new, vma, page, await vma.vm_start)
-        await mm.page_table_lock.unlock()
-        await set_pte_at(mm, page, Pte(new, True))
+        else:
+            await set_pte_at(mm, page, None)
+            await flush_tlb_page(mm, page)
+            await folio_add_new_anon_rmap(new, vma, page, await vma.vm_start)
+            await set_pte_at(mm, page, Pte(new, True))
+            if old is not mm.memory.zero:
+                await put_step(old)
         await table.ptl[page].unlock()
-        if old is not mm.memory.zero:
-            await put_step(old)
+        await mm.page_table_lock.unlock()
         await folio_put(mm.memory, old)
 
 
@@ -315,6 +312,22 @@ class LockOnlyIfStacksMeet:
         if below is not None and await below.vm_end == low:
             await vma_start_write(vma)
         await moved(mm, vma, low, grow)
+        return 0
+
+
+class LockUnderPageTableLock:
+    """All that belongs together under the lock that is there already: a spinlock, whose holder may not sleep, and vma_start_write does."""
+
+    async def expand_downwards(mm, vma, address):
+        low, grow = await begun(mm, vma, address)
+        if grow <= 0:
+            return grow
+        await mm.page_table_lock.lock()
+        await vma_start_write(vma)
+        await vma.vm_start.set(low)
+        await vma.vm_pgoff.set(await vma.vm_pgoff - grow)
+        await vma_iter_store(mm, low, await vma.vm_end, vma)
+        await mm.page_table_lock.unlock()
         return 0
 
 
@@ -669,6 +682,7 @@ BANK = Bank(
         LockForTheTree: TORN,
         LockTheVmaBelow: TORN,
         LockOnlyIfStacksMeet: TORN,
+        LockUnderPageTableLock: {"stack_expand_fault": "lock_order"},
         WaitAndLetGo: TORN,
         SetTheNumber: TORN,
         TryAndGoOn: TORN,
@@ -681,7 +695,7 @@ BANK = Bank(
         LeaveItDetached: {"stack_expand_fault": "mistake"},
         LockWhatWasFoundBefore: {"stack_find_again": "freed_vma"},
         LockBeforeMmapLock: {"stack_expand_fault": "lock_misuse", "stack_find_again": "lock_misuse"},
-        SemaphoreBeforeMmapLock: {"stack_find_again": "deadlock"},
+        SemaphoreBeforeMmapLock: {"stack_expand_fault": "lock_order", "stack_find_again": "deadlock"},
         DowngradeFirst: TORN,
         ReadTheStartAgain: TORN,
         CheckTheStartAfterPgoff: TORN,
