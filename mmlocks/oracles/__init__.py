@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mmlocks.machine import Layout, Machine, Violation, Watch
 from mmlocks.mm.world import World
+from mmlocks.oracles.atomic import AtomicSleep
 from mmlocks.oracles.bookkeeping import (
     frames_can_be_found,
     nothing_is_held,
@@ -70,6 +71,8 @@ ORACLES = {
         Oracle("stray_page", "no page is mapped where no VMA is", pages_have_areas),
         Oracle("discipline", "every access holds the locks that the table of fields demands (a watch, where it is asked for)",
                watch=Discipline),
+        Oracle("atomic_sleep", "nobody waits for a semaphore inside an RCU read section, or with a spinlock held (a watch, where it is "
+               "asked for)", watch=lambda layout, _: AtomicSleep(layout)),
         Oracle("lock_order", "locks are always taken in one order, whatever the interleaving: lockdep (judged after a search that found "
                "nothing else, where it is asked for)", after=order_is_kept),
         Oracle("lock_misuse", "nobody releases a lock that it does not hold (watched in steps)", None),

@@ -51,6 +51,7 @@ STACK_EXPAND_FAULT = Scenario(
         "freed_node",
         "freed_vma",
         "held_at_end",
+        "atomic_sleep",
         "lock_order",
     ),
     expected=expect("6.1", "6.3", "6.4.0", "6.4.1", "speculative"),

@@ -73,6 +73,7 @@ STACK_FIND_AGAIN = Scenario(
         "stale_translation",
         "references",
         "held_at_end",
+        "atomic_sleep",
     ),
     expected=expect(),
     source="8d7071af8907: lock_mm_and_find_vma looks the VMA up again after it has dropped the lock",

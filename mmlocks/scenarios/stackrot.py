@@ -54,6 +54,7 @@ STACKROT = Scenario(
         "stale_translation",
         "references",
         "held_at_end",
+        "atomic_sleep",
     ),
     expected=expect("6.1", "6.3", "6.4.0", "speculative"),
     source="CVE-2023-3269 and its write-up; cured by 8d7071af8907 (6.1.37, 6.3.11, 6.4.1)",

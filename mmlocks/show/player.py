@@ -10,19 +10,21 @@ from typing import Any
 import ipywidgets as widgets
 
 from mmlocks.errors import MmlocksError
+from mmlocks.mm.world import World
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, Checked, Scenario
 from mmlocks.show.draw import cpu_colour, cpu_ink
 from mmlocks.show.panes import panes
 from mmlocks.show.results import responsive, with_text
-from mmlocks.show.scene import scene
+from mmlocks.show.scene import has_filing, has_tree, scene
 from mmlocks.show.session import Session, trying
 from mmlocks.show.svg import NARROW, picture
 
 AT_ONCE = 1.0
 """Seconds for which a proof may simply be waited for; after that progress is shown, and it can be cancelled."""
 
-LEGEND = """<details style="font-size:13px;line-height:1.5"><summary>What the picture shows</summary><ul style="margin:4px 0">
+LEGEND = (
+    """<details style="font-size:13px;line-height:1.5"><summary>What the picture shows</summary><ul style="margin:4px 0">
 <li><b>Yellow boxes</b> are what the last step changed.</li>
 <li><b>P3 → F0 rw</b>: the page table says that page 3 is in frame 0 of physical memory, and may be read and written
 (<b>ro</b>: only read; a store then faults, and the kernel has to do something about it).</li>
@@ -31,8 +33,18 @@ and this CPU does not know yet.</li>
 <li><b>count</b>: how many references there are to a frame; at 0 it is free.</li>
 <li><b>mmap_lock</b>, <b>vm_lock</b>: locks of the whole process and of one VMA (a range of addresses), with the CPUs that hold
 them. A VMA is <b>write-locked</b> while its vm_lock_seq equals its process's mm_lock_seq.</li>
-<li><b>program expects</b>: what was stored last, by completed stores. Memory must never say anything else.</li></ul></details>
-"""  # fmt: skip
+<li><b>program expects</b>: what was stored last, by completed stores. Memory must never say anything else.</li>""",
+    """
+<li>Let the pointer rest on a field, and it says what protects it.</li></ul></details>""",
+)  # fmt: skip
+FILING = """
+<li><b>vm_pgoff</b>: the number of a VMA's first page. <b>anon_vma</b>: where its pages are filed, each under its own number, its index, so that whoever
+wants to unmap a page finds it. <b>Not linked</b>: the VMA names an anon_vma in which nobody would find the VMA.</li>"""
+TREE = """
+<li><b>Tree of VMAs</b>: its nodes, each with its ranges between their boundaries. <b>DEAD</b> (striped): another node has taken its place.
+<b>FREED</b>: it is gone, and whoever uses it all the same has lost.</li>"""
+FILES = """
+<li><b>i_mmap</b>: the VMAs in which a file's pages are looked for; <b>i_mmap_rwsem</b> is its lock.</li>"""
 
 
 class Player:
@@ -189,6 +201,7 @@ class Player:
         self.blame = widgets.HTML()
         self.picture = widgets.HTML()
         self.sources = widgets.HTML()
+        self.legend = widgets.HTML()
         self.replay_text = widgets.Text(
             description="This run", tooltip="Copy this to keep the run or to send it", layout=_wide_field()
         )
@@ -216,7 +229,7 @@ class Player:
                 self.sources,
                 self._row(self.replay_text),
                 self._row(self.paste_text, self.paste_button),
-                widgets.HTML(LEGEND),
+                self.legend,
             ]
         )
 
@@ -296,6 +309,7 @@ class Player:
         self.story.value = _story(session)
         self.picture.value = self._drawn()
         self.sources.value = panes(now, session.kernel.release)
+        self.legend.value = _legend(session.world)
         self.replay_text.value = str(session.schedule)
         self._message("", wrong=False)
 
@@ -361,12 +375,20 @@ def _wide_field() -> widgets.Layout:
     return widgets.Layout(width="auto", flex="1 1 260px")
 
 
+def _legend(world: World) -> str:
+    """What the picture shows, without what it does not show of this world."""
+    further = (
+        FILING if has_filing(world) else "",
+        TREE if has_tree(world) else "",
+        FILES if world.files else "",
+    )
+    return LEGEND[0] + "".join(further) + LEGEND[1]
+
+
 def _story(session: Session) -> str:
     scenario = session.scenario
-    own = ", ".join(f"your {name}" for name in session.replacements)
-    kernel = f"Linux {session.kernel.release.name}{f' with {own}' if own else ''}"
     remark = f" <i>{escape(scenario.remark)}</i>" if scenario.remark else ""
     return (
         f'<div style="line-height:1.5;white-space:normal"><b style="font-size:15px">{escape(scenario.title)}</b> '
-        f"({escape(kernel)})<br>{escape(scenario.story)}{remark}</div>"
+        f"({escape(session.kernel_text)})<br>{escape(scenario.story)}{remark}</div>"
     )

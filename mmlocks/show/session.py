@@ -10,7 +10,7 @@ from mmlocks.machine import Machine, Run, Schedule
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
 from mmlocks.oracles import ORACLES
-from mmlocks.releases import NEWEST, RELEASES, release_named
+from mmlocks.releases import NEWEST, RELEASES, patch_named, release_named, split_name
 from mmlocks.scenarios import Checked, Scenario, check, machine_for, scenario_named
 from mmlocks.search import Budget, Progress, Verdict
 from mmlocks.search.exhaustive import explore
@@ -127,7 +127,6 @@ class Session:
         if _of_all_runs(checked):  # only the machine that was searched knows what was found
             self.machine, self.world = checked.machine, checked.world
             self._go(checked.run or Run.of(self.machine))
-            self.note = TOGETHER
         elif checked.verdict.schedule is not None:
             self._go(Run.replay(self.machine, checked.verdict.schedule))
         elif checked.verdict.violation is not None:
@@ -169,6 +168,19 @@ class Session:
     def schedule(self) -> Schedule:
         """The whole run as a schedule."""
         return Schedule(self.scenario.name, self.kernel.name, self.run.cpus)
+
+    @property
+    def kernel_text(self) -> str:
+        """The release, what was taken out of it or put into it, and what it is where its number does not say so."""
+        base, *changes = split_name(self.kernel.release.name)
+        known = RELEASES[base]
+        numbered = base.replace(".", "").isdigit()
+        parts = [f"Linux {base}" if numbered else f"{base}: {known.about}" if known.about else base]
+        for change in changes:
+            patch = patch_named(change[1:])
+            parts.append(f"{'with' if change[0] == '+' else 'without'} {patch.name} ({patch.about})")
+        parts += [f"with your {name}" for name in self.replacements]
+        return ", ".join(parts)
 
     @property
     def blame(self) -> str:
@@ -215,7 +227,7 @@ class Session:
         if not _of_all_runs(checked):
             return False
         self.show_proof(checked)
-        self.verdict = None
+        self.verdict, self.note = None, TOGETHER
         return True
 
     def _no_violation(self, outcome: str, reason: str, states: int) -> None:

@@ -168,10 +168,10 @@ def _panel(
         _frame(pen, middle, top, x + width - 10, frame, known[frame.name])
         top += 39 if frame.filed or frame.told is not None else 24
     nodes = _nodes(now, kept)
-    was = {node.name: node for node in before.tree.nodes} if before.tree is not None else {}
+    nodes_were = {node.name: node for node in before.tree.nodes} if before.tree is not None else {}
     top = y + height - 10 - len(nodes) * NODE
     for shown in nodes:
-        node(pen, x + 8, top, width - 16, shown, was.get(shown.name), True)
+        node(pen, x + 8, top, width - 16, shown, nodes_were.get(shown.name), True)
         top += NODE
 
 

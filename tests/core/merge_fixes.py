@@ -3,7 +3,6 @@
 All merge anonymous memory, and swallow the neighbour whole: the scenarios do nothing else.
 """
 
-from mmlocks.machine import together
 from mmlocks.mm import *  # noqa: F403  the labs' first cell does the same
 from mmlocks.mm.maple import mas_walk, vma_iter_store
 from mmlocks.mm.rmap import anon_vma_clone, unlink_anon_vmas

@@ -495,6 +495,22 @@ class UnlockAndLockAgain:
         return found
 
 
+class KeepItAliveByRcu:
+    """The VMA cannot be freed meanwhile, and its mark says whether it is still in the tree. But nobody may sleep in there."""
+
+    async def expand_stack(mm, vma, address):
+        await mm.rcu.read_lock()
+        await mmap_read_unlock(mm)
+        await mmap_write_lock(mm)
+        gone = await vma.detached
+        await mm.rcu.read_unlock()
+        if not gone and await expand_downwards(mm, vma, address) == 0:
+            await mmap_write_downgrade(mm)
+            return vma
+        await mmap_write_unlock(mm)
+        return None
+
+
 BANK = Bank(
     repair="stack_grows_exclusively",
     release="6.3",
@@ -523,6 +539,9 @@ BANK = Bank(
         FindAgainAndGrowAnything: {"stack_find_again": "stray_page"},
         MoveAsDecidedBefore: {"stack_find_again": "stray_page"},
         CountTooLate: {"stack_find_again": "freed_vma"},
+        KeepItAliveByRcu: dict.fromkeys(
+            ("stackrot", "stack_find_again", "stack_expand_fault"), "atomic_sleep"
+        ),
         TryOnce: dict.fromkeys(("stackrot", "stack_find_again", "stack_expand_fault"), "exception"),
         KeepTheWriteLock: dict.fromkeys(
             ("stackrot", "stack_find_again", "stack_expand_fault"), "lock_misuse"

@@ -72,6 +72,7 @@ READING = dataclasses.replace(QUIET, name="reading", threads=(("fork()", forker)
 WATCHING = dataclasses.replace(
     SCENARIOS["fork_lost_store"], oracles=(*SCENARIOS["fork_lost_store"].oracles, "stale_copy")
 )
+SLEEPY = dataclasses.replace(QUIET, oracles=("atomic_sleep",))
 AUDITED = dataclasses.replace(SCENARIOS["fork_other_vma"], oracles=("discipline",))
 
 
@@ -188,6 +189,13 @@ async def leaves_the_pages(mm, start, end):
     return
 
 
+async def sleeps_in_rcu(mm, oldmm):
+    await oldmm.rcu.read_lock()
+    await mmap_write_lock(oldmm)
+    await mmap_write_unlock(oldmm)
+    await oldmm.rcu.read_unlock()
+
+
 CASES: dict[str, tuple[Scenario, str, Mapping[str, Callable[..., Any]]]] = {
     "lost_store": (SCENARIOS["fork_lost_store"], "6.4.0", {}),
     "snapshot": (QUIET, "6.4.3", {"dup_mmap": fork_of_nothing}),
@@ -204,6 +212,7 @@ CASES: dict[str, tuple[Scenario, str, Mapping[str, Callable[..., Any]]]] = {
     "misfiled": (QUIET, "6.4.3", {"dup_mmap": moved_by_itself}),
     "stray_page": (SCENARIOS["munmap_downgrade"], "6.4.10", {"zap_page_range": leaves_the_pages}),
     "discipline": (AUDITED, "6.4.3", {}),
+    "atomic_sleep": (SLEEPY, "6.4.3", {"dup_mmap": sleeps_in_rcu}),
     "lock_order": (SCENARIOS["imap_lock_order"], "6.6-like-new_vma_locked_first", {}),
     "lock_misuse": (QUIET, "6.4.3", {"dup_mmap": unlocked_twice}),
     "deadlock": (QUIET, "6.4.3", {"dup_mmap": locked_twice}),
