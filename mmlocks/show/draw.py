@@ -168,6 +168,18 @@ class Pen:
             self.parts.append("</g>")
         return width
 
+    def remark(self, x: float, y: float, text: str, changed: bool = False, about: str = "") -> float:
+        """Small, quiet monospaced text, marked like a field if it has just changed; returns its width."""
+        width = len(text) * MONO * 11 / 12
+        if about:
+            self.parts.append(f"<g><title>{escape(about)}</title>")
+        if changed and text:
+            self.box(x - 3, y - 10.5, width + 6, 14, "hot", radius=2)
+        self.text(x, y, text, "m s k" if changed else "m s q")
+        if about:
+            self.parts.append("</g>")
+        return width
+
     def warning(self, x: float, y: float, text: str) -> float:
         """A word in a hatched frame; returns its width."""
         width = len(text) * MONO * 11 / 12 + 10

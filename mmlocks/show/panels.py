@@ -246,16 +246,9 @@ def area(
     used = pen.field(x + 8, y + 17, name, fresh, "m b", said("Vma.vm_start", "Vma.vm_end"))
     if now.fate:
         told = compare and before is not None and before.fate != now.fate
-        if used + (len(now.fate) + 3) * MONO < width:
-            pen.field(x + 8 + used + 10, y + 17, now.fate, told, "m s w" if now.detached else "m s q")
-        else:
-            pen.field(
-                x + width - 8 - len(now.fate) * MONO,
-                y + 36,
-                now.fate,
-                told,
-                "m s w" if now.detached else "m s q",
-            )
+        room = 8 + used + 10 + len(now.fate) * MONO < width
+        place, line = (x + 8 + used + 10, y + 17) if room else (x + width - 8 - len(now.fate) * MONO, y + 36)
+        pen.remark(place, line, now.fate, told)
     if now.awaited:
         waits = f"freed when {names(now.awaited)} leaves RCU"
         pen.text(x + width - 8, y + 54, waits, "q s", "end")
@@ -343,7 +336,7 @@ def node(pen: Pen, x: float, y: float, width: float, now: Node, before: Node | N
             pen.text(place, y + 17, f"freed when {names(now.awaited)} leaves RCU", "q s")
     else:
         words = {"root": "the root", "inner": "in the tree"}.get(now.state, now.state)
-        pen.field(place, y + 17, words, changed, "m s q")
+        pen.remark(place, y + 17, words, changed)
     end = x + width - 8
     for cpu in reversed(now.users):
         text = f"cpu{cpu} uses it next"
@@ -466,10 +459,10 @@ def frame(
         return
     pen.box(x, y, width, height, "area", radius=4)
     if now.filed:
-        pen.field(x + 8, y + 63, now.filed, before is not None and before.filed != now.filed, "m s q")
+        pen.remark(x + 8, y + 63, now.filed, before is not None and before.filed != now.filed)
     if now.told is not None:
         words = "its file system was told" if now.told else "its file system was not told"
-        pen.field(x + 8, y + 63, words, before is not None and before.told != now.told, "m s q")
+        pen.remark(x + 8, y + 63, words, before is not None and before.told != now.told)
     pen.field(x + 8, y + 18, now.name, before is not None and not before.count, "m b")
     count = f"count {now.count}"
     pen.field(
@@ -495,11 +488,5 @@ def backing(pen: Pen, x: float, y: float, width: float, now: Backing, before: Ba
     pen.text(x + 8, y + 15, f"file {now.name}", "b")
     mapped = f"i_mmap: {', '.join(now.mapped) or 'no VMA'}"
     lock(pen, x + 8, y + 32, "i_mmap_rwsem", now.lock, before.lock if before is not None else None)
-    pen.field(
-        x + 8,
-        y + 48,
-        mapped,
-        before is not None and before.mapped != now.mapped,
-        "m s q",
-        said("File.i_mmap"),
-    )
+    changed = before is not None and before.mapped != now.mapped
+    pen.remark(x + 8, y + 48, mapped, changed, said("File.i_mmap"))

@@ -306,6 +306,7 @@ class Player:
         ):
             choice.options = _with(choice.options, name)
             choice.value = name
+            choice.layout.width = f"{max(240, 130 + 8 * len(name))}px"
         self.story.value = _story(session)
         self.picture.value = self._drawn()
         self.sources.value = panes(now, session.kernel.release)

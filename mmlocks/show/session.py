@@ -116,7 +116,7 @@ class Session:
             return
         self._go(Run.replay(self.machine, best.schedule))
         switches = sum(one != other for one, other in zip(best.schedule, best.schedule[1:], strict=False))
-        self.note = f"The shortest bad run: {len(best.schedule)} steps, {switches} changes of CPU."
+        self.note = f"The shortest bad run: {len(best.schedule)} steps, {switches} change{'s' * (switches != 1)} of CPU."
 
     def prove(self, progress: Progress | None = None) -> Checked:
         """Search everything, on a machine of its own, so that it can be done beside all else. Changes nothing here."""
@@ -173,14 +173,15 @@ class Session:
     def kernel_text(self) -> str:
         """The release, what was taken out of it or put into it, and what it is where its number does not say so."""
         base, *changes = split_name(self.kernel.release.name)
-        known = RELEASES[base]
-        numbered = base.replace(".", "").isdigit()
-        parts = [f"Linux {base}" if numbered else f"{base}: {known.about}" if known.about else base]
+        text = f"Linux {base}" if base.replace(".", "").isdigit() else base
         for change in changes:
             patch = patch_named(change[1:])
-            parts.append(f"{'with' if change[0] == '+' else 'without'} {patch.name} ({patch.about})")
-        parts += [f"with your {name}" for name in self.replacements]
-        return ", ".join(parts)
+            text += f" {'with' if change[0] == '+' else 'without'} {patch.name}: “{patch.about}”"
+        if not changes and text == base:
+            text += f": {RELEASES[base].about}"
+        return text + (
+            f" with {', '.join(f'your {name}' for name in self.replacements)}" if self.replacements else ""
+        )
 
     @property
     def blame(self) -> str:

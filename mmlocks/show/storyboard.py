@@ -9,7 +9,7 @@ from mmlocks.mm.world import World
 from mmlocks.show.draw import LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, document, fit
 from mmlocks.show.panels import NODE, filed, gone, held_chips, node
 from mmlocks.show.scene import Area, Entry, Held, Node, Page, Scene, Space, scene
-from mmlocks.show.text import function_of, timeline
+from mmlocks.show.text import broken, function_of, timeline
 
 WIDE = 960
 NARROW = 440
@@ -89,7 +89,7 @@ def _height(now: Scene, kept: Kept) -> float:
     entries = sum(len(_every_entry(space)) for space in (now.parent, now.child))
     rows = entries + sum(len(cpu.tlb) for cpu in now.cpus)
     frames = sum(
-        24 + (15 if frame.filed or frame.told is not None else 0) for frame in now.frames if _in_use(frame)
+        24 + (18 if frame.filed or frame.told is not None else 0) for frame in now.frames if _in_use(frame)
     )
     return (
         142
@@ -166,7 +166,7 @@ def _panel(
     known = {frame.name: frame for frame in before.frames}
     for frame in (frame for frame in now.frames if _in_use(frame)):
         _frame(pen, middle, top, x + width - 10, frame, known[frame.name])
-        top += 39 if frame.filed or frame.told is not None else 24
+        top += 42 if frame.filed or frame.told is not None else 24
     nodes = _nodes(now, kept)
     nodes_were = {node.name: node for node in before.tree.nodes} if before.tree is not None else {}
     top = y + height - 10 - len(nodes) * NODE
@@ -186,8 +186,7 @@ def _areas(pen: Pen, x: float, line: float, width: float, now: Scene, before: Sc
             changed = was is None or (was.start, was.end) != (area.start, area.end)
             used = pen.field(x, line, f"VMA {area.name} [{area.start:#x}, {area.end:#x})", changed)
             fate = area.fate or ("write-locked" if area.write_locked else "")
-            if fate:
-                pen.field(x + used + 12, line, fate, was is None or was.fate != area.fate, "m s q")
+            pen.remark(x + used + 12, line, fate, was is not None and was.fate != area.fate)
             filed(pen, x + 12, line + 17, area, was)
         line += _area_height(area)
     return line
@@ -203,7 +202,7 @@ def _told(run: Run, since: int, step: int, now: Scene, room: float) -> list[str]
     """The last telling steps of a panel, at most four lines; a violation is told whole."""
     steps = [number for number in range(since, step + 1) if number == step or _telling(run, number)]
     if now.violation is not None:
-        message = fit(f"Rule broken: {now.violation.message}.", room, 3, SANS * 1.13, True)
+        message = fit(f"Rule broken: {broken(now.violation.message)}.", room, 4, SANS * 1.13, True)
         return (
             [*(_line(run, number, room) for number in steps[-2:-1]), *message]
             if len(message) < 4
@@ -277,9 +276,9 @@ def _frame(pen: Pen, x: float, line: float, end: float, now: Page, before: Page)
         pen.text(place + size / 2, line, str(value), "m k" if value != was else "m", "middle")
         place += size + 3
     if now.filed:
-        pen.field(x, line + 15, now.filed, before.filed != now.filed, "m s q")
+        pen.remark(x, line + 18, now.filed, before.filed != now.filed)
     if now.told is not None:
         words = f"file system {'was' if now.told else 'not'} told"
-        pen.field(x, line + 15, words, before.told != now.told, "m s q")
+        pen.remark(x, line + 18, words, before.told != now.told)
     text = f"count {now.count}"
     pen.field(end - len(text) * MONO, line, text, before.count != now.count)

@@ -151,7 +151,8 @@ def _memory(
     between, middle = 56.0, 210.0
     side = (width - middle - 2 * between) / 2
     if not right_hand:  # the process has the room of what is not there
-        side = (width - middle - between) * 0.6
+        side = width * 0.62
+        middle = width - side - between
     centre, right = x + side + between, x + side + 2 * between + middle
     height = max(
         tall, len(now.frames) * each + len(now.files) * FILE + 26.0, trees + (tall + GAP) * now.forks

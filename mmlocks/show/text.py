@@ -120,6 +120,11 @@ def moment(run: Run, at: int) -> str:
     return f"After step {at} of {len(run)}" if at else "Before the first step"
 
 
+def broken(message: str) -> str:
+    """Which rule was broken, where the whole of it follows below and there is little room."""
+    return message if len(message) <= LONG else f"{re.split(': |; ', message)[0]} (see below)"
+
+
 def function_of(run: Run, step: int) -> str:
     """The kernel function in which a step was taken; "" for the program's own instructions.
 
@@ -140,8 +145,8 @@ def _cell(run: Run, step: int) -> str:
     function = function_of(run, step)
     before = next((other for other in reversed(range(step)) if run.cpus[other] == run.cpus[step]), None)
     told = run.told(step)
-    if run.taken[step].violation is not None and len(told) > LONG:
-        told = f"breaks a rule: {re.split(r': |; ', told)[0]} (see below)"
+    if run.taken[step].violation is not None:
+        told = broken(told)
     if not function or (before is not None and function_of(run, before) == function):
         return told
     return f"{function}: {told}"
