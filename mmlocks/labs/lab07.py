@@ -106,7 +106,7 @@ LAB07 = Lab(
     checks=(
         Check("lab07", "lost_store", 4, "No completed store is lost while another thread forks.", must_be_safe, ("fork_lost_store",)),
         Check("lab07", "snapshot", 2, "The child's memory is the parent's at one moment, as it was up to 6.3.", must_be_safe,
-              ("fork_torn_snapshot",)),
+              ("fork_torn_snapshot", "fork_torn_across_vmas")),
         Check("lab07", "reproducer", 2, "The program from the bug report reads back what it wrote.", must_be_safe, ("young_reproducer",)),
         Check("lab07", "cost", 2, "A fault in another VMA need not wait for fork, and fork flushes the TLBs once.", must_be_cheap,
               ("fork_other_vma",)),

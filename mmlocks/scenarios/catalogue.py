@@ -7,6 +7,7 @@ from mmlocks.scenarios.anon_vma_unlocked_check import ANON_VMA_UNLOCKED_CHECK
 from mmlocks.scenarios.fork_first_touch import FORK_FIRST_TOUCH
 from mmlocks.scenarios.fork_lost_store import FORK_LOST_STORE
 from mmlocks.scenarios.fork_other_vma import FORK_OTHER_VMA
+from mmlocks.scenarios.fork_torn_across_vmas import FORK_TORN_ACROSS_VMAS
 from mmlocks.scenarios.fork_torn_snapshot import FORK_TORN_SNAPSHOT
 from mmlocks.scenarios.imap_lock_order import IMAP_LOCK_ORDER
 from mmlocks.scenarios.merge_dup_anon_vma import MERGE_DUP_ANON_VMA
@@ -23,6 +24,7 @@ SCENARIOS: dict[str, Scenario] = {
     for scenario in (
         FORK_LOST_STORE,
         FORK_TORN_SNAPSHOT,
+        FORK_TORN_ACROSS_VMAS,
         FORK_OTHER_VMA,
         YOUNG_REPRODUCER,
         FORK_FIRST_TOUCH,

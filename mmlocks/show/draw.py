@@ -14,6 +14,8 @@ MONO = 7.25
 """Width of a monospaced character at 12 px."""
 SANS = 6.7
 """Assumed width of another character at 13 px; most are narrower."""
+BOLD = 1.14
+"""How much wider bold text is."""
 LINE = 16
 WIDTHS = {
     character: width
@@ -77,7 +79,7 @@ def fit(text: str, width: float, lines: int, character: float = MONO, bold: bool
     room = max(4, int(width / character))
     broken = wrap(text, room, break_on_hyphens=False)
     if character >= SANS and character != MONO:  # an assumed width: names such as mm_mt.root are wider
-        wider = 1.14 if bold else 1
+        wider = BOLD if bold else 1
         while room > 4 and any(sans_width(line) * wider > width for line in broken[:lines]):
             room -= 1
             broken = wrap(text, room, break_on_hyphens=False)

@@ -19,6 +19,7 @@ from mmlocks.show.results import responsive, with_text
 from mmlocks.show.scene import has_filing, has_tree, scene
 from mmlocks.show.session import Session, trying
 from mmlocks.show.svg import NARROW, picture
+from mmlocks.show.text import parts_of
 
 AT_ONCE = 1.0
 """Seconds for which a proof may simply be waited for; after that progress is shown, and it can be cancelled."""
@@ -328,7 +329,9 @@ class Player:
         verdict = session.verdict_text().replace("\n", " ").strip()
         sign = "✓ " if verdict.startswith("SAFE") else ""
         parts = [f"<b>{sign}{escape(verdict)}</b>"] if verdict else []
-        parts.append(f"<b>{'✗ ' if bad else ''}{escape(session.blame)}</b>")
+        first, *rest = parts_of(session.blame)
+        parts.append(f"<b>{'✗ ' if bad else ''}{escape(first)}</b>")
+        parts += map(escape, rest)
         further = (session.explanation, session.note, session.advice)
         parts += [escape(part) for part in further if part and part not in session.blame]
         if text:

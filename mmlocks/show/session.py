@@ -10,7 +10,7 @@ from mmlocks.machine import Machine, Run, Schedule
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
 from mmlocks.oracles import ORACLES
-from mmlocks.releases import NEWEST, RELEASES, patch_named, release_named, split_name
+from mmlocks.releases import NEWEST, PATCHES, RELEASES, Patch, patch_named, release_named, split_name
 from mmlocks.scenarios import Checked, Scenario, check, machine_for, scenario_named
 from mmlocks.search import Budget, Progress, Verdict
 from mmlocks.search.exhaustive import explore
@@ -116,7 +116,7 @@ class Session:
             return
         self._go(Run.replay(self.machine, best.schedule))
         switches = sum(one != other for one, other in zip(best.schedule, best.schedule[1:], strict=False))
-        self.note = f"The shortest bad run: {len(best.schedule)} steps, {switches} change{'s' * (switches != 1)} of CPU."
+        self.note = f"The shortest bad run: {len(best.schedule)} step{'s' * (len(best.schedule) != 1)}, {switches} change{'s' * (switches != 1)} of CPU."
 
     def prove(self, progress: Progress | None = None) -> Checked:
         """Search everything, on a machine of its own, so that it can be done beside all else. Changes nothing here."""
@@ -176,7 +176,7 @@ class Session:
         text = f"Linux {base}" if base.replace(".", "").isdigit() else base
         for change in changes:
             patch = patch_named(change[1:])
-            text += f" {'with' if change[0] == '+' else 'without'} {patch.name}: “{patch.about}”"
+            text += f" {'with' if change[0] == '+' else 'without'} {patch.name}: “{_about(patch)}”"
         if not changes and text == base:
             text += f": {RELEASES[base].about}"
         return text + (
@@ -243,6 +243,14 @@ class Session:
         since = [release for release in shipped if release.date >= self.kernel.release.date]
         safe = (one.name for one in since if self.scenario.expected.get(one.name) == "safe")
         return next((name for name in safe if name != self.kernel.release.name), None)
+
+
+def _about(patch: Patch) -> str:
+    """What a patch does; where it goes on from the one before it, what that one does, too."""
+    if not patch.about.startswith("... "):
+        return patch.about
+    known = list(PATCHES.values())
+    return f"{_about(known[known.index(patch) - 1])} {patch.about.removeprefix('... ')}"
 
 
 def _of_all_runs(checked: Checked) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
-from mmlocks.show.draw import LINE, SANS, Pen, cpu_colour, cpu_ink, document, fit, number
+from mmlocks.show.draw import BOLD, LINE, SANS, Pen, cpu_colour, cpu_ink, document, fit, number, sans_width
 from mmlocks.show.panels import (
     FILE,
     FILING,
@@ -81,7 +81,10 @@ def body(
 def headline(pen: Pen, x: float, y: float, width: float, run: Run, now: Scene) -> float:
     """Which moment this is, and what has just happened; returns the height used, the same at every step of a width."""
     lines = 2 if width >= 800 else 4
-    pen.text(x, y + 16, moment(run, now.at), "h")
+    title = moment(run, now.at)
+    if sans_width(title) * BOLD * 15 / 13 > width:
+        title = title.replace(", which breaks a rule: the state just before it", ": just before it")
+    pen.text(x, y + 16, title, "h")
     bad = now.violation is not None
     texts = fit(_happened(run, now), width - (60 if now.at else 8), lines, SANS * 1.13, bad)
     if now.at:

@@ -125,6 +125,14 @@ def broken(message: str) -> str:
     return message if len(message) <= LONG else f"{re.split(': |; ', message)[0]} (see below)"
 
 
+def parts_of(message: str) -> list[str]:
+    """A long message in lines of its own: which rule was broken, and then each clause."""
+    if len(message) <= LONG:
+        return [message]
+    head, _, rest = message.partition(": ")
+    return [f"{head}:", *(f"{clause};" for clause in rest.split("; ")[:-1]), rest.split("; ")[-1]]
+
+
 def function_of(run: Run, step: int) -> str:
     """The kernel function in which a step was taken; "" for the program's own instructions.
 

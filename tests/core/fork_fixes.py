@@ -58,6 +58,34 @@ class FlushOnceIsEnough:
         await mmap_write_unlock(oldmm)
 
 
+class FlushAndUnlockEachVma:
+    """Each VMA is done with when it has been copied and flushed. No store is lost; but the child's pages are of different moments."""
+
+    async def dup_mmap(mm, oldmm):
+        await mmap_write_lock(oldmm)
+        for mpnt in await for_each_vma(oldmm):
+            await vma_start_write(mpnt)
+            tmp = await vm_area_dup(mm, mpnt)
+            await copy_page_range(tmp, mpnt)
+            await flush_tlb_mm(oldmm)
+            await vma_end_write_all(oldmm)
+        await mmap_write_unlock(oldmm)
+
+
+class LetFaultsInBetweenPages:
+    """fork gives the page-table lock up between pages, so that others may run; why not the VMA's?"""
+
+    async def copy_page_range(dst_vma, src_vma):
+        anon_vma, start, end = await together(src_vma.anon_vma, src_vma.vm_start, src_vma.vm_end)
+        if anon_vma is None:
+            return
+        for page in range(page_of(start), page_of(end)):
+            if page != page_of(start):
+                await vma_end_write_all(src_vma.vm_mm)
+            await vma_start_write(src_vma)
+            await copy_present_pte(dst_vma, src_vma, page)
+
+
 class NoGate:
     """Since fork locks its VMAs, a first fault need not fall back. That is true of a fork that locks all of them."""
 
@@ -77,6 +105,7 @@ class NoGate:
 SCENARIOS_OF_FORK = (
     "fork_lost_store",
     "fork_torn_snapshot",
+    "fork_torn_across_vmas",
     "young_reproducer",
     "fork_other_vma",
     "fork_first_touch",
@@ -91,20 +120,29 @@ BANK = Bank(
         Unsolved: {
             "fork_lost_store": "lost_store",
             "fork_torn_snapshot": "snapshot",
+            "fork_torn_across_vmas": "snapshot",
             "young_reproducer": "lost_store",
         },
         LockAfterCopy: {
             "fork_lost_store": "lost_store",
             "fork_torn_snapshot": "snapshot",
+            "fork_torn_across_vmas": "snapshot",
             "young_reproducer": "lost_store",
         },
-        LockOnlyTheChild: dict.fromkeys(SCENARIOS_OF_FORK, "lock_misuse"),
+        LockOnlyTheChild: {
+            "fork_lost_store": "lost_store",
+            "fork_torn_snapshot": "snapshot",
+            "fork_torn_across_vmas": "snapshot",
+            "young_reproducer": "lost_store",
+        },
         UnlockBeforeFlush: {"fork_lost_store": "lost_store", "young_reproducer": "lost_store"},
-        SetTheSequenceWithoutWaiting: {"fork_torn_snapshot": "snapshot"},
+        SetTheSequenceWithoutWaiting: dict.fromkeys(("fork_torn_snapshot", "fork_torn_across_vmas"), "snapshot"),
         LockOnlyTheFirstVma: {"young_reproducer": "lost_store"},
-        FlushAtWriteProtect: {"fork_torn_snapshot": "snapshot"},
+        FlushAtWriteProtect: dict.fromkeys(("fork_torn_snapshot", "fork_torn_across_vmas"), "snapshot"),
         FlushEverySecondVma: {"fork_lost_store": "lost_store"},
         FlushOnceIsEnough: {"fork_other_vma": "stale_translation"},
+        LetFaultsInBetweenPages: {"fork_torn_snapshot": "snapshot"},
+        FlushAndUnlockEachVma: {"fork_torn_across_vmas": "snapshot"},
         NoGate: {"fork_first_touch": "misfiled"},
     },
 )

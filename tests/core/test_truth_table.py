@@ -68,6 +68,10 @@ EXPECTED = {
         Said("6.4.0 6.4.1", "snapshot", "model observation; the order of steps in dup_mmap"),
         *FORK_BUG,
     ],
+    "fork_torn_across_vmas": [
+        Said("6.4.0 6.4.1", "snapshot", "model observation; the order of steps in dup_mmap"),
+        *FORK_BUG,
+    ],
     "young_reproducer": [
         Said("6.4.0 6.4.1", "lost_store", "bugzilla 217624, reported of 6.4.1"),
         *FORK_BUG,
@@ -135,7 +139,8 @@ WITHOUT = {
         "stackrot": "lock_misuse", "stack_expand_fault": "lock_misuse", "stack_find_again": "lock_misuse"
     },
     "fork_locks_vmas": {
-        "fork_lost_store": "lost_store", "fork_torn_snapshot": "snapshot", "young_reproducer": "lost_store"
+        "fork_lost_store": "lost_store", "fork_torn_snapshot": "snapshot", "fork_torn_across_vmas": "snapshot",
+        "young_reproducer": "lost_store",
     },
     "stack_locks_vma": {"stack_expand_fault": "misfiled"},
     "new_vma_locked": {"publish_early": "unnoticed_store"},
