@@ -219,15 +219,16 @@ def _together_run(view: View, cpu: int, *parts: Step) -> Any:
 
 
 def _together_tell(layout: Layout, before: int, after: int, cpu: int, result: Any, *parts: Step) -> str:
-    told = []
+    told, aside = [], []
     state = before
     for part, value in zip(parts, result, strict=True):
         view = View(layout, state, -1, -1)
         perform(view, cpu, part)
-        if part.op != "load" or not layout.cells[part.args[0]].aside:
-            told.append(_known(part).tell(layout, state, state + view.delta, cpu, value, *part.args))
+        seldom = part.op == "load" and layout.cells[part.args[0]].aside
+        told_of = aside if seldom else told
+        told_of.append(_known(part).tell(layout, state, state + view.delta, cpu, value, *part.args))
         state += view.delta
-    return "; ".join(text for text in told if text)
+    return "; ".join(text for text in told if text) or "; ".join(aside)
 
 
 def _first_blocked(view: View, cpu: int, parts: tuple[Step, ...]) -> Step | None:

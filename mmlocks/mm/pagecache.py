@@ -41,7 +41,7 @@ class File(Record):
         self.notified = notified
         self.i_mmap_rwsem = RwSem(layout, f"{name}.i_mmap_rwsem")
         self.i_mmap: Cell[tuple[Vma, ...]] = layout.cell(f"{name}.i_mmap", (), bits=5)
-        self.i_mmap.show = lambda vmas: ", ".join(map(str, vmas)) or "no VMA"
+        self.i_mmap.show = lambda vmas: ", ".join(map(str, vmas)) or "empty"
         self._memory = memory
         self._words = words
         # A file may have many pages of which few are looked at. In a search, everything must be there in advance.

@@ -7,7 +7,7 @@ from html import escape
 
 from mmlocks.machine import Run
 from mmlocks.oracles.fields import FIELDS
-from mmlocks.show.draw import LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, fit, number
+from mmlocks.show.draw import BOLD, LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, fit, number, sans_width
 from mmlocks.show.scene import Area, Backing, Cpu, Entry, Held, Node, Page, Space, Tree
 from mmlocks.show.source import line_at
 
@@ -64,9 +64,11 @@ def strip(pen: Pen, x: float, y: float, width: float, run: Run, at: int) -> None
             pen.text(place + cell / 2, y + cpus * 17 + 12, "✗", "w", "middle")
     if at and len(run):
         pen.box(left + (at - 1) * cell - 1, y - 3, cell + 2, cpus * 17 + 4, "now", radius=3)
-        bad_next = at < len(run) and run.taken[at].violation is not None and cell < 26
-        if not run.taken[at - 1].violation and not bad_next:
-            pen.text(left + (at - 0.5) * cell, y + cpus * 17 + 13, "now", "s b", "middle")
+        bad_near = run.taken[-1].violation is not None and (len(run) - at) * cell < 26
+        if not bad_near:
+            pen.text(
+                min(left + (at - 0.5) * cell, x + width - 13), y + cpus * 17 + 13, "now", "s b", "middle"
+            )
     elif not len(run):
         pen.text(left, y + cpus * 17 + 12, "no steps yet", "q s")
 
@@ -200,14 +202,25 @@ def space(
 ) -> dict[int, float]:
     """An address space: its lock, its VMAs, their pages. Returns the y of every page's entry, for arrows."""
     pen.box(x, y, width, height, "card", radius=6)
+    taken = 0 if now.page_table_lock.free else len("page_table_lock ") * MONO + 46
+    if sans_width(title) * BOLD + taken > width - PAD:  # who holds the lock is worth more
+        title = title.partition(" (")[0]
     pen.text(x + PAD, y + 18, title, "b")
     if not now.areas and not now.loose:
         empty = "no VMA yet: fork has not copied any" if not parent else "no VMA"
         pen.text(x + PAD, y + (66 if parent else 42), empty, "q")
     if not parent and not now.areas and not now.loose:
         return {}
-    lock(pen, x + PAD, y + 40, "mmap_lock", now.lock, before.lock if before else None)
     seq = f"mm_lock_seq {now.seq}"
+    lock(
+        pen,
+        x + PAD,
+        y + 40,
+        "mmap_lock",
+        now.lock,
+        before.lock if before else None,
+        width - 2 * PAD - len(seq) * MONO,
+    )
     pen.field(
         x + width - PAD - len(seq) * MONO, y + 40, seq, before is not None and before.seq != now.seq, "m q",
         said("Mm.mm_lock_seq"),
@@ -250,7 +263,7 @@ def area(
         place, line = (x + 8 + used + 10, y + 17) if room else (x + width - 8 - len(now.fate) * MONO, y + 36)
         pen.remark(place, line, now.fate, told)
     if now.awaited:
-        waits = f"freed when {names(now.awaited)} leaves RCU"
+        waits = f"RCU keeps it for {names(now.awaited)}"
         pen.text(x + width - 8, y + 54, waits, "q s", "end")
     if now.filing:
         filed(pen, x + 8, y + 72, now, before)
@@ -330,16 +343,20 @@ def node(pen: Pen, x: float, y: float, width: float, now: Node, before: Node | N
     place = x + 8
     place += pen.field(place, y + 17, now.name, compare and before is None, "m b") + 10
     changed = compare and before is not None and before.state != now.state
+    words = ""
     if now.state in ("dead", "freed"):
         place += pen.warning(place, y + 17, now.state.upper()) + 6
         if now.awaited:
-            pen.text(place, y + 17, f"freed when {names(now.awaited)} leaves RCU", "q s")
+            words = f"freed when {names(now.awaited)} leaves RCU"
+            pen.text(place, y + 17, words, "q s")
     else:
         words = {"root": "the root", "inner": "in the tree"}.get(now.state, now.state)
         pen.remark(place, y + 17, words, changed)
     end = x + width - 8
+    long = len(now.users) * (len("cpu0 uses it next") * MONO * 11 / 12 + 14)
+    does = "uses it next" if place + (len(words) + 1) * MONO + long < end else "next"
     for cpu in reversed(now.users):
-        text = f"cpu{cpu} uses it next"
+        text = f"cpu{cpu} {does}"
         end -= len(text) * MONO * 11 / 12 + 10
         pen.chip(end, y + 17, text, *_cpu(cpu))
         end -= 4
@@ -405,7 +422,8 @@ def entry(
     changed = compare and before is not None and before.pte != now.pte
     pen.field(x + 8, y + 18, text, changed, "m b", said("PageTable.pte"))
     if not now.ptl.free:
-        pen.text(x + width - 122, y + 18, "locked by", "q s")
+        if 8 + len(text) * MONO < width - 126:
+            pen.text(x + width - 122, y + 18, "locked by", "q s")
         pen.chip(x + width - 64, y + 18, str(now.ptl), *_cpu(now.ptl.writer))
     reads = " ".join(map(str, now.reads))
     if not parent:
@@ -418,22 +436,27 @@ def entry(
         pen.warning(x + 8 + used + 8, y + 34, f"memory says {reads}")
 
 
-def lock(pen: Pen, x: float, y: float, name: str, now: Held, before: Held | None) -> None:
+def lock(
+    pen: Pen, x: float, y: float, name: str, now: Held, before: Held | None, room: float = 1000.0
+) -> None:
     """A lock's name and who has it."""
     changed = before is not None and before != now
     place = x + pen.field(x, y, name, changed) + 8
     if now.free:
         pen.text(place, y, "free", "q s")
-    held_chips(pen, place, y, now)
+    held_chips(pen, place, y, now, x + room - place)
 
 
-def held_chips(pen: Pen, x: float, y: float, now: Held) -> float:
-    """A label for every CPU that has a lock; returns where they end."""
+def held_chips(pen: Pen, x: float, y: float, now: Held, room: float = 1000.0) -> float:
+    """A label for every CPU that has a lock, a short one if there is little room; returns where they end."""
     if now.writer is not None:
         text = f"cpu{now.writer}" if now.spinning else f"cpu{now.writer} write"
         x += pen.chip(x, y, text, *_cpu(now.writer)) + 4
+    short = len(now.readers) * (len("cpu0 read") * MONO * 11 / 12 + 14) > room
     for reader in now.readers:
-        x += pen.chip(x, y, f"cpu{reader} read", *_cpu(reader)) + 4
+        x += pen.chip(x, y, f"cpu{reader}" if short else f"cpu{reader} read", *_cpu(reader)) + 4
+    if short and now.readers:
+        pen.text(x, y, "read", "q s")
     return x
 
 

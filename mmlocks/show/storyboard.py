@@ -88,9 +88,7 @@ def _height(now: Scene, kept: Kept) -> float:
     """What a moment's panel needs."""
     entries = sum(len(_every_entry(space)) for space in (now.parent, now.child))
     rows = entries + sum(len(cpu.tlb) for cpu in now.cpus)
-    frames = sum(
-        24 + (18 if frame.filed or frame.told is not None else 0) for frame in now.frames if _in_use(frame)
-    )
+    frames = sum(_frame_height(frame) for frame in now.frames if _in_use(frame))
     return (
         142
         + max(rows * 19, frames)
@@ -114,6 +112,14 @@ def _nodes(now: Scene, kept: Kept) -> list[Node]:
     if now.tree is None or not kept.tree:
         return []
     return [node for node in now.tree.nodes if node.state != "freed" or node.users]
+
+
+LONG_NAME = 15
+"""A frame with a longer name has its count below it."""
+
+
+def _frame_height(frame: Page) -> int:
+    return 42 if frame.filed or frame.told is not None or len(frame.name) > LONG_NAME else 24
 
 
 def _in_use(frame: Page) -> bool:
@@ -157,7 +163,8 @@ def _panel(
         place = held_chips(pen, place + len(lock.name) * MONO * 11 / 12 + 6, line, lock) + 14
     line += 26
     line = _areas(pen, x + 10, line, width - 20, now, before, kept)
-    middle = x + max(225.0, width * 0.55)
+    longest = max((len(_entry_text(entry)) for entry in _every_entry(now.parent)), default=0)
+    middle = x + max(225.0, width * 0.55, 60 + longest * MONO)
     top = line
     mine = "parent" if now.forks else "page"
     for space, was, name in ((now.parent, before.parent, mine), (now.child, before.child, "child ")):
@@ -166,7 +173,7 @@ def _panel(
     known = {frame.name: frame for frame in before.frames}
     for frame in (frame for frame in now.frames if _in_use(frame)):
         _frame(pen, middle, top, x + width - 10, frame, known[frame.name])
-        top += 42 if frame.filed or frame.told is not None else 24
+        top += _frame_height(frame)
     nodes = _nodes(now, kept)
     nodes_were = {node.name: node for node in before.tree.nodes} if before.tree is not None else {}
     top = y + height - 10 - len(nodes) * NODE
@@ -245,9 +252,13 @@ def _entries(pen: Pen, x: float, line: float, now: Space, before: Space, name: s
     for entry in _every_entry(now):
         pen.text(x, line, name, "q s")
         changed = known.get(entry.page) != entry.pte
-        pen.field(x + 44, line, f"P{entry.page} → {entry.pte or 'nothing'}", changed)
+        pen.field(x + 44, line, _entry_text(entry), changed)
         line += 19
     return line
+
+
+def _entry_text(entry: Entry) -> str:
+    return f"P{entry.page} → {entry.pte or 'nothing'}"
 
 
 def _every_entry(space: Space) -> list[Entry]:
@@ -281,4 +292,5 @@ def _frame(pen: Pen, x: float, line: float, end: float, now: Page, before: Page)
         words = f"file system {'was' if now.told else 'not'} told"
         pen.remark(x, line + 18, words, before.told != now.told)
     text = f"count {now.count}"
-    pen.field(end - len(text) * MONO, line, text, before.count != now.count)
+    below = 18 if len(now.name) > LONG_NAME else 0
+    pen.field(end - len(text) * MONO, line + below, text, before.count != now.count)

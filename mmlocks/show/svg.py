@@ -158,7 +158,9 @@ def _memory(
         middle = width - side - between
     centre, right = x + side + between, x + side + 2 * between + middle
     height = max(
-        tall, len(now.frames) * each + len(now.files) * FILE + 26.0, trees + (tall + GAP) * now.forks
+        tall,
+        len(now.frames) * each + len(now.files) * FILE + 26.0,
+        trees + (tall + GAP if trees and now.forks else 0),
     )
     rows = space(pen, x, y, side, height, process, now.parent, mine, True)
     childs: dict[int, float] = {}

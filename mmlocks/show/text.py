@@ -130,7 +130,7 @@ def parts_of(message: str) -> list[str]:
     if len(message) <= LONG:
         return [message]
     head, _, rest = message.partition(": ")
-    return [f"{head}:", *(f"{clause};" for clause in rest.split("; ")[:-1]), rest.split("; ")[-1]]
+    return [f"{head}:", *re.split(r"(?<=;) |(?<=\.) (?=[A-Z])", rest)]
 
 
 def function_of(run: Run, step: int) -> str:

@@ -682,7 +682,7 @@ BANK = Bank(
         LockForTheTree: TORN,
         LockTheVmaBelow: TORN,
         LockOnlyIfStacksMeet: TORN,
-        LockUnderPageTableLock: {"stack_expand_fault": "lock_order"},
+        LockUnderPageTableLock: dict.fromkeys(("stack_expand_fault", "stack_find_again"), "atomic_sleep"),
         WaitAndLetGo: TORN,
         SetTheNumber: TORN,
         TryAndGoOn: TORN,

@@ -8,6 +8,8 @@ from mmlocks.releases import NEWEST, PATCHES
 from mmlocks.scenarios import SCENARIOS
 from tests.core.banks import Answer, Bank, banks, verdicts
 
+pytestmark = pytest.mark.slow  # all of it together
+
 BANKS = banks()
 RIGHT = [(topic, answer) for topic, bank in BANKS.items() for answer in bank.right]
 WRONG = [(topic, answer) for topic, bank in BANKS.items() for answer in bank.wrong]

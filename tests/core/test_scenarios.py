@@ -167,6 +167,7 @@ def test_a_shipped_scenario_is_small(name: str, release: str, ending: str) -> No
     assert check(SCENARIOS[name], release).verdict.states < 20_000
 
 
+@pytest.mark.slow  # all of it together
 @pytest.mark.parametrize(("name", "release", "ending"), TABLE)
 @pytest.mark.parametrize("reduced", [True, False], ids=["reduced", "full"])
 def test_taking_steps_together_changes_no_verdict(

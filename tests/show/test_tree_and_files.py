@@ -1,5 +1,6 @@
 """What the scenarios after fork's show: the tree and its dead nodes, where pages are filed, files, and VMAs that are gone."""
 
+import random
 from typing import Any
 from xml.etree import ElementTree
 
@@ -53,6 +54,25 @@ def width_of(node: ElementTree.Element) -> float:
     return sans_width(text) * bold * (11 / 13 if "s" in kinds else 15 / 13 if "h" in kinds else 1)
 
 
+def overlapping(root: ElementTree.Element) -> list[tuple[str, str]]:
+    """Texts on one line, or nearly so, that run into each other."""
+    spans = []
+    for node in root.iter(f"{SVG}text"):
+        length = width_of(node)
+        left = float(node.get("x", "0")) - {"middle": length / 2, "end": length}.get(
+            node.get("text-anchor", ""), 0
+        )
+        if node.text:
+            spans.append((float(node.get("y", "0")), left, left + length, node.text))
+    spans.sort()
+    return [
+        (one[3], two[3])
+        for index, one in enumerate(spans)
+        for two in spans[index + 1 :]
+        if two[0] < one[0] + 8 and one[2] > two[1] + 0.5 and two[2] > one[1] + 0.5
+    ]
+
+
 # -- nothing runs out of its box --------------------------------------------------------------------------------------
 
 
@@ -69,6 +89,7 @@ def test_no_text_runs_out_of_the_picture_and_no_box_either(name: str, width: int
             assert float(node.get("x", "0")) - back >= 0, node.text
             assert float(node.get("x", "0")) - back + length <= width, node.text
             assert float(node.get("y", "0")) <= height, node.text
+        assert not overlapping(root)
         for box in root.iter(f"{SVG}rect"):
             if "%" not in box.get("width", ""):
                 assert float(box.get("y", "0")) + float(box.get("height", "0")) <= height
@@ -96,6 +117,23 @@ def test_no_text_of_a_storyboard_runs_out_of_its_panel(name: str, width: int) ->
         assert len(inside) == 1, node.text
         length = width_of(node) / (2 if node.get("text-anchor") == "middle" else 1)
         assert x + length <= inside[0][0] + inside[0][2] + 1, node.text
+    assert not overlapping(root)
+
+
+@EVERY
+@pytest.mark.parametrize("width", [960, 440])
+def test_vmas_and_nodes_stay_inside_their_panes(name: str, width: int) -> None:
+    world, run = run_of(name)
+    for at in range(len(run) + 1):
+        boxes = [
+            (box.get("class"), *(float(box.get(side, "0")) for side in ("x", "y", "height")))
+            for box in ElementTree.fromstring(picture(world, run, at, width)).iter(f"{SVG}rect")
+            if "%" not in box.get("height", "")
+        ]
+        panes = [(x, y, y + high) for kind, x, y, high in boxes if kind == "card"]
+        for kind, x, y, high in boxes:
+            if kind in ("area", "bad") and high > 20 and any(left == x - 6 for left, *_ in panes):
+                assert any(left == x - 6 and top < y and y + high <= end for left, top, end in panes), at
 
 
 def test_lines_of_wide_letters_are_broken_earlier() -> None:
@@ -227,6 +265,9 @@ def test_a_files_lock_its_mappings_and_what_its_system_was_told_are_shown() -> N
         while cpu in run.enabled():
             run = run.step(cpu)
     assert run.violation is None
+    told = [run.told(step) for step in range(len(run))]
+    assert "vma0.vm_flags is rw-s; vma0.vm_file is journal" in told
+    assert "journal.i_mmap is empty" in told
     assert next(frame for frame in scene(world, run).frames if frame.name == "journal page 0").told
     assert scene(world, run).files[0].mapped == ("vma0",)
     assert "its file system was told" in texts(picture(world, run))
@@ -252,6 +293,13 @@ def test_a_freed_vma_is_there_for_as_long_as_somebody_is_about_to_use_it() -> No
     while not len(run) or "finds VMA" not in run.told(len(run) - 1):
         run = run.step(1)
     run = run.step(1)
+    waiting = run.undo()
+    while 0 in waiting.enabled():
+        waiting = waiting.step(0)
+    kept = scene(world, waiting).parent.areas
+    assert {(area.fate, area.awaited) for area in kept} == {("out of the tree", (1,))}
+    assert "RCU keeps it for cpu1" in texts(picture(world, waiting))
+    assert not overlapping(ElementTree.fromstring(picture(world, waiting)))
     seen = []
     while 0 in run.enabled():
         run = run.step(0)
@@ -262,10 +310,11 @@ def test_a_freed_vma_is_there_for_as_long_as_somebody_is_about_to_use_it() -> No
     assert f"VMA {gone[0].name}  FREED; cpu1 uses it next" in state_text(world, run)
     assert "cpu1 uses it next" in texts(picture(world, run))
     assert "FREED" in texts(picture(world, run))
+    assert not overlapping(ElementTree.fromstring(picture(world, run)))
     broken = run.step(1)
     assert broken.violation is not None
     assert broken.violation.oracle == "freed_vma"
-    storyboard(world, broken)
+    assert not overlapping(ElementTree.fromstring(storyboard(world, broken)))
 
 
 # -- words ------------------------------------------------------------------------------------------------------------
@@ -382,3 +431,34 @@ def test_every_release_can_be_chosen_in_every_new_scenario() -> None:
                 assert Session(name, release).text()
             except MmlocksError as problem:  # pragma: no cover
                 pytest.fail(f"{name} on {release}: {problem}")
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_whatever_happens_the_pictures_and_texts_hold_it(name: str) -> None:
+    dice = random.Random(name)
+    machine, world = machine_for(SCENARIOS[name], Kernel(RELEASES[dice.choice(["6.1", "6.4.0", "6.6-like"])]))
+    run = Run.of(machine)
+    while run.enabled():
+        cpu = dice.choice(run.enabled())
+        for _ in range(dice.randint(1, 12)):
+            run = run.step(cpu)
+    assert all(run.told(step) for step in range(len(run)))
+    for at in range(0, len(run) + 1, 4):
+        for width in (960, 440):
+            root = ElementTree.fromstring(picture(world, run, at, width))
+            assert not overlapping(root)
+            height = float(root.get("viewBox", "").split()[3])
+            assert all(float(node.get("y", "0")) <= height for node in root.iter(f"{SVG}text"))
+        assert "None" not in state_text(world, run, at)
+    for width in (960, 440):
+        assert not overlapping(ElementTree.fromstring(storyboard(world, run, width=width)))
+
+
+def test_a_page_of_a_file_with_a_long_name_has_room_in_a_storyboard() -> None:
+    machine, world = machine_for(SCENARIOS["munmap_downgrade"], Kernel(RELEASES["6.6-like"]))
+    run = Run.of(machine)
+    while not len(run) or "reads P4[0] = 0" not in run.told(len(run) - 1):
+        run = run.step(1)
+    drawn = storyboard(world, run, width=440)
+    assert "P4 → dictionary page 0 ro" in texts(drawn)
+    assert not overlapping(ElementTree.fromstring(drawn))
