@@ -219,7 +219,8 @@ def _together_run(view: View, cpu: int, *parts: Step) -> Any:
 
 
 def _together_tell(layout: Layout, before: int, after: int, cpu: int, result: Any, *parts: Step) -> str:
-    told, aside = [], []
+    told: list[str] = []
+    aside: list[str] = []
     state = before
     for part, value in zip(parts, result, strict=True):
         view = View(layout, state, -1, -1)

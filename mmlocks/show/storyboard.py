@@ -114,12 +114,12 @@ def _nodes(now: Scene, kept: Kept) -> list[Node]:
     return [node for node in now.tree.nodes if node.state != "freed" or node.users]
 
 
-LONG_NAME = 15
+LONG_NAME = 8
 """A frame with a longer name has its count below it."""
 
 
 def _frame_height(frame: Page) -> int:
-    return 42 if frame.filed or frame.told is not None or len(frame.name) > LONG_NAME else 24
+    return 24 + 16 * ((len(frame.name) > LONG_NAME) + bool(frame.filed or frame.told is not None))
 
 
 def _in_use(frame: Page) -> bool:
@@ -149,8 +149,8 @@ def _panel(
         pen.text(x + 18 + used, y + 20, f"{count}{f', in {function}' if function else ''}", "b")
     else:
         pen.text(x + 10, y + 20, "at the start", "b")
-    for index, part in enumerate(_told(run, since, step, now, width - 20)):
-        pen.text(x + 10, y + 40 + index * LINE, part, "w" if bad and not part[0].isdigit() else "")
+    for index, (part, wrong) in enumerate(_told(run, since, step, now, width - 20)):
+        pen.text(x + 10, y + 40 + index * LINE, part, "w" if wrong else "")
     if bad:
         pen.hatch(x + 1, y + height - 8, width - 2, 7)
     line = y + 108
@@ -205,20 +205,19 @@ PLACES = ("vm_start", "vm_pgoff", "anon_vma")
 """Fields of the process's VMAs: a store to one tells something, too."""
 
 
-def _told(run: Run, since: int, step: int, now: Scene, room: float) -> list[str]:
-    """The last telling steps of a panel, at most four lines; a violation is told whole."""
+def _told(run: Run, since: int, step: int, now: Scene, room: float) -> list[tuple[str, bool]]:
+    """The last telling steps of a panel, at most four lines; a violation is told whole. Each line with whether it tells what is wrong."""
     steps = [number for number in range(since, step + 1) if number == step or _telling(run, number)]
     if now.violation is not None:
         message = fit(f"Rule broken: {broken(now.violation.message)}.", room, 4, SANS * 1.13, True)
-        return (
-            [*(_line(run, number, room) for number in steps[-2:-1]), *message]
-            if len(message) < 4
-            else message
-        )
+        wrong = [(line, True) for line in message]
+        before = [(_line(run, number, room), False) for number in steps[-2:-1]]
+        return [*before, *wrong] if len(message) < 4 else wrong
     if not step:
-        return ["Nobody has taken a step yet."]
+        return [("Nobody has taken a step yet.", False)]
     whole = [line for number in steps for line in fit(f"{number}: {run.told(number - 1)}", room, 9, SANS)]
-    return whole if len(whole) <= 4 else [_line(run, number, room) for number in steps[-4:]]
+    told = whole if len(whole) <= 4 else [_line(run, number, room) for number in steps[-4:]]
+    return [(line, False) for line in told]
 
 
 def _line(run: Run, number: int, room: float) -> str:
@@ -286,11 +285,11 @@ def _frame(pen: Pen, x: float, line: float, end: float, now: Page, before: Page)
         pen.box(place, line - 14, size, 19, "hot" if value != was else "area", radius=2)
         pen.text(place + size / 2, line, str(value), "m k" if value != was else "m", "middle")
         place += size + 3
+    text = f"count {now.count}"
+    line += 16 if len(now.name) > LONG_NAME else 0
+    pen.field(end - len(text) * MONO, line, text, before.count != now.count)
     if now.filed:
         pen.remark(x, line + 18, now.filed, before.filed != now.filed)
     if now.told is not None:
         words = f"file system {'was' if now.told else 'not'} told"
         pen.remark(x, line + 18, words, before.told != now.told)
-    text = f"count {now.count}"
-    below = 18 if len(now.name) > LONG_NAME else 0
-    pen.field(end - len(text) * MONO, line + below, text, before.count != now.count)

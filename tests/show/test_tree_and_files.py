@@ -118,6 +118,27 @@ def test_no_text_of_a_storyboard_runs_out_of_its_panel(name: str, width: int) ->
         length = width_of(node) / (2 if node.get("text-anchor") == "middle" else 1)
         assert x + length <= inside[0][0] + inside[0][2] + 1, node.text
     assert not overlapping(root)
+    texts_at = [
+        (float(node.get("x", "0")), float(node.get("y", "0")), width_of(node), node.text)
+        for node in root.iter(f"{SVG}text")
+        if not node.get("text-anchor")
+    ]
+    for box in root.iter(f"{SVG}rect"):
+        if box.get("class") in ("area", "hot") and box.get("height") == "19" and box.get("rx") == "2":
+            left, line = float(box.get("x", "0")), float(box.get("y", "0")) + 14
+            right = left + float(box.get("width", "0"))
+            near = [
+                text for x, y, long, text in texts_at if abs(y - line) < 8 and x < right and x + long > left
+            ]
+            assert not near
+
+
+def test_a_broken_rule_is_marked_from_its_first_word_to_its_last() -> None:
+    world, run = run_of("publish_early")
+    for width in (960, 440):
+        lines = ElementTree.fromstring(storyboard(world, run, width=width)).iter(f"{SVG}text")
+        marked = " ".join(node.text or "" for node in lines if node.get("class") == "w")
+        assert marked == f"Rule broken: {run.violation.message}."  # type: ignore[union-attr]
 
 
 @EVERY
