@@ -106,7 +106,7 @@ class MapleTree(Record):
             lambda number: MapleNode(self, layout, f"{name}.node{number}"),
             lambda view, node: view[node.ranges.index] == UNBUILT,
         )
-        root = MapleNode(self, layout, f"{name}.root")
+        root = MapleNode(self, layout, f"{name}.node0")
         self.nodes.add(root)
         layout.preset(root.ranges, Ranges((END,), (None,)))
         self.ma_root: Cell[MapleNode] = layout.cell(f"{name}.ma_root", root, bits=3)

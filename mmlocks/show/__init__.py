@@ -8,9 +8,9 @@ from typing import Any
 
 from mmlocks.show.notebook_lab import CheckFailed, lab
 from mmlocks.show.quiz import predict
-from mmlocks.show.results import show, show_state
+from mmlocks.show.results import show, show_state, show_tools
 
-__all__ = ["CheckFailed", "Player", "lab", "predict", "show", "show_state"]
+__all__ = ["CheckFailed", "Player", "lab", "predict", "show", "show_state", "show_tools"]
 
 
 def __getattr__(name: str) -> Any:

@@ -78,7 +78,7 @@ def fit(text: str, width: float, lines: int, character: float = MONO, bold: bool
     """Text broken to a width in pixels, in at most so many lines; what is left out shows as an ellipsis."""
     room = max(4, int(width / character))
     broken = wrap(text, room, break_on_hyphens=False)
-    if character >= SANS and character != MONO:  # an assumed width: names such as mm_mt.root are wider
+    if character >= SANS and character != MONO:  # an assumed width: names such as mm_mt.node0 are wider
         wider = BOLD if bold else 1
         while room > 4 and any(sans_width(line) * wider > width for line in broken[:lines]):
             room -= 1

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
+from mmlocks.oracles.tools import tools_text, what_tools_say
 from mmlocks.scenarios import Checked
 from mmlocks.show.storyboard import NARROW, storyboard
 from mmlocks.show.svg import picture
@@ -53,6 +54,20 @@ def show(what: Checked | Run, world: World | None = None) -> Shown:
         raise TypeError("a run is shown in its world: show(run, world)")
     run, place = what, world
     return Shown(timeline(run, place), lambda: with_text(drawn(place, run), timeline(run, place)))
+
+
+def show_tools(checked: Checked) -> Shown:
+    """What Linux's own tools would have said of the run that shows a violation, one line for each, as an object that a notebook draws."""
+    if checked.run is None:
+        return Shown("There is no run that goes wrong, so the tools have nothing to look at.")
+    sayings = what_tools_say(checked.world, checked.run, checked.kernel.release)
+    rows = "".join(
+        f"<tr><td><b>{escape(saying.tool)}</b></td><td>{'found something' if saying.found else 'silent'}</td>"
+        f'<td style="text-align:left">{escape(f"{saying.says}. {saying.why}." if saying.found else f"{saying.why}.")}</td></tr>'
+        for saying in sayings
+    )
+    text = tools_text(sayings)
+    return Shown(text, lambda: with_text(f"<table>{rows}</table>", text))
 
 
 def show_state(world: World, run: Run, at: int | None = None) -> Shown:

@@ -171,7 +171,7 @@ def test_the_freed_node_of_stackrot_is_marked_and_so_is_who_stands_on_it() -> No
     world, run = run_of("stackrot")
     start = scene(world, run, 3).tree
     assert start is not None
-    assert [(node.name, node.state, node.users) for node in start.nodes] == [("root", "root", (1,))]
+    assert [(node.name, node.state, node.users) for node in start.nodes] == [("node0", "root", (1,))]
     assert ("heap", 0x4000) in start.nodes[0].ranges
     assert start.nodes[0].ranges[-1] == ("gap", None)
     now = scene(world, run)
@@ -186,7 +186,7 @@ def test_the_freed_node_of_stackrot_is_marked_and_so_is_who_stands_on_it() -> No
     )
     assert ("upper", 0x9000) in new.ranges
     told = state_text(world, run)
-    assert "   root  FREED; cpu1 uses it next" in told
+    assert "   node0  FREED; cpu1 uses it next" in told
     assert "tree  ma_root -> node1" in told
     drawn = picture(world, run)
     assert "FREED" in texts(drawn)
