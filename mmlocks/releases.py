@@ -43,6 +43,11 @@ FILE_FAULTS_LOCK_VMA = Patch(
     "faults on memory that is backed by a file, too, lock only the VMA that they hit",
 )  # fmt: skip
 
+MUNMAP_ALWAYS_DOWNGRADES = Patch(
+    "munmap_always_downgrades", "e4bd84c069f2", "6.5",
+    "munmap no longer asks whether a stack lies above the hole before it goes on with mmap_lock for reading",
+)  # fmt: skip
+
 # The repairs, oldest first.
 STACK_GROWS_EXCLUSIVELY = Patch(
     "stack_grows_exclusively", "8d7071af8907", "6.4.1",
@@ -87,7 +92,7 @@ PATCHES = {
     patch.name: patch
     for patch in (
         PER_VMA_LOCKS, FIRST_FAULT_FALLS_BACK, STACK_GROWS_EXCLUSIVELY, FORK_LOCKS_VMAS, STACK_LOCKS_VMA, NEW_VMA_LOCKED,
-        NEW_VMA_LOCKED_FIRST, MERGE_LOCKS_FIRST, ANON_VMA_CHECKED_LOCKED, FILE_FAULTS_LOCK_VMA, FORK_LOCKS_ALL_FIRST,
+        NEW_VMA_LOCKED_FIRST, MERGE_LOCKS_FIRST, ANON_VMA_CHECKED_LOCKED, MUNMAP_ALWAYS_DOWNGRADES, FILE_FAULTS_LOCK_VMA, FORK_LOCKS_ALL_FIRST,
         SPECULATIVE_FAULTS,
     )
 }  # fmt: skip
@@ -164,8 +169,8 @@ RELEASES = {
         Release("6.4.8", "2023-08-03", _6_4_8),
         Release("6.4.10", "2023-08-11", _6_4_10),
         Release(
-            "6.6-like", "2023-10-29", _6_4_10 | {FILE_FAULTS_LOCK_VMA},
-            "6.4.10 with 6.6's faults on files; not all else that 6.6 brought",
+            "6.6-like", "2023-10-29", _6_4_10 | {MUNMAP_ALWAYS_DOWNGRADES, FILE_FAULTS_LOCK_VMA},
+            "6.4.10 with 6.6's faults on files, and 6.5's munmap; not all else that 6.6 brought",
         ),
         Release(
             "prewalk", "2023-07-08", _6_4_1 | {FORK_LOCKS_ALL_FIRST, STACK_LOCKS_VMA, NEW_VMA_LOCKED, NEW_VMA_LOCKED_FIRST},

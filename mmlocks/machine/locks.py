@@ -177,7 +177,7 @@ def _down_read(view: View, cpu: int, writer: int, wait: bool) -> Any:
 
 
 def _up_read(view: View, cpu: int, writer: int) -> None:
-    if not view[_reader(writer, cpu)]:
+    if not view[_reader(writer, cpu)]:  # freeing sees to it that nobody holds a lock that was freed
         raise _misuse(
             view, cpu, "up_read", writer, "by a CPU that does not hold it for reading. Take it first."
         )

@@ -41,7 +41,7 @@ async def do_user_addr_fault(mm: Mm, address: int, flags: int) -> None:
     Differs: mmap_lock is waited for at once, without trying first. What the VMA allows is checked in handle_mm_fault.
     """
     if SPECULATIVE_FAULTS:
-        if await do_speculative_fault(mm, address, flags):
+        if flags & FAULT_FLAG_USER and await do_speculative_fault(mm, address, flags):
             return
     if PER_VMA_LOCKS:
         # A fault of the kernel itself, on behalf of a system call, takes the slow path.

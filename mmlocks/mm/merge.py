@@ -123,17 +123,14 @@ async def commit_merge(
     Locks:   mmap_lock for writing; write-locks every VMA named.
     Races:   faults under a VMA lock, until that VMA is write-locked: before d8ab9f7b644a (6.4.8) that was after it had got its new anon_vma.
     """
-    changed = (target, *gone, *([rest] if rest else []))
     if MERGE_LOCKS_FIRST:
-        for part in changed:
-            await vma_start_write(part.vma)
+        await vma_start_write(target.vma)
     for part in (*gone, *([rest] if rest else []), *([source] if source else [])):
         if target.anon_vma is None and part.anon_vma is not None and await target.vma.anon_vma is None:
             await target.vma.anon_vma.set(part.anon_vma)
             await anon_vma_clone(target.vma, part.vma)
-    if not MERGE_LOCKS_FIRST:
-        for part in changed:
-            await vma_start_write(part.vma)
+    for part in (target, *gone, *([rest] if rest else [])):
+        await vma_start_write(part.vma)
     if target.file is not None:
         await i_mmap_lock_write(target.file)
     # All three are write-locked, so that nobody can look between the changes.

@@ -138,7 +138,7 @@ async def vma_link(mm: Mm, vma: Vma) -> None:
     Kernel:  mm/mmap.c vma_link().
     Locks:   mmap_lock for writing; write-locks the VMA; takes the file's i_mmap_rwsem for writing.
     Races:   a fault, as soon as the tree shows the VMA.
-    Differs: Linux's brk locks its new VMA since 6.5 only; it does not change it any more.
+    Differs: Linux's brk locked its new VMA later only (ad9f006351c3, August 2023); it does not change it any more.
     """
     if NEW_VMA_LOCKED:
         await vma_start_write(vma)

@@ -22,7 +22,7 @@ from mmlocks.mm.tlb import flush_tlb_pages
 from mmlocks.mm.vm_flags import VM_GROWSDOWN
 from mmlocks.mm.vma import Vma, vm_area_free
 from mmlocks.mm.vma_lock import vma_start_write
-from mmlocks.releases import STACK_GROWS_EXCLUSIVELY
+from mmlocks.releases import MUNMAP_ALWAYS_DOWNGRADES
 
 
 async def munmap(mm: Mm, start: int, length: int) -> int:
@@ -36,8 +36,8 @@ async def munmap(mm: Mm, start: int, length: int) -> int:
     if isinstance(gone, int):
         await mmap_write_unlock(mm)
         return gone
-    if not STACK_GROWS_EXCLUSIVELY:
-        # A stack above could grow into the hole under mmap_lock held for reading, and its new pages be freed with the old ones.
+    if not MUNMAP_ALWAYS_DOWNGRADES:
+        # Up to 6.4.0 a stack above could grow into the hole under mmap_lock held for reading, and its new pages be freed with the old ones.
         above = await find_vma(mm, start)
         if above is not None and await above.vm_flags & VM_GROWSDOWN:
             await unmap_region(mm, gone)

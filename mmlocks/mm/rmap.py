@@ -52,10 +52,10 @@ async def anon_vma_prepare(vma: Vma) -> None:
     _, now = await together(lock.lock(), vma.anon_vma)  # whoever sets it holds the lock as well
     if now is None:
         anon_vma = found or await anon_vma_alloc(vma)
-        # A fault that looks without page_table_lock reads only whether there is an anon_vma. Who may merge with us reads the chain as well, and
-        # in one step. Everybody else waits for the lock.
+        # Linux holds the anon_vma's own lock over the two stores, for which whoever looks for mappings waits. Here the link comes first:
+        # a fault that finds the anon_vma finds itself linked to it. Everybody else waits for page_table_lock.
         await together(
-            anon_vma.get(), vma.anon_vma.set(anon_vma), vma.anon_vma_chain.set((anon_vma,)), lock.unlock()
+            anon_vma.get(), vma.anon_vma_chain.set((anon_vma,)), vma.anon_vma.set(anon_vma), lock.unlock()
         )
     else:
         await lock.unlock()

@@ -29,6 +29,7 @@ async def split_in_two(mm: Mm, vma: Vma, address: int, below: bool) -> Vma:
 
     Races:   faults under the VMA lock, until it is write-locked. The part that `vma` keeps and the new one change hands in the tree
              while both cannot be locked by anybody else.
+    Differs: Linux does not lock the new VMA, of which nobody knows.
     """
     old = await fields_of(vma)
     upper = old.pgoff + (address - old.start) // PAGE_SIZE

@@ -24,7 +24,8 @@ from mmlocks.releases import STACK_GROWS_EXCLUSIVELY, STACK_LOCKS_VMA
 async def lock_mm_and_find_vma(mm: Mm, address: int) -> Vma | None:
     """Lock the address space and find the VMA at `address`, growing a stack down to it if need be; None if there is none.
 
-    Kernel:  mm/memory.c lock_mm_and_find_vma() since 8d7071af8907 (6.4.1), arch/x86/mm/fault.c before.
+    Kernel:  mm/memory.c lock_mm_and_find_vma() since c2508ec5a58d (6.4.1, the series that ends with 8d7071af8907), arch/x86/mm/fault.c before.
+    Differs: it calls expand_stack, which Linux keeps for others; there the same lines stand here. Nobody is killed while he waits for a lock.
     Locks:   none on entry; mmap_lock for reading if a VMA is returned, else none.
     Races:   everybody, while mmap_lock is given up to take it for writing: no lock can be upgraded, as two who tried would wait for each
              other. So the VMA is looked up again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmlocks.machine import Layout, Step, View, operation
-from mmlocks.machine.step import Footprint, ViolationSignal, footprint_of, perform, touching
+from mmlocks.machine.step import Footprint, ViolationSignal, alive, footprint_of, perform, touching
 from mmlocks.mm.vma import Vma
 
 
@@ -34,8 +34,10 @@ def leave_rcu_if_covered(vma: Vma, address: int) -> Step:
 
 
 def _leave(view: View, cpu: int, vma: Vma, address: int) -> bool:
-    inside = view[vma.vm_start.index] <= address < view[vma.vm_end.index]
-    if not inside or view[vma.detached.index]:
+    start, end, detached = (
+        alive(view, cpu, cell.index, "reads") for cell in (vma.vm_start, vma.vm_end, vma.detached)
+    )
+    if detached or not start <= address < end:
         return False
     perform(view, cpu, vma.vm_mm.rcu.read_unlock())
     return True

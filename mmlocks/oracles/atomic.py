@@ -3,7 +3,7 @@
 A grace period would have to wait for whatever the sleeper waits for, and whoever spins for the lock would spin that long. (Kernel:
 might_sleep(), with CONFIG_DEBUG_ATOMIC_SLEEP.)
 
-Differs: only semaphores count. Memory that has to be waited for is not modelled, so that allocations are not judged.
+Differs: who would have to wait is caught when he gets the lock, not when he asks for it. Only semaphores count. Memory that has to be waited for is not modelled, so that allocations are not judged.
 """
 
 from __future__ import annotations

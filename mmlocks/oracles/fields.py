@@ -17,7 +17,7 @@ from mmlocks.mm.maple_node import MapleNode
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.pagecache import File
 from mmlocks.mm.rmap import AnonVma
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.vma import NEVER_LOCKED, Vma
 from mmlocks.releases import PER_VMA_LOCKS, SPECULATIVE_FAULTS, Release
 
 # -- locks ------------------------------------------------------------------------------------------------------------
@@ -126,21 +126,23 @@ ROWS = (
     _layout_field("vm_page_prot"),
     Row("Vma", "vm_file", (), ALIVE, spared=(UNPUBLISHED,)),
     Row("Vma", "anon_vma", BOTH, ONE, fills=((MMAP, PAGE_TABLE_LOCK), *BOTH), spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU),
-    Row("Vma", "anon_vma_chain", BOTH, ONE, fills=((MMAP, PAGE_TABLE_LOCK), *BOTH), spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU),
+    Row("Vma", "anon_vma_chain", BOTH, ONE, fills=((MMAP, PAGE_TABLE_LOCK), *BOTH), spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU,
+        source="process_addrs.rst names the anon_vma's own lock, which is not modelled; here the chain goes with anon_vma"),
     Row("Vma", "vm_lock", kind=A_LOCK),
     Row("Vma", "vm_lock_seq", ((MMAP_WRITE, VM_LOCK),), ALIVE, marked=True, source="include/linux/mm_types.h (5e31275cc997)"),
-    Row("Vma", "detached", BOTH, ALIVE, spared=(UNPUBLISHED,), marked=True, source="vma_mark_detached, include/linux/mm.h (457f67be5910)"),
+    Row("Vma", "detached", BOTH, ALIVE, marked=True, source="vma_mark_detached, include/linux/mm.h (457f67be5910)"),
     Row("Mm", "mmap_lock", kind=A_LOCK),
     Row("Mm", "page_table_lock", kind=A_LOCK),
     Row("Mm", "mm_mt", kind="see MapleTree", source="mm_types.h: an external lock, mmap_lock"),
     Row("Mm", "page_table", kind="see PageTable"),
     Row("Mm", "map_count", ((MMAP_WRITE,),), ((MMAP,),), source="include/linux/mm_types.h"),
-    Row("Mm", "brk", ((MMAP_WRITE,),), ((MMAP,),), source="include/linux/mm_types.h (arg_lock guards its neighbours only)"),
+    Row("Mm", "brk", ((MMAP_WRITE,),), ((MMAP,),), source="include/linux/mm_types.h"),
     Row("Mm", "mm_lock_seq", ((MMAP_WRITE,),), ((),), marked=True, source="include/linux/mm_types.h (5e31275cc997)"),
     Row("Mm", "mm_seq", ((MMAP_WRITE,),), ((),), marked=True, source="v2 of speculative faults, 2022-01-28"),
     Row("MapleTree", "ma_root", ((MMAP_WRITE,),), LOOKUP, marked=True, source="lib/maple_tree.c, Documentation/core-api/maple_tree.rst"),
     Row("MapleNode", "ranges", ((MMAP_WRITE,),), LOOKUP, marked=True, source="lib/maple_tree.c, Documentation/core-api/maple_tree.rst"),
-    Row("PageTable", "pte", ((PTL,),), ((PTL,), *ONE), marked=True, speculative=((),), source="process_addrs.rst, page table locks"),
+    Row("PageTable", "pte", ((PTL,),), ((PTL,), *ONE), marked=True, speculative=((),),
+        source="process_addrs.rst, page table locks; any VMA of the address space that the CPU has locked counts"),
     Row("PageTable", "ptl", kind=A_LOCK),
     Row("AnonVma", "refcount", kind="an atomic", source="include/linux/rmap.h"),
     Row("File", "i_mmap", ((I_MMAP_WRITE,),), ((I_MMAP,),), source="include/linux/fs.h"),
@@ -269,6 +271,8 @@ class Holding:
             return True
         if UNPUBLISHED not in kinds or detached or view[mm.mmap_lock.writer.index] != cpu + 1:
             return False
+        if view[vma.vm_lock_seq.index] != NEVER_LOCKED:
+            return False  # it was in the tree before, or is write-locked as everybody else must be
         return not _leads_to(view, view[mm.mm_mt.ma_root.index], vma)
 
     def holds(self, view: View, cpu: int, lock: Lock, place: Place) -> bool:
@@ -337,7 +341,7 @@ class Holding:
         if PTL in demanded and place.page is not None:
             looks.append(mm.page_table.ptl[place.page].owner)
         if row.spared and place.vma is not None:
-            looks.append(place.vma.detached)
+            looks += (place.vma.detached, place.vma.vm_lock_seq)
             if writes:
                 looks += (mm.mm_mt.ma_root, *(node.ranges for node in mm.mm_mt.nodes))
         if RCU in demanded and self.sections:

@@ -76,7 +76,7 @@ STACK_FIND_AGAIN = Scenario(
         "atomic_sleep",
     ),
     expected=expect(),
-    source="8d7071af8907: lock_mm_and_find_vma looks the VMA up again after it has dropped the lock",
+    source="c2508ec5a58d and 8d7071af8907 (6.4.1): lock_mm_and_find_vma looks the VMA up again after it has dropped the lock",
     explain={
         "freed_vma": (
             "What was found under a lock is worth nothing once that lock has been given up. The VMA was unmapped and freed before mmap_lock was "

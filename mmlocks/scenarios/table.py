@@ -10,7 +10,15 @@ from itertools import combinations, starmap
 from typing import NamedTuple
 
 from mmlocks.machine import Schedule
-from mmlocks.releases import FILE_FAULTS_LOCK_VMA, NEWEST, PATCHES, PER_VMA_LOCKS, Patch, release_named
+from mmlocks.releases import (
+    FILE_FAULTS_LOCK_VMA,
+    MUNMAP_ALWAYS_DOWNGRADES,
+    NEWEST,
+    PATCHES,
+    PER_VMA_LOCKS,
+    Patch,
+    release_named,
+)
 from mmlocks.scenarios.catalogue import scenario_named
 from mmlocks.scenarios.scenario import check
 from mmlocks.search import Budget
@@ -21,7 +29,7 @@ Progress = Callable[[int, int, str], bool]
 answer ends them all."""
 
 NOT_APPLICABLE = "not applicable"
-SCHEME = (PER_VMA_LOCKS, FILE_FAULTS_LOCK_VMA)
+SCHEME = (PER_VMA_LOCKS, FILE_FAULTS_LOCK_VMA, MUNMAP_ALWAYS_DOWNGRADES)
 REPAIRS = tuple(patch for patch in PATCHES.values() if patch in NEWEST.patches and patch not in SCHEME)
 """What makes the scheme safe: all other patches of NEWEST. (FIRST_FAULT_FALLS_BACK came along with the scheme.)"""
 

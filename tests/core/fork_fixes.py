@@ -136,7 +136,9 @@ BANK = Bank(
             "young_reproducer": "lost_store",
         },
         UnlockBeforeFlush: {"fork_lost_store": "lost_store", "young_reproducer": "lost_store"},
-        SetTheSequenceWithoutWaiting: dict.fromkeys(("fork_torn_snapshot", "fork_torn_across_vmas"), "snapshot"),
+        SetTheSequenceWithoutWaiting: dict.fromkeys(
+            ("fork_torn_snapshot", "fork_torn_across_vmas"), "snapshot"
+        ),
         LockOnlyTheFirstVma: {"young_reproducer": "lost_store"},
         FlushAtWriteProtect: dict.fromkeys(("fork_torn_snapshot", "fork_torn_across_vmas"), "snapshot"),
         FlushEverySecondVma: {"fork_lost_store": "lost_store"},

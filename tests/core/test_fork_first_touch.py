@@ -98,3 +98,33 @@ def test_without_the_fall_back_it_can(variant: Variant) -> None:
 @pytest.mark.parametrize("variant", VARIANTS, ids=name)
 def test_the_repair_of_the_lost_store_cures_it_too(variant: Variant) -> None:
     assert rules_broken(variant, "6.4.0-first_fault_falls_back+fork_locks_vmas") == set()
+
+
+async def first(world: World) -> None:
+    await store(world.mm, address_of(PAGE), 1)
+
+
+async def second(world: World) -> None:
+    await store(world.mm, address_of(BESIDE), 2)
+
+
+def two_pages() -> World:
+    made = World(2, pages={PAGE: None, BESIDE: None}, faulting={0: [PAGE], 1: [BESIDE]}, cached={})
+    made.map("heap", PAGE, BESIDE, faulted=False)
+    return made
+
+
+@pytest.mark.parametrize(
+    "release", ["6.1", "6.4.0", "6.6-like", "6.6-like-first_fault_falls_back", "speculative"]
+)
+def test_two_first_stores_to_one_vma_may_meet_wherever_they_like(release: str) -> None:
+    """With every step taken apart: who finds the VMA's anon_vma finds the VMA linked to it."""
+    both = dataclasses.replace(
+        SCENARIOS["fork_first_touch"],
+        world=two_pages,
+        threads=(("stores P3 = 1", first), ("stores P4 = 2", second)),
+        oracles=("misfiled", "references", "held_at_end"),
+    )
+    machine, _ = machine_for(both, as_kernel(release), split_together=True)
+    found = explore(machine, Meter(Budget()), stop=False)
+    assert (found.violations, found.reason) == (set(), "")

@@ -40,9 +40,17 @@ WRONG = {
     },
     "SkipTheFirstVma": {"lost_store": "lost_store", "snapshot": "snapshot"},
     "LockOnlyTheFirstVma": {"reproducer": "lost_store"},
-    "UnlockEachVmaAfterCopy": {"lost_store": "lost_store", "snapshot": "snapshot", "reproducer": "lost_store"},
+    "UnlockEachVmaAfterCopy": {
+        "lost_store": "lost_store",
+        "snapshot": "snapshot",
+        "reproducer": "lost_store",
+    },
     "DowngradeBeforeFlush": {"lost_store": "lost_store", "reproducer": "lost_store"},
-    "DropMmapLockBetweenVmas": {"lost_store": "lost_store", "snapshot": "snapshot", "reproducer": "lost_store"},
+    "DropMmapLockBetweenVmas": {
+        "lost_store": "lost_store",
+        "snapshot": "snapshot",
+        "reproducer": "lost_store",
+    },
     "FlushBeforeInsteadOfAfter": {
         "lost_store": "stale_translation",
         "snapshot": "stale_translation",

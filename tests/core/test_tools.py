@@ -36,7 +36,7 @@ FINDS = (
     ("stackrot", "6.4.0", {"KASAN", "assertions"}),
     ("stack_expand_fault", "6.4.1", {"KCSAN", "assertions"}),
     ("stack_expand_fault", "speculative", {"KCSAN", "assertions"}),
-    ("anon_vma_unlocked_check", "6.4.3", {"KASAN", "KCSAN", "assertions"}),
+    ("anon_vma_unlocked_check", "6.4.3", {"KASAN", "KCSAN", "lockdep", "assertions"}),
     ("merge_dup_anon_vma", "6.4.3", {"KCSAN", "assertions"}),
     ("publish_early", "6.6-like-new_vma_locked", {"KCSAN", "assertions"}),
 )
@@ -230,3 +230,11 @@ def test_one_line_for_each_tool() -> None:
     lines = tools_text(tuple(sayings("fork_lost_store", "6.4.0").values())).splitlines()
     assert [line.split()[0] for line in lines] == ["KASAN", "KCSAN", "lockdep", "assertions"]
     assert [line.split()[1] for line in lines[:3]] == ["silent."] * 3
+
+
+def test_an_assertion_that_the_model_has_as_well_is_said_to_fire() -> None:
+    found = {saying.tool: saying for saying in sayings("stackrot", "6.6-like-stack_grows_exclusively")}[
+        "assertions"
+    ]
+    assert found.found
+    assert found.says.startswith("mmap_assert_write_locked in vma_start_write")
