@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -13,7 +14,7 @@ from mmlocks.oracles.tools import tools_text, what_tools_say
 from mmlocks.scenarios import Checked
 from mmlocks.show.storyboard import NARROW, storyboard
 from mmlocks.show.svg import picture
-from mmlocks.show.text import blame, checked_text, timeline, verdict_text
+from mmlocks.show.text import WIDTH, blame, checked_text, timeline, verdict_text
 
 RESPONSIVE = (
     "<style>.mml-fit{container-type:inline-size}.mml-narrow{display:none}"
@@ -61,13 +62,17 @@ def show_tools(checked: Checked) -> Shown:
     if checked.run is None:
         return Shown("There is no run that goes wrong, so the tools have nothing to look at.")
     sayings = what_tools_say(checked.world, checked.run, checked.kernel.release)
-    rows = "".join(
-        f"<tr><td><b>{escape(saying.tool)}</b></td><td>{'found something' if saying.found else 'silent'}</td>"
-        f'<td style="text-align:left">{escape(f"{saying.says}. {saying.why}." if saying.found else f"{saying.why}.")}</td></tr>'
+    lines = "".join(
+        f'<p style="margin:.4em 0;overflow-wrap:anywhere"><b>{escape(saying.tool)}</b> '
+        f"{'found something' if saying.found else 'is silent'}. "
+        f"{escape(f'{saying.says}. ' if saying.found else '')}{escape(saying.why)}.</p>"
         for saying in sayings
     )
-    text = tools_text(sayings)
-    return Shown(text, lambda: with_text(f"<table>{rows}</table>", text))
+    text = "\n".join(
+        textwrap.fill(line, WIDTH, subsequent_indent=" " * 12, break_on_hyphens=False)
+        for line in tools_text(sayings).splitlines()
+    )
+    return Shown(text, lambda: with_text(lines, text))
 
 
 def show_state(world: World, run: Run, at: int | None = None) -> Shown:
