@@ -233,8 +233,6 @@ def test_one_line_for_each_tool() -> None:
 
 
 def test_an_assertion_that_the_model_has_as_well_is_said_to_fire() -> None:
-    found = {saying.tool: saying for saying in sayings("stackrot", "6.6-like-stack_grows_exclusively")}[
-        "assertions"
-    ]
+    found = sayings("stackrot", "6.6-like-stack_grows_exclusively")["assertions"]
     assert found.found
     assert found.says.startswith("mmap_assert_write_locked in vma_start_write")
