@@ -68,7 +68,7 @@ ANON_VMA_UNLOCKED_CHECK = Scenario(
         "held_at_end",
     ),
     expected=expect("6.4.0", "6.4.1", "6.4.3", "6.4.8", "prewalk"),
-    source="657b5146955e (6.4.10), found by Jann Horn by reading",
+    source="657b5146955e (6.4.10), by Jann Horn",
     remark=(
         "The commit speaks of the neighbour that is freed. What the fault comes upon first here is the node of the tree that led to it, which munmap "
         "replaced; it walks over the tree with no lock that protects it."

@@ -49,7 +49,7 @@ MERGE_DUP_ANON_VMA = Scenario(
         "held_at_end",
     ),
     expected=expect("6.4.0", "6.4.1", "6.4.3", "prewalk"),
-    source="d8ab9f7b644a (6.4.8), found by Jann Horn by reading",
+    source="d8ab9f7b644a (6.4.8), by Jann Horn",
     remark=(
         "In Linux it does lasting harm only where the memory for the link cannot be had and the merge is given up: the page then stays filed in an "
         "anon_vma that may be freed. Here it counts from the moment at which rmap would not find the page."
