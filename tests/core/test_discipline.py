@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any
@@ -39,8 +40,10 @@ def small_world() -> World:
 
 def documented(record: type) -> set[str]:
     """The fields that a class's docstring lists, with what protects them."""
-    text = (record.__doc__ or "").partition("protects")[2].partition(":\n")[2].split("\n\n")[0]
-    names = re.findall(r"^ {6}(\w[\w, ]*?)  +\S", text, re.MULTILINE)
+    text = (
+        inspect.cleandoc(record.__doc__ or "").partition("protects")[2].partition(":\n")[2].split("\n\n")[0]
+    )
+    names = re.findall(r"^ {2}(\w[\w, ]*?)  +\S", text, re.MULTILINE)
     return {name for line in names for name in line.split(", ")}
 
 

@@ -285,6 +285,7 @@ def test_releases_with_the_same_patches_share_a_search_and_no_others_do() -> Non
 
 
 def test_a_cell_comes_back_from_another_process_as_it_was_found() -> None:
+    pytest.importorskip("_multiprocessing", reason="WebAssembly has one process")
     cell = search("fork_torn_snapshot", "6.4.0")
     assert pickle.loads(pickle.dumps(cell)) == cell
     scenarios, releases = ["fork_torn_snapshot", "fork_other_vma"], ["6.1", "6.3", "6.4.0"]
