@@ -205,6 +205,8 @@ def release_named(text: str) -> Release:
 
     Raises ModelError, listing the releases there are.
     """
+    if not isinstance(text, str):
+        raise ModelError(f"a release is named by a text such as '6.4.0', not by {text!r}. Put it in quotes.")
     name, *changes = split_name(text)
     if name not in RELEASES:
         raise ModelError(f"there is no release {name!r}. Known releases: {', '.join(RELEASES)}.")

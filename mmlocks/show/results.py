@@ -59,6 +59,8 @@ def show(what: Checked | Run, world: World | None = None) -> Shown:
 
 def show_tools(checked: Checked) -> Shown:
     """What Linux's own tools would have said of the run that shows a violation, one line for each, as an object that a notebook draws."""
+    if not isinstance(checked, Checked):
+        raise TypeError(f"show_tools takes what check() returned, not {checked!r}")
     if checked.run is None:
         return Shown("There is no run that goes wrong, so the tools have nothing to look at.")
     sayings = what_tools_say(checked.world, checked.run, checked.kernel.release)

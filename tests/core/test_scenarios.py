@@ -80,6 +80,11 @@ def test_an_unknown_release_is_a_clear_error(text: str) -> None:
         release_named(text)
 
 
+def test_a_release_that_is_a_number_is_a_clear_error() -> None:
+    with pytest.raises(ModelError, match=r"a text such as '6\.4\.0', not by 6\.4\. Put it in quotes"):
+        release_named(6.4)  # type: ignore[arg-type]
+
+
 def test_an_unknown_scenario_is_a_clear_error() -> None:
     with pytest.raises(
         ModelError, match=r"no scenario called 'fork_bomb'\. Known scenarios: fork_lost_store"
