@@ -14,8 +14,12 @@ from mmlocks.mm.mm import FORKED_BEFORE, Mm
 from mmlocks.mm.pagecache import File, writable_from_the_start
 from mmlocks.mm.pagetable import Pte
 from mmlocks.mm.rmap import AnonVma
-from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_MAY_ACCESS, VM_READ, VM_WRITE
+from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_GROWSDOWN, VM_MAY_ACCESS, VM_READ, VM_WRITE
 from mmlocks.mm.vma import USED, Vma
+
+PRIVATE = VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT
+"""Flags of private anonymous memory that may be read and written."""
+STACK = PRIVATE | VM_GROWSDOWN
 
 
 class World(Record):
@@ -80,7 +84,7 @@ class World(Record):
         first: int,
         last: int,
         faulted: bool = True,
-        flags: int = VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT,
+        flags: int = PRIVATE,
         file: File | None = None,
     ) -> Vma:
         """A VMA of the process over the pages `first` to `last`, and where somebody forks a spare one for the child's copy of it.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from mmlocks.mm.address import address_of
 from mmlocks.mm.user import copy_to_user, store
-from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_GROWSDOWN, VM_MAY_ACCESS, VM_READ, VM_WRITE
-from mmlocks.mm.world import World
+from mmlocks.mm.world import STACK, World
 from mmlocks.scenarios.scenario import Scenario, expect
 
 BELOW, FRESH, TOUCHED = 7, 8, 9
@@ -28,7 +27,7 @@ def world() -> World:
         slots=1,
         forks=False,
     )
-    made.map("stack", FRESH, TOUCHED, flags=VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT | VM_GROWSDOWN)
+    made.map("stack", FRESH, TOUCHED, flags=STACK)
     return made
 
 

@@ -7,11 +7,10 @@ from mmlocks.mm.address import PAGE_SIZE, address_of
 from mmlocks.mm.fault import SegmentationFault
 from mmlocks.mm.munmap import munmap
 from mmlocks.mm.user import load, store
-from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_GROWSDOWN, VM_MAY_ACCESS, VM_READ, VM_WRITE
-from mmlocks.mm.world import World
+from mmlocks.mm.world import STACK, World
 from mmlocks.scenarios.scenario import Scenario, expect
 
-FURTHER, BELOW, STACK, ABOVE = 6, 7, 8, 9
+FURTHER, BELOW, TOP, ABOVE = 6, 7, 8, 9
 
 
 async def grower(world: World) -> None:
@@ -38,14 +37,14 @@ async def unmapper(world: World) -> None:
 def world() -> World:
     made = World(
         2,
-        pages={FURTHER: None, BELOW: None, STACK: None},
+        pages={FURTHER: None, BELOW: None, TOP: None},
         faulting={0: [BELOW], 1: [FURTHER]},
         cached={},
         slots=1,
         referee=False,
         forks=False,
     )
-    made.map("stack", STACK, STACK, flags=VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT | VM_GROWSDOWN)
+    made.map("stack", TOP, TOP, flags=STACK)
     made.map("library", ABOVE, ABOVE)
     made.may_change(nodes=2)
     return made

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from mmlocks.mm.address import address_of
 from mmlocks.mm.user import copy_from_user, copy_to_user
-from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_GROWSDOWN, VM_MAY_ACCESS, VM_READ, VM_WRITE
-from mmlocks.mm.world import World
+from mmlocks.mm.world import STACK, World
 from mmlocks.scenarios.scenario import Scenario, expect
 
 HEAP, LOWER, BETWEEN, UPPER = 3, 6, 7, 8
-STACK = VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT | VM_GROWSDOWN
 
 
 async def grower(world: World) -> None:
