@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmlocks.labs.lab import Check, CheckResult, Examination, Finding, Lab, must_be_safe
 from mmlocks.machine import Run
+from mmlocks.machine.step import parts
 from mmlocks.mm.kernel import Kernel
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, machine_for
@@ -73,12 +74,7 @@ def _undisturbed_fork(kernel: Kernel) -> list[str]:
     run = Run.of(machine)
     while 0 in run.enabled() and len(run) < LONGEST_FORK:
         run = run.step(0)
-    parts = [
-        part
-        for taken in run.taken
-        for part in (taken.step.args if taken.step.op == "together" else (taken.step,))
-    ]
-    return [part.op for part in parts]
+    return [part.op for taken in run.taken for part in parts(taken.step)]
 
 
 def compare_with_linux(kernel: Kernel) -> str:

@@ -44,13 +44,17 @@ class SpinLock(Record):
 
 
 class RwSem(Record):
-    """A reader/writer semaphore (kernel: struct rw_semaphore): many readers, or one writer."""
+    """A reader/writer semaphore (kernel: struct rw_semaphore): many readers, or one writer.
 
-    def __init__(self, layout: Layout, name: str) -> None:
+    `poison` is what is found there once the object has been freed that the lock is part of, if ever.
+    """
+
+    def __init__(self, layout: Layout, name: str, poison: Poison | None = None) -> None:
         super().__init__(layout, name)
         self.writer = layout.counter(name, FREE, bits=(layout.cpus + 1).bit_length())
         self.readers = tuple(layout.counter(f"{name}.reader{cpu}", 0, bits=1) for cpu in range(layout.cpus))
         layout.locks([self.writer, *self.readers])
+        self.writer.poison = poison
 
     def down_read(self) -> Step:
         """Block until there is no writer, then share the lock."""
@@ -80,16 +84,17 @@ class RwSem(Record):
         """Turn the write lock into a read lock, with no gap for another writer (downgrade_write)."""
         return Step("downgrade_write", (self.writer.index,))
 
-    def free(self, view: View, poison: Poison) -> None:
+    def free(self, view: View) -> None:
         """For operations that free what the lock is part of: nobody may use it from now on, nor hold it now."""
         holders = [cpu for cpu, reader in enumerate(self.readers) if view[reader.index]]
         if view[self.writer.index] != FREE:
             holders.append(view[self.writer.index] - 1)
         if holders:
+            poison = self.writer.poison
+            assert poison is not None, f"{self} is part of nothing that is freed"
             who = " and ".join(f"cpu{cpu}" for cpu in holders)
             raise ViolationSignal(poison.oracle, f"{poison.what} is freed while {who} holds {self}")
         view[self.writer.index] = view.layout.cpus + 1
-        self.writer.poison = poison
 
     def cells(self) -> tuple[Cell[Any], ...]:
         """All that `free` touches."""

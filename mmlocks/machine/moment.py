@@ -224,7 +224,7 @@ def stack_is_visible() -> bool:
             return (yield self)
 
     async def inner(x: int) -> int:
-        return x + await Ask()  # type: ignore[no-any-return]
+        return x + await Ask()  # type: ignore[no-any-return]  # what is asked for may be anything
 
     async def compare(limit: int) -> int:
         for number in [10, 20, 30]:

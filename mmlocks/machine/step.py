@@ -190,6 +190,11 @@ def together(*parts: Step | Cell[Any]) -> Step:
     return Step("together", steps)
 
 
+def parts(step: Step) -> list[Step]:
+    """The operations inside a step, in their order: those that were put `together`, or the step itself."""
+    return [step] if step.op != "together" else [inner for part in step.args for inner in parts(part)]
+
+
 def require(condition: bool, oracle: str, message: str) -> Step:
     """The step of an assertion: a violation of `oracle` unless `condition` holds. For small programs and tests."""
     return Step("require", (bool(condition), oracle, message))

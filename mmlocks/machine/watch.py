@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mmlocks.errors import UndeclaredAccess
 from mmlocks.machine.state import View
-from mmlocks.machine.step import BLOCKED, Step, ViolationSignal, perform
+from mmlocks.machine.step import BLOCKED, Step, ViolationSignal, parts, perform
 
 if TYPE_CHECKING:
     from mmlocks.machine.machine import Violation
@@ -79,26 +79,22 @@ class _Recorder(View):
 
 def parts_of(view: View, cpu: int, step: Step) -> tuple[Part, ...]:
     """What would happen, part by part, if `cpu` took the step now; () if it is blocked. `view` stays as it is."""
-    parts: list[Part] = []
+    found: list[Part] = []
     now = view
-    for part in _flat(step):
+    for part in parts(step):
         recorder = _Recorder(now)
         try:
             result = perform(recorder, cpu, part)
         except ViolationSignal as broke:
-            parts.append(Part(part, now, tuple(recorder.accesses.values()), None, broke))
-            return tuple(parts)
+            found.append(Part(part, now, tuple(recorder.accesses.values()), None, broke))
+            return tuple(found)
         except UndeclaredAccess:
             raise
         except Exception:  # a step that makes no sense: the machine says so when it tries to take it
-            return tuple(parts)
+            return tuple(found)
         if result is BLOCKED:
             return ()
-        parts.append(Part(part, now, tuple(recorder.accesses.values()), result))
+        found.append(Part(part, now, tuple(recorder.accesses.values()), result))
         now = View(view.layout, view.state, view._readable, view._writable)
         now.delta = recorder.delta
-    return tuple(parts)
-
-
-def _flat(step: Step) -> list[Step]:
-    return [step] if step.op != "together" else [inner for part in step.args for inner in _flat(part)]
+    return tuple(found)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mmlocks.machine import Cell, Layout, Rcu, Record, View
 from mmlocks.machine.pool import Pool
 from mmlocks.machine.rcu import Reclaimable
+from mmlocks.machine.state import Poison
 from mmlocks.machine.wire import travels
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ FEWEST = 5
 END = 1 << 64
 """The end of the last range: beyond every address."""
 
-UNBUILT, POISONED = "not allocated yet", "freed"
+UNBUILT = "not allocated yet"
 
 
 @travels
@@ -66,7 +67,7 @@ class Level(NamedTuple):
 
 
 class MapleNode(Reclaimable):
-    """One node (kernel: struct maple_node). `ranges` holds UNBUILT, Ranges, or, once the node is freed, POISONED."""
+    """One node (kernel: struct maple_node). `ranges` holds UNBUILT, Ranges, or, once the node is freed, its Poison."""
 
     def __init__(self, tree: MapleTree, layout: Layout, name: str) -> None:
         super().__init__(layout, name)
@@ -80,7 +81,7 @@ class MapleNode(Reclaimable):
 
     def reclaim(self, view: View) -> None:
         """Free the node, and poison what it held."""
-        view[self.ranges.index] = POISONED
+        view[self.ranges.index] = Poison("freed_node", f"the tree node {self}")
         self._tree.nodes.give_back(self)
 
 

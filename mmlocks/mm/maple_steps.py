@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmlocks.machine import Step, View, operation
-from mmlocks.machine.step import ViolationSignal, footprint_of, perform, touching
+from mmlocks.machine.step import ViolationSignal, alive, footprint_of, perform, touching
 from mmlocks.mm.maple_node import Level, MapleNode, MapleTree, Ranges
 
 if TYPE_CHECKING:
@@ -43,9 +43,7 @@ def mas_retire(mm: Mm, node: MapleNode) -> Step:
 
 
 def _read(view: View, cpu: int, node: MapleNode) -> Ranges:
-    ranges: Ranges = view[node.ranges.index]
-    if not isinstance(ranges, Ranges):
-        raise ViolationSignal("freed_node", f"cpu{cpu}: reads the tree node {node}, which is {ranges}")
+    ranges: Ranges = alive(view, cpu, node.ranges.index, "reads")
     return ranges
 
 
@@ -97,10 +95,7 @@ def _all(view: View, cpu: int, mm: Mm, start: int, end: int) -> tuple[Vma, ...]:
 
 
 def _write(view: View, cpu: int, node: MapleNode, ranges: Ranges) -> None:
-    if not isinstance(view[node.ranges.index], Ranges):
-        raise ViolationSignal(
-            "freed_node", f"cpu{cpu}: writes to the tree node {node}, which is {view[node.ranges.index]}"
-        )
+    alive(view, cpu, node.ranges.index, "writes")
     view[node.ranges.index] = ranges
 
 

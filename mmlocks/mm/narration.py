@@ -9,10 +9,11 @@ import mmlocks.mm.maple_steps
 import mmlocks.mm.vma_dup
 import mmlocks.mm.vma_lock_steps  # noqa: F401  the steps of these are told here
 from mmlocks.machine import Layout
+from mmlocks.machine.state import Poison
 from mmlocks.machine.step import telling
 from mmlocks.mm.address import page_of, slot_of, word
 from mmlocks.mm.frames import Frame
-from mmlocks.mm.maple_node import POISONED, Level, MapleNode, MapleTree, Ranges
+from mmlocks.mm.maple_node import Level, MapleNode, MapleTree, Ranges
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.pagecache import File
 from mmlocks.mm.pagetable import Pte
@@ -203,7 +204,7 @@ def _build_told(
 def _retire_told(
     layout: Layout, before: int, after: int, cpu: int, result: None, tree: MapleTree, node: MapleNode
 ) -> str:
-    return f"{node} is dead" + (" and freed" if node.ranges.of(after) == POISONED else "")
+    return f"{node} is dead" + (" and freed" if isinstance(node.ranges.of(after), Poison) else "")
 
 
 @telling("shmem_zero_setup")

@@ -64,7 +64,8 @@ class Vma(Reclaimable):
             lambda view, anon_vma: view[anon_vma.refcount.index] == 0 and not view[anon_vma.freed.index],
         )
         self.spare_anon_vmas.set_aside(0 if layout.grows else 1)
-        self.vm_lock = RwSem(layout, f"{name}.vm_lock")
+        self.poison = Poison("freed_vma", f"VMA {name}")
+        self.vm_lock = RwSem(layout, f"{name}.vm_lock", self.poison)
         self.vm_lock_seq: Cell[int] = layout.cell(f"{name}.vm_lock_seq", NEVER_LOCKED, bits=4)
         self.detached: Cell[bool] = layout.cell(f"{name}.detached", False, bits=2)
         self.life: Cell[str] = layout.cell(f"{name}.life", SPARE, bits=2)
@@ -83,10 +84,9 @@ class Vma(Reclaimable):
 
     def reclaim(self, view: View) -> None:
         """Free the object (kernel: vm_area_free_rcu_cb, which insists that nobody holds its lock)."""
-        poison = Poison("freed_vma", f"VMA {self}")
-        self.vm_lock.free(view, poison)
+        self.vm_lock.free(view)
         for cell in self.fields()[1:-1]:
-            view[cell.index] = poison
+            view[cell.index] = self.poison
         view[self.life.index] = FREED
         self.vm_mm.spare_vmas.give_back(self)
 

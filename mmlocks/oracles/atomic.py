@@ -9,6 +9,7 @@ Differs: who would have to wait is caught when he gets the lock, not when he ask
 from __future__ import annotations
 
 from mmlocks.machine import Layout, Rcu, SpinLock, Step, View, Violation
+from mmlocks.machine.step import parts
 from mmlocks.machine.task import Place
 from mmlocks.machine.watch import parts_of
 from mmlocks.oracles.lock_order import kernel_lines
@@ -56,6 +57,4 @@ class AtomicSleep:
 
 def may_sleep(step: Step) -> bool:
     """Whether a step, or a part of it, waits for a semaphore."""
-    if step.op == "together":
-        return any(map(may_sleep, step.args))
-    return step.op in ("down_read", "down_write") and step.args[1] is True
+    return any(part.op in ("down_read", "down_write") and part.args[1] is True for part in parts(step))

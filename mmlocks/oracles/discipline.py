@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mmlocks.machine import Cell, Layout, Step, View, Violation
-from mmlocks.machine.step import footprint_of
+from mmlocks.machine.step import footprint_of, parts
 from mmlocks.machine.task import Place as Line
 from mmlocks.machine.watch import Access, parts_of
 from mmlocks.mm.mm import Mm
@@ -56,7 +56,7 @@ class Discipline:
     def looks_at(self, cpu: int, step: Step) -> int:
         """The locks, and what says whether a VMA can be reached, for every field that the step may touch."""
         looks = 0
-        for part in _parts(step):
+        for part in parts(step):
             reads, writes = self._touched(cpu, part)
             for index, place in self._places.items():
                 if (reads | writes) >> index & 1:
@@ -66,7 +66,7 @@ class Discipline:
 
     def judge(self, view: View, cpu: int, step: Step, where: tuple[Line, ...]) -> Violation | None:
         """The first access of the step that is not allowed."""
-        if not any(self._judged(cpu, part) for part in _parts(step)):
+        if not any(self._judged(cpu, part) for part in parts(step)):
             return None
         for part in parts_of(view, cpu, step):
             judged = self._judged(cpu, part.step)
@@ -116,7 +116,3 @@ def told(cpu: int, place: Place, writes: bool, missing: tuple[LockSet, ...], whe
     ways = [each for each in missing if place.vma is not None or not {VMA, VMA_WRITE} & {*each}] or missing
     take = " or ".join(" and ".join(place.words(lock.take) for lock in each) for each in ways)
     return f"cpu{cpu} {does} {place.cell.name} without {lacks}{at}. Take {take} first; the table is in mmlocks fields."
-
-
-def _parts(step: Step) -> list[Step]:
-    return [step] if step.op != "together" else [inner for part in step.args for inner in _parts(part)]

@@ -62,8 +62,8 @@ class Row:
     """What protects one field. `writes` and `reads` list sets of locks, any one of which is enough.
 
     `fills` holds, instead of `writes`, for a write that finds the field empty. `spared` are the VMAs for which the demands on writes do not hold.
-    `marked` fields are accessed without a lock on purpose, in Linux with READ_ONCE and WRITE_ONCE or as atomics: a lock may be missing
-    where they are read. `speculative` are further sets for reads in releases with speculative faults, which compare mm_seq afterwards.
+    Of `marked` fields KCSAN says nothing: they are meant to be read while somebody writes them, in Linux mostly with READ_ONCE and WRITE_ONCE
+    (what is left out in that is said in `mmlocks.oracles.tools`). `speculative` are further sets for reads in releases with speculative faults, which compare mm_seq afterwards.
     `kind` says of what no access is judged here why: locks have rules of their own, which their operations check.
     """
 

@@ -18,8 +18,6 @@ from mmlocks.machine.step import Step
 from mmlocks.machine.task import Place as Line
 from mmlocks.machine.watch import Access, Part, parts_of
 from mmlocks.mm.address import PAGE_SIZE
-from mmlocks.mm.maple_node import POISONED
-from mmlocks.mm.rmap import AnonVma
 from mmlocks.mm.vma import FREED, Vma
 from mmlocks.mm.world import World
 from mmlocks.oracles.discipline import NO_ACCESS, Discipline
@@ -143,11 +141,7 @@ def _kasan(world: World, moments: tuple[Moment, ...]) -> Saying:
             continue  # nobody's yet, or nobody's any more
         for access in moment.part.accesses:
             owner = owners.get(access.cell)
-            if (
-                owner is not None
-                and not isinstance(owner, AnonVma)
-                and _freed(owner, moment.part.before, access)
-            ):
+            if owner is not None and _freed(owner, moment.part.before, access):
                 does = "write" if access.writes else "read"
                 name = world.layout.cells[access.cell].name
                 says = f"use-after-free: {does} of {name} by cpu{moment.cpu} in {moment.at}, after {owner} was freed"
@@ -163,10 +157,7 @@ def _kasan(world: World, moments: tuple[Moment, ...]) -> Saying:
 def _freed(owner: Record, before: View, access: Access) -> bool:
     if isinstance(owner, Vma):
         return bool(before[owner.life.index] == FREED)
-    if isinstance(access.found, Poison) or access.found == POISONED:
-        return True
-    freed = getattr(owner, "freed", None)
-    return freed is not None and before[freed.index] is True
+    return isinstance(access.found, Poison)
 
 
 # -- KCSAN ------------------------------------------------------------------------------------------------------------

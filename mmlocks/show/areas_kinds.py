@@ -74,7 +74,7 @@ _KERNELS = {
     "[sigpage]": "the way back from signals",
     "[uprobes]": "for tracing",
 }
-_MEMORY = ("/memfd:", "/dev/shm/", "/dev/zero", "/SYSV", "/anon_hugepage", "[anon_shmem", "/dmabuf:")  # noqa: S108
+_MEMORY = ("/memfd:", "/dev/shm/", "/dev/zero", "/SYSV", "/anon_hugepage", "[anon_shmem", "/dmabuf:")  # noqa: S108  names in maps, no files
 _LIBRARY = re.compile(r"\.so(\.[\w.-]+)?( \(deleted\))?$")
 
 

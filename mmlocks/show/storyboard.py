@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mmlocks.machine import Run
+from mmlocks.machine.step import parts
 from mmlocks.mm.world import World
 from mmlocks.show.draw import LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, document, fit
 from mmlocks.show.panels import NODE, filed, gone, held_chips, node
@@ -225,9 +226,10 @@ def _line(run: Run, number: int, room: float) -> str:
 
 
 def _telling(run: Run, number: int) -> bool:
-    step = run.taken[number - 1].step
-    parts = step.args if step.op == "together" else (step,)
-    return any(part.op in TELLING or (part.op == "store" and _moves(run, part.args[0])) for part in parts)
+    return any(
+        part.op in TELLING or (part.op == "store" and _moves(run, part.args[0]))
+        for part in parts(run.taken[number - 1].step)
+    )
 
 
 def _moves(run: Run, cell: int) -> bool:

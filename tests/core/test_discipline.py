@@ -165,6 +165,18 @@ def test_a_single_cpu_is_enough_to_break_it(file: str, line: str, instead: str, 
     assert searched((OF_FILE[file],), faulted=True).violation is None
 
 
+def test_a_vma_that_was_cut_out_is_not_taken_for_one_that_is_not_in_yet() -> None:
+    """A merge swallows its neighbour and write-locks only the VMA that stays: whoever has read-locked the other works on what will be freed."""
+    line = "for part in (target, *gone, *([rest] if rest else [])):"
+    kernel = Kernel(NEWEST, mutated("merge", line, "for part in (target, *([rest] if rest else [])):"))
+    for linked, expected in ((kernel, "violated"), (Kernel(NEWEST), "safe")):
+        verdict = check(SCENARIOS["merge_dup_anon_vma"], linked, also=("discipline",)).verdict
+        assert verdict.outcome == expected
+    violation = check(SCENARIOS["merge_dup_anon_vma"], kernel, also=("discipline",)).verdict.violation
+    assert violation is not None
+    assert violation.message.startswith("cpu0 writes right.anon_vma without the VMA write lock")
+
+
 def searched(
     operations: tuple[Any, ...],
     faulted: bool,

@@ -8,16 +8,19 @@ from typing import NamedTuple
 
 import pytest
 
+from mmlocks.mm import Kernel
 from mmlocks.mm.address import address_of
 from mmlocks.mm.user import load, store
 from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_MAY_ACCESS, VM_READ
 from mmlocks.mm.world import World
+from mmlocks.releases import release_named
 from mmlocks.scenarios import SCENARIOS, Scenario, machine_for
 from mmlocks.scenarios.fork_first_touch import BESIDE, PAGE, forker
 from mmlocks.scenarios.scenario import Thread, as_kernel
 from mmlocks.search import Budget
 from mmlocks.search.exhaustive import explore
 from mmlocks.search.verdict import Meter
+from tests.core.mutated import mutated
 
 
 class Variant(NamedTuple):
@@ -128,3 +131,22 @@ def test_two_first_stores_to_one_vma_may_meet_wherever_they_like(release: str) -
     machine, _ = machine_for(both, as_kernel(release), split_together=True)
     found = explore(machine, Meter(Budget()), stop=False)
     assert (found.violations, found.reason) == (set(), "")
+
+
+def test_who_sets_the_anon_vma_before_the_link_is_found_out() -> None:
+    """The order of the two stores is what the test above is about."""
+    right, wrong = (
+        "anon_vma.get(), vma.anon_vma_chain.set((anon_vma,)), vma.anon_vma.set(anon_vma)",
+        ("anon_vma.get(), vma.anon_vma.set(anon_vma), vma.anon_vma_chain.set((anon_vma,))"),
+    )
+    both = dataclasses.replace(
+        SCENARIOS["fork_first_touch"],
+        world=two_pages,
+        threads=(("stores P3 = 1", first), ("stores P4 = 2", second)),
+        oracles=(),
+    )
+    kernel = Kernel(release_named("6.1"), mutated("rmap", right, wrong))
+    machine, _ = machine_for(both, kernel, split_together=True)
+    assert "misfiled" in {
+        violation.oracle for violation in explore(machine, Meter(Budget()), stop=False).violations
+    }

@@ -11,7 +11,7 @@ import pytest
 from mmlocks.machine import Layout, Machine, RwSem, SpinLock, together
 from mmlocks.oracles.lock_order import DOCUMENTED, NESTED, Order, lock_order, order_is_kept
 from mmlocks.releases import NEWEST, RELEASES, release_named
-from mmlocks.scenarios import SCENARIOS, check
+from mmlocks.scenarios import SCENARIOS, check, replay
 from mmlocks.search import judge
 
 
@@ -233,3 +233,10 @@ def test_the_inversion_of_july_2023(release: str) -> None:
 def test_no_release_that_was_shipped_has_a_cycle(name: str, release: str) -> None:
     verdict = check(SCENARIOS[name], release, also=("lock_order",)).verdict
     assert verdict.violation is None or verdict.violation.oracle != "lock_order"
+
+
+def test_a_run_that_shows_a_wrong_order_can_be_replayed_from_its_text() -> None:
+    checked = check(SCENARIOS["imap_lock_order"], "6.6-like-new_vma_locked_first")
+    _, _, run = replay(str(checked.schedule))
+    assert run.violation == checked.verdict.violation
+    assert run.violation is not None and run.violation.oracle == "lock_order"

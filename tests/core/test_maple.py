@@ -9,9 +9,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from mmlocks.machine import Machine, Rcu
 from mmlocks.machine.sequential import Sequential
+from mmlocks.machine.state import Poison
 from mmlocks.mm.frames import Memory
 from mmlocks.mm.maple import find_vma, find_vma_before, for_each_vma, mas_walk, vma_iter_store
-from mmlocks.mm.maple_node import END, FEWEST, POISONED, SLOTS, MapleNode, Ranges
+from mmlocks.mm.maple_node import END, FEWEST, SLOTS, MapleNode, Ranges
 from mmlocks.mm.maple_steps import mas_read
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma
@@ -151,7 +152,7 @@ class TreeAgainstPages(RuleBasedStateMachine):
         alive = {node for node, _ in self.tree.nodes()}
         for node in self.tree.layout.records.values():
             if isinstance(node, MapleNode) and node not in alive:
-                assert node.ranges.of(now) == POISONED, f"{node} is lost by {mm_mt}"
+                assert isinstance(node.ranges.of(now), Poison), f"{node} is lost by {mm_mt}"
 
 
 TestTreeAgainstPages = TreeAgainstPages.TestCase
@@ -197,7 +198,7 @@ def test_a_gap_that_vanishes_replaces_the_node() -> None:
     root = root_of(tree)
     tree.store(4, 12, stack)
     assert root_of(tree) is not root
-    assert root.ranges.of(tree.layout.now) == POISONED
+    assert isinstance(root.ranges.of(tree.layout.now), Poison)
 
 
 # -- readers beside a writer ------------------------------------------------------------------------------------------
@@ -240,7 +241,9 @@ def test_only_an_rcu_read_section_keeps_a_replaced_node_from_being_freed(
     assert (found.violation.oracle if found.violation else None) == oracle
     if oracle is None:
         freed = [
-            node for node in world.mm.mm_mt.nodes if node.ranges.of(next(iter(found.endings))) == POISONED
+            node
+            for node in world.mm.mm_mt.nodes
+            if isinstance(node.ranges.of(next(iter(found.endings))), Poison)
         ]
         assert freed, "the old node was never freed"
 

@@ -357,3 +357,13 @@ def test_a_judge_sees_every_ending() -> None:
 
     judge(Machine(layout, [("task", task)], lambda state: seen.append(cell.of(state))))
     assert seen == [1]
+
+
+def test_a_count_of_writers_that_is_left_odd_is_a_lock_that_is_still_held() -> None:
+    async def dup_mmap(mm, oldmm):
+        await oldmm.mm_seq.add(1)
+
+    quiet = dataclasses.replace(QUIET, oracles=("held_at_end",))
+    violation = check(quiet, Kernel(RELEASES["speculative"], {"dup_mmap": dup_mmap})).verdict.violation
+    assert violation is not None
+    assert "mm_seq is" in violation.message

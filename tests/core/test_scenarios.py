@@ -24,10 +24,12 @@ from mmlocks.mm import (
     vma_alloc_folio,
     vma_start_write,
 )
-from mmlocks.mm.world import World
+from mmlocks.mm.kernel import kernel_functions
+from mmlocks.mm.munmap import munmap
+from mmlocks.mm.world import STACK, World
 from mmlocks.oracles import ORACLES
 from mmlocks.releases import FORK_LOCKS_VMAS, RELEASES, release_named
-from mmlocks.scenarios import SCENARIOS, check, machine_for, replay, scenario_named
+from mmlocks.scenarios import SCENARIOS, Scenario, check, machine_for, replay, scenario_named
 from mmlocks.scenarios.fork_many import fork_many
 from mmlocks.scenarios.fork_other_vma import OTHER
 from mmlocks.scenarios.scenario import as_kernel
@@ -349,3 +351,27 @@ def test_a_copied_page_must_be_compared_again_under_its_lock() -> None:
 
     checked = check(SCENARIOS["young_reproducer"], Kernel(RELEASES["6.4.3"], {"wp_page_copy": wp_page_copy}))
     assert checked.verdict.outcome == "violated"
+
+
+def test_two_kernel_functions_of_one_name_are_an_error() -> None:
+    with pytest.raises(ModelError, match="two kernel functions called"):
+        kernel_functions(("munmap", "munmap"))
+
+
+@pytest.mark.parametrize(("release", "downgrades"), [("6.4.0", False), ("6.4.10", False), ("6.6-like", True)])
+def test_munmap_keeps_the_whole_lock_below_a_stack_until_6_5(release: str, downgrades: bool) -> None:
+    async def unmapper(world: World) -> None:
+        await munmap(world.mm, 0x7000, 0x1000)
+
+    def world() -> World:
+        made = World(1, pages={7: None, 8: None}, faulting={}, cached={}, slots=1, referee=False)
+        made.map("data", 7, 7)
+        made.map("stack", 8, 8, flags=STACK)
+        made.may_change(nodes=1)
+        return made
+
+    story = Scenario("test", "", "", (("unmaps what lies below", unmapper),), world, (), {}, "")
+    run = Run.of(machine_for(story, as_kernel(release))[0])
+    while run.enabled():
+        run = run.step(0)
+    assert any(taken.step.op == "downgrade_write" for taken in run.taken) is downgrades

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from mmlocks.machine import Layout, Machine, Run, SpinLock, Step
-from mmlocks.machine.step import footprint_of
+from mmlocks.machine.step import footprint_of, parts
 from mmlocks.mm import Kernel
 from mmlocks.mm.address import address_of
-from mmlocks.mm.user import store
+from mmlocks.mm.user import copy_to_user, store
 from mmlocks.mm.world import World
 from mmlocks.releases import RELEASES, release_named
-from mmlocks.scenarios import SCENARIOS, check, machine_for
+from mmlocks.scenarios import SCENARIOS, Scenario, check, machine_for
 from mmlocks.scenarios.fork_other_vma import OTHER
 from mmlocks.search import Budget, possible
 from mmlocks.search.exhaustive import explore
@@ -347,3 +347,28 @@ def test_a_fault_that_is_abandoned_late_has_worked_for_nothing() -> None:
 
     assert pages_allocated("speculative") == (2, True)
     assert pages_allocated("6.4.3")[1] is False
+
+
+def test_the_kernel_s_own_faults_do_not_speculate() -> None:
+    """read(2) into a page that was never touched: the fault is the kernel's, and takes mmap_lock at once."""
+
+    async def program(world: World) -> None:
+        await copy_to_user(world.mm, 0x3000, 1)
+
+    async def by_itself(world: World) -> None:
+        await store(world.mm, 0x3000, 1)
+
+    def operations(thread: Any) -> set[str]:
+        def world() -> World:
+            made = World(1, pages={3: None}, faulting={0: [3]}, cached={}, slots=1)
+            made.map("heap", 3, 3)
+            return made
+
+        story = Scenario("test", "", "", (("it", thread),), world, (), {}, "")
+        run = Run.of(machine_for(story, Kernel(RELEASES["speculative"]))[0])
+        while run.enabled():
+            run = run.step(0)
+        return {part.op for taken in run.taken for part in parts(taken.step)}
+
+    assert "spin_trylock" in operations(by_itself)
+    assert "spin_trylock" not in operations(program)

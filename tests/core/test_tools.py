@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mmlocks.machine import Machine, Run, SpinLock
-from mmlocks.mm import Kernel
+from mmlocks.mm import Kernel, for_each_vma, mmap_write_lock
 from mmlocks.mm.user import fork, store
 from mmlocks.mm.world import World
 from mmlocks.oracles.tools import ASSERTIONS, Saying, tools_text, what_tools_say
@@ -236,3 +236,24 @@ def test_an_assertion_that_the_model_has_as_well_is_said_to_fire() -> None:
     found = sayings("stackrot", "6.6-like-stack_grows_exclusively")["assertions"]
     assert found.found
     assert found.says.startswith("mmap_assert_write_locked in vma_start_write")
+
+
+def test_kasan_keeps_off_anon_vmas() -> None:
+    """Their memory stays what it was for a grace period and longer: SLAB_TYPESAFE_BY_RCU."""
+
+    async def dup_mmap(mm, oldmm):
+        for mpnt in await for_each_vma(oldmm):
+            (anon_vma,) = await mpnt.anon_vma_chain
+            await anon_vma.put()
+            await anon_vma.get()
+
+    async def locked(mm, oldmm):
+        await mmap_write_lock(oldmm)
+        await dup_mmap(mm, oldmm)
+
+    kernel = Kernel(NEWEST, {"dup_mmap": locked})
+    checked = check(SCENARIOS["fork_other_vma"], kernel)
+    assert checked.verdict.violation is not None and checked.run is not None
+    assert checked.verdict.violation.oracle == "freed_anon_vma"
+    said = {saying.tool: saying for saying in what_tools_say(checked.world, checked.run, NEWEST)}
+    assert not said["KASAN"].found
