@@ -18,7 +18,8 @@ from mmlocks.machine.task import Place as Line
 from mmlocks.machine.watch import Access, parts_of
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma
-from mmlocks.oracles.fields import VMA, VMA_WRITE, Holding, LockSet, Place, places
+from mmlocks.oracles.fields import VMA, VMA_WRITE, LockSet
+from mmlocks.oracles.holding import Holding, Place, places
 from mmlocks.oracles.lock_order import kernel_lines
 from mmlocks.releases import Release
 

@@ -21,7 +21,8 @@ from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.vma import FREED, Vma
 from mmlocks.mm.world import World
 from mmlocks.oracles.discipline import NO_ACCESS, Discipline
-from mmlocks.oracles.fields import FIELDS, VMA_WRITE, Holding, Lock, LockSet, Place, objects
+from mmlocks.oracles.fields import FIELDS, VMA_WRITE, Lock, LockSet
+from mmlocks.oracles.holding import Holding, Place, objects
 from mmlocks.oracles.lock_order import kernel_lines, order_of_run
 from mmlocks.releases import Release
 

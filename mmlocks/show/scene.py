@@ -17,7 +17,7 @@ from mmlocks.mm.pagetable import Pte
 from mmlocks.mm.vm_flags import VM_GROWSDOWN
 from mmlocks.mm.vma import FREED, USED, Vma
 from mmlocks.mm.world import World
-from mmlocks.oracles.fields import objects
+from mmlocks.oracles.holding import objects
 
 
 @dataclass(frozen=True)
