@@ -12,7 +12,7 @@ from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
 from mmlocks.oracles import ORACLES, final_judge, watches_for
 from mmlocks.releases import RELEASES, Patch, Release, release_named
-from mmlocks.search import Budget, Progress, Verdict, judge, possible
+from mmlocks.search import Budget, Progress, Strategy, Verdict, judge, possible
 
 Thread = Callable[..., Coroutine[Step, Any, None]]
 """What one CPU runs: an `async def` that takes the World."""
@@ -114,14 +114,15 @@ def check(
     progress: Progress | None = None,
     reduced: bool = True,
     also: tuple[str, ...] = (),
+    strategy: Strategy | None = None,
 ) -> Checked:
-    """Search every interleaving of the scenario under a kernel (or a release, or its name).
+    """Search every interleaving of the scenario under a kernel (or a release, or its name), or those that a `strategy` looks at.
 
     `also` names oracles to ask besides the scenario's own. Raises ModelError for one that does not exist.
     """
     kernel = as_kernel(kernel)
     machine, world = machine_for(scenario, kernel, also=also)
-    verdict = judge(machine, budget, progress, reduced)
+    verdict = judge(machine, budget, progress, reduced, strategy)
     if verdict.outcome == "safe":
         verdict = _afterwards(machine, verdict, (*scenario.oracles, *also), budget, progress)
     return Checked(scenario, kernel, world, machine, verdict)

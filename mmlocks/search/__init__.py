@@ -3,18 +3,20 @@
 Reading order: verdict, reduction, exhaustive, shortest, possible, endless, judging.
 """
 
-from mmlocks.search.exhaustive import Exploration, explore
+from mmlocks.search.exhaustive import Exhaustive, explore
 from mmlocks.search.judging import judge
 from mmlocks.search.possible import Witness, possible
 from mmlocks.search.reduction import Reduction
 from mmlocks.search.shortest import shortest
-from mmlocks.search.verdict import Budget, Progress, Verdict
+from mmlocks.search.verdict import Budget, Exploration, Progress, Strategy, Verdict
 
 __all__ = [
     "Budget",
+    "Exhaustive",
     "Exploration",
     "Progress",
     "Reduction",
+    "Strategy",
     "Verdict",
     "Witness",
     "explore",

@@ -7,31 +7,22 @@ state after it is one addition.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.search.reduction import Reduction
-from mmlocks.search.verdict import Cancelled, Meter
+from mmlocks.search.verdict import Cancelled, Exploration, Meter
 
 
-@dataclass
-class Exploration:
-    """What a search over all interleavings saw.
+@dataclass(frozen=True)
+class Exhaustive:
+    """Every interleaving; `reduced`: of each set of steps that commute only one order."""
 
-    `endings` are the final states (all tasks returned, without their positions); `violation` is the first one found.
-    `schedule` leads to it where the search was told to remember its way.
-    """
+    reduced: bool = True
 
-    outcome: str = "safe"
-    states: int = 0
-    transitions: int = 0
-    seen: Collection[int] = ()
-    endings: set[int] = field(default_factory=set)
-    violation: Violation | None = None
-    violations: set[Violation] = field(default_factory=set)
-    schedule: tuple[int, ...] | None = None
-    reason: str = ""
+    def explore(self, machine: Machine, meter: Meter, stop: bool = True) -> Exploration:
+        """See `Strategy`. What it finds safe is safe."""
+        return explore(machine, meter, self.reduced, stop=stop)
 
 
 def explore(
@@ -40,21 +31,20 @@ def explore(
 ) -> Exploration:  # fmt: skip
     """Search all interleavings of `machine`, until the first violation (`stop`) or to the end.
 
-    Raises NondeterminismError if a task's code turns out not to be deterministic.
+    With `remember`, the schedule of the first violation comes along. Raises NondeterminismError if a task's code turns out not
+    to be deterministic.
     """
     search = _Search(machine, meter, remember, stop, (reduction or Reduction(machine)) if reduced else None)
     try:
         search.run()
     except Cancelled as stopped:
-        search.found.outcome, search.found.reason = "unproved", str(stopped)
+        search.found.reason = str(stopped)
     except KeyboardInterrupt:
-        search.found.outcome, search.found.reason = "unproved", "interrupted"
+        search.found.reason = "interrupted"
     except _Stop:
         pass
     found = search.found
     found.seen, found.states, found.transitions = search.seen.keys(), len(search.seen), meter.transitions
-    if found.violation is not None:
-        found.outcome = "violated"
     return found
 
 
@@ -70,7 +60,8 @@ class _Search:
         self.meter = meter
         self.stop = stop
         self.reduction = reduction
-        self.found = Exploration()
+        how = "one order of each set of steps that commute" if reduction else "every order of steps"
+        self.found = Exploration(f"all interleavings searched ({how})")
         # For every state seen: the CPUs (bit mask) whose steps have been followed from it.
         self.seen: dict[int, int] = {machine.initial: 0}
         self.parents: dict[int, tuple[int, int]] | None = {} if remember else None

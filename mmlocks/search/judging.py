@@ -7,38 +7,44 @@ from dataclasses import replace
 from mmlocks.errors import NondeterminismError
 from mmlocks.machine.machine import Machine, Violation
 from mmlocks.search.endless import never_ending
-from mmlocks.search.exhaustive import explore
+from mmlocks.search.exhaustive import Exhaustive, explore
 from mmlocks.search.possible import possible
 from mmlocks.search.shortest import shortest
-from mmlocks.search.verdict import Budget, Cancelled, Meter, Progress, Verdict
+from mmlocks.search.verdict import Budget, Cancelled, Meter, Progress, Strategy, Verdict
 
 
 def judge(
-    machine: Machine, budget: Budget | None = None, progress: Progress | None = None, reduced: bool = True
+    machine: Machine,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+    reduced: bool = True,
+    strategy: Strategy | None = None,
 ) -> Verdict:
-    """Search all interleavings of `machine`; a violation found is then shown by its shortest schedule.
+    """Search all interleavings of `machine`, or those that a `strategy` looks at; a violation found is then shown by its shortest schedule.
 
     Whatever the tasks' code does, an answer comes back: code that is not deterministic is a violation as well.
     """
     budget = budget or Budget()
     meter = Meter(budget, progress)
+    strategy = strategy or Exhaustive(reduced)
     endless = None
     try:
-        found = explore(machine, meter, reduced=reduced)
+        found = strategy.explore(machine, meter)
         machine.verify()
         if found.outcome == "safe":
             endless = never_ending(machine, found.seen, meter)
     except NondeterminismError as problem:
-        violation = Violation("mistake", str(problem))
-        return Verdict("violated", 0, meter.transitions, meter.seconds, reduced, violation)
+        return Verdict(
+            "violated", 0, meter.transitions, meter.seconds, violation=Violation("mistake", str(problem))
+        )
     except (Cancelled, KeyboardInterrupt) as stopped:
         if found.violation is None:
-            found.outcome, found.reason = "unproved", str(stopped) or "interrupted"
+            found.reason = str(stopped) or "interrupted"
     verdict = Verdict(
-        found.outcome, found.states, found.transitions, meter.seconds, reduced,
+        found.outcome, found.states, found.transitions, meter.seconds, found.searched, found.left_out, found.executions,
         violation=found.violation, reason=found.reason, endings=len(found.endings),
     )  # fmt: skip
-    left = Budget(budget.states, max(1.0, budget.seconds - meter.seconds))
+    left = replace(budget, seconds=max(1.0, budget.seconds - meter.seconds))
     if endless is not None:
         state, violation = endless
         way = possible(machine, lambda at: at == state, left, progress).schedule
@@ -51,5 +57,6 @@ def judge(
             verdict, violation=best.violation, schedule=best.schedule, minimal=True, seconds=meter.seconds
         )
     # The shortest way could not be settled within the budget: show one that a search comes upon.
-    again = explore(machine, Meter(budget), reduced, remember=True)
-    return replace(verdict, violation=again.violation or found.violation, schedule=again.schedule)
+    if found.schedule is None:
+        found = explore(machine, Meter(budget), reduced, remember=True)
+    return replace(verdict, violation=found.violation or verdict.violation, schedule=found.schedule)

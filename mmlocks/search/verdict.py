@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from mmlocks.machine.machine import Violation
+from mmlocks.machine.machine import Machine, Violation
 
 Progress = Callable[[int, int, float], bool]
 """Called with (states, transitions, seconds) several times a second; a false answer cancels the search."""
@@ -20,20 +21,63 @@ class Budget:
     seconds: float = 60.0
 
 
+@dataclass
+class Exploration:
+    """What a strategy saw of a program's executions.
+
+    `endings` are the final states (all tasks returned, without their positions); `violation` is the first one found. `schedule` leads to
+    it where the search knows its way. `executions` counts whole executions, for strategies that follow one after another. `reason` says
+    why the search stopped before it had done what it set out to do; `left_out` what it never set out to do: both empty means exhaustive.
+    """
+
+    searched: str
+    """What a search that came to its end has looked at, e.g. `every execution with at most 2 preemptions searched`."""
+    left_out: str = ""
+    states: int = 0
+    transitions: int = 0
+    executions: int = 0
+    seen: Collection[int] = ()
+    endings: set[int] = field(default_factory=set)
+    violation: Violation | None = None
+    violations: set[Violation] = field(default_factory=set)
+    schedule: tuple[int, ...] | None = None
+    reason: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """`violated`, `unproved` (something was left out, or the search stopped early), or `safe`."""
+        if self.violation is not None:
+            return "violated"
+        return "unproved" if self.reason or self.left_out else "safe"
+
+
+class Strategy(Protocol):
+    """A way to choose which executions are looked at."""
+
+    def explore(self, machine: Machine, meter: Meter, stop: bool = True) -> Exploration:
+        """Search `machine` until the first violation (`stop`), or past all of them to the end.
+
+        Ends early, with a `reason`, when the meter's budget is used up or its user has had enough. Raises NondeterminismError
+        if a task's code turns out not to be deterministic.
+        """
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The answer to "can this program go wrong?".
 
-    `outcome` is "safe" (all interleavings searched, no violation), "violated", or "unproved" (stopped early; `reason` says
-    why). `schedule` lists the CPUs of the shortest bad execution. `minimal` says whether it was proved to have the fewest
-    preemptions, and among those the fewest steps.
+    `outcome` is "safe" (all interleavings searched, no violation), "violated", or "unproved" (stopped early: `reason` says why; or
+    the strategy looks at some executions only: `left_out` says which it did not). `schedule` lists the CPUs of the shortest bad
+    execution. `minimal` says whether it was proved to have the fewest preemptions, and among those the fewest steps.
     """
 
     outcome: str
     states: int
     transitions: int
     seconds: float
-    reduced: bool
+    searched: str = ""
+    left_out: str = ""
+    executions: int = 0
     violation: Violation | None = None
     schedule: tuple[int, ...] | None = None
     minimal: bool = False
@@ -42,13 +86,21 @@ class Verdict:
 
     @property
     def coverage(self) -> str:
-        """One sentence on what was searched."""
-        how = "one order of each set of steps that commute" if self.reduced else "every order of steps"
-        if self.outcome == "safe":
-            return f"all interleavings searched ({how}): {self.states:,} states, {self.transitions:,} transitions"
+        """One sentence on what was searched, and on what was not."""
+        seen = (
+            f"{self.states:,} states, {self.transitions:,} transitions"
+            if self.states
+            else f"{self.transitions:,} steps"
+        )
         if self.outcome == "violated":
-            return f"violation found after {self.states:,} states"
-        return f"stopped early ({self.reason}): {self.states:,} states seen, the rest is unknown"
+            return (
+                f"violation found after {self.executions:,} executions"
+                if self.executions
+                else f"violation found after {self.states:,} states"
+            )
+        if self.reason:
+            return f"stopped early ({self.reason}): {seen.partition(', ')[0]} seen, the rest is unknown"
+        return f"{self.searched}: {seen}" + (f"; not searched: {self.left_out}" if self.left_out else "")
 
 
 class Cancelled(Exception):
