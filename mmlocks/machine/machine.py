@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mmlocks.errors import UndeclaredAccess
 from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.state import PC_BITS, Layout, View
-from mmlocks.machine.step import BLOCKED, OPERATIONS, Step, ViolationSignal, perform
+from mmlocks.machine.step import BLOCKED, OPERATIONS, Footprint, Step, ViolationSignal, perform
 from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task, cannot_happen
 from mmlocks.machine.watch import Watch
 
@@ -146,7 +146,8 @@ class Machine:
         try:
             return node.outcomes[key]
         except KeyError:
-            outcome = node.outcomes[key] = self._compute(state, node, cpu)[0]
+            outcome, _, node.accesses[key] = self._compute(state, node, cpu)
+            node.outcomes[key] = outcome
             return outcome
 
     def step(self, state: int, cpu: int) -> Transition | None:
@@ -164,31 +165,42 @@ class Machine:
         """The violation of a task that goes wrong before its first step."""
         return next(filter(None, (_ended_badly(task.nodes[0]) for task in self.tasks)), None)
 
-    def _compute(self, state: int, node: Node, cpu: int) -> tuple[Any, Any]:
+    def _compute(self, state: int, node: Node, cpu: int) -> tuple[Any, Any, Footprint]:
+        """Outcome, result, and what was touched."""
         footprint = node.footprint
         changeable = footprint.writes | footprint.adds
         assert node.step is not None
-        for watch in self.watches:
-            look = View(self.layout, state, footprint.reads | changeable | node.looks, changeable)
-            broken = watch.judge(look, cpu, node.step, node.answer.where)
-            if broken is not None:
-                return broken, None
         view = View(self.layout, state, footprint.reads | changeable, changeable)
+        broken: Violation | None = None
+        result = None
         try:
             result = perform(view, cpu, node.step)
         except ViolationSignal as signal:
-            return Violation(signal.oracle, signal.message), None
+            broken = Violation(signal.oracle, signal.message)
         except UndeclaredAccess:
             raise
         except Exception as problem:  # the step's arguments are the task's, and so may be anything
-            return Violation("mistake", cannot_happen(cpu, node.step, node.answer.where, problem)), None
+            broken = Violation("mistake", cannot_happen(cpu, node.step, node.answer.where, problem))
+        reads, found = view.reads, None
+        for watch in self.watches:
+            look = View(self.layout, state, footprint.reads | changeable | node.looks, changeable)
+            found = watch.judge(look, cpu, node.step, node.answer.where)
+            reads |= look.reads
+            if found is not None:
+                break
+        touched = footprint.narrowed(reads, view.writes)
+        if found is not None:
+            return found, None, touched
+        if broken is not None:
+            return broken, None, touched
         if result is BLOCKED:
-            return None, None
+            return None, None, touched
         following = self.tasks[cpu].after(node, result)
         bad = _ended_badly(self.tasks[cpu].nodes[following])
         if bad is not None:
-            return bad, result
-        return view.delta + ((following - node.index) << self.layout.pc_shifts[cpu]), result
+            return bad, result, touched
+        moved = (following - node.index) << self.layout.pc_shifts[cpu]
+        return view.delta + moved, result, touched
 
     def _looks_at(self, cpu: int, step: Step) -> int:
         looks = 0

@@ -294,15 +294,21 @@ class View:
         self.layout = layout
         self.state = state
         self.delta = 0
+        self.reads = 0
+        """The cells that were really read so far (a bit mask over their indices): a footprint names all that may be."""
+        self.writes = 0
+        """The cells that were really written."""
         self._readable = readable
         self._writable = writable
 
     def __getitem__(self, index: int) -> Any:
+        self.reads |= 1 << index
         if not self._readable >> index & 1:
             raise UndeclaredAccess(f"a step read {self.layout.cells[index].name} without declaring it")
         return self.layout.cells[index].of(self.state + self.delta)
 
     def __setitem__(self, index: int, value: Any) -> None:
+        self.writes |= 1 << index
         if not self._writable >> index & 1:
             raise UndeclaredAccess(f"a step wrote {self.layout.cells[index].name} without declaring it")
         cell = self.layout.cells[index]

@@ -31,6 +31,15 @@ class Footprint(NamedTuple):
         """Everything that either of the two may touch."""
         return Footprint(self.reads | other.reads, self.writes | other.writes, self.adds | other.adds)
 
+    def narrowed(self, read: int, written: int) -> Footprint:
+        """The part of it that a step really touched, if it read and wrote these cells.
+
+        An addition reads and writes its cell, and still counts as an addition. What was declared as written may have been read as
+        well (a store first looks whether the object is still alive), and then counts as both.
+        """
+        plain = self.reads | self.writes
+        return Footprint(read & plain, written & plain, (read | written) & self.adds & ~plain)
+
 
 NOTHING = Footprint(0, 0, 0)
 

@@ -99,6 +99,8 @@ class Node:
     """Bits of the packed state on which the step's outcome depends."""
     outcomes: dict[int, Any] = field(default_factory=dict)
     """Projected state -> outcome, filled by `Machine`: what makes a step cost two dict look-ups."""
+    accesses: dict[int, Footprint] = field(default_factory=dict)
+    """Projected state -> what the step really touches there, at most its footprint; of a blocked step, what it found to be blocked by."""
     edges: dict[Any, int] = field(default_factory=dict)
 
     @property

@@ -1,20 +1,31 @@
 """Partial-order reduction by persistent sets: where the order of steps cannot matter, only one order is followed.
 
-A set P of CPUs is persistent in a state if nothing that the CPUs outside P may ever do, before P moves, can touch what
-P's pending steps touch. Then it is enough to explore P's steps there: every execution has an equivalent one, with the same
+A set P of CPUs is persistent in a state if nothing that the CPUs outside P may ever do, before P moves, can disturb what
+P's pending steps do. Then it is enough to explore P's steps there: every execution has an equivalent one, with the same
 final state and the same results at every step, that begins with one of them (Godefroid, "Partial-Order Methods for the
 Verification of Concurrent Systems", LNCS 1032, chapter 4).
 
-"May ever do" is read off the task automata: the union of the footprints of all nodes reachable from where a CPU stands.
+What a pending step does is known exactly: it is carried out on this very state, and what it touches there is written down. As long as
+nobody changes what it read, it will touch the same and do the same (conditional independence: Katz & Peled, "Defining conditional
+independence using collapses", TCS 1992). A step that is blocked touches what it found to be blocked by.
+
+"May ever do" is read off the task automata: the union of the declared footprints of all nodes reachable from where a CPU stands.
 The automata are discovered during the search, so such a union can turn out too small afterwards. `explore` therefore
 looks at its decisions again whenever the automata have grown, until nothing changes.
+
+Several persistent sets mostly offer themselves, and which one is followed decides how many states there are. Let two pairs of CPUs quarrel
+about a page each. Whoever follows now one pair, now the other, sees their positions combined in every way; whoever lets one pair come to its end
+first sees one after the other. So the CPUs are divided into groups that will meet no more, and the smallest group goes first. Any
+choice among persistent sets is sound, so the groups may be guessed from what steps were seen to touch so far.
 """
 
 from __future__ import annotations
 
+from functools import reduce
+
 from mmlocks.machine.machine import PC_FIELD, Machine
-from mmlocks.machine.step import Footprint
-from mmlocks.machine.task import Task
+from mmlocks.machine.step import NOTHING, Footprint
+from mmlocks.machine.task import Node, Task
 
 
 def touched(footprint: Footprint, cells: int) -> int:
@@ -41,13 +52,21 @@ class Reduction:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._everyone = [(cpu, shift, 1 << cpu) for cpu, shift in enumerate(machine.layout.pc_shifts)]
-        self._grown = [-1 for _ in machine.tasks]
-        self._refreshed = [-1 for _ in machine.tasks]
-        # For each CPU and node: what its step clashes with, what its future may touch, whether it closes a loop.
-        self._clashes: list[list[int]] = [[] for _ in machine.tasks]
-        self._futures: list[list[int]] = [[] for _ in machine.tasks]
-        self.loops: list[set[int]] = [set() for _ in machine.tasks]
+        tasks = machine.tasks
+        self._grown = [-1 for _ in tasks]
+        self._refreshed = [-1 for _ in tasks]
+        # For each CPU and node: what the node's step and all after it may touch by their declarations, what they were seen to touch,
+        # and what clashes with the latter; whether a loop is closed there.
+        self._futures: list[list[int]] = [[] for _ in tasks]
+        self._meets: list[list[int]] = [[] for _ in tasks]
+        self._avoids: list[list[int]] = [[] for _ in tasks]
+        self.loops: list[set[int]] = [set() for _ in tasks]
+        # For each CPU and node, by the projected state: its bit if it can run there (else 0), and what clashes with what it does.
+        self._pending: list[list[dict[int, tuple[int, int]]]] = [[] for _ in tasks]
+        self._everyone = [
+            (task, shift, task.nodes, self._futures[task.cpu], self._pending[task.cpu])
+            for task, shift in zip(tasks, machine.layout.pc_shifts, strict=True)
+        ]
 
     @property
     def stale(self) -> bool:
@@ -64,70 +83,111 @@ class Reduction:
             self._refreshed[task.cpu] = task.growth
 
     def choose(self, state: int) -> int:
-        """A persistent set in `state` as a bit mask of CPUs, as small as we can find; 0 if nobody can run."""
-        machine, loops = self._machine, self.loops
+        """A persistent set in `state` as a bit mask of CPUs; 0 if nobody can run."""
         running = []
-        for cpu, shift, bit in self._everyone:
-            node = state >> shift & PC_FIELD
-            if node >= len(self._futures[cpu]):
-                self._look(machine.tasks[cpu])
-            if machine.tasks[cpu].nodes[node].answer.step is not None:
-                running.append((cpu, node, bit, self._clashes[cpu][node], self._futures[cpu][node]))
-        hits = {}
         able = 0
-        for cpu, node, bit, clashes, _ in running:
-            if machine.outcome(state, machine.tasks[cpu].nodes[node], cpu) is not None:
-                able |= bit
-            hit = bit
-            for _, _, other_bit, _, future in running:
-                if clashes & future and other_bit != bit:
-                    hit |= other_bit
-            if hit == bit and able & bit and node not in loops[cpu]:
-                return bit  # nobody can ever disturb this step: no other set is smaller
-            hits[cpu] = hit
-        if not able:
-            return 0
-        best = sum(bit for _, _, bit, _, _ in running)
-        for start, _, bit, _, _ in running:
-            members, fresh = bit, hits[start] & ~bit
-            looping = False
-            while fresh:
-                members |= fresh
-                reached = 0
-                for cpu, _, other_bit, _, _ in running:
-                    if fresh & other_bit:
-                        reached |= hits[cpu]
-                fresh = reached & ~members
-            for cpu, node, other_bit, _, _ in running:
-                looping = looping or bool(members & other_bit and node in loops[cpu])
-            # A CPU that spins must not be followed around its loop for ever while others wait for their turn.
-            if not looping and able & members and (able & members).bit_count() < (able & best).bit_count():
-                best = members
-        return best
+        for task, shift, nodes, futures, pending in self._everyone:
+            index = state >> shift & PC_FIELD
+            node = nodes[index]
+            if node.answer.step is None:
+                continue
+            if index >= len(futures):
+                self._look(task)
+            try:
+                can, clash = pending[index][state & node.project]
+            except KeyError:
+                can, clash = self._ask(state, node, task.cpu)
+            able |= can
+            running.append((task.cpu, index, 1 << task.cpu, clash, futures[index]))
+        for cpu, index, bit, clash, _ in running:
+            if able & bit and index not in self.loops[cpu]:
+                for _, _, other, _, future in running:
+                    if clash & future and other != bit:
+                        break
+                else:
+                    return bit  # nobody can ever disturb this step: no other set is smaller
+        return self._smallest(running, able) if able else 0
+
+    def _smallest(self, running: list[tuple[int, int, int, int, int]], able: int) -> int:
+        """The persistent set with the fewest CPUs that can run, in the first group that has any but the set of all."""
+        hits = {}
+        everyone = looping = 0
+        for cpu, index, bit, clash, _ in running:
+            everyone |= bit
+            looping |= bit if index in self.loops[cpu] else 0
+            hits[bit] = sum(other for _, _, other, _, future in running if clash & future) | bit
+        for group in self._groups(running):
+            best = everyone
+            for start in hits:
+                if not start & group & able:
+                    continue
+                members, fresh = start, hits[start] & ~start
+                while fresh:
+                    members |= fresh
+                    reached = 0
+                    for bit, hit in hits.items():
+                        if fresh & bit:
+                            reached |= hit
+                    fresh = reached & ~members
+                # A CPU that spins must not be followed around its loop for ever while others wait for their turn.
+                if not members & looping and (able & members).bit_count() < (able & best).bit_count():
+                    best = members
+            if best != everyone:
+                return best
+        return everyone
+
+    def _groups(self, running: list[tuple[int, int, int, int, int]]) -> list[int]:
+        """The running CPUs, parted so that no two groups are likely to meet any more; the smallest first."""
+        groups: list[tuple[int, int]] = []
+        for cpu, index, mask, _, _ in running:
+            avoids, meets = self._avoids[cpu][index], self._meets[cpu][index]
+            apart = []
+            for others, theirs in groups:
+                if avoids & theirs:
+                    mask, meets = mask | others, meets | theirs
+                else:
+                    apart.append((others, theirs))
+            groups = [*apart, (mask, meets)]
+        return sorted((mask for mask, _ in groups), key=lambda mask: (mask.bit_count(), mask))
+
+    def _ask(self, state: int, node: Node, cpu: int) -> tuple[int, int]:
+        """What `choose` must know of a step that it meets in this situation for the first time."""
+        can = 0 if self._machine.outcome(state, node, cpu) is None else 1 << cpu
+        key = state & node.project
+        known = can, clashing(node.accesses[key], len(self._machine.layout.cells))
+        self._pending[cpu][node.index][key] = known
+        return known
 
     def _look(self, task: Task) -> None:
         """Compute for every node what its future may touch, and whether a loop is closed there."""
-        cells, count = len(task.layout.cells), len(task.nodes)
+        cells, cpu = len(task.layout.cells), task.cpu
         following = [sorted(set(node.edges.values())) for node in task.nodes]
-        reach = [1 << index for index in range(count)]
-        futures = [touched(node.footprint, cells) for node in task.nodes]
-        changed = True
-        while changed:
-            changed = False
-            for index in reversed(range(count)):
-                reached, future = reach[index], futures[index]
-                for after in following[index]:
-                    reached |= reach[after]
-                    future |= futures[after]
-                if reached != reach[index] or future != futures[index]:
-                    reach[index], futures[index], changed = reached, future, True
+        reach = _closed([1 << index for index in range(len(following))], following)
         # Nodes are numbered as they are discovered, so every cycle has an edge to a lower number (or to itself).
-        self.loops[task.cpu] = {
+        self.loops[cpu] = {
             index
-            for index in range(count)
-            for after in following[index]
-            if after <= index and reach[after] >> index & 1
+            for index, after in enumerate(following)
+            if any(target <= index and reach[target] >> index & 1 for target in after)
         }
-        self._clashes[task.cpu] = [clashing(node.footprint, cells) for node in task.nodes]
-        self._futures[task.cpu] = futures
-        self._grown[task.cpu] = task.growth
+        # These lists are known to `choose` by themselves, and so stay what they are.
+        self._futures[cpu][:] = _closed([touched(node.footprint, cells) for node in task.nodes], following)
+        seen = [reduce(Footprint.joined, node.accesses.values(), NOTHING) for node in task.nodes]
+        self._meets[cpu][:] = _closed([touched(footprint, cells) for footprint in seen], following)
+        self._avoids[cpu][:] = _closed([clashing(footprint, cells) for footprint in seen], following)
+        self._pending[cpu] += [{} for _ in range(len(following) - len(self._pending[cpu]))]
+        self._grown[cpu] = task.growth
+
+
+def _closed(masks: list[int], following: list[list[int]]) -> list[int]:
+    """For each node its own mask, joined with those of all nodes that can follow."""
+    masks = list(masks)
+    changed = True
+    while changed:
+        changed = False
+        for index in reversed(range(len(masks))):
+            mask = masks[index]
+            for after in following[index]:
+                mask |= masks[after]
+            if mask != masks[index]:
+                masks[index], changed = mask, True
+    return masks

@@ -101,7 +101,7 @@ def futures_are_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
         def _look(self, task: Task) -> None:
             super()._look(task)
             cells = len(task.layout.cells)
-            self._futures[task.cpu] = [reduction.touched(node.footprint, cells) for node in task.nodes]
+            self._futures[task.cpu][:] = [reduction.touched(node.footprint, cells) for node in task.nodes]
 
     return Shortsighted
 
