@@ -50,6 +50,19 @@ class Exploration:
             return "violated"
         return "unproved" if self.reason or self.left_out else "safe"
 
+    def report(self, violation: Violation, schedule: tuple[int, ...] | None = None) -> None:
+        """Note that a rule was broken. The first violation stays the one that is shown, with the schedule that leads to it."""
+        self.violations.add(violation)
+        if self.violation is None:
+            self.violation, self.schedule = violation, schedule
+
+    def end(self, machine: Machine, state: int) -> Violation | None:
+        """Note that nobody can run any more in `state`, and say what is wrong with it: a final state is judged, the rest is deadlock."""
+        if not machine.finished(state):
+            return machine.deadlock(state)
+        self.endings.add(state & ~machine.layout.pc_mask)
+        return machine.judge(state)
+
 
 class Strategy(Protocol):
     """A way to choose which executions are looked at."""
@@ -90,7 +103,7 @@ class Verdict:
         seen = (
             f"{self.states:,} states, {self.transitions:,} transitions"
             if self.states
-            else f"{self.transitions:,} steps"
+            else f"{self.executions:,} executions, {self.transitions:,} steps"
         )
         if self.outcome == "violated":
             return (

@@ -1,0 +1,111 @@
+"""Probabilistic concurrency testing: random priorities, so that simple bugs are met with a probability that can be stated.
+
+Burckhardt, Kothari, Musuvathi & Nagarakatti, "A randomized scheduler with probabilistic guarantees of finding bugs", ASPLOS 2010. Each CPU
+has a priority of its own, in random order, and of the CPUs that can run the one with the highest runs. At d-1 steps chosen in
+advance at random, whoever has just run falls below all who have not fallen. The *depth* of a bug is the smallest number of orderings "this step comes
+before that one" which together bring it about: 1 if something is simply done too early, 2 for a read and a write torn apart or two locks taken
+in opposite orders. In a program of n CPUs whose executions have at most k steps, each execution that is chosen so meets a given bug of
+depth d with a probability of 1/(n k^(d-1)) or more. A random walk's chance can fall exponentially with k.
+
+k is the length of the longest execution so far. So the promise is made of those alone that came after k had grown for the last time.
+
+Where a high priority goes to somebody who spins, all would wait with him (the paper leaves that to heuristics). Whoever makes a state come back
+goes round in circles, and falls below all others as well. Nothing is promised then: executions that can go round have no longest one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mmlocks.errors import ModelError
+from mmlocks.machine.machine import Machine
+from mmlocks.search.verdict import Exploration, Meter
+from mmlocks.search.walk import Choose, follow, insist_on_executions
+
+DEEPEST = 100
+"""Far above anything useful: each level takes another factor k off the promise."""
+
+
+@dataclass(frozen=True)
+class Pct:
+    """So many `executions` that look for bugs of a `depth`; a larger number begins with the same ones. Raises ModelError below 1."""
+
+    depth: int = 3
+    executions: int = 1_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.depth <= DEEPEST:
+            raise ModelError(
+                f"a search cannot look for bugs of depth {self.depth}. Say a number from 1 to {DEEPEST}."
+            )
+        insist_on_executions(self.executions)
+
+    def explore(self, machine: Machine, meter: Meter, stop: bool = True) -> Exploration:
+        """See `Strategy`. Nothing is ever called safe. Budgets of states do not matter, as none are kept."""
+        found = Exploration(
+            f"random priorities (PCT for bugs of depth {self.depth}, seed {self.seed})",
+            left_out="all other executions",
+        )
+        plans = _Plans(self, len(machine.cpus))
+        cut_off = follow(machine, meter, found, plans, stop)
+        if plans.promising and not plans.circles and not cut_off:
+            found.left_out += f" ({plans.promise})"
+        return found
+
+
+class _Plans:
+    """A plan for each execution, made with what is known of the length of those before it."""
+
+    def __init__(self, strategy: Pct, cpus: int) -> None:
+        self.strategy = strategy
+        self.cpus = cpus
+        self.longest = 1
+        self.promising = 0
+        self.circles = False
+
+    def __iter__(self) -> Iterator[Choose]:
+        chance = random.Random(self.strategy.seed)
+        for _ in range(self.strategy.executions):
+            plan = _Priorities(chance, self.cpus, self.strategy.depth, self.longest)
+            yield plan.choose
+            self.promising += 1
+            self.circles |= plan.circles
+            if plan.steps > self.longest:
+                self.longest, self.promising = plan.steps, 0
+
+    @property
+    def promise(self) -> str:
+        """What theory says of the executions that were followed."""
+        n, k, d = self.cpus, self.longest, self.strategy.depth
+        return (
+            f"if none has more than {k:,} steps, each of the last {self.promising:,} had a chance of at least 1 in {n * k ** (d - 1):,} "
+            f"to meet a given bug of depth {d}"
+        )
+
+
+class _Priorities:
+    """The plan of one execution: a priority for each CPU, and the steps after which one falls."""
+
+    def __init__(self, chance: random.Random, cpus: int, depth: int, longest: int) -> None:
+        self.priority = chance.sample(range(depth, depth + cpus), cpus)
+        self.falls = {chance.randint(1, longest): depth - change for change in range(1, depth)}
+        self.been: set[int] = set()
+        self.steps = 0
+        self.last = 0
+        self.circles = False
+
+    def choose(self, state: int, able: list[int]) -> int:
+        """Whoever has the highest priority."""
+        if state in self.been:
+            self.circles = True
+            self.priority[self.last] = min(self.priority) - 1
+        else:
+            self.been.add(state)
+            self.steps += 1
+        cpu = self.last = max(able, key=self.priority.__getitem__)
+        if self.steps in self.falls:
+            self.priority[cpu] = self.falls.pop(self.steps)
+        return cpu
