@@ -34,7 +34,7 @@ def timeline(
     column = (width - number) // len(run.machine.cpus) - 2
     heads = [f"cpu{task.cpu}: {task.name}" for task in run.machine.tasks]
     if column < NARROWEST_COLUMN:
-        lines = [*_paragraph("; ".join(heads), width), ""]
+        lines = [*paragraph("; ".join(heads), width), ""]
         for step in range(len(run)):
             lead = f"{step + 1:>{number - 1}} cpu{run.cpus[step]}  "
             lines += _wrapped(_cell(run, step), width, lead, " " * len(lead))
@@ -44,7 +44,7 @@ def timeline(
             texts = [_cell(run, step) if cpu == run.cpus[step] else "" for cpu in run.machine.cpus]
             lines += _row(str(step + 1), texts, number, column)
         lines.append("-" * width)
-    lines += _paragraph(blame(run, world, scenario), width)
+    lines += paragraph(blame(run, world, scenario), width)
     if schedule is not None:
         lines += ["", f"replay: {schedule}"]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -55,7 +55,7 @@ def blame(run: Run, world: World, scenario: Scenario | None = None) -> str:
     violation = run.violation
     if violation is not None:
         explained = scenario.explain.get(violation.oracle, "") if scenario is not None else ""
-        return " ".join(part for part in (_sentence(violation.message), explained) if part)
+        return " ".join(part for part in (sentence(violation.message), explained) if part)
     last = (
         f"Step {len(run)}, cpu{run.cpus[-1]}: {run.told(len(run) - 1)}"
         if len(run)
@@ -64,7 +64,7 @@ def blame(run: Run, world: World, scenario: Scenario | None = None) -> str:
     waiting = [cpu.why for cpu in scene(world, run).cpus if cpu.status == "blocked"]
     if run.machine.finished(run.state):
         waiting = ["All CPUs are done, and nothing is wrong"]
-    return " ".join(_sentence(part) for part in (last, *waiting))
+    return " ".join(sentence(part) for part in (last, *waiting))
 
 
 def state_text(world: World, run: Run, at: int | None = None, width: int = WIDTH) -> str:
@@ -74,38 +74,38 @@ def state_text(world: World, run: Run, at: int | None = None, width: int = WIDTH
 
 def scene_text(now: Scene, run: Run, width: int = WIDTH) -> str:
     """The same, of a scene that is there already."""
-    lines = _paragraph(moment(run, now.at), width)
+    lines = paragraph(moment(run, now.at), width)
     for cpu in now.cpus:
-        lines += _paragraph(f"cpu{cpu.number}  {_doing(cpu)}", width, indent=6)
+        lines += paragraph(f"cpu{cpu.number}  {_doing(cpu)}", width, indent=6)
         for cached in cpu.tlb:
             lines.append(f"      TLB  P{cached.page} -> {cached.entry}{'  STALE' if cached.stale else ''}")
     for space in (now.parent, now.child):
-        lines += [line for text in _space(space) for line in _paragraph(text, width, indent=9)]
+        lines += [line for text in _space(space) for line in paragraph(text, width, indent=9)]
     if now.tree is not None:
-        lines += [line for text in _tree(now.tree) for line in _paragraph(text, width, indent=9)]
+        lines += [line for text in _tree(now.tree) for line in paragraph(text, width, indent=9)]
     for file in now.files:
         found = ", ".join(file.mapped) or "no VMA"
         held = _lock(str(file.lock), file.lock.writer)
-        lines += _paragraph(f"file {file.name}  i_mmap_rwsem: {held}; i_mmap: {found}", width, indent=9)
+        lines += paragraph(f"file {file.name}  i_mmap_rwsem: {held}; i_mmap: {found}", width, indent=9)
     for frame in now.frames:
         if frame.count:
-            lines += _paragraph(_frame(frame), width, indent=4)
+            lines += paragraph(_frame(frame), width, indent=4)
     free = [frame.name for frame in now.frames if not frame.count]
     if free:
-        lines += _paragraph(f"free frames: {', '.join(free)}", width)
+        lines += paragraph(f"free frames: {', '.join(free)}", width)
     return "\n".join(lines) + "\n"
 
 
 def verdict_text(verdict: Verdict, scenario: Scenario | None = None, width: int = WIDTH) -> str:
     """The outcome in words: what was searched, and what was not."""
-    return "\n".join(line for part in _verdict(verdict, scenario) for line in _paragraph(part, width)) + "\n"
+    return "\n".join(line for part in _verdict(verdict, scenario) for line in paragraph(part, width)) + "\n"
 
 
 def checked_text(checked: Checked, width: int = WIDTH) -> str:
     """All about a check: the scenario, the verdict and, after a violation, the timeline of the shortest bad run."""
     scenario = checked.scenario
     parts = [
-        *_paragraph(f"{scenario.name} on {checked.kernel.name}: {scenario.title}", width),
+        *paragraph(f"{scenario.name} on {checked.kernel.name}: {scenario.title}", width),
         verdict_text(checked.verdict, scenario, width),
     ]
     if checked.run is not None:
@@ -270,9 +270,12 @@ def _verdict(verdict: Verdict, scenario: Scenario | None) -> Iterator[str]:
         if verdict.minimal and verdict.schedule is not None:
             yield f"No shorter way to go wrong exists: {len(verdict.schedule)} steps, with the fewest interruptions."
         if verdict.schedule is None and verdict.violation is not None:
-            yield _sentence(verdict.violation.message)
-    else:
+            yield sentence(verdict.violation.message)
+    elif verdict.reason:
         yield f"UNPROVED: {verdict.coverage}. No violation so far proves nothing."
+        yield _limits(scenario)
+    else:
+        yield f"UNPROVED: {verdict.coverage}. Endings seen: {verdict.endings}, none of them bad. Of the rest nothing is known."
         yield _limits(scenario)
 
 
@@ -286,12 +289,14 @@ def _limits(scenario: Scenario | None) -> str:
     )
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """The text with a full stop, if it has none."""
     text = text.strip()
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _paragraph(text: str, width: int, indent: int = 0) -> list[str]:
+def paragraph(text: str, width: int, indent: int = 0) -> list[str]:
+    """The text in lines of at most `width`, those after the first indented as the first is, or further."""
     lead = len(text) - len(text.lstrip())
     return _wrapped(text.strip(), width, " " * lead, " " * max(indent, lead)) or [""]
 
