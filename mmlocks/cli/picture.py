@@ -1,4 +1,4 @@
-"""Writing a picture to a file: whole, or not at all."""
+"""Writing a picture, or something else that was asked for, to a file: whole, or not at all."""
 
 from __future__ import annotations
 
@@ -24,21 +24,26 @@ def save_picture(file: Path, scenario: Scenario, world: World, run: Run, step: i
         drawn = storyboard(world, run, title=scenario.title, ending=blame(run, world, scenario))
     else:
         drawn = picture(world, run, step)
+    save(file, drawn)
+
+
+def save(file: Path, content: str | bytes, what: str = "picture") -> None:
+    """Write something to a file, as `write_whole` does. Raises MmlocksError if that is not possible, for whatever reason."""
     try:
-        write_whole(file, drawn)
+        write_whole(file, content, what)
     except OSError as problem:
         raise MmlocksError(
-            f"the picture cannot be written to {file}: {problem.strerror or problem}."
+            f"the {what} cannot be written to {file}: {problem.strerror or problem}."
         ) from None
 
 
-def write_whole(file: Path, content: str | bytes) -> None:
+def write_whole(file: Path, content: str | bytes, what: str = "picture") -> None:
     """Write a file beside its place and move it there, so that nobody ever sees half of it."""
     if file.is_dir():
-        raise MmlocksError(f"{file} is a folder. Name the file in it that the picture is to be written to.")
+        raise MmlocksError(f"{file} is a folder. Name the file in it that the {what} is to be written to.")
     if file.exists() and not file.is_file():
         raise MmlocksError(
-            f"{file} is no ordinary file, so it is not replaced. Choose another name for the picture."
+            f"{file} is no ordinary file, so it is not replaced. Choose another name for the {what}."
         )
     place = file.resolve()  # a link stays a link
     if not place.parent.is_dir():

@@ -38,7 +38,7 @@ class Status(IntEnum):
 
 STATUSES = (
     "Exit status: 0 nothing found, or correct; 1 a violation, or wrong; 2 bad usage, or a file that cannot be read; "
-    "3 the budget was used up, so nothing is proved; 4 correct but costly."
+    "3 not everything was searched, so nothing is proved; 4 correct but costly."
 )
 
 
@@ -168,13 +168,14 @@ class Meter:
         if self._live is not None:
             self._live.stop()
 
-    def __call__(self, states: int, _transitions: int, seconds: float) -> bool:
-        """What a search calls now and then; False ends it."""
+    def __call__(self, states: int, transitions: int, seconds: float) -> bool:
+        """What a search calls now and then; False ends it. One that keeps no states is measured by its steps."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 0.1
+            many, what = (states, "states") if states else (transitions, "steps")
             self._show(
-                f"{self.what}: {states:,} states, {states / max(seconds, 1e-3):,.0f} a second, {seconds:.0f} s"
+                f"{self.what}: {many:,} {what}, {many / max(seconds, 1e-3):,.0f} a second, {seconds:.0f} s"
             )
         return not self.interrupted
 

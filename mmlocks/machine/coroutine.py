@@ -19,12 +19,17 @@ from typing import Any
 from mmlocks.errors import NondeterminismError
 from mmlocks.machine.loops import EndlessLoop, Limited
 from mmlocks.machine.moment import moment_of, places_of
+from mmlocks.machine.parting import first_difference
 from mmlocks.machine.state import exact
 from mmlocks.machine.step import UNAWAITED, Step
-from mmlocks.machine.task import Answer, Place
+from mmlocks.machine.task import PACKAGE, Answer, Place
 
 STEPS_PER_TASK = 1_000
 """More steps than this in one history, and the task is declared never to end."""
+
+
+SECOND_LOOKS = 7
+"""Runs that are compared with the first one as soon as a task has come to its end: a coin falls the same way in one of 128."""
 
 
 STANDARD_LIBRARY = str(Path(os.__file__).parent)
@@ -52,6 +57,7 @@ class CoroutineSupplier:
         self._live: Coroutine[Step, Any, Any] | None = None
         self._fed: tuple[Any, ...] = ()
         self._pending: list[Step] = []
+        self._ended = False
 
     def answer(self, results: Sequence[Any]) -> Answer:
         """The next step after `results`, or how the task ended."""
@@ -113,13 +119,38 @@ class CoroutineSupplier:
     def _note(self, fed: tuple[Any, ...], answer: Answer) -> None:
         first = self._seen.setdefault(fed, answer)
         if (first.step, first.ended) != (answer.step, answer.ended):
-            raise NondeterminismError(
-                f"cpu{self.cpu}: with the same results as before, the task did something else{_in(answer.where)}: "
-                f"{_what(answer)}, not {_what(first)}. Kernel code must depend on shared state "
-                "alone: look for random numbers, the clock, or a global variable that your function changes."
-            )
+            raise NondeterminismError(self._unsteady(fed, first, answer))
         if answer.step is None:
             self._close()
+            if answer.ended == "returned" and not self._ended:
+                self._ended = True
+                self._look_again(fed)
+
+    def _look_again(self, fed: tuple[Any, ...]) -> None:
+        """Run the first history that came to an end a few times more, so that unsteady code is found before it is searched for long."""
+        for _ in range(SECOND_LOOKS):
+            self._restart()
+            for result in self._results[fed]:
+                self._feed(result)
+
+    def _unsteady(self, fed: tuple[Any, ...], first: Answer, answer: Answer) -> str:
+        """The sentence about a task that did something else than the first time."""
+        since = self._seen[fed[:-1]].where if fed else ()
+        here, there = _parted(answer.where or since, first.where or since)
+        cause = first_difference(self._start, self._results[fed])
+        variable = (
+            f"The first variable to differ is {cause.name}{_in((cause.place,))}: {cause.one} in one run, {cause.other} in the next. "
+            if cause is not None
+            else f"It was the same up to the step{_in_own(since)}. "
+            if since
+            else ""
+        )
+        return (
+            f"cpu{self.cpu}: with the same results as before, the task did something else{_in_own(here)}: "
+            f"{_what(answer)}, not {_what(first)}{_in_own(there) if there != here else ''}. {variable}Kernel code must depend on shared state alone: look for random "
+            "numbers, the clock, id(), the order of a set, and for what lives on from one call to the next: a global variable, "
+            "a class attribute, a default argument, a list of an enclosing function."
+        )
 
     def _close(self) -> None:
         if self._live is not None:
@@ -286,6 +317,21 @@ def _an(kind: str) -> str:
 
 def _in(where: tuple[Place, ...]) -> str:
     return f" in {_said(where)}" if where else ""
+
+
+def _parted(here: tuple[Place, ...], there: tuple[Place, ...]) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
+    """Two await chains up to the function in which they part: that one went another way, not those that it called then."""
+    for level, (one, other) in enumerate(zip(here, there, strict=False), 1):
+        if one != other:
+            return here[:level], there[:level]
+    return here, there
+
+
+def _in_own(where: tuple[Place, ...]) -> str:
+    """As `_in`; where a function of ours was running, whose caller is the learner's own, with that one as well."""
+    own = tuple(place for place in where if PACKAGE not in Path(place.file).parents)
+    caller = f", called from {_said(own[-1:])}" if own and own[-1] != where[-1] else ""
+    return _in(where) + caller
 
 
 def _said(where: tuple[Place, ...], function: bool = True) -> str:

@@ -1,0 +1,72 @@
+"""Where two runs of the same code part, though both were told the same: to help somebody find what makes a task nondeterministic.
+
+That a step came out different is noticed in `mmlocks.machine.coroutine`. Its cause lies earlier, often in a variable: so the code is run
+twice more, side by side, and the first plain local variable that differs is named.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any, NamedTuple
+
+from mmlocks.machine.loops import EndlessLoop, Limited
+from mmlocks.machine.moment import Unfreezable, chain
+from mmlocks.machine.state import exact
+from mmlocks.machine.step import Step
+from mmlocks.machine.task import Place
+
+PLAIN = (bool, int, float, str, type(None))
+"""Kinds of values that can be shown in a sentence. What else there is may differ without any consequence."""
+
+
+class Difference(NamedTuple):
+    """A local variable, where the code stood when it was seen to differ, and its value in each of the two runs."""
+
+    place: Place
+    name: str
+    one: str
+    other: str
+
+
+def first_difference(
+    start: Callable[[], Coroutine[Step, Any, Any]], results: Sequence[Any]
+) -> Difference | None:
+    """The first variable that differs between two runs that receive these results; None if none does, as far as can be seen."""
+    with warnings.catch_warnings(), ExitStack() as closing, suppress(Exception, EndlessLoop), Limited():
+        warnings.simplefilter("ignore")
+        both = [start(), start()]
+        for coroutine in both:
+            closing.callback(_close, coroutine)
+        for result in (None, *results):
+            steps = [coroutine.send(result) for coroutine in both]
+            for (place, name, one), (there, same, other) in zip(*map(_locals, both), strict=False):
+                if (place.function, place.file, name) != (there.function, there.file, same):
+                    break
+                if exact(one) != exact(other):
+                    return Difference(place, name, _shown(one), _shown(other))
+            if steps[0] != steps[1]:
+                break
+    return None
+
+
+def _locals(coroutine: Any) -> list[tuple[Place, str, Any]]:
+    """The plain local variables along the await chain, outermost first; a value of another kind counts as None."""
+    found: list[tuple[Place, str, Any]] = []
+    with suppress(Unfreezable):
+        for link in chain(coroutine):
+            place = Place.of(link.frame)
+            for name, value in link.frame.f_locals.items():
+                found.append((place, name, value if type(value) in PLAIN else None))
+    return found
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 30 else f"{text[:29]}…"
+
+
+def _close(coroutine: Any) -> None:
+    with suppress(RuntimeError):  # a task that awaits in `finally` cannot be closed; it is dropped instead
+        coroutine.close()
