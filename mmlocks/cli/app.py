@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmlocks.cli.fields import fields
+from mmlocks.cli.graph import GRAPH_STATUSES, graph
 from mmlocks.cli.host import host
 from mmlocks.cli.maps import NOTES, maps
 from mmlocks.cli.names import named, the_release, the_scenario
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from mmlocks.machine import Run
     from mmlocks.mm.world import World
     from mmlocks.scenarios import Scenario
-    from mmlocks.search import Budget
+    from mmlocks.search import Budget, Strategy
 
 app = typer.Typer(
     name="mmlocks",
@@ -75,8 +76,20 @@ ReleaseName = Annotated[
         "--release", "-r", metavar="R", show_default=False, help=f"Required: {', '.join(RELEASES)}."
     ),
 ]
-Full = Annotated[
-    bool, typer.Option("--full", help="Search every order of steps, also of steps that commute.")
+Full = Annotated[bool, typer.Option("--full", help="The same as --strategy full: every order of steps.")]
+StrategyName = Annotated[
+    str | None,
+    typer.Option(
+        "--strategy",
+        metavar="NAME",
+        show_default="reduced",
+        help="Which executions to look at: reduced (one order of steps that commute), full (every order), dpor[:STEPS] (each "
+        "distinct one), preemptions[:K] (with at most K), random[:N] (N of them), pct[:DEPTH[:N]] (N by random priorities).",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Which random choices random and pct make.", show_default="0"),
 ]
 States = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Stop after so many states.", show_default="2 million")
@@ -146,17 +159,23 @@ def demo() -> int:
 @app.command(epilog=STATUSES)
 def run(
     scenario: Name, release: ReleaseName = "", with_: Patches = None, without: NoPatches = None,
-    full: Full = False, also: Also = None, states: States = None, seconds: Seconds = None, as_json: Json = False,
+    strategy: StrategyName = None, full: Full = False, seed: Seed = None, also: Also = None, states: States = None,
+    seconds: Seconds = None, as_json: Json = False,
 ) -> int:  # fmt: skip
-    """Search every interleaving of a scenario on a release."""
+    """
+    Search every interleaving of a scenario on a release.
+
+    With --strategy, also some of them alone; what was looked at, and what was not, is said.
+    """
     from mmlocks.cli import report
     from mmlocks.scenarios import check
 
     story = the_scenario(scenario)
     kernel = _release(release, with_ or [], without or [])
+    chosen = _strategy(strategy, full, seed)
     with Meter(f"{story.name} on {kernel.name}") as meter:
         checked = check(
-            story, kernel, _budget(states, seconds), meter, reduced=not full, also=tuple(also or ())
+            story, kernel, _budget(states, seconds), meter, also=tuple(also or ()), strategy=chosen
         )
     if as_json:
         report.print_json(report.checked_json(checked))
@@ -169,6 +188,8 @@ def run(
         report.print_expectation(checked)
         if "budget" in checked.verdict.reason:
             paragraph("To search further, raise --states or --seconds.")
+        elif checked.verdict.outcome == "unproved" and checked.verdict.left_out:
+            paragraph("To search every interleaving, leave --strategy out.")
     return report.STATUS_OF_OUTCOME[checked.verdict.outcome]
 
 
@@ -206,11 +227,22 @@ def replay(
             metavar="FILE", help="The answer (.py, .ipynb) that it was recorded with. Its code is run."
         ),
     ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write everything that each step did, as JSON with a schema."),
+    ] = None,
+    chrome: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the run for Perfetto or about:tracing (Trace Event Format)."
+        ),
+    ] = None,
     also: Also = None,
 ) -> int:
-    """Show a run again: a timeline, one state, or a picture."""
+    """Show a run again: timeline, state, picture, or trace file."""
     from mmlocks.cli import report, terminal
     from mmlocks.cli.answers import own_code
+    from mmlocks.cli.graph import save_traces
     from mmlocks.cli.picture import save_picture
     from mmlocks.show.text import state_text
 
@@ -223,16 +255,79 @@ def replay(
     shown = whole if step is None else whole.at(step)
     if svg is not None:
         save_picture(svg, story, world, whole, step)
+    save_traces(whole, story.name, name, trace, chrome)
     paragraph(f"{story.name} on {name}: {story.title}", TITLE)
     gap()
     if step is None:
         report.print_run(whole, world, story)
     else:
         write(state_text(world, whole, step, terminal.width()))
-    if svg is not None:
+    if svg is not None or trace is not None or chrome is not None:
         gap()
-        write(f"Picture written to {svg}")
+    for what, file in (("Picture", svg), ("Trace", trace), ("Trace for viewers", chrome)):
+        if file is not None:
+            write(f"{what} written to {file}")
     return Status.WRONG if shown.violation is not None else Status.FINE
+
+
+@app.command(epilog=STATUSES)
+def explain(
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="A schedule that goes wrong, `mml1:...`, as `mmlocks run` prints it.")
+    ],
+    answer: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The answer (.py, .ipynb) that it was recorded with. Its code is run."
+        ),
+    ] = None,
+    also: Also = None, states: States = None, seconds: Seconds = None, as_json: Json = False,
+) -> int:  # fmt: skip
+    """Say why a run goes wrong, and what would have saved it.
+
+    Tells which of its steps matter, since when it was too late, and the closest run that ends well.
+    """
+    from mmlocks.cli import explain as explaining
+    from mmlocks.cli.answers import own_code
+    from mmlocks.search.explaining import explain as searched
+
+    with own_code(answer or Path()):
+        story, _, whole, name = _replayed(text, answer, tuple(also or ()))
+        with Meter(f"explaining {story.name} on {name}") as meter:
+            found = searched(whole, _budget(states, seconds), meter)
+        # To tell what steps do they are taken again, and so code of the answer's may run.
+        shown = explaining.explanation_shown(found, story, name, as_json)
+    return explaining.print_explanation(found, story, name, shown)
+
+
+@app.command(epilog=STATUSES)
+def endings(
+    scenario: Name, release: ReleaseName = "", with_: Patches = None, without: NoPatches = None, also: Also = None,
+    cells: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cells", metavar="PATTERN", help="Tell final states apart by these cells, such as 'F0*'. May be repeated.",
+            show_default="what the pages hold",
+        ),
+    ] = None,
+    states: States = None, seconds: Seconds = None, as_json: Json = False,
+) -> int:  # fmt: skip
+    """List all that a scenario can come to, and how often.
+
+    Counts the schedules that lead to each ending on a release.
+    """
+    from mmlocks.cli import explain as explaining
+    from mmlocks.scenarios.scenario import as_kernel, machine_for
+    from mmlocks.search.endings import endings as searched
+    from mmlocks.show.explained import what_cells_hold, what_is_read
+
+    story = the_scenario(scenario)
+    kernel = as_kernel(_release(release, with_ or [], without or []))
+    machine, world = machine_for(story, kernel, also=tuple(also or ()))
+    matters = what_cells_hold(world, cells) if cells else what_is_read(world)
+    with Meter(f"{story.name} on {kernel.name}") as meter:
+        found = searched(machine, matters, _budget(states, seconds), meter)
+    return explaining.print_endings(found, story, kernel.name, as_json)
 
 
 @app.command(epilog=STATUSES)
@@ -283,6 +378,7 @@ def hint(
 
 app.command(epilog=ENDINGS)(releases)
 app.command()(fields)
+app.command(epilog=GRAPH_STATUSES)(graph)
 app.command(epilog=NOTES)(maps)
 app.add_typer(host)
 
@@ -323,6 +419,16 @@ def _changed(before: Release, after: Release, option: str, because: str) -> Rele
     if after is before:
         complain(f"{option} changes nothing: {before.name} {because}.")
     return after
+
+
+def _strategy(name: str | None, full: bool, seed: int | None) -> Strategy:
+    from mmlocks.search import STRATEGIES, kind_named, strategy_named
+
+    if full and name not in (None, "full"):
+        raise ModelError(f"--full and --strategy {name!r} contradict each other. Leave one of them out.")
+    text = "full" if full else next(iter(STRATEGIES)) if name is None else name
+    named(kind_named, text.partition(":")[0], STRATEGIES)
+    return strategy_named(text, seed)
 
 
 def _budget(states: int | None, seconds: float | None) -> Budget:

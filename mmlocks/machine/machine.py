@@ -77,6 +77,10 @@ class Machine:
         self.cpus = range(len(tasks))
         self.initial = layout.initial  # every task starts at its node 0
 
+    def with_tasks(self, tasks: Sequence[tuple[str, Supplier]]) -> Machine:
+        """A machine with the same cells, judge and watches, and other tasks."""
+        return Machine(self.layout, tasks, self._judge, watches=self.watches)
+
     def judge(self, state: int) -> Violation | None:
         """What the program's judge says of a final state. A state of which it cannot make sense is a violation as well."""
         try:
@@ -146,8 +150,9 @@ class Machine:
         try:
             return node.outcomes[key]
         except KeyError:
-            outcome, _, node.accesses[key] = self._compute(state, node, cpu)
-            node.outcomes[key] = outcome
+            outcome, _, touched = self._compute(state, node, cpu)
+            node.outcomes[key], node.accesses[key] = outcome, touched
+            node.touched = node.touched.joined(touched)
             return outcome
 
     def step(self, state: int, cpu: int) -> Transition | None:

@@ -23,6 +23,13 @@ PC_BITS = 14
 """Bits for one CPU's position in its task: 16,384 distinct positions, far above the step budget of a task."""
 
 
+class NewWord(BaseException):
+    """A value or a moment turned up that the process which leads the search has not numbered yet (see `mmlocks.machine.words`).
+
+    No fault of a task's, so no handler for those may catch it.
+    """
+
+
 def exact(value: Any) -> Any:
     """A key that tells apart what Python calls equal: 1 and True, 0.0 and -0.0, also inside tuples."""
     kind = type(value)
@@ -97,6 +104,8 @@ class Cell(Generic[T]):
         key = exact(value)
         code = self._codes.get(key)
         if code is None:
+            if self.layout.dictated:
+                raise NewWord
             code = len(self._values)
             if code >= self.limit:
                 raise ModelError(
@@ -110,6 +119,11 @@ class Cell(Generic[T]):
     def decode(self, code: int) -> T:
         """The value that `code` stands for."""
         return self._values[code]
+
+    @property
+    def met(self) -> tuple[T, ...]:
+        """The values met so far, each in the place of its number."""
+        return tuple(self._values)
 
     def text(self, value: T | Poison) -> str:
         """A value of this cell where people read it."""
@@ -180,6 +194,10 @@ class Counter(Cell[int]):
     def decode(self, code: int) -> int:
         return code
 
+    @property
+    def met(self) -> tuple[int, ...]:
+        return ()
+
     def add(self, n: int) -> Step:
         """The step that adds `n` and tells nobody the sum. Two additions commute, which halves many searches."""
         from mmlocks.machine.step import Step
@@ -198,6 +216,8 @@ class Layout:
 
     grows = False
     """Whether cells and records may still be made while the program runs (see `mmlocks.machine.sequential`)."""
+    dictated = False
+    """Whether cells may number no value that they have not met yet: another process does (see `mmlocks.machine.words`)."""
 
     def __init__(self, cpus: int) -> None:
         if cpus < 1:
@@ -255,6 +275,11 @@ class Layout:
         """Mark the cells of a lock (see `Cell.is_lock`)."""
         for cell in cells:
             cell.is_lock = cell.read_only = True
+
+    @property
+    def size(self) -> int:
+        """Bytes of a packed state."""
+        return (self._next_bit + 7) // 8
 
     def named(self, name: str) -> Cell[Any]:
         """The cell of that name."""

@@ -101,7 +101,11 @@ class Node:
     """Projected state -> outcome, filled by `Machine`: what makes a step cost two dict look-ups."""
     accesses: dict[int, Footprint] = field(default_factory=dict)
     """Projected state -> what the step really touches there, at most its footprint; of a blocked step, what it found to be blocked by."""
+    touched: Footprint = NOTHING
+    """All that the step was seen to touch so far."""
     edges: dict[Any, int] = field(default_factory=dict)
+    """The node that follows each result (by its `exact` key), and in the same order, the results."""
+    results: list[Any] = field(default_factory=list)
 
     @property
     def step(self) -> Step | None:
@@ -125,6 +129,7 @@ class Task:
         self.name = name
         self._looks_at = looks_at
         self.nodes: list[Node] = []
+        """Only ever grows: who holds this list sees every node."""
         self.growth = 0
         """Counts new nodes and edges; whoever derived something from the automaton's shape compares it."""
         self._supplier = supplier
@@ -137,16 +142,24 @@ class Task:
         index = node.edges.get(edge)
         if index is None:
             index = self._node((*node.history, result))
-            node.edges[edge] = index
-            self.growth += 1
+            self.connect(node, result, index)
         return index
+
+    def connect(self, node: Node, result: Any, index: int) -> None:
+        """Note that node `index` follows when `node`'s step returns `result`."""
+        node.edges[exact(result)] = index
+        node.results.append(result)
+        self.growth += 1
 
     def verify(self) -> None:
         """Raise NondeterminismError if the code, asked again, answers otherwise."""
         self._supplier.verify()
 
     def _node(self, history: tuple[Any, ...]) -> int:
-        answer = self._supplier.answer(history)
+        return self.place(self._supplier.answer(history), history)
+
+    def place(self, answer: Answer, history: tuple[Any, ...]) -> int:
+        """Index of the node for an answer: a known one, where two answers have the same future, or a new one."""
         footprint, looks, project = NOTHING, 0, 0
         if answer.step is not None:
             try:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from mmlocks.errors import ModelError
+from mmlocks.machine import Machine
 from mmlocks.scenarios.anon_vma_unlocked_check import ANON_VMA_UNLOCKED_CHECK
 from mmlocks.scenarios.fork_first_touch import FORK_FIRST_TOUCH
 from mmlocks.scenarios.fork_lost_store import FORK_LOST_STORE
+from mmlocks.scenarios.fork_many import fork_many
 from mmlocks.scenarios.fork_other_vma import FORK_OTHER_VMA
 from mmlocks.scenarios.fork_torn_across_vmas import FORK_TORN_ACROSS_VMAS
 from mmlocks.scenarios.fork_torn_snapshot import FORK_TORN_SNAPSHOT
@@ -13,7 +17,7 @@ from mmlocks.scenarios.imap_lock_order import IMAP_LOCK_ORDER
 from mmlocks.scenarios.merge_dup_anon_vma import MERGE_DUP_ANON_VMA
 from mmlocks.scenarios.munmap_downgrade import MUNMAP_DOWNGRADE
 from mmlocks.scenarios.publish_early import PUBLISH_EARLY
-from mmlocks.scenarios.scenario import Scenario
+from mmlocks.scenarios.scenario import Scenario, as_kernel, machine_for
 from mmlocks.scenarios.stack_expand_fault import STACK_EXPAND_FAULT
 from mmlocks.scenarios.stack_find_again import STACK_FIND_AGAIN
 from mmlocks.scenarios.stackrot import STACKROT
@@ -41,10 +45,18 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def scenario_named(name: str) -> Scenario:
-    """The scenario of that name. Raises ModelError, listing the names there are."""
-    try:
+    """The scenario of that name; `fork_many_2_3` is fork beside as many VMAs and writers. Raises ModelError, listing the names there are."""
+    if name in SCENARIOS:
         return SCENARIOS[name]
-    except KeyError:
-        raise ModelError(
-            f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}."
-        ) from None
+    grown = re.fullmatch(r"fork_many_([1-9])_([1-9])", name)
+    if grown:
+        return fork_many(int(grown[1]), int(grown[2]))
+    raise ModelError(
+        f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}; and fork_many_V_N, which is "
+        "fork_lost_store grown to V VMAs and N writers."
+    )
+
+
+def program_named(scenario: str, release: str, also: tuple[str, ...] = ()) -> Machine:
+    """The scenario's program on a plain release. With `functools.partial`, something that can be sent to another process."""
+    return machine_for(scenario_named(scenario), as_kernel(release), also=also)[0]

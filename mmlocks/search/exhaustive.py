@@ -6,16 +6,15 @@ state after it is one addition.
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 
 from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.search.reduction import Reduction
+from mmlocks.search.scouting import scout
 from mmlocks.search.verdict import Cancelled, Exploration, Meter
 
-
-WALKS, LONGEST_WALK, IDLE_WALKS = 200, 400, 20
-"""Walks before a reduced search: how many at most, how many steps each, and how many in a row that discover nothing are the last."""
+SCOUTS = 10
+"""States of each depth that go ahead of a reduced search: more of them cost more than they save."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,12 @@ def explore(
     return found
 
 
+def searched(reduced: bool) -> str:
+    """What an exhaustive search has looked at."""
+    how = "one order of each set of steps that commute" if reduced else "every order of steps"
+    return f"all interleavings searched ({how})"
+
+
 class _Stop(Exception):
     """The first violation has been found."""
 
@@ -64,8 +69,7 @@ class _Search:
         self.meter = meter
         self.stop = stop
         self.reduction = reduction
-        how = "one order of each set of steps that commute" if reduction else "every order of steps"
-        self.found = Exploration(f"all interleavings searched ({how})")
+        self.found = Exploration(searched(reduction is not None))
         # For every state seen: the CPUs (bit mask) whose steps have been followed from it.
         self.seen: dict[int, int] = {machine.initial: 0}
         self.parents: dict[int, tuple[int, int]] | None = {} if remember else None
@@ -77,7 +81,7 @@ class _Search:
             return
         work = [self.machine.initial]
         if self.reduction is not None:
-            _warm_up(self.machine)
+            scout(self.machine, SCOUTS)
             self.reduction.refresh()
         while work:
             self.drain(work)
@@ -132,22 +136,14 @@ class _Search:
             self.meter.transitions += transitions
 
     def end(self, state: int) -> None:
-        """Nobody can run any more: a final state to be judged, or a deadlock."""
-        machine = self.machine
-        if machine.finished(state):
-            self.found.endings.add(state & ~machine.layout.pc_mask)
-            violation = machine.judge(state)
-        else:
-            violation = machine.deadlock(state)
+        """Nobody can run any more."""
+        violation = self.found.end(self.machine, state)
         if violation is not None:
             self.report(violation, state, None)
 
     def report(self, violation: Violation, state: int, cpu: int | None) -> None:
-        self.found.violations.add(violation)
-        if self.found.violation is None:
-            self.found.violation = violation
-            if self.parents is not None:
-                self.found.schedule = self.way_to(state) + (() if cpu is None else (cpu,))
+        way = None if self.parents is None else self.way_to(state) + (() if cpu is None else (cpu,))
+        self.found.report(violation, way)
         if self.stop:
             raise _Stop
 
@@ -158,29 +154,3 @@ class _Search:
             state, cpu = self.parents[state]
             cpus.append(cpu)
         return tuple(reversed(cpus))
-
-
-def _warm_up(machine: Machine) -> None:
-    """Discover most of the automata by walking through them, so that the first futures are nearly right.
-
-    On a walk the most urgent CPU runs, and now and then one CPU's urgency changes: choosing at random among all would hardly ever let one
-    run far ahead of the others (Burckhardt et al., "A randomized scheduler with probabilistic guarantees", ASPLOS 2010). It ends when
-    walks in a row have discovered nothing. Only speed depends on it. The seed is fixed: searches are reproducible.
-    """
-    chance = random.Random(0)
-    idle = 0
-    for _ in range(WALKS):
-        grown = sum(task.growth for task in machine.tasks)
-        state = machine.initial
-        urgency = [chance.random() for _ in machine.cpus]
-        for _ in range(LONGEST_WALK):
-            if chance.random() < 0.1:
-                urgency[chance.choice(machine.cpus)] = chance.random()
-            outcomes = [(cpu, machine.outcome(state, machine.node(state, cpu), cpu)) for cpu in machine.cpus]
-            moves = [(urgency[cpu], outcome) for cpu, outcome in outcomes if isinstance(outcome, int)]
-            if not moves:
-                break
-            state += max(moves)[1]
-        idle = idle + 1 if grown == sum(task.growth for task in machine.tasks) else 0
-        if idle == IDLE_WALKS:
-            break

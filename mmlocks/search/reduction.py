@@ -21,10 +21,8 @@ choice among persistent sets is sound, so the groups may be guessed from what st
 
 from __future__ import annotations
 
-from functools import reduce
-
 from mmlocks.machine.machine import PC_FIELD, Machine
-from mmlocks.machine.step import NOTHING, Footprint
+from mmlocks.machine.step import Footprint
 from mmlocks.machine.task import Node, Task
 
 
@@ -82,6 +80,15 @@ class Reduction:
                 self._look(task)
             self._refreshed[task.cpu] = task.growth
 
+    def extends(self, earlier: Reduction) -> bool:
+        """Whether `earlier` would choose as soundly as this one: it has overlooked nothing at the nodes that it knew."""
+        return all(
+            now[: len(then)] == then and loops & set(range(len(then))) == loops_then
+            for now, then, loops, loops_then in zip(
+                self._futures, earlier._futures, self.loops, earlier.loops, strict=True
+            )
+        )
+
     def choose(self, state: int) -> int:
         """A persistent set in `state` as a bit mask of CPUs; 0 if nobody can run."""
         running = []
@@ -118,16 +125,16 @@ class Reduction:
             hits[bit] = sum(other for _, _, other, _, future in running if clash & future) | bit
         for group in self._groups(running):
             best = everyone
-            for start in hits:
+            for start, hit in hits.items():
                 if not start & group & able:
                     continue
-                members, fresh = start, hits[start] & ~start
+                members, fresh = start, hit & ~start
                 while fresh:
                     members |= fresh
                     reached = 0
-                    for bit, hit in hits.items():
+                    for bit, others in hits.items():
                         if fresh & bit:
-                            reached |= hit
+                            reached |= others
                     fresh = reached & ~members
                 # A CPU that spins must not be followed around its loop for ever while others wait for their turn.
                 if not members & looping and (able & members).bit_count() < (able & best).bit_count():
@@ -162,7 +169,7 @@ class Reduction:
         """Compute for every node what its future may touch, and whether a loop is closed there."""
         cells, cpu = len(task.layout.cells), task.cpu
         following = [sorted(set(node.edges.values())) for node in task.nodes]
-        reach = _closed([1 << index for index in range(len(following))], following)
+        reach = closed([1 << index for index in range(len(following))], following)
         # Nodes are numbered as they are discovered, so every cycle has an edge to a lower number (or to itself).
         self.loops[cpu] = {
             index
@@ -170,15 +177,14 @@ class Reduction:
             if any(target <= index and reach[target] >> index & 1 for target in after)
         }
         # These lists are known to `choose` by themselves, and so stay what they are.
-        self._futures[cpu][:] = _closed([touched(node.footprint, cells) for node in task.nodes], following)
-        seen = [reduce(Footprint.joined, node.accesses.values(), NOTHING) for node in task.nodes]
-        self._meets[cpu][:] = _closed([touched(footprint, cells) for footprint in seen], following)
-        self._avoids[cpu][:] = _closed([clashing(footprint, cells) for footprint in seen], following)
+        self._futures[cpu][:] = closed([touched(node.footprint, cells) for node in task.nodes], following)
+        self._meets[cpu][:] = closed([touched(node.touched, cells) for node in task.nodes], following)
+        self._avoids[cpu][:] = closed([clashing(node.touched, cells) for node in task.nodes], following)
         self._pending[cpu] += [{} for _ in range(len(following) - len(self._pending[cpu]))]
         self._grown[cpu] = task.growth
 
 
-def _closed(masks: list[int], following: list[list[int]]) -> list[int]:
+def closed(masks: list[int], following: list[list[int]]) -> list[int]:
     """For each node its own mask, joined with those of all nodes that can follow."""
     masks = list(masks)
     changed = True

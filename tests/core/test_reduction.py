@@ -116,7 +116,7 @@ def futures_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> type[Red
 
     from mmlocks.search import exhaustive
 
-    monkeypatch.setattr(exhaustive, "_warm_up", lambda machine: None)
+    monkeypatch.setattr(exhaustive, "scout", lambda machine, width: None)
     return Hasty
 
 

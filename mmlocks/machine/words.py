@@ -1,0 +1,85 @@
+"""What a packed state means: the numbers that stand for cells' values and for tasks' moments, told to another process.
+
+A state is one number, and its parts are numbers that were given out as the search went on: a cell numbers its values, a task its
+moments. Two processes that search the same program can exchange states only if one of them gives the numbers out. It hands over its
+`Words`; the other builds the same machine, takes the words over, and from then on numbers nothing: what is new to it raises `NewWord`,
+and is for the first process to find out.
+
+With the words come the tasks' automata, as far as they are known, so the other process runs no task's code at all: neither does it
+need a learner's function, nor must anybody trust it with one.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from mmlocks.machine.machine import Machine
+from mmlocks.machine.state import NewWord
+from mmlocks.machine.step import Footprint
+from mmlocks.machine.task import Answer
+from mmlocks.machine.wire import from_plain, to_plain
+
+Words = bytes
+"""Compressed JSON, which holds nothing that is run when it is read. Deterministic: equal machines, equal bytes."""
+
+
+def words_of(machine: Machine) -> Words:
+    """All numbers that `machine` has given out. Raises ModelError for a value that cannot travel."""
+    plain = {
+        "values": [[to_plain(value) for value in cell.met] for cell in machine.layout.cells],
+        "tasks": [
+            {
+                # Nobody there asks what a task returned. Its number keeps two ends apart.
+                "answers": [to_plain(replace(node.answer, value=node.index)) for node in task.nodes],
+                "touched": [list(node.touched) for node in task.nodes],
+                "edges": [
+                    [node.index, to_plain(result), after]
+                    for node in task.nodes
+                    for result, after in zip(node.results, node.edges.values(), strict=True)
+                ],
+            }
+            for task in machine.tasks
+        ],
+    }
+    return zlib.compress(json.dumps(plain, separators=(",", ":")).encode(), 1)
+
+
+def dictated(machine: Machine, words: Words) -> Machine:
+    """The same program, newly built, in the words of the process that leads; `machine` is used up."""
+    plain = json.loads(zlib.decompress(words))
+    layout = machine.layout
+    for cell, values in zip(layout.cells, plain["values"], strict=True):
+        for value in values:
+            cell.encode(from_plain(value, layout))
+    answers = [[from_plain(answer, layout) for answer in task["answers"]] for task in plain["tasks"]]
+    names = [task.name for task in machine.tasks]
+    first = [(name, _Dictated(told[0])) for name, told in zip(names, answers, strict=True)]
+    made = machine.with_tasks(first)
+    for task, told, answers_told in zip(made.tasks, plain["tasks"], answers, strict=True):
+        for answer in answers_told[1:]:
+            task.place(answer, ())
+        for node, touched in zip(task.nodes, told["touched"], strict=True):
+            node.touched = Footprint(*touched)
+        for index, result, after in told["edges"]:
+            task.connect(task.nodes[index], from_plain(result, layout), after)
+    layout.dictated = True
+    return made
+
+
+class _Dictated:
+    """A task of which only that is known which was told."""
+
+    def __init__(self, first: Answer) -> None:
+        self._first = first
+
+    def answer(self, results: Sequence[Any]) -> Answer:
+        if results:
+            raise NewWord
+        return self._first
+
+    def verify(self) -> NoReturn:
+        raise NotImplementedError("the process that leads the search runs the code, and verifies it")
