@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer import MODELS, Question, number, program
+from benchmarks.peer import MODELS, Question, last_words, number, program
 from benchmarks.process import run
 
 MODEL = MODELS / "fork_many.hny"
@@ -44,15 +44,19 @@ class Harmony:
             )
         if finished.timed_out:
             return {"outcome": "unproved", "wall": None}
-        return {"wall": finished.seconds, **_read(finished.output)}
+        return {
+            "wall": finished.seconds,
+            "peak_mb": finished.peak_mb,
+            **_read(finished.output, finished.status),
+        }
 
 
-def _read(output: str) -> dict[str, Any]:
+def _read(output: str, status: int = 0) -> dict[str, Any]:
     states = re.search(r"\* (\d+) states \(time ([\d.]+)s", output)
     edges = re.search(r"(\d+)/(\d+) computations/edges", output)
     verdict = re.search(r"\* \*\*(.*)\*\*", output)
     if not (states and edges and verdict):
-        return {"outcome": "failed", "said": output[-500:]}
+        return {"outcome": "failed", "said": last_words(output, status)}
     safe = verdict[1] == "No issues found"
     return {
         "outcome": "safe" if safe else "violated",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,37 +19,55 @@ Measured = dict[str, Any]
 
 
 class Finished(NamedTuple):
-    """A command's wall time and what it printed; `timed_out` if it was stopped at its limit."""
+    """A command's wall time and what it printed; `timed_out` if it was stopped at its limit.
+
+    `peak_mb` is the most memory that it, or any process that it started and waited for, had resident at once. It is never less than what this
+    process has itself (the system counts from before the command takes its place), so it tells nothing of small commands.
+    """
 
     seconds: float
     output: str
     status: int
     timed_out: bool
+    peak_mb: float = 0.0
 
 
 def run(command: Sequence[str | Path], limit: float, cwd: Path | None = None) -> Finished:
     """Run a command for at most `limit` seconds. Standard error is part of the output."""
     started = time.perf_counter()
+    stopped = threading.Event()
     # A session of its own: gcc and harmony start processes that must be stopped together with them.
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [str(part) for part in command],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
         start_new_session=True,
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-            return Finished(time.perf_counter() - started, output, process.returncode, True)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    return Finished(time.perf_counter() - started, output, process.returncode, False)
+    )
+    assert process.stdout is not None
+
+    def stop() -> None:
+        stopped.set()
+        os.killpg(process.pid, signal.SIGKILL)
+
+    alarm = threading.Timer(max(limit, 0.0), stop)
+    alarm.start()
+    try:
+        output = process.stdout.read()  # until the last of them has closed it
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        # Not a moment later: once the command has been waited for, its number may be somebody else's.
+        alarm.cancel()
+        alarm.join()
+        process.stdout.close()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - started
+    text = output.decode(errors="replace")
+    return Finished(seconds, text, process.returncode, stopped.is_set(), used.ru_maxrss / 1024)
 
 
 def repeat(

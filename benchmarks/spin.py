@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer import MODELS, Question, number, program
+from benchmarks.peer import MODELS, Question, last_words, number, program
 from benchmarks.process import run
 
 MODEL = MODELS / "fork_many.pml"
@@ -58,11 +58,12 @@ class Spin:
                 if finished.timed_out:
                     return {"outcome": "unproved", "wall": None}
                 if finished.status != 0:
-                    return {"outcome": "failed", "wall": None, "said": output[-500:]}
+                    return {"outcome": "failed", "said": last_words(output, finished.status)}
         return {
             "wall": sum(seconds),
             "compile_seconds": sum(seconds[:2]),
             "search_seconds": seconds[2],
+            "peak_mb": finished.peak_mb,
             **_read(output),
         }
 
@@ -74,12 +75,14 @@ def _read(output: str) -> dict[str, Any]:
     errors = re.search(r"errors: (\d+)", output)
     memory = re.search(r"([\d.]+)\s+total actual memory usage", output)
     if not (stored and transitions and errors) or "max search depth too small" in output:
-        return {"outcome": "failed", "said": output[-500:]}
+        return {"outcome": "failed", "said": last_words(output)}
     wrong = re.search(r"^pan:1: (.*)", output, re.MULTILINE)
     return {
         "outcome": "violated" if int(errors[1]) else "safe",
         "violation": wrong[1] if wrong else None,
         "states": number(stored[1]),
         "transitions": number(transitions[1]) - 1,  # the initial state counts as one
-        "peak_mb": float(memory[1]) if memory else None,
+        "reserved_mb": float(memory[1])
+        if memory
+        else None,  # its table of states is reserved whole, and used as far as need be
     }
