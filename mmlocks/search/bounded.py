@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.machine import Machine, Violation
-from mmlocks.search.verdict import Cancelled, Exploration, Meter
+from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
 
 Choice = tuple[int, int]
 """A state, and the CPU that takes the next step there."""
@@ -50,8 +50,8 @@ class Bounded:
             else:
                 most = _preemptions(max(done, 0))
                 found.searched = f"all interleavings searched (no state takes more than {most} to reach)"
-        except (Cancelled, KeyboardInterrupt) as stopped:
-            found.reason = str(stopped) or "interrupted"
+        except STOPPED as stopped:
+            found.reason = why(stopped)
             if done >= 0:
                 found.reason += f" after {_executions(done)}"
         except _Stop:

@@ -16,7 +16,7 @@ from typing import Any
 from mmlocks.machine.machine import Machine, Violation
 from mmlocks.search.endless import never_ending
 from mmlocks.search.shortest import PREEMPTION
-from mmlocks.search.verdict import Budget, Cancelled, Meter, Progress
+from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def endings(
         survey.walk()
         survey.count()
         survey.find_ways()
-    except (Cancelled, KeyboardInterrupt) as stopped:
-        return Endings((), len(survey.into), meter.transitions, str(stopped) or "interrupted")
+    except STOPPED as stopped:
+        return Endings((), len(survey.into), meter.transitions, why(stopped))
     return Endings(survey.endings(), len(survey.into), meter.transitions)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.search.reduction import Reduction
 from mmlocks.search.scouting import scout
-from mmlocks.search.verdict import Cancelled, Exploration, Meter
+from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
 
 SCOUTS = 10
 """States of each depth that go ahead of a reduced search: more of them cost more than they save."""
@@ -40,10 +40,8 @@ def explore(
     search = _Search(machine, meter, remember, stop, (reduction or Reduction(machine)) if reduced else None)
     try:
         search.run()
-    except Cancelled as stopped:
-        search.found.reason = str(stopped)
-    except KeyboardInterrupt:
-        search.found.reason = "interrupted"
+    except STOPPED as stopped:
+        search.found.reason = why(stopped)
     except _Stop:
         pass
     found = search.found

@@ -11,7 +11,7 @@ from mmlocks.search.endless import never_ending
 from mmlocks.search.slicing import Order, Slice, slice_of, turned_around
 from mmlocks.search.twin import Twin, twin
 from mmlocks.search.unavoidable import NoReturn, no_return
-from mmlocks.search.verdict import Budget, Cancelled, Meter, Progress
+from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _never_ends(run: Run, meter: Meter) -> Violation:
     """What is wrong with a run that has broken no rule so far."""
     try:
         endless = never_ending(run.machine, [run.state], meter)
-    except (Cancelled, KeyboardInterrupt):
+    except STOPPED:
         endless = None
     if endless is None:
         raise ModelError("this run breaks no rule, so there is nothing to explain. Take one that does.")

@@ -23,7 +23,7 @@ from mmlocks.machine.machine import Machine, Violation
 from mmlocks.machine.step import Step, parts
 from mmlocks.search.exhaustive import explore
 from mmlocks.search.reduction import Reduction
-from mmlocks.search.verdict import Budget, Cancelled, Meter, Progress
+from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
 
 FORMAT, VERSION = "mmlocks state graph", 1
 """What the JSON form says of itself; the version grows when a field changes its meaning or goes away."""
@@ -341,8 +341,8 @@ def state_graph(
     try:
         building.run()
         machine.verify()
-    except (Cancelled, KeyboardInterrupt) as stopped:
-        building.reason = str(stopped) or "interrupted"
+    except STOPPED as stopped:
+        building.reason = why(stopped)
     return building.graph(reduction)
 
 

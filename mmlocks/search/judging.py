@@ -10,7 +10,16 @@ from mmlocks.search.endless import never_ending
 from mmlocks.search.exhaustive import Exhaustive, explore
 from mmlocks.search.possible import possible
 from mmlocks.search.shortest import shortest
-from mmlocks.search.verdict import Budget, Cancelled, Meter, Progress, Strategy, Verdict
+from mmlocks.search.verdict import (
+    STOPPED,
+    Budget,
+    Exploration,
+    Meter,
+    Progress,
+    Strategy,
+    Verdict,
+    why,
+)
 
 
 def judge(
@@ -24,22 +33,26 @@ def judge(
 
     Whatever the tasks' code does, an answer comes back: code that is not deterministic is a violation as well.
     """
-    budget = budget or Budget()
-    meter = Meter(budget, progress)
-    strategy = strategy or Exhaustive(reduced)
+    meter = Meter(budget or Budget(), progress)
+    try:
+        return _judged(machine, meter, reduced, strategy or Exhaustive(reduced))
+    except NondeterminismError as problem:
+        violation = Violation("mistake", str(problem))
+        return Verdict("violated", 0, meter.transitions, meter.seconds, violation=violation)
+
+
+def _judged(machine: Machine, meter: Meter, reduced: bool, strategy: Strategy) -> Verdict:
+    budget, progress = meter.budget, meter.progress
+    found = Exploration("nothing searched")
     endless = None
     try:
         found = strategy.explore(machine, meter)
         machine.verify()
         if found.outcome == "safe":
             endless = never_ending(machine, found.seen, meter)
-    except NondeterminismError as problem:
-        return Verdict(
-            "violated", 0, meter.transitions, meter.seconds, violation=Violation("mistake", str(problem))
-        )
-    except (Cancelled, KeyboardInterrupt) as stopped:
+    except STOPPED as stopped:
         if found.violation is None:
-            found.reason = str(stopped) or "interrupted"
+            found.reason = why(stopped)
     verdict = Verdict(
         found.outcome, found.states, found.transitions, meter.seconds, found.searched, found.left_out, found.executions,
         violation=found.violation, reason=found.reason, endings=len(found.endings),

@@ -27,7 +27,7 @@ from mmlocks.machine.words import Words, dictated, words_of
 from mmlocks.search.exhaustive import explore, searched
 from mmlocks.search.reduction import Reduction, closed
 from mmlocks.search.scouting import scout
-from mmlocks.search.verdict import Cancelled, Exploration, Meter
+from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
 
 Build = Callable[[], Machine]
 """Makes the program anew in a worker: a function of a module, or a `functools.partial` of one, so that it can be sent there. Of its tasks' code
@@ -77,10 +77,8 @@ class Parallel:
         try:
             while not leader.sweep():
                 pass
-        except Cancelled as stopped:
-            leader.found.reason = str(stopped)
-        except KeyboardInterrupt:
-            leader.found.reason = "interrupted"
+        except STOPPED as stopped:
+            leader.found.reason = why(stopped)
         leader.found.transitions = meter.transitions
         return leader.found
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mmlocks.machine.machine import Machine
-from mmlocks.search.verdict import Budget, Cancelled, Meter, Progress
+from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
 
 
 class Witness(NamedTuple):
@@ -57,8 +57,8 @@ def possible(
                     seen.add(after)
                     parents[after] = (state, cpu)
                     queue.append(after)
-    except (Cancelled, KeyboardInterrupt) as stopped:
-        return Witness(None, None, len(seen), meter.transitions, str(stopped) or "interrupted")
+    except STOPPED as stopped:
+        return Witness(None, None, len(seen), meter.transitions, why(stopped))
     return Witness(False, None, len(seen), meter.transitions)
 
 

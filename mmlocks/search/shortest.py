@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from mmlocks.machine.machine import Machine, Violation
-from mmlocks.search.verdict import Cancelled, Meter
+from mmlocks.search.verdict import STOPPED, Meter
 
 PREEMPTION = 1 << 20
 """Weight of a preemption against a step: no execution has that many steps."""
@@ -70,7 +70,7 @@ def shortest(machine: Machine, meter: Meter) -> Shortest | None:
                 bad = machine.judge(state) if machine.finished(state) else machine.deadlock(state)
                 if bad is not None:
                     return Shortest(bad, _way(parents, (state, last)), cost // PREEMPTION)
-    except (Cancelled, KeyboardInterrupt):
+    except STOPPED:
         return None
     return None
 

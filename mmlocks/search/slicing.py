@@ -34,7 +34,7 @@ from mmlocks.machine.step import Footprint
 from mmlocks.machine.task import Node
 from mmlocks.machine.watch import parts_of
 from mmlocks.search.reduction import clashing, touched
-from mmlocks.search.verdict import Cancelled, Meter
+from mmlocks.search.verdict import STOPPED, Cancelled, Meter, why
 
 
 class Event(NamedTuple):
@@ -97,8 +97,8 @@ def slice_of(run: Run, meter: Meter) -> Slice:
     try:
         for better in causes.better_and_better():
             orders = better
-    except (Cancelled, KeyboardInterrupt) as stopped:
-        reason = str(stopped) or "interrupted"
+    except STOPPED as stopped:
+        reason = why(stopped)
     return Slice(run, orders, not reason, causes.states, causes.transitions, reason)
 
 

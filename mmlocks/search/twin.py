@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 from mmlocks.machine.run import Run
 from mmlocks.search.shortest import PREEMPTION
 from mmlocks.search.unavoidable import ends_well
-from mmlocks.search.verdict import Cancelled, Meter
+from mmlocks.search.verdict import STOPPED, Meter, why
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def twin(bad: Run, common: int, way_out: tuple[int, ...], meter: Meter) -> Twin:
                     costs[place] = price
                     came_from[place] = (state, last)
                     heappush(queue, (price, *place))
-    except (Cancelled, KeyboardInterrupt) as stopped:
-        return Twin(_continued(bad.at(common), way_out), common, None, False, str(stopped) or "interrupted")
+    except STOPPED as stopped:
+        return Twin(_continued(bad.at(common), way_out), common, None, False, why(stopped))
     raise AssertionError("the way out does not lead to a good ending")
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from mmlocks.machine.machine import Machine, Violation
 from mmlocks.machine.run import Run
-from mmlocks.search.verdict import Budget, Cancelled, Meter, Progress
+from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
 
 
 class Certainty(NamedTuple):
@@ -83,8 +83,8 @@ def unavoidable(
                 before[after].append(state)
             if over and (goal is not None or ends_well(machine, state)):
                 return Certainty(False, _way(came_from, state), len(before), meter.transitions)
-    except (Cancelled, KeyboardInterrupt) as stopped:
-        return Certainty(None, None, len(before), meter.transitions, str(stopped) or "interrupted")
+    except STOPPED as stopped:
+        return Certainty(None, None, len(before), meter.transitions, why(stopped))
     if goal is not None:
         # Nothing ended without it. What is left are places from which neither it nor an ending can be reached.
         leading = set(reached)
@@ -132,8 +132,8 @@ def no_return(run: Run, meter: Meter) -> NoReturn:
             if way is not None:
                 return NoReturn(number + 1, number + 1, way, len(doomed))
             at_most = number
-    except (Cancelled, KeyboardInterrupt) as stopped:
-        return NoReturn(None, at_most, None, len(doomed), str(stopped) or "interrupted")
+    except STOPPED as stopped:
+        return NoReturn(None, at_most, None, len(doomed), why(stopped))
     return NoReturn(0, 0, None, len(doomed))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from mmlocks.machine.machine import Machine, Violation
@@ -15,10 +18,14 @@ Progress = Callable[[int, int, float], bool]
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a search may use: distinct states, and seconds of wall time."""
+    """How much a search may use: distinct states, seconds of wall time, and megabytes by which this process may grow.
+
+    Where a system does not say how much memory a process has (WebAssembly), only the other two count.
+    """
 
     states: int = 2_000_000
     seconds: float = 60.0
+    megabytes: float = 1_500.0
 
 
 @dataclass
@@ -120,6 +127,34 @@ class Cancelled(Exception):
     """The search was told to stop."""
 
 
+STOPPED = (Cancelled, KeyboardInterrupt, MemoryError)
+"""What ends a search early, whatever it was looking for."""
+
+
+def why(stopped: BaseException) -> str:
+    """The reason that a verdict gives for a search that was ended by one of `STOPPED`."""
+    if isinstance(stopped, MemoryError):
+        return "out of memory"
+    return str(stopped) or "interrupted"
+
+
+STATM = Path("/proc/self/statm")
+PAGE_MEGABYTES = (os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096) / 1e6
+
+
+def megabytes_in_use() -> float:
+    """Memory of this process that is really there (Linux), the most that it ever was (other Unix), or 0 where nobody says."""
+    try:
+        return int(STATM.read_text().split()[1]) * PAGE_MEGABYTES
+    except (OSError, IndexError, ValueError):
+        pass
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
 @dataclass
 class Meter:
     """Counts a search's work and stops it when the budget is used up or the user has had enough."""
@@ -128,6 +163,8 @@ class Meter:
     progress: Progress | None = None
     transitions: int = 0
     started: float = field(default_factory=time.perf_counter)
+    occupied: float = field(default_factory=megabytes_in_use)
+    """Megabytes of this process at the start."""
 
     @property
     def every(self) -> int:
@@ -141,6 +178,8 @@ class Meter:
             raise Cancelled(f"budget of {self.budget.states:,} states reached")
         if seconds >= self.budget.seconds:
             raise Cancelled(f"budget of {self.budget.seconds:g} seconds reached")
+        if megabytes_in_use() - self.occupied >= self.budget.megabytes:
+            raise Cancelled(f"budget of {self.budget.megabytes:g} MB reached")
         if self.progress is not None and not self.progress(states, self.transitions, seconds):
             raise Cancelled("cancelled")
 

@@ -14,7 +14,7 @@ from itertools import repeat
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.machine import Machine, Violation
-from mmlocks.search.verdict import Cancelled, Exploration, Meter
+from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
 
 LONGEST = 5_000
 """Steps after which an execution is cut off. Only one in which somebody spins for ever should come so far."""
@@ -66,8 +66,8 @@ def follow(
             walks.follow(choose)
             if stop and found.violation is not None:
                 break
-    except (Cancelled, KeyboardInterrupt) as stopped:
-        found.reason = str(stopped) or "interrupted"
+    except STOPPED as stopped:
+        found.reason = why(stopped)
     found.transitions = meter.transitions
     if walks.cut_off:
         found.left_out += f", and the rest of {walks.cut_off:,} that went on after {longest:,} steps"

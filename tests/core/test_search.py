@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 from typing import Any
 
@@ -13,8 +14,13 @@ from mmlocks.scenarios import SCENARIOS, check, machine_for
 from mmlocks.scenarios.fork_many import fork_many
 from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.search import Budget, Verdict, judge, possible
+from mmlocks.search import verdict as verdict_module
 from tests.core.helpers import tasks_on_cells
 from tests.core.programs import PROGRAMS, increment, lock_order, peterson
+
+shortest_module = importlib.import_module(
+    "mmlocks.search.shortest"
+)  # the package exports a function of that name
 
 
 def large(release: str = "6.4.3") -> Machine:
@@ -241,3 +247,33 @@ def test_spinning_for_what_comes_in_some_executions_only_is_a_violation() -> Non
 
     assert judge(tasks_on_cells(block, set_unless, come)()).outcome == "violated"
     assert judge(tasks_on_cells(spin, set_unless, come)()).outcome == "violated"
+
+
+def test_a_budget_of_memory_ends_in_unproved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process uses is given here, so that the test does not depend on what others use."""
+    monkeypatch.setattr(verdict_module, "megabytes_in_use", lambda: 1e9)
+    verdict = judge(large(), Budget(megabytes=250.0), reduced=False)
+    assert (verdict.outcome, verdict.reason) == ("unproved", "budget of 250 MB reached")
+
+
+def test_memory_in_use_is_what_the_system_says() -> None:
+    before = verdict_module.megabytes_in_use()
+    if before == 0:
+        pytest.skip("this system does not say how much memory a process has")
+    block = bytearray(b"x") * 50_000_000
+    assert verdict_module.megabytes_in_use() - before > 30, len(block)
+
+
+@pytest.mark.parametrize("where", ["explore", "shortest"])
+def test_memory_that_runs_out_is_no_crash(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    if where == "explore":
+        verdict = judge(large(), progress=exhausted, reduced=False)
+        assert (verdict.outcome, verdict.reason) == ("unproved", "out of memory")
+    else:
+        monkeypatch.setattr(shortest_module, "heappop", exhausted)
+        verdict = judge(large("6.4.0"))
+        assert verdict.outcome == "violated"
+        assert verdict.schedule is not None and not verdict.minimal
