@@ -21,7 +21,7 @@ choice among persistent sets is sound, so the groups may be guessed from what st
 
 from __future__ import annotations
 
-from mmlocks.machine.machine import PC_FIELD, Machine
+from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.machine.step import Footprint
 from mmlocks.machine.task import Node, Task
 
@@ -43,6 +43,11 @@ def clashing(footprint: Footprint, cells: int) -> int:
 def conflict(one: Footprint, other: Footprint, cells: int) -> bool:
     """Whether the order of two steps, or of a step and a future, can matter."""
     return bool(clashing(one, cells) & touched(other, cells))
+
+
+EVERYTHING = -1
+"""What clashes with a step that breaks a rule. It ends the execution: were it followed alone, whatever others may still do would never
+be seen, and they might have kept it from happening in a way that nobody knows of yet."""
 
 
 class Reduction:
@@ -159,10 +164,13 @@ class Reduction:
 
     def _ask(self, state: int, node: Node, cpu: int) -> tuple[int, int]:
         """What `choose` must know of a step that it meets in this situation for the first time."""
-        can = 0 if self._machine.outcome(state, node, cpu) is None else 1 << cpu
+        outcome = self._machine.outcome(state, node, cpu)
         key = state & node.project
-        known = can, clashing(node.accesses[key], len(self._machine.layout.cells))
-        self._pending[cpu][node.index][key] = known
+        if isinstance(outcome, Violation):
+            clash = EVERYTHING
+        else:
+            clash = clashing(node.accesses[key], len(self._machine.layout.cells))
+        known = self._pending[cpu][node.index][key] = 0 if outcome is None else 1 << cpu, clash
         return known
 
     def _look(self, task: Task) -> None:
@@ -177,7 +185,10 @@ class Reduction:
             if any(target <= index and reach[target] >> index & 1 for target in after)
         }
         # These lists are known to `choose` by themselves, and so stay what they are.
-        self._futures[cpu][:] = closed([touched(node.footprint, cells) for node in task.nodes], following)
+        present = 1 << 3 * cells  # of a CPU that goes on, even if what is known of it touches nothing
+        self._futures[cpu][:] = closed(
+            [present | touched(node.footprint, cells) for node in task.nodes], following
+        )
         self._meets[cpu][:] = closed([touched(node.touched, cells) for node in task.nodes], following)
         self._avoids[cpu][:] = closed([clashing(node.touched, cells) for node in task.nodes], following)
         self._pending[cpu] += [{} for _ in range(len(following) - len(self._pending[cpu]))]
