@@ -1,6 +1,6 @@
 """A deterministic multiprocessor: tasks are coroutines, every awaited step is atomic, all state is one number.
 
-It knows nothing of memory management. Reading order: state, step, locks, rcu, task, loops, moment, coroutine, watch, machine, run, schedule.
+It knows nothing of memory management. Reading order: state, step, locks, rcu, task, loops, moment, coroutine, watch, symmetry, machine, run, schedule.
 """
 
 from mmlocks.machine.locks import RwSem, SeqCount, SpinLock
@@ -10,6 +10,7 @@ from mmlocks.machine.run import Run
 from mmlocks.machine.schedule import Schedule
 from mmlocks.machine.state import Cell, Counter, Layout, Record, View
 from mmlocks.machine.step import Operation, Step, operation, require, together
+from mmlocks.machine.symmetry import Swap
 from mmlocks.machine.watch import Watch
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "SeqCount",
     "SpinLock",
     "Step",
+    "Swap",
     "Transition",
     "View",
     "Violation",

@@ -11,7 +11,7 @@ lock twice for reading deadlocks when a writer waits in between. The model forbi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mmlocks.errors import ModelError
@@ -22,6 +22,11 @@ FREE = 0
 """Value of an owner cell that nobody owns; cpu n owns it as n + 1."""
 
 
+def owned_by(owner: int, numbers: Sequence[int]) -> int:
+    """The value of an owner cell once cpu n is called `numbers[n]`."""
+    return numbers[owner - 1] + 1 if 0 < owner <= len(numbers) else owner
+
+
 class SpinLock(Record):
     """A mutual-exclusion lock (kernel: spinlock_t)."""
 
@@ -29,6 +34,7 @@ class SpinLock(Record):
         super().__init__(layout, name)
         self.owner = layout.counter(name, FREE, bits=(layout.cpus + 1).bit_length())
         layout.locks([self.owner])
+        self.owner.with_cpus = owned_by
 
     def lock(self) -> Step:
         """Block until the lock is free, then own it."""
@@ -55,6 +61,7 @@ class RwSem(Record):
         self.readers = tuple(layout.counter(f"{name}.reader{cpu}", 0, bits=1) for cpu in range(layout.cpus))
         layout.locks([self.writer, *self.readers])
         self.writer.poison = poison
+        self.writer.with_cpus = owned_by
 
     def down_read(self) -> Step:
         """Block until there is no writer, then share the lock."""

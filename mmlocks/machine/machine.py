@@ -9,6 +9,7 @@ from mmlocks.errors import UndeclaredAccess
 from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.state import PC_BITS, Layout, View
 from mmlocks.machine.step import BLOCKED, OPERATIONS, Footprint, Step, ViolationSignal, perform
+from mmlocks.machine.symmetry import Swap
 from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task, cannot_happen
 from mmlocks.machine.watch import Watch
 
@@ -51,6 +52,7 @@ class Machine:
 
     `tasks` are (name, start) pairs, cpu0 first; a start may also be a ready-made `Supplier`. `judges_state` looks at
     a final state (every task returned) and names the first broken rule, or None. `watches` judge every step before it is taken.
+    `symmetries` declare which CPUs are alike.
     """
 
     def __init__(
@@ -60,9 +62,11 @@ class Machine:
         judge: Callable[[int], Violation | None] = lambda state: None,
         split_together: bool = False,
         watches: Sequence[Watch] = (),
+        symmetries: Sequence[Swap] = (),
     ) -> None:
         self.layout = layout
         self.watches = tuple(watches)
+        self.symmetries = tuple(symmetries)
         self._judge = judge
         suppliers: list[Supplier] = [
             CoroutineSupplier(cpu, start) if callable(start) else start
@@ -78,8 +82,8 @@ class Machine:
         self.initial = layout.initial  # every task starts at its node 0
 
     def with_tasks(self, tasks: Sequence[tuple[str, Supplier]]) -> Machine:
-        """A machine with the same cells, judge and watches, and other tasks."""
-        return Machine(self.layout, tasks, self._judge, watches=self.watches)
+        """A machine with the same cells, judge, watches and symmetries, and other tasks."""
+        return Machine(self.layout, tasks, self._judge, watches=self.watches, symmetries=self.symmetries)
 
     def judge(self, state: int) -> Violation | None:
         """What the program's judge says of a final state. A state of which it cannot make sense is a violation as well."""

@@ -102,7 +102,8 @@ class Freezer:
             for item in gc.get_referents(link.suspended)
             if id(item) not in skipped
         )
-        return id(link.code), link.frame.f_lasti, tuple(bound), contents
+        # On those two its order tells when somebody asked, so the names alone count.
+        return id(link.code), link.frame.f_lasti, frozenset(bound), contents
 
     def value(self, item: Any) -> Hashable:
         kind = type(item)

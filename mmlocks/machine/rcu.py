@@ -9,7 +9,7 @@ Whoever could be caught using the thing after a later moment is also caught afte
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.locks import lock_operation
@@ -48,6 +48,7 @@ class Rcu(Record):
         layout.locks(self.sections)
         self.waiting: Cell[Waiting] = layout.cell(f"{name}.waiting", (), bits=12)
         self.waiting.show = lambda waiting: ", ".join(str(thing) for thing, _ in waiting) or "nothing"
+        self.waiting.with_cpus = _waiting_for
         layout.read_only([self.waiting])
         self.reclaimable: list[Reclaimable] = []
 
@@ -76,6 +77,11 @@ class Rcu(Record):
         for section, number in zip(self.sections, began, strict=True):
             if number % 2 == 1:
                 await section.wait_until_not(number)
+
+
+def _waiting_for(waiting: Waiting, numbers: Sequence[int]) -> Waiting:
+    """What waits, once cpu n is called `numbers[n]`."""
+    return tuple((thing, tuple(sorted(numbers[reader] for reader in readers))) for thing, readers in waiting)
 
 
 def _enter(view: View, cpu: int, rcu: Rcu) -> None:

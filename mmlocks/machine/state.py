@@ -7,7 +7,7 @@ comparable and immutable at once, so undo is free, a visited set is a plain dict
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from mmlocks.errors import ModelError, UndeclaredAccess
@@ -83,6 +83,8 @@ class Cell(Generic[T]):
     """Set for the cells of locks, on which alone the operations on locks work."""
     aside = False
     """Set for cells that seldom change: a step of several parts does not tell that it read them, too."""
+    with_cpus: Callable[[Any, Sequence[int]], Any] | None = None
+    """Set for the cell whose values name CPUs: a value of it once cpu n is called `numbers[n]` (see `mmlocks.machine.symmetry`)."""
     poison: Poison | None = None
     """Set for the cell of a lock that is part of an object which may be freed: what is found there afterwards."""
     show: Callable[[Any], str] = staticmethod(words)

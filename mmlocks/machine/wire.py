@@ -30,8 +30,8 @@ def to_plain(value: Any) -> Plain:
 
     Raises ModelError for a value that has none.
     """
-    if value is None or isinstance(value, bool | int | str):
-        return value
+    if isinstance(value, None | bool | int | str) and type(value) in (type(None), bool, int, str):
+        return value  # an enumeration's member is an int to isinstance, and another value to a program
     if isinstance(value, Record):
         return {"record": value.name}
     if isinstance(value, Step):

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
+from mmlocks.errors import ModelError
 from mmlocks.machine.machine import Machine
 from mmlocks.machine.state import NewWord
 from mmlocks.machine.step import Footprint
@@ -30,11 +31,14 @@ Words = bytes
 def words_of(machine: Machine) -> Words:
     """All numbers that `machine` has given out. Raises ModelError for a value that cannot travel."""
     plain = {
-        "values": [[to_plain(value) for value in cell.met] for cell in machine.layout.cells],
+        "cells": [
+            [cell.name, cell.bits, [to_plain(value) for value in cell.met]] for cell in machine.layout.cells
+        ],
         "tasks": [
             {
                 # Nobody there asks what a task returned. Its number keeps two ends apart.
                 "answers": [to_plain(replace(node.answer, value=node.index)) for node in task.nodes],
+                "footprints": [[*node.footprint, node.project] for node in task.nodes],
                 "touched": [list(node.touched) for node in task.nodes],
                 "edges": [
                     [node.index, to_plain(result), after]
@@ -49,12 +53,18 @@ def words_of(machine: Machine) -> Words:
 
 
 def dictated(machine: Machine, words: Words) -> Machine:
-    """The same program, newly built, in the words of the process that leads; `machine` is used up."""
+    """The same program, newly built, in the words of the process that leads; `machine` is used up.
+
+    Raises ModelError if it is not the same program.
+    """
     plain = json.loads(zlib.decompress(words))
     layout = machine.layout
-    for cell, values in zip(layout.cells, plain["values"], strict=True):
+    _same("cells", [[cell.name, cell.bits] for cell in layout.cells], [told[:2] for told in plain["cells"]])
+    _same("number of tasks", len(machine.tasks), len(plain["tasks"]))
+    for cell, (name, _, values) in zip(layout.cells, plain["cells"], strict=True):
         for value in values:
             cell.encode(from_plain(value, layout))
+        _same(f"values of {name}", [to_plain(value) for value in cell.met], values)
     answers = [[from_plain(answer, layout) for answer in task["answers"]] for task in plain["tasks"]]
     names = [task.name for task in machine.tasks]
     first = [(name, _Dictated(told[0])) for name, told in zip(names, answers, strict=True)]
@@ -62,12 +72,25 @@ def dictated(machine: Machine, words: Words) -> Machine:
     for task, told, answers_told in zip(made.tasks, plain["tasks"], answers, strict=True):
         for answer in answers_told[1:]:
             task.place(answer, ())
+        _same(
+            f"steps of {task.name}",
+            [[*node.footprint, node.project] for node in task.nodes],
+            told["footprints"],
+        )
         for node, touched in zip(task.nodes, told["touched"], strict=True):
             node.touched = Footprint(*touched)
         for index, result, after in told["edges"]:
             task.connect(task.nodes[index], from_plain(result, layout), after)
     layout.dictated = True
     return made
+
+
+def _same(what: str, here: object, there: object) -> None:
+    if here != there:
+        raise ModelError(
+            f"a process that helps to search has another program than the one that leads: their {what} differ. "
+            "Let both build the same one, with the same version of mmlocks."
+        )
 
 
 class _Dictated:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from mmlocks.machine import Swap
 from mmlocks.mm.address import address_of
 from mmlocks.mm.user import fork, store
 from mmlocks.mm.world import World
@@ -12,10 +15,11 @@ async def forker(world: World) -> None:
     await fork(world.mm, world.child)
 
 
-def fork_many(vmas: int, writers: int) -> Scenario:
+def fork_many(vmas: int, writers: int, alike: bool = False) -> Scenario:
     """cpu0 forks a process of so many VMAs of one page each; each of the writers stores once, writer n to VMA n modulo their number.
 
     The first writer has stored to its page before, so its TLB knows the page; the others fault if fork has been there.
+    With `alike`, those of the others that store to one VMA are declared alike, and the search follows one order of them.
     """
     pages = [2 * number + 1 for number in range(vmas)]
 
@@ -39,6 +43,15 @@ def fork_many(vmas: int, writers: int) -> Scenario:
             made.map(f"vma{page}", page, page)
         return made
 
+    def symmetries(world: World) -> tuple[Swap, ...]:
+        others = range(1, writers)
+        return tuple(
+            _exchanged(world, pages[one % vmas], (one, one // vmas), (two, two // vmas))
+            for one in others
+            for two in others
+            if alike and one < two and one % vmas == two % vmas
+        )
+
     return Scenario(
         name=f"fork_many_{vmas}_{writers}",
         title=f"fork of {vmas} VMAs beside {writers} writers",
@@ -48,4 +61,30 @@ def fork_many(vmas: int, writers: int) -> Scenario:
         oracles=("lost_store", "isolation", "stale_translation", "references", "held_at_end"),
         expected={"6.3": "safe", "6.4.3": "safe"},
         source="fork_lost_store, grown",
+        symmetries=symmetries,
     )
+
+
+def _exchanged(world: World, page: int, one: tuple[int, int], two: tuple[int, int]) -> Swap:
+    """Two writers, each with its number and its slot of the page, exchanged with all that is their own."""
+    cpus = one[0] + 1, two[0] + 1
+    pools = [world.memory.pools[page, cpu] for cpu in cpus]
+    # Where the page may be: the slots are exchanged in all its frames, and in what the referee knows of it.
+    behind = [frame.name for frame in world.memory.behind[page] if frame is not world.memory.zero]
+    slotted = [*behind, f"truth P{page}", f"past P{page}"]
+    pairs = [(f"rcu.cpu{cpus[0]}", f"rcu.cpu{cpus[1]}")]
+    pairs += [(f"{name}[{one[1]}]", f"{name}[{two[1]}]") for name in slotted]
+    names = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
+    frames = {
+        a.name: b.name
+        for ours, theirs in zip(*pools, strict=True)
+        for a, b in ((ours, theirs), (theirs, ours))
+    }
+    numbers = {str(a): str(b) for a, b in (cpus, cpus[::-1])}
+
+    def renamed(name: str) -> str:
+        name = names.get(name, name)
+        name = re.sub(r"(?<=tlb)\d+(?= P)|(?<=\.reader)\d+$", lambda cpu: numbers.get(cpu[0], cpu[0]), name)
+        return re.sub(r"^F\d+(?=$|[.\[])", lambda frame: frames.get(frame[0], frame[0]), name)
+
+    return Swap(cpus, renamed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Machine, Run, Schedule, Step
+from mmlocks.machine import Machine, Run, Schedule, Step, Swap
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
 from mmlocks.oracles import ORACLES, final_judge, watches_for
@@ -24,7 +24,7 @@ class Scenario:
 
     `expected` gives the outcome, "safe" or "violated", for each release that the record, or an argument from it, lets us
     expect; `source` says where that comes from. `remark` is shown wherever the scenario is. Of a release that lacks one
-    of the patches that the scenario `needs`, it has nothing to say.
+    of the patches that the scenario `needs`, it has nothing to say. `symmetries` says which of its CPUs are alike.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Scenario:
     remark: str = ""
     explain: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[Patch, ...] = ()
+    symmetries: Callable[[World], tuple[Swap, ...]] = lambda _: ()
 
     @property
     def cpus(self) -> int:
@@ -104,7 +105,8 @@ def machine_for(
 
     tasks = [(what, starting(thread)) for what, thread in scenario.threads]
     watches = watches_for(world.layout, kernel.release, oracles)
-    return Machine(world.layout, tasks, final_judge(world, oracles), split_together, watches), world
+    judge_ending, alike = final_judge(world, oracles), scenario.symmetries(world)
+    return Machine(world.layout, tasks, judge_ending, split_together, watches, alike), world
 
 
 def check(

@@ -1,7 +1,7 @@
 """Strategies that choose who runs next: all ways (exhaustive), some ways (bounded, random), the shortest bad way, a way to a goal.
 
-Reading order: verdict, reduction, exhaustive, dpor, bounded, walk, pct, strategies, shortest, possible, endless, judging;
-then unavoidable, twin, slicing, explaining, endings, graph.
+Reading order: verdict, reduction, scouting, symmetry, exhaustive, parallel, dpor, bounded, walk, pct, strategies, shortest, possible, endless,
+judging; then unavoidable, twin, slicing, explaining, endings, graph.
 """
 
 from mmlocks.search.bounded import Bounded
@@ -11,6 +11,7 @@ from mmlocks.search.exhaustive import Exhaustive, explore
 from mmlocks.search.explaining import Explanation, explain
 from mmlocks.search.graph import StateGraph, state_graph
 from mmlocks.search.judging import judge
+from mmlocks.search.parallel import Parallel
 from mmlocks.search.pct import Pct
 from mmlocks.search.possible import Witness, possible
 from mmlocks.search.reduction import Reduction
@@ -35,6 +36,7 @@ __all__ = [
     "Exploration",
     "NoReturn",
     "Order",
+    "Parallel",
     "Pct",
     "Progress",
     "RandomWalk",

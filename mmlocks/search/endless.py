@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.search.reduction import Reduction
+from mmlocks.search.symmetry import Symmetry
 from mmlocks.search.verdict import Meter
 
 
@@ -20,6 +21,10 @@ def never_ending(machine: Machine, seen: Iterable[int], meter: Meter) -> tuple[i
     """
     reduction = Reduction(machine)
     reduction.refresh()
+    if machine.symmetries:  # a state may have been seen as its image, with another CPU at the loop
+        symmetry = Symmetry(machine)
+        symmetry.close()
+        symmetry.widen(reduction.loops)
     loops = [
         (cpu, shift, reduction.loops[cpu])
         for cpu, shift in enumerate(machine.layout.pc_shifts)

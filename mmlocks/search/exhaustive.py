@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.search.reduction import Reduction
 from mmlocks.search.scouting import scout
+from mmlocks.search.symmetry import Symmetry
 from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
 
 SCOUTS = 10
@@ -34,24 +35,32 @@ def explore(
 ) -> Exploration:  # fmt: skip
     """Search all interleavings of `machine`, until the first violation (`stop`) or to the end.
 
-    With `remember`, the schedule of the first violation comes along. Raises NondeterminismError if a task's code turns out not
-    to be deterministic.
+    With `remember`, the schedule of the first violation comes along. Where the machine declares symmetries, a reduced search counts one of
+    all states that are alike, and knows steps that break a rule up to an exchange; endings and deadlocks it knows all. Raises
+    NondeterminismError if a task's code turns out not to be deterministic, and ModelError if CPUs are declared alike that are not.
     """
-    search = _Search(machine, meter, remember, stop, (reduction or Reduction(machine)) if reduced else None)
+    chooses = (reduction or Reduction(machine)) if reduced else None
+    # A way through states that stand for others would be no schedule; and who brings a reduction wants to go on by it from what is seen.
+    symmetric = reduced and machine.symmetries and not remember and reduction is None
+    symmetry = Symmetry(machine) if symmetric else None
+    search = _Search(machine, meter, remember, stop, chooses, symmetry)
     try:
         search.run()
     except STOPPED as stopped:
         search.found.reason = why(stopped)
     except _Stop:
-        pass
+        if symmetry is not None:
+            symmetry.close()  # what was found among states that stand for others is true if they do
     found = search.found
     found.seen, found.states, found.transitions = search.seen.keys(), len(search.seen), meter.transitions
     return found
 
 
-def searched(reduced: bool) -> str:
+def searched(reduced: bool, symmetric: bool = False) -> str:
     """What an exhaustive search has looked at."""
     how = "one order of each set of steps that commute" if reduced else "every order of steps"
+    if symmetric:
+        how += ", and one of CPUs that are declared alike"
     return f"all interleavings searched ({how})"
 
 
@@ -61,13 +70,15 @@ class _Stop(Exception):
 
 class _Search:
     def __init__(
-        self, machine: Machine, meter: Meter, remember: bool, stop: bool, reduction: Reduction | None
-    ) -> None:
+        self, machine: Machine, meter: Meter, remember: bool, stop: bool,
+        reduction: Reduction | None, symmetry: Symmetry | None,
+    ) -> None:  # fmt: skip
         self.machine = machine
         self.meter = meter
         self.stop = stop
         self.reduction = reduction
-        self.found = Exploration(searched(reduction is not None))
+        self.symmetry = symmetry
+        self.found = Exploration(searched(reduction is not None, symmetry is not None))
         # For every state seen: the CPUs (bit mask) whose steps have been followed from it.
         self.seen: dict[int, int] = {machine.initial: 0}
         self.parents: dict[int, tuple[int, int]] | None = {} if remember else None
@@ -80,12 +91,22 @@ class _Search:
         work = [self.machine.initial]
         if self.reduction is not None:
             scout(self.machine, SCOUTS)
-            self.reduction.refresh()
+            self.refresh(self.reduction)
         while work:
             self.drain(work)
+            if self.symmetry is not None:
+                self.symmetry.close()
             if self.reduction is not None and self.reduction.stale:
-                self.reduction.refresh()
+                self.refresh(self.reduction)
                 work = list(self.seen)  # futures have grown: look at every decision again
+
+    def refresh(self, reduction: Reduction) -> None:
+        """Let the reduction look at the automata as they are now. Of CPUs that are alike, what one may do the other may do."""
+        if self.symmetry is not None:
+            self.symmetry.close()
+        reduction.refresh()
+        if self.symmetry is not None:
+            self.symmetry.widen(reduction.loops)
 
     def drain(self, work: list[int]) -> None:
         """Follow the chosen steps of every state in `work`, and of all that they lead to."""
@@ -95,6 +116,7 @@ class _Search:
         # CPU bit mask -> the CPUs in it, so that the loop below visits no others.
         members = [[entry for entry in cpus if mask >> entry[0] & 1] for mask in range(all_cpus + 1)]
         choose = self.reduction.choose if self.reduction is not None else lambda _: all_cpus
+        canonical = self.symmetry.canonical if self.symmetry is not None else None
         outcome_of, every = machine.outcome, self.meter.every
         transitions = since_check = 0
         try:
@@ -117,7 +139,9 @@ class _Search:
                         outcome = outcome_of(state, node, cpu)
                     if outcome.__class__ is int:
                         after = state + outcome
-                        if after not in seen:
+                        if after not in seen and (
+                            canonical is None or (after := canonical(after)) not in seen
+                        ):
                             seen[after] = 0
                             work.append(after)
                             if parents is not None:
@@ -135,9 +159,10 @@ class _Search:
 
     def end(self, state: int) -> None:
         """Nobody can run any more."""
-        violation = self.found.end(self.machine, state)
-        if violation is not None:
-            self.report(violation, state, None)
+        for ending in (state,) if self.symmetry is None else self.symmetry.orbit(state):
+            violation = self.found.end(self.machine, ending)
+            if violation is not None:
+                self.report(violation, ending, None)
 
     def report(self, violation: Violation, state: int, cpu: int | None) -> None:
         way = None if self.parents is None else self.way_to(state) + (() if cpu is None else (cpu,))

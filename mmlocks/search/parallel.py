@@ -14,19 +14,22 @@ rare it begins by searching alone for a while, which for a small program is all 
 from __future__ import annotations
 
 import pickle
+import time
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mmlocks.errors import ModelError
+from mmlocks.errors import MmlocksError, ModelError
 from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.machine.state import NewWord
 from mmlocks.machine.words import Words, dictated, words_of
 from mmlocks.search.exhaustive import explore, searched
 from mmlocks.search.reduction import Reduction, closed
 from mmlocks.search.scouting import scout
+from mmlocks.search.symmetry import Symmetry
 from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
 
 Build = Callable[[], Machine]
@@ -46,12 +49,16 @@ FEW = 200
 JOB = 2_000
 """States in a job at most: some ten milliseconds of work, so that cancelling is prompt, and sending them costs little beside."""
 
+SILENCE = 30.0
+"""Seconds without a word from any worker after which they are given up."""
+
 
 @dataclass(frozen=True)
 class Parallel:
     """Every interleaving, by several processes. `build` makes the program in a worker; `reduced` as in `Exhaustive`.
 
-    `workers` is how many jobs are worth having under way at once. No figure of the verdict depends on it.
+    `workers` is how many jobs are worth having under way at once. No figure of the verdict depends on it. If the workers are lost, the
+    rest is searched in this process, and `complain` is told.
     """
 
     executor: Executor
@@ -59,6 +66,7 @@ class Parallel:
     workers: int = 2
     reduced: bool = True
     alone: int = ALONE
+    complain: Callable[[str], object] = warnings.warn
 
     def explore(self, machine: Machine, meter: Meter, stop: bool = True) -> Exploration:
         """See `Strategy`. What it finds safe is safe.
@@ -66,11 +74,9 @@ class Parallel:
         `machine` runs the tasks' code, and judges final states. Of the states seen, those at loops are kept, and no others. Raises ModelError
         if the program, or a value in it, cannot be sent to another process.
         """
-        first = Meter(replace(meter.budget, states=min(self.alone, meter.budget.states)), meter.progress)
-        first.started = meter.started
+        first = replace(meter, budget=replace(meter.budget, states=min(self.alone, meter.budget.states)))
         found = explore(machine, first, self.reduced, stop=stop)
-        settled = found.violation is not None or not found.reason
-        if settled or found.states < self.alone or meter.budget.states <= self.alone:
+        if "states" not in found.reason or meter.budget.states <= self.alone:
             meter.transitions = found.transitions
             return found
         leader = _Leader(self, machine, meter, stop)
@@ -89,6 +95,8 @@ class Job(NamedTuple):
     build: bytes
     words: Words
     reduced: bool
+    images: bytes
+    """What there is to know of CPUs that are alike; nothing if none are."""
     layer: int
     states: bytes
 
@@ -127,15 +135,17 @@ class _Leader:
             raise ModelError(
                 f"this program cannot be sent to another process ({problem}). Search it in this one, or build it by a function of a module."
             ) from None
-        self.found = Exploration(searched(how.reduced))
+        self.symmetry = Symmetry(machine) if how.reduced and machine.symmetries else None
+        self.images = b""
+        self.found = Exploration("nothing searched")
 
     def sweep(self) -> bool:
         """Search everything, layer after layer. False if that taught something by which layers must be searched again."""
         machine, meter = self.machine, self.meter
-        found = self.found = Exploration(searched(self.how.reduced))
+        found = self.found = Exploration(searched(self.how.reduced, self.symmetry is not None))
         scout(machine, SCOUTS, PATIENCE)
-        map_ = _Map(machine)
-        words = words_of(machine)
+        words = self.words()
+        map_ = _Map(machine, self.symmetry)
         stands = True
         layers = {map_.layer(machine.initial): {machine.initial}}
         looping: set[int] = set()
@@ -143,50 +153,82 @@ class _Leader:
         while layers:
             level = min(layers)
             fresh, layer = layers.pop(level), set[int]()
-            broken: list[tuple[int, int, Violation]] = []
+            broken: set[tuple[int, int, Violation]] = set()
             unknown: set[int] = set()
-            while fresh:
-                layer |= fresh
-                found.states += len(fresh)
-                for report in self.reports(words, level, fresh, map_):
-                    meter.transitions += report.transitions
-                    for at, states in report.later.items():
-                        layers.setdefault(at, set()).update(map_.read(states))
-                    ends = [(state, found.end(machine, state)) for state in map_.read(report.ends)]
-                    broken += report.broken
-                    broken += [(state, -1, wrong) for state, wrong in ends if wrong is not None]
-                    looping.update(map_.read(report.looping))
-                    unknown.update(map_.read(report.unknown))
-                fresh = layers.pop(level, set()) - layer
-            for _, _, violation in sorted(set(broken)):
-                found.report(violation)
+            try:
+                while fresh:
+                    layer |= fresh
+                    found.states += len(fresh)
+                    for report in self.reports(words, level, fresh, map_):
+                        meter.transitions += report.transitions
+                        for at, states in report.later.items():
+                            layers.setdefault(at, set()).update(map_.read(states))
+                        ends = [
+                            (ending, found.end(machine, ending))
+                            for state in map_.read(report.ends)
+                            for ending in ((state,) if self.symmetry is None else self.symmetry.orbit(state))
+                        ]
+                        broken |= {
+                            *report.broken,
+                            *((state, -1, wrong) for state, wrong in ends if wrong is not None),
+                        }
+                        looping.update(map_.read(report.looping))
+                        unknown.update(map_.read(report.unknown))
+                    fresh = layers.pop(level, set()) - layer
+                    if unknown and not fresh:
+                        earlier, words = map_, self.learn(unknown, words)
+                        map_ = _Map(machine, self.symmetry)
+                        found.states -= len(unknown)
+                        if map_.extends(earlier, self.how.reduced):
+                            fresh, unknown = unknown, set()
+                        else:
+                            # Not in vain: there may be more to learn before all is searched again.
+                            stands = False
+                            layers = map_.by_layer(unknown.union(*layers.values()))
+            finally:
+                for _, _, violation in sorted(broken):
+                    found.report(violation)
             if found.violation is not None and self.stop:
                 return True
-            if unknown:
-                for state in sorted(unknown):
-                    for cpu in machine.cpus:
-                        machine.outcome(state, machine.node(state, cpu), cpu)
-                grown = _Map(machine)
-                # If not, go on all the same: there may be more to learn before all is searched again.
-                stands = stands and grown.extends(map_, self.how.reduced)
-                map_, words = grown, words_of(machine)
-                found.states -= len(unknown)
-                waiting = unknown.union(*layers.values())
-                layers = {}
-                for state in waiting:
-                    layers.setdefault(map_.layer(state), set()).add(state)
         found.seen = sorted(looping)
         return stands
+
+    def words(self) -> Words:
+        """What the workers must know. Of CPUs that are alike, they know of each what the others were seen to do."""
+        if self.symmetry is not None:
+            self.images = self.symmetry.told()
+        return words_of(self.machine)
+
+    def learn(self, unknown: Iterable[int], words: Words) -> Words:
+        """Find out what these states' steps lead to, of which the workers had no words."""
+        images = self.images
+        for state in sorted(unknown):
+            for cpu in self.machine.cpus:
+                self.machine.outcome(state, self.machine.node(state, cpu), cpu)
+        more = self.words()
+        if (more, self.images) == (words, images):
+            raise ModelError(
+                "a value of this program comes out different in another process. Search it in this one."
+            )
+        return more
 
     def reports(self, words: Words, layer: int, states: set[int], map_: _Map) -> Iterator[Report]:
         """What comes of following the steps of these states, job by job, as they are done."""
         few, everything = len(states) <= FEW, sorted(states)
         size = min(JOB, max(FEW, -(-len(states) // self.how.workers)))
         waiting = [
-            Job(self.build, words, self.how.reduced, layer, map_.packed(everything[at : at + size]))
+            Job(
+                self.build,
+                words,
+                self.how.reduced,
+                self.images,
+                layer,
+                map_.packed(everything[at : at + size]),
+            )
             for at in range(0, len(everything), size)
         ]
         under_way: dict[Future[Report], Job] = {}
+        heard = time.monotonic()
         try:
             while waiting or under_way:
                 self.meter.check(self.found.states)
@@ -201,10 +243,21 @@ class _Leader:
                         report = future.result()
                         del under_way[future]
                         yield report
-                except (BrokenExecutor, CancelledError):
-                    # The workers are gone, and their jobs are not: they are done here.
+                        heard = time.monotonic()
+                    if time.monotonic() - heard > SILENCE:
+                        raise TimeoutError(f"silent for {SILENCE:g} s")
+                except MmlocksError:
+                    raise
+                except Exception as problem:
+                    # The workers are gone, and their jobs are not: they are done here. If the fault is ours, it will show here as well.
+                    why = f"{type(problem).__name__}: {problem}".removesuffix(": ")
+                    self.how.complain(
+                        f"the workers are lost ({why}); the search goes on in this process alone."
+                    )
                     self.executor = None
                     waiting += under_way.values()
+                    for future in under_way:
+                        future.cancel()
                     under_way.clear()
         finally:
             for future in under_way:
@@ -214,9 +267,11 @@ class _Leader:
 class _Map:
     """The layers of a program, as far as its automata are known, and how its states are written to be sent."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, symmetry: Symmetry | None) -> None:
         self.reduction = Reduction(machine)
         self.reduction.refresh()
+        if symmetry is not None:
+            symmetry.widen(self.reduction.loops)
         self.width = machine.layout.size
         self._shifts = machine.layout.pc_shifts
         self.ranks = [
@@ -234,6 +289,13 @@ class _Map:
         """Whether what `earlier` said still stands: where states are, and, where it matters, what the reduction made of them."""
         kept = [ranks[:size] for ranks, size in zip(self.ranks, earlier.sizes, strict=True)] == earlier.ranks
         return kept and (not reduced or self.reduction.extends(earlier.reduction))
+
+    def by_layer(self, states: Iterable[int]) -> dict[int, set[int]]:
+        """The states of each layer."""
+        layers: dict[int, set[int]] = {}
+        for state in states:
+            layers.setdefault(self.layer(state), set()).add(state)
+        return layers
 
     def packed(self, states: Iterable[int]) -> bytes:
         """States one after another, which is sent faster than a list of numbers."""
@@ -266,21 +328,30 @@ def _ranks(following: list[list[int]]) -> list[int]:
 
 def follow(job: Job) -> Report:
     """Follow the chosen steps of a job's states."""
-    program = job[:3]
-    if program not in _programs:
+    program = job[:4]
+    follower = _programs.get(program)
+    if follower is None:
+        follower = _Follower(job)
         _programs.clear()  # the words grow now and then, and who leads a search leads it alone
-        _programs[program] = _Follower(job)
-    return _programs[program].follow(job.layer, job.states)
+        _programs[program] = follower
+    return follower.follow(job.layer, job.states)
 
 
 class _Follower:
     """A program in the words of the process that leads."""
 
     def __init__(self, job: Job) -> None:
-        # Made by the process that leads; like every executor's jobs, it is trusted.
-        build: Build = pickle.loads(job.build)  # noqa: S301
-        self.machine = dictated(build(), job.words)
-        self.map = _Map(self.machine)
+        try:
+            # Made by the process that leads; like every executor's jobs, it is trusted.
+            program: Machine = pickle.loads(job.build)()  # noqa: S301
+        except Exception as problem:
+            raise ModelError(
+                f"a process that helps to search cannot build the program ({type(problem).__name__}: {problem}). Build it by a "
+                "function of a module that can be imported there."
+            ) from None
+        self.machine = dictated(program, job.words)
+        self.symmetry = Symmetry(self.machine, job.images) if job.images else None
+        self.map = _Map(self.machine, self.symmetry)
         self.reduced = job.reduced
 
     def follow(self, layer: int, packed: bytes) -> Report:
@@ -295,6 +366,7 @@ class _Follower:
         all_cpus = (1 << len(cpus)) - 1
         members = [[entry for entry in cpus if mask >> entry[0] & 1] for mask in range(all_cpus + 1)]
         choose = map_.reduction.choose if self.reduced else lambda _: all_cpus
+        canonical = self.symmetry.canonical if self.symmetry is not None else None
         later: defaultdict[int, set[int]] = defaultdict(set)
         ends, looping, unknown = [], [], []
         broken: list[tuple[int, int, Violation]] = []
@@ -311,7 +383,8 @@ class _Follower:
                         outcome = machine.outcome(state, node, cpu)
                     if outcome.__class__ is int:
                         after = state + outcome
-                        later[layer + ranks[after >> shift & PC_FIELD] - ranks[index]].add(after)
+                        level = layer + ranks[after >> shift & PC_FIELD] - ranks[index]
+                        later[level].add(after if canonical is None else canonical(after))
                     elif outcome is not None:
                         broken.append((state, cpu, outcome))
                     else:
@@ -325,11 +398,18 @@ class _Follower:
                 ends.append(state)
             if looped and any(state >> shift & PC_FIELD in nodes for shift, nodes in looped):
                 looping.append(state)
+        if self.symmetry is not None:
+            try:
+                self.symmetry.close()
+            except (
+                NewWord
+            ):  # an image is unknown: whether the CPUs are alike cannot be told before it is found out
+                return Report({}, 0, b"", b"", (), packed)
         return Report(
             {level: map_.packed(states) for level, states in later.items()},
             transitions, map_.packed(ends), map_.packed(looping), tuple(broken), map_.packed(unknown),
         )  # fmt: skip
 
 
-_programs: dict[tuple[bytes, Words, bool], _Follower] = {}
+_programs: dict[tuple[bytes, Words, bool, bytes], _Follower] = {}
 """The program that this process works on."""

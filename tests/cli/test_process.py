@@ -199,6 +199,6 @@ def test_help_loads_no_search() -> None:
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == [
-        "mmlocks", "mmlocks.cli", "mmlocks.cli.app", "mmlocks.cli.fields", "mmlocks.cli.host", "mmlocks.cli.maps", "mmlocks.cli.names", "mmlocks.cli.releases",
+        "mmlocks", "mmlocks.cli", "mmlocks.cli.app", "mmlocks.cli.fields", "mmlocks.cli.graph", "mmlocks.cli.host", "mmlocks.cli.maps", "mmlocks.cli.names", "mmlocks.cli.releases",
         "mmlocks.cli.terminal", "mmlocks.errors", "mmlocks.releases",
     ]  # fmt: skip
