@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from mmlocks.machine import Layout, Machine
@@ -32,13 +32,15 @@ def outcome(machine: Machine, reduced: bool = True, reduction: type[Reduction] =
     found = explore(machine, Meter(Budget(5_000_000, 300.0)), reduced=reduced, stop=False, reduction=own)
     assert not found.reason, found.reason
     return Outcome(
-        frozenset(
-            tuple((name, _typed(value)) for name, value in machine.layout.values(end))
-            for end in found.endings
-        ),
+        frozenset(decoded(machine, end) for end in found.endings),
         frozenset(violation.message for violation in found.violations if violation.oracle == "deadlock"),
         bool(found.violations),
     )
+
+
+def decoded(machine: Machine, state: int) -> tuple[tuple[str, Any], ...]:
+    """A state as the same state of another machine is written, too."""
+    return tuple((name, _typed(value)) for name, value in machine.layout.values(state))
 
 
 def _typed(value: Any) -> Any:
@@ -49,6 +51,11 @@ def _typed(value: Any) -> Any:
 def reduction_loses_nothing(build: Build, reduction: type[Reduction] = Reduction) -> bool:
     """The comparison that keeps the search honest: every ending, with and without reduction."""
     return outcome(build(), reduced=True, reduction=reduction) == outcome(build(), reduced=False)
+
+
+def each(task: Callable[[int], Coroutine[Any, Any, None]], cpus: int) -> list[tuple[str, Callable[[], Any]]]:
+    """The same task on every CPU; it is told its number."""
+    return [(task.__name__, lambda cpu=cpu: task(cpu)) for cpu in range(cpus)]
 
 
 def tasks_on_cells(*tasks: Callable[..., Any], initial: Any = 0, cells: str = "a b c out") -> Build:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-from mmlocks.machine import Layout, Machine, Rcu, Record, RwSem, SeqCount, SpinLock, Violation, require
-
-
-def each(task: Callable[[int], Coroutine[Any, Any, None]], cpus: int) -> list[tuple[str, Callable[[], Any]]]:
-    """The same task on every CPU; it is told its number."""
-    return [(task.__name__, lambda cpu=cpu: task(cpu)) for cpu in range(cpus)]
-
+from mmlocks.machine import Layout, Machine, Rcu, RwSem, SeqCount, SpinLock, Violation, require
+from tests.core.exclusion import bakery, dekker, peterson
+from tests.core.helpers import each
 
 # -- counter += 1 -----------------------------------------------------------------------------------------------------
 
@@ -54,97 +50,6 @@ def look_at_a_counter() -> Machine:
         await seen.set(await counter)
 
     return Machine(layout, [*each(add, 2), ("look", look)])
-
-
-# -- mutual exclusion with loads and stores ---------------------------------------------------------------------------
-
-
-class Room(Record):
-    """A critical section that only one CPU may be in."""
-
-    def __init__(self, layout: Layout) -> None:
-        super().__init__(layout, "room")
-        self.inside = layout.counter("inside", bits=4)
-
-    async def use(self) -> None:
-        await require(
-            await self.inside.fetch_add(1) == 0, "exclusion", "enters while somebody else is inside"
-        )
-        await self.inside.add(-1)
-
-
-def peterson(turn_first: bool = False) -> Machine:
-    """Peterson 1981. The broken one gives way before it says that it wants to enter."""
-    layout = Layout(cpus=2)
-    wants = [layout.cell(f"wants{cpu}", False) for cpu in range(2)]
-    turn = layout.cell("turn", 0)
-    room = Room(layout)
-
-    async def enter_and_leave(me: int) -> None:
-        other = 1 - me
-        if turn_first:
-            await turn.set(other)
-            await wants[me].set(True)
-        else:
-            await wants[me].set(True)
-            await turn.set(other)
-        while await wants[other] and await turn == other:
-            pass
-        await room.use()
-        await wants[me].set(False)
-
-    return Machine(layout, each(enter_and_leave, 2))
-
-
-def dekker(look_first: bool = False) -> Machine:
-    """Dekker 1965. The broken one looks whether the other wants to enter, and only then says that it does itself."""
-    layout = Layout(cpus=2)
-    wants = [layout.cell(f"wants{cpu}", False) for cpu in range(2)]
-    turn = layout.cell("turn", 0)
-    room = Room(layout)
-
-    async def enter_and_leave(me: int) -> None:
-        other = 1 - me
-        if look_first:
-            while await wants[other]:
-                pass
-        await wants[me].set(True)
-        while not look_first and await wants[other]:
-            if await turn == other:
-                await wants[me].set(False)
-                while await turn == other:
-                    pass
-                await wants[me].set(True)
-        await room.use()
-        await turn.set(other)
-        await wants[me].set(False)
-
-    return Machine(layout, each(enter_and_leave, 2))
-
-
-def bakery(choosing_matters: bool = True, cpus: int = 2) -> Machine:
-    """Lamport 1974. The broken one does not wait for a CPU that is still choosing its number."""
-    layout = Layout(cpus)
-    choosing = [layout.cell(f"choosing{cpu}", False) for cpu in range(cpus)]
-    number = [layout.counter(f"number{cpu}") for cpu in range(cpus)]
-    room = Room(layout)
-
-    async def buy(me: int) -> None:
-        await choosing[me].set(True)
-        highest = 0
-        for ticket in number:
-            highest = max(highest, await ticket)
-        await number[me].set(highest + 1)
-        await choosing[me].set(False)
-        for other in range(cpus):
-            while choosing_matters and await choosing[other]:
-                pass
-            while (ticket := await number[other]) and (ticket, other) < (highest + 1, me):
-                pass
-        await room.use()
-        await number[me].set(0)
-
-    return Machine(layout, each(buy, cpus))
 
 
 # -- readers and a writer ---------------------------------------------------------------------------------------------
@@ -283,11 +188,11 @@ PROGRAMS = {
     "increment_locked": Program(lambda: increment("locked", cpus=3), ""),
     "look_at_a_counter": Program(look_at_a_counter, ""),
     "peterson": Program(peterson, ""),
-    "peterson_turn_first": Program(lambda: peterson(turn_first=True), "exclusion"),
+    "peterson_turn_first": Program(lambda: peterson("turn_first"), "exclusion"),
     "dekker": Program(dekker, ""),
-    "dekker_look_first": Program(lambda: dekker(look_first=True), "exclusion"),
+    "dekker_look_first": Program(lambda: dekker("look_first"), "exclusion"),
     "bakery": Program(bakery, ""),
-    "bakery_without_choosing": Program(lambda: bakery(choosing_matters=False), "exclusion"),
+    "bakery_without_choosing": Program(lambda: bakery("no_choosing"), "exclusion"),
     "readers_and_writer": Program(readers_and_writer, ""),
     "readers_without_lock": Program(lambda: readers_and_writer(lock_read=False), "torn"),
     "sequence_count": Program(sequence_count, ""),
