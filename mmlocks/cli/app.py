@@ -14,7 +14,7 @@ from mmlocks.cli.graph import GRAPH_STATUSES, graph
 from mmlocks.cli.host import host
 from mmlocks.cli.maps import NOTES, maps
 from mmlocks.cli.names import named, the_release, the_scenario
-from mmlocks.cli.releases import ENDINGS, releases
+from mmlocks.cli.releases import ENDINGS, Dask, releases
 from mmlocks.cli.terminal import (
     ASIDE,
     STATUSES,
@@ -32,6 +32,7 @@ from mmlocks.errors import ModelError, ScheduleError
 from mmlocks.releases import PATCHES, RELEASES, Release, patch_named, release_named
 
 if TYPE_CHECKING:
+    from mmlocks.cli.executors import Helpers
     from mmlocks.labs import Lab
     from mmlocks.machine import Run
     from mmlocks.mm.world import World
@@ -100,6 +101,10 @@ Seconds = Annotated[
         metavar="S", callback=_positive, help="Stop each search after so many seconds.", show_default="60"
     ),
 ]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, metavar="N", help="Search on so many processes.", show_default="1"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 LabName = Annotated[str, typer.Argument(metavar="LAB", help="lab07_fork_vs_fault; lab07 or 07 will do.")]
 
@@ -160,7 +165,7 @@ def demo() -> int:
 def run(
     scenario: Name, release: ReleaseName = "", with_: Patches = None, without: NoPatches = None,
     strategy: StrategyName = None, full: Full = False, seed: Seed = None, also: Also = None, states: States = None,
-    seconds: Seconds = None, as_json: Json = False,
+    seconds: Seconds = None, jobs: Jobs = None, dask: Dask = None, as_json: Json = False,
 ) -> int:  # fmt: skip
     """
     Search every interleaving of a scenario on a release.
@@ -168,15 +173,15 @@ def run(
     With --strategy, also some of them alone; what was looked at, and what was not, is said.
     """
     from mmlocks.cli import report
+    from mmlocks.cli.executors import executor
     from mmlocks.scenarios import check
 
     story = the_scenario(scenario)
     kernel = _release(release, with_ or [], without or [])
-    chosen = _strategy(strategy, full, seed)
-    with Meter(f"{story.name} on {kernel.name}") as meter:
-        checked = check(
-            story, kernel, _budget(states, seconds), meter, also=tuple(also or ()), strategy=chosen
-        )
+    chosen, asked = _strategy(strategy, full, seed), tuple(also or ())
+    with Meter(f"{story.name} on {kernel.name}") as meter, executor(jobs, dask) as helpers:
+        chosen = _spread(chosen, helpers, story.name, kernel.name, asked)
+        checked = check(story, kernel, _budget(states, seconds), meter, also=asked, strategy=chosen)
     if as_json:
         report.print_json(report.checked_json(checked))
     else:
@@ -429,6 +434,26 @@ def _strategy(name: str | None, full: bool, seed: int | None) -> Strategy:
     text = "full" if full else next(iter(STRATEGIES)) if name is None else name
     named(kind_named, text.partition(":")[0], STRATEGIES)
     return strategy_named(text, seed)
+
+
+def _spread(
+    strategy: Strategy, helpers: Helpers, scenario: str, release: str, also: tuple[str, ...]
+) -> Strategy:
+    """The same search, with help."""
+    from functools import partial
+
+    from mmlocks.scenarios.catalogue import program_named
+    from mmlocks.search import Exhaustive
+    from mmlocks.search.parallel import Parallel
+
+    if helpers.executor is None:
+        return strategy
+    if not isinstance(strategy, Exhaustive):
+        raise ModelError(
+            "--jobs and --dask spread the strategies reduced and full over processes; all others run in one. Leave --strategy out, or the two."
+        )
+    build = partial(program_named, scenario, release, also)
+    return Parallel(helpers.executor, build, helpers.many, strategy.reduced, complain=complain)
 
 
 def _budget(states: int | None, seconds: float | None) -> Budget:

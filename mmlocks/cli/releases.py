@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,12 +26,9 @@ from mmlocks.cli.terminal import (
     paragraph,
     write,
 )
-from mmlocks.errors import MmlocksError
 from mmlocks.releases import NEWEST, PATCHES, RELEASES, Release, patch_named
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from rich.text import Text
 
     from mmlocks.scenarios.table import Cell, RepairTable, Table
@@ -49,6 +44,12 @@ ENDINGS = (
     f"{SCHEMA} Exit status: 0 all as the record has it; 1 some cell is not; 2 bad usage; 3 a budget was used up, so that a cell is "
     "unproved; 130 interrupted, with what there is."
 )
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="tcp://HOST:PORT", help="Search on the workers of the Dask cluster whose scheduler is there."
+    ),
+]
 SIGNS = {"safe": "safe", "not applicable": "-", "unproved": "?"}
 FEWEST = 3
 """Columns of releases side by side; where fewer fit, a list reads better."""
@@ -83,6 +84,7 @@ def releases(
         list[str] | None,
         typer.Option("--release", "-r", metavar="R", help="Only this release, or one such as 6.4.0+fork_locks_vmas. May be repeated."),
     ] = None,
+    dask: Dask = None,
     without: Annotated[
         bool, typer.Option("--without", help="Also take each repair out of the newest release, alone and in pairs.")
     ] = False,
@@ -94,6 +96,7 @@ def releases(
 
     Also tells what each release is, and each patch.
     """
+    from mmlocks.cli.executors import executor
     from mmlocks.scenarios import SCENARIOS
     from mmlocks.scenarios.table import repair_table, searches, truth_table
     from mmlocks.search import Budget
@@ -104,10 +107,11 @@ def releases(
     repairs = None
     many = len(searches(kernels, stories))
     meter = Count()
-    with meter, _workers(min(jobs or os.cpu_count() or 1, many)) as executor:
-        table = truth_table(kernels, stories, executor, meter.show, budget)
+    at_once = jobs if dask is not None else min(jobs or os.cpu_count() or 1, many)
+    with meter, executor(at_once, dask) as helpers:
+        table = truth_table(kernels, stories, helpers.executor, meter.show, budget)
         if without and not table.stopped:
-            repairs = repair_table(stories, executor, meter.show, budget)
+            repairs = repair_table(stories, helpers.executor, meter.show, budget)
     stopped = table.stopped or (repairs is not None and repairs.stopped)
     if as_json:
         from mmlocks.cli.report import print_json
@@ -375,45 +379,3 @@ def _repairs_json(repairs: RepairTable) -> dict[str, Any]:
         "pairs": rows(repairs.masked),
         "cells": [_cell_json(cell) for cell in (*repairs.alone, *repairs.pairs)],
     }
-
-
-# -- several at a time ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _workers(jobs: int) -> Iterator[Executor | None]:
-    """Processes that search; None where one is enough. They are stopped in the middle of a search where nobody waits for it."""
-    if jobs <= 1:
-        yield None
-        return
-    import multiprocessing
-    from concurrent.futures import Future, ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    class Pool(ProcessPoolExecutor):
-        """Its processes never hear Ctrl-C, which a terminal sends to all: who started them tells them to stop."""
-
-        def submit(self, *what: Any, **named: Any) -> Future[Any]:
-            if not hasattr(signal, "pthread_sigmask"):  # not Linux
-                return super().submit(*what, **named)
-            old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            try:
-                return super().submit(*what, **named)
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, old)
-
-    others = set(multiprocessing.active_children())
-    # Not forked: a process that is forked from one with threads may find locks held for ever.
-    pool = Pool(jobs, multiprocessing.get_context("spawn"))
-    try:
-        yield pool
-    except BrokenProcessPool:
-        raise MmlocksError(
-            "a process that searched has died; see whether memory ran out (dmesg). To search one after the other: --jobs 1"
-        ) from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in multiprocessing.active_children():
-            if worker not in others:
-                worker.terminate()
-                worker.join()
