@@ -12,6 +12,10 @@ from mmlocks.machine.machine import Machine
 from mmlocks.search.reduction import Reduction
 
 PASSES = 24
+DEPTH = 400
+"""Steps that a front takes at most: a loop would keep it going for ever."""
+DISCOVERIES = 2_000
+"""New moments and results in one pass, after which it is left: code that does something new whenever it is run is found out by the search."""
 
 
 def scout(machine: Machine, width: int, patience: int = 0) -> None:
@@ -19,6 +23,8 @@ def scout(machine: Machine, width: int, patience: int = 0) -> None:
 
     Only speed depends on it. The seeds are fixed: searches are reproducible.
     """
+    # One execution first, from its start to its end: code that does not do the same twice is noticed when it first returns.
+    _advance(machine, 1, random.Random(0))
     idle = 0
     for seed in range(PASSES):
         growth = _growth(machine)
@@ -31,10 +37,10 @@ def scout(machine: Machine, width: int, patience: int = 0) -> None:
 def _advance(machine: Machine, width: int, chance: random.Random) -> None:
     reduction = Reduction(machine)
     reduction.refresh()
+    enough = _growth(machine) + DISCOVERIES
     front = {machine.initial}
-    # A loop would keep a front going for ever. No execution without one is longer than all nodes together.
-    for _ in range(10 * sum(len(task.nodes) for task in machine.tasks) + 1_000):
-        if not front:
+    for _ in range(DEPTH):
+        if not front or _growth(machine) > enough:
             return
         if len(front) > width:
             front = set(chance.sample(sorted(front), width))

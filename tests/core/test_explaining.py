@@ -32,6 +32,8 @@ from tests.core.helpers import tasks_on_cells
 from tests.core.programs import increment, lock_order
 from tests.core.random_programs import machine, programs
 
+pytestmark = pytest.mark.slow  # all of it together: nothing here depends on the Python that runs it
+
 FEW = 700
 """Executions of a random program that are still listed one by one."""
 

@@ -29,11 +29,13 @@ from tests.core import random_programs
 from tests.core.helpers import decoded, tasks_on_cells
 from tests.core.programs import PROGRAMS
 
+pytestmark = pytest.mark.slow  # all of it together: nothing here depends on the Python that runs it
+
 AMPLE = Budget(5_000_000, 300.0)
 REDUCED = pytest.mark.parametrize("reduced", [True, False], ids=["reduced", "full"])
 SOME_SCENARIOS = [
-    ("fork_lost_store", "6.4.0"), ("fork_lost_store", "6.4.3"), ("fork_torn_snapshot", "6.4.0"), ("stackrot", "6.4.0"),
-    ("stackrot", "6.4.3"), ("munmap_downgrade", "speculative"), ("stack_expand_fault", "6.4.0"), ("publish_early", "6.4.3"),
+    ("fork_lost_store", "6.4.0"), ("fork_torn_snapshot", "6.4.3"), ("fork_other_vma", "6.4.0"), ("stackrot", "6.4.0"),
+    ("stackrot", "6.4.3"), ("stack_expand_fault", "6.4.0"), ("publish_early", "6.4.3"),
 ]  # fmt: skip
 
 
@@ -192,7 +194,7 @@ def test_a_scenario_searched_by_others(scenario: str, release: str, reduced: boo
 
 
 @REDUCED
-@pytest.mark.parametrize("alone", [1, 300, 650, 5_000])
+@pytest.mark.parametrize("alone", [300, 650, 5_000])
 def test_however_much_one_process_has_searched_before(alone: int, reduced: bool) -> None:
     """A violation that it has seen by then does not keep the rest from being searched."""
     agree(Here(), partial(program_named, "fork_lost_store", "6.4.0"), reduced, alone=alone)
@@ -200,7 +202,7 @@ def test_however_much_one_process_has_searched_before(alone: int, reduced: bool)
 
 @REDUCED
 @given(bodies=random_programs.programs())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_random_programs(bodies: tuple[Any, ...], reduced: bool) -> None:
     agree(Here(), partial(random_programs.machine, bodies), reduced)
 
@@ -238,7 +240,7 @@ def nothing_alone(machine: Machine, meter: Meter, *_: Any, **__: Any) -> Explora
 
 @REDUCED
 def test_no_count_depends_on_workers(reduced: bool, later: Later) -> None:
-    build = partial(program_named, "fork_lost_store", "6.4.0")
+    build = partial(program_named, "fork_torn_snapshot", "6.4.0")
 
     def found(executor: Executor, workers: int, stop: bool) -> tuple[Any, ...]:
         machine = build()
@@ -358,7 +360,7 @@ def test_workers_that_say_nothing_are_given_up(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_budget_of_states() -> None:
     build = partial(program_named, "young_reproducer", "6.4.3")
-    for states in (1, 2, 50, 1_000):
+    for states in (2, 400):
         found = spread(Here(), build, alone=20).explore(build(), Meter(Budget(states)))
         assert (found.outcome, found.reason) == ("unproved", f"budget of {states:,} states reached")
         assert found.states >= states
@@ -386,7 +388,7 @@ class Late(Here):
 
 
 @pytest.mark.parametrize("how", ["false", "interrupt"])
-@pytest.mark.parametrize("calls", [1, 2, 30])
+@pytest.mark.parametrize("calls", [1, 20])
 def test_progress_that_ends_it(how: str, calls: int) -> None:
     count = itertools.count(1)
 
@@ -434,14 +436,29 @@ def test_ctrl_c_leaves_no_job_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert given and all(future.cancelled() for future in given)
 
 
-def test_a_violation_that_was_seen_stands_when_the_budget_is_used_up() -> None:
-    build = partial(program_named, "stack_expand_fault", "6.4.0")
-    whole = spread(Here(), build).explore(build(), Meter(AMPLE))
-    early = spread(Here(), build).explore(build(), Meter(Budget(states=whole.states)))
-    assert early.outcome in ("violated", "unproved")
-    assert (
-        spread(Here(), build).explore(build(), Meter(Budget(states=whole.states + 1))).outcome == "violated"
-    )
+def test_a_violation_that_was_seen_stands_though_the_search_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer is searched whole before it is told of. If it is ended in its middle, what was found there is told all the same."""
+    monkeypatch.setattr(parallel, "JOB", 1)
+    build = partial(program_named, "fork_torn_snapshot", "6.4.0")
+
+    def ended(after: float) -> tuple[str, str, int]:
+        """How a search ends that may ask so many times whether to go on, and how often it asked."""
+        calls = itertools.count(1)
+        asked = [0]
+
+        def progress(states: int, transitions: int, seconds: float) -> bool:
+            asked[0] = next(calls)
+            return asked[0] < after
+
+        found = spread(Here(), build, reduced=False, workers=1).explore(build(), Meter(AMPLE, progress))
+        return found.outcome, found.reason, asked[0]
+
+    outcome, reason, calls = ended(after=float("inf"))
+    assert (outcome, reason) == ("violated", "")
+    assert {ended(after)[:2] for after in range(calls - 3, calls + 1)} == {
+        ("unproved", "cancelled"),
+        ("violated", "cancelled"),
+    }
 
 
 # -- programs that cannot be spread -----------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ from tests.core.helpers import tasks_on_cells
 from tests.core.programs import PROGRAMS, increment, lock_order, message, peterson
 from tests.core.random_programs import machine, programs
 
+pytestmark = pytest.mark.slow  # all of it together: nothing here depends on the Python that runs it
+
 ENOUGH = 1_000
 """More preemptions than any of these programs has any use for."""
 SOME_ONLY = [Bounded(1), RandomWalk(), Pct(2)]

@@ -26,6 +26,8 @@ from tests.core import random_programs
 from tests.core.helpers import Outcome, decoded
 from tests.core.random_programs import Body, bodies
 
+pytestmark = pytest.mark.slow  # all of it together: nothing here depends on the Python that runs it
+
 ONE_ORDER = "all interleavings searched (one order of each set of steps that commute, and one of CPUs that are declared alike)"
 
 

@@ -28,6 +28,8 @@ from tests.core.helpers import Build, decoded
 from tests.core.programs import PROGRAMS
 from tests.core.random_programs import machine, programs
 
+pytestmark = pytest.mark.slow  # all of it together: nothing here depends on the Python that runs it
+
 AMPLE = Budget(5_000_000, 300.0)
 
 

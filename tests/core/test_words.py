@@ -115,6 +115,18 @@ def test_a_learners_code_is_not_run_where_it_is_taken_over() -> None:
         follower.verify()
 
 
+def test_what_a_task_returned_does_not_matter_and_its_ends_stay_apart() -> None:
+    async def reads_all(a: Any, b: Any, c: Any, out: Any) -> tuple[Any, object]:
+        return await a, object()  # which could not travel
+
+    build = tasks_on_cells(reads_all, writes, initial=False)
+    leader = build()
+    found = searched(leader, reduced=False)
+    assert sum(node.answer.ended == "returned" for node in leader.tasks[0].nodes) == 2
+    again = searched(dictated(build(), words_of(leader)), reduced=False)
+    assert set(again.seen) == set(found.seen)
+
+
 def test_words_are_data_and_always_the_same() -> None:
     def words() -> bytes:
         machine = program_named("fork_lost_store", "6.4.0")
