@@ -109,16 +109,19 @@ def _cluster(address: str) -> Iterator[Helpers]:
     import asyncio
     import logging
     import warnings
-    from concurrent.futures import CancelledError
+    from concurrent.futures import CancelledError, ThreadPoolExecutor
 
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what is amiss is said here
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other versions of packages that we do not use
         try:
-            asyncio.run(asyncio.wait_for(_knock(address), PATIENCE))
+            with ThreadPoolExecutor(
+                1
+            ) as aside:  # this thread may have an event loop that runs, as in a notebook
+                aside.submit(asyncio.run, asyncio.wait_for(_knock(address), PATIENCE)).result()
             connect: Any = distributed.Client
-            client = connect(address, timeout=PATIENCE, set_as_default=False)
+            client = connect(address, timeout=PATIENCE, set_as_default=False, asynchronous=False)
         except Exception as problem:  # whatever may listen there, and say
             raise MmlocksError(
                 f"no scheduler answers at {address} ({_told(problem)}). To start a cluster: `dask scheduler`, and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import multiprocessing
@@ -382,6 +383,19 @@ def test_a_cluster_that_is_lost_half_way(
     assert len(killing.killed) == len(victims)
     assert len(said) == 1
     assert said[0].startswith("the workers are lost (")
+
+
+@pytest.mark.slow
+def test_a_cluster_helps_where_an_event_loop_runs_already(cluster: Cluster, alone: tuple[Any, ...]) -> None:
+    """As it does in a notebook."""
+    cluster.worker()
+    cluster.ready(workers=1)
+
+    async def notebook() -> tuple[Any, ...]:
+        with executors.executor(None, cluster.address) as helpers:
+            return searched(helpers)
+
+    assert asyncio.run(notebook()) == alone
 
 
 @pytest.mark.slow
