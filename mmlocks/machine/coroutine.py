@@ -13,6 +13,7 @@ import types
 import warnings
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,27 @@ DEEPEST = 100
 """Functions in one await chain; Python's own limit would depend on who called us."""
 
 
+@dataclass(eq=False, slots=True)
+class _Heard:
+    """A history: what the task was told last, what it had been told before, what it did then, and what came of that."""
+
+    before: _Heard | None
+    result: Any
+    steps: int
+    answer: Answer
+    after: dict[Any, _Heard] = field(default_factory=dict)
+    """By the `exact` key of the next result."""
+
+    def results(self) -> list[Any]:
+        """All that the task has been told, from its start."""
+        told = []
+        heard = self
+        while heard.before is not None:
+            told.append(heard.result)
+            heard = heard.before
+        return told[::-1]
+
+
 class CoroutineSupplier:
     """Answers "after these results, what is your next step?" by running an `async def` in this process.
 
@@ -51,93 +73,111 @@ class CoroutineSupplier:
     def __init__(self, cpu: int, start: Callable[[], Coroutine[Step, Any, Any]]) -> None:
         self.cpu = cpu
         self._start = start
-        # By history, a tuple of `exact` results: what came after it, and the results themselves.
-        self._seen: dict[tuple[Any, ...], Answer] = {}
-        self._results: dict[tuple[Any, ...], tuple[Any, ...]] = {(): ()}
+        self._seen: list[_Heard] = []
+        """Every history that was ever asked for; the first one is empty."""
         self._live: Coroutine[Step, Any, Any] | None = None
-        self._fed: tuple[Any, ...] = ()
+        self._fed: _Heard | None = None
+        """What the live one has been told."""
         self._pending: list[Step] = []
         self._ended = False
 
     def answer(self, results: Sequence[Any]) -> Answer:
         """The next step after `results`, or how the task ended."""
-        wanted = tuple(exact(result) for result in results)
-        known = self._seen.get(wanted)
-        if known is not None:
-            return known
-        if self._live is None or wanted[: len(self._fed)] != self._fed:
+        if not self._seen:
             self._restart()
-        for result in results[len(self._fed) :]:
+        heard, known = self._seen[0], 0
+        way = [heard]
+        for result in results:
+            further = heard.after.get(exact(result))
+            if further is None:
+                break
+            heard, known = further, known + 1
+            way.append(heard)
+        if known == len(results):
+            return heard.answer
+        if self._live is None or self._fed not in way:
+            self._restart()
+        assert self._fed is not None
+        for result in results[self._fed.steps :]:
             self._feed(result)
-        return self._seen[wanted]
+        return self._fed.answer
 
     def verify(self) -> None:
         """Run every history once more from its start, and raise NondeterminismError if any step comes out different."""
-        for history in self._seen.keys() - {history[:-1] for history in self._seen if history}:
-            self._restart()
-            for result in self._results[history]:
-                self._feed(result)
+        for heard in [heard for heard in self._seen if not heard.after]:
+            self._run(heard)
         self._close()
+
+    def _run(self, heard: _Heard) -> None:
+        self._restart()
+        for result in heard.results():
+            self._feed(result)
 
     def _restart(self) -> None:
         self._close()
         self._pending = []
-        self._fed = ()
+        self._fed = None
         try:
             made = self._start()
         except (
             Exception
         ) as problem:  # the call itself may fail: a wrong number of arguments, a default that raises
-            self._note((), _failure(self.cpu, problem, ()))
+            self._note(None, _failure(self.cpu, problem, ()))
             return
         if not isinstance(made, Coroutine):
             yields = isinstance(made, types.GeneratorType | types.AsyncGeneratorType)
             kind = "is a generator: it has a `yield`" if yields else f"returned {_a(made)}"
             self._note(
-                (),
+                None,
                 Answer.mistake((), f"cpu{self.cpu}: the task {kind}. Write it as `async def` with `await`."),
             )
             return
         self._live = made
-        self._note((), self._resume((), None))
+        known = self._seen[0].answer if self._seen else None
+        self._note(None, self._resume(None, known, places_of(made)))
 
     def _feed(self, result: Any) -> None:
-        fed = (*self._fed, exact(result))
-        if len(fed) > STEPS_PER_TASK:
-            where = self._seen[self._fed].where
+        fed = self._fed
+        assert fed is not None
+        where = fed.answer.where
+        known = fed.after.get(exact(result))
+        if fed.steps >= STEPS_PER_TASK:
             answer = Answer.mistake(
                 where,
                 f"cpu{self.cpu}: {STEPS_PER_TASK:,} steps and no end in sight{_in(where)}. "
                 "A loop there never stops; give it a way out.",
             )
         else:
-            answer = self._resume(fed, result)
-        self._results.setdefault(fed, (*self._results[self._fed], result))
-        self._fed = fed
-        self._note(fed, answer)
+            answer = self._resume(result, known.answer if known is not None else None, where)
+        self._note(result, answer)
 
-    def _note(self, fed: tuple[Any, ...], answer: Answer) -> None:
-        first = self._seen.setdefault(fed, answer)
-        if (first.step, first.ended) != (answer.step, answer.ended):
-            raise NondeterminismError(self._unsteady(fed, first, answer))
+    def _note(self, result: Any, answer: Answer) -> None:
+        """The task has been told `result` and did `answer`: see whether that is what it did the first time."""
+        fed = self._fed
+        key = exact(result)
+        heard = fed.after.get(key) if fed is not None else self._seen[0] if self._seen else None
+        if heard is None:
+            heard = _Heard(fed, result, fed.steps + 1 if fed is not None else 0, answer)
+            self._seen.append(heard)
+            if fed is not None:
+                fed.after[key] = heard
+        self._fed = heard
+        first = heard.answer
+        if first is not answer and (first.step, first.ended) != (answer.step, answer.ended):
+            raise NondeterminismError(self._unsteady(heard, answer))
         if answer.step is None:
             self._close()
             if answer.ended == "returned" and not self._ended:
                 self._ended = True
-                self._look_again(fed)
+                for _ in range(SECOND_LOOKS):  # so that unsteady code is found before it is searched for long
+                    self._run(heard)
 
-    def _look_again(self, fed: tuple[Any, ...]) -> None:
-        """Run the first history that came to an end a few times more, so that unsteady code is found before it is searched for long."""
-        for _ in range(SECOND_LOOKS):
-            self._restart()
-            for result in self._results[fed]:
-                self._feed(result)
-
-    def _unsteady(self, fed: tuple[Any, ...], first: Answer, answer: Answer) -> str:
+    def _unsteady(self, heard: _Heard, answer: Answer) -> str:
         """The sentence about a task that did something else than the first time."""
-        since = self._seen[fed[:-1]].where if fed else ()
+        first = heard.answer
+        since = heard.before.answer.where if heard.before is not None else ()
         here, there = _parted(answer.where or since, first.where or since)
-        cause = first_difference(self._start, self._results[fed])
+        cause = first_difference(self._start, heard.results())
         variable = (
             f"The first variable to differ is {cause.name}{_in((cause.place,))}: {cause.one} in one run, {cause.other} in the next. "
             if cause is not None
@@ -162,16 +202,15 @@ class CoroutineSupplier:
                     self._live.close()
             self._live = None
 
-    def _resume(self, fed: tuple[Any, ...], result: Any) -> Answer:
-        known = self._seen.get(fed)
-        before = places_of(self._live)
+    def _resume(self, result: Any, known: Answer | None, before: tuple[Place, ...]) -> Answer:
+        """Let the task take up `result`; `known` is what it did then the last time, `before` where it stands."""
         if known is not None and known.step is not None:
             # Not watched, but what is built here may be forgotten later on, and then we must know where it came from.
             depth = sys.get_coroutine_origin_tracking_depth()
             sys.set_coroutine_origin_tracking_depth(1)
             UNAWAITED.steps = self._pending
             try:
-                return self._send(result, before, watched=False)
+                return self._send(result, before, known)
             finally:
                 UNAWAITED.steps = None
                 sys.set_coroutine_origin_tracking_depth(depth)
@@ -185,12 +224,13 @@ class CoroutineSupplier:
         moment = moment_of(live)
         return None if moment is None else (moment, tuple((step.op, step.made_at) for step in self._pending))
 
-    def _send(self, result: Any, before: tuple[Place, ...], watched: bool = True) -> Answer:
+    def _send(self, result: Any, before: tuple[Place, ...], known: Answer | None = None) -> Answer:
+        """Let the task take up `result`. If it is `known` what it does then, and it does that, that is the answer."""
         live = self._live
         assert live is not None
         try:
             # Around the task's own code alone: what we do with its last breath must not count.
-            with Limited() if watched else nullcontext():
+            with Limited() if known is None else nullcontext():
                 yielded = live.send(result)
         except StopIteration as stop:
             return Answer.returned(stop.value)
@@ -204,6 +244,10 @@ class CoroutineSupplier:
             raise
         except BaseException as problem:  # a task may raise what it likes, also asyncio's CancelledError
             return _failure(self.cpu, problem, before)
+        if isinstance(yielded, Step):
+            self._pending[:] = [step for step in self._pending if step is not yielded]
+            if known is not None and yielded == known.step:
+                return known
         where = places_of(live)
         if len(where) > DEEPEST:
             return Answer.mistake(
@@ -211,8 +255,7 @@ class CoroutineSupplier:
                 f"cpu{self.cpu}: {len(where)} functions wait for one another{_in(where)}. Does one of them call itself for ever?",
             )
         if isinstance(yielded, Step):
-            self._pending[:] = [step for step in self._pending if step is not yielded]
-            return Answer(step=yielded, where=where, key=self._key(live) if watched else None)
+            return Answer(step=yielded, where=where, key=self._key(live) if known is None else None)
         return Answer.mistake(
             where,
             f"cpu{self.cpu}: awaited {_a(yielded)}{_in(where)}, which is no step of this machine. Await kernel "

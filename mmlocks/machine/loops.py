@@ -1,19 +1,25 @@
 """Stopping code that runs on and on, without a timer: counting what it does is the same on every machine.
 
 CPython 3.12 and later tell us of every jump (`sys.monitoring`). 3.11 can be made to tell of every instruction (`sys.settrace`), which is
-slower; later versions have that as well, but lose sight of a loop in the first piece of a coroutine. On 3.11, code that swallows
-the exception with a bare `except:` inside its loop gets away: tracing ends with the first exception.
+slower (so instructions of this package are not counted: none of its loops lasts); later versions have that as well, but lose sight of a
+loop in the first piece of a coroutine. On 3.11, code that swallows the exception with a bare `except:` inside its loop gets away: tracing
+ends with the first exception.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from types import CodeType, FrameType
 from typing import Any
 
+from mmlocks.machine.task import PACKAGE
+
 LIMIT = 300_000
 """Jumps, or instructions on 3.11: far more than any kernel function takes between two steps."""
+
+OURS = f"{PACKAGE}{os.sep}"
 
 MONITORING_TOOL = 4
 """One of the numbers that CPython leaves to nobody in particular."""
@@ -77,6 +83,8 @@ class Limited:
             if self._count > LIMIT:
                 raise EndlessLoop(frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
         elif event == "call":
+            if frame.f_code.co_filename.startswith(OURS):
+                return None  # what it calls is told of again
             frame.f_trace_lines = False
             frame.f_trace_opcodes = (
                 True  # instructions, not lines: `while True: pass` never begins another line

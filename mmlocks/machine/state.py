@@ -33,6 +33,8 @@ class NewWord(BaseException):
 def exact(value: Any) -> Any:
     """A key that tells apart what Python calls equal: 1 and True, 0.0 and -0.0, also inside tuples."""
     kind = type(value)
+    if kind is int or kind is bool or value is None:
+        return kind, value
     if isinstance(value, tuple):
         return kind, tuple(exact(part) for part in value)
     if isinstance(value, frozenset):

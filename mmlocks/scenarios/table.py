@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from itertools import combinations, starmap
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mmlocks.machine import Schedule
 from mmlocks.releases import (
@@ -23,6 +22,9 @@ from mmlocks.scenarios.catalogue import scenario_named
 from mmlocks.scenarios.scenario import check
 from mmlocks.search import Budget
 from mmlocks.search import Progress as SearchProgress
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 Progress = Callable[[int, int, str], bool]
 """Called several times a second with the searches that are done, how many there will be, and which is under way; a false
@@ -183,12 +185,14 @@ def _in_turn(todo: list[Search], progress: Progress | None, budget: Budget | Non
 def _at_once(
     todo: list[Search], executor: Executor, progress: Progress | None, budget: Budget | None
 ) -> Iterator[Cell]:
+    import concurrent.futures
+
     under_way: dict[Future[Cell], Search] = {}
     try:
         for one in todo:
             under_way[executor.submit(search, one.scenario, one.release, budget)] = one
         while under_way:
-            done, _ = wait(under_way, timeout=0.1, return_when=FIRST_COMPLETED)
+            done, _ = concurrent.futures.wait(under_way, timeout=0.1, return_when="FIRST_COMPLETED")
             for future in done:
                 del under_way[future]
                 yield future.result()

@@ -82,6 +82,8 @@ class _Search:
         # For every state seen: the CPUs (bit mask) whose steps have been followed from it.
         self.seen: dict[int, int] = {machine.initial: 0}
         self.parents: dict[int, tuple[int, int]] | None = {} if remember else None
+        self.look_at = 0
+        """States from which on it is worth a look whether the automata have grown: what is found out late has many choices made anew."""
 
     def run(self) -> None:
         stillborn = self.machine.stillborn()
@@ -91,22 +93,30 @@ class _Search:
         work = [self.machine.initial]
         if self.reduction is not None:
             scout(self.machine, SCOUTS)
-            self.refresh(self.reduction)
+        work += self.outdated()
         while work:
             self.drain(work)
             if self.symmetry is not None:
                 self.symmetry.close()
-            if self.reduction is not None and self.reduction.stale:
-                self.refresh(self.reduction)
-                work = list(self.seen)  # futures have grown: look at every decision again
+            work += self.outdated()
 
-    def refresh(self, reduction: Reduction) -> None:
-        """Let the reduction look at the automata as they are now. Of CPUs that are alike, what one may do the other may do."""
+    def outdated(self) -> list[int]:
+        """The states in which the reduction might choose otherwise, now that the automata have grown since it chose."""
+        reduction = self.reduction
+        if reduction is None or not reduction.stale:
+            return []
+        self.look_at = 2 * len(self.seen)
         if self.symmetry is not None:
             self.symmetry.close()
         reduction.refresh()
         if self.symmetry is not None:
             self.symmetry.widen(reduction.loops)
+        news = list(zip(self.machine.layout.pc_shifts, reduction.news(), strict=True))
+        return [
+            state
+            for state, followed in self.seen.items()
+            if followed and any(state >> shift & PC_FIELD in new for shift, new in news)
+        ]
 
     def drain(self, work: list[int]) -> None:
         """Follow the chosen steps of every state in `work`, and of all that they lead to."""
@@ -127,6 +137,8 @@ class _Search:
                     self.meter.transitions += transitions
                     transitions = since_check = 0
                     self.meter.check(len(seen))
+                    if len(seen) > self.look_at:
+                        work += self.outdated()
                 followed = seen[state]
                 chosen = choose(state)
                 seen[state] = followed | chosen

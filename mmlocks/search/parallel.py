@@ -18,9 +18,8 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mmlocks.errors import MmlocksError, ModelError
 from mmlocks.machine.machine import PC_FIELD, Machine, Violation
@@ -31,6 +30,9 @@ from mmlocks.search.reduction import Reduction, closed
 from mmlocks.search.scouting import scout
 from mmlocks.search.symmetry import Symmetry
 from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
+
+if TYPE_CHECKING:  # it takes long to import, which only a search by several is worth
+    from concurrent.futures import Executor, Future
 
 Build = Callable[[], Machine]
 """Makes the program anew in a worker: a function of a module, or a `functools.partial` of one, so that it can be sent there. Of its tasks' code
@@ -214,6 +216,8 @@ class _Leader:
 
     def reports(self, words: Words, layer: int, states: set[int], map_: _Map) -> Iterator[Report]:
         """What comes of following the steps of these states, job by job, as they are done."""
+        import concurrent.futures
+
         few, everything = len(states) <= FEW, sorted(states)
         size = min(JOB, max(FEW, -(-len(states) // self.how.workers)))
         waiting = [
@@ -239,7 +243,9 @@ class _Leader:
                     while waiting and len(under_way) < 2 * self.how.workers:
                         under_way[self.executor.submit(follow, waiting[-1])] = waiting[-1]
                         waiting.pop()
-                    for future in wait(under_way, timeout=0.1, return_when=FIRST_COMPLETED).done:
+                    for future in concurrent.futures.wait(
+                        under_way, timeout=0.1, return_when="FIRST_COMPLETED"
+                    ).done:
                         report = future.result()
                         del under_way[future]
                         yield report

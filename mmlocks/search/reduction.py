@@ -50,6 +50,10 @@ EVERYTHING = -1
 be seen, and they might have kept it from happening in a way that nobody knows of yet."""
 
 
+PATIENCE = 8
+"""Automata are looked at anew when this part of them is new. To look at once costs more than better choices save, to wait longer costs states."""
+
+
 class Reduction:
     """Which CPUs are worth running in a state."""
 
@@ -57,6 +61,8 @@ class Reduction:
         self._machine = machine
         tasks = machine.tasks
         self._grown = [-1 for _ in tasks]
+        self._looked = [0 for _ in tasks]
+        self._told: list[dict[int, tuple[int, bool]]] = [{} for _ in tasks]
         self._refreshed = [-1 for _ in tasks]
         # For each CPU and node: what the node's step and all after it may touch by their declarations, what they were seen to touch,
         # and what clashes with the latter; whether a loop is closed there.
@@ -85,6 +91,19 @@ class Reduction:
                 self._look(task)
             self._refreshed[task.cpu] = task.growth
 
+    def news(self) -> list[set[int]]:
+        """For each CPU the nodes of whose future more is known than when this was asked the last time."""
+        now = [
+            {index: (future, index in loops) for index, future in enumerate(futures)}
+            for futures, loops in zip(self._futures, self.loops, strict=True)
+        ]
+        fresh = [
+            {index for index, future in known.items() if before.get(index) != future}
+            for known, before in zip(now, self._told, strict=True)
+        ]
+        self._told = now
+        return fresh
+
     def extends(self, earlier: Reduction) -> bool:
         """Whether `earlier` would choose as soundly as this one: it has overlooked nothing at the nodes that it knew."""
         return all(
@@ -104,7 +123,10 @@ class Reduction:
             if node.answer.step is None:
                 continue
             if index >= len(futures):
-                self._look(task)
+                if (len(nodes) - self._looked[task.cpu]) * PATIENCE > len(nodes):
+                    self._look(task)
+                else:
+                    self._meet(task)
             try:
                 can, clash = pending[index][state & node.project]
             except KeyError:
@@ -173,8 +195,23 @@ class Reduction:
         known = self._pending[cpu][node.index][key] = 0 if outcome is None else 1 << cpu, clash
         return known
 
+    def _meet(self, task: Task) -> None:
+        """Take up new nodes, and what they may touch, in the futures of those before them. The rest can wait for `refresh`."""
+        cells, cpu = len(task.layout.cells), task.cpu
+        known = len(self._futures[cpu])
+        # These lists are known to `choose` by themselves, and so stay what they are.
+        for node in task.nodes[known:]:
+            self._meets[cpu].append(touched(node.touched, cells))
+            self._avoids[cpu].append(clashing(node.touched, cells))
+            self._pending[cpu].append({})
+        following = [sorted(set(node.edges.values())) for node in task.nodes]
+        present = 1 << 3 * cells  # of a CPU that goes on, even if what is known of it touches nothing
+        masks = self._futures[cpu] + [present | touched(node.footprint, cells) for node in task.nodes[known:]]
+        self._futures[cpu][:] = closed(masks, following)
+
     def _look(self, task: Task) -> None:
         """Compute for every node what its future may touch, and whether a loop is closed there."""
+        self._meet(task)
         cells, cpu = len(task.layout.cells), task.cpu
         following = [sorted(set(node.edges.values())) for node in task.nodes]
         reach = closed([1 << index for index in range(len(following))], following)
@@ -184,15 +221,10 @@ class Reduction:
             for index, after in enumerate(following)
             if any(target <= index and reach[target] >> index & 1 for target in after)
         }
-        # These lists are known to `choose` by themselves, and so stay what they are.
-        present = 1 << 3 * cells  # of a CPU that goes on, even if what is known of it touches nothing
-        self._futures[cpu][:] = closed(
-            [present | touched(node.footprint, cells) for node in task.nodes], following
-        )
         self._meets[cpu][:] = closed([touched(node.touched, cells) for node in task.nodes], following)
         self._avoids[cpu][:] = closed([clashing(node.touched, cells) for node in task.nodes], following)
-        self._pending[cpu] += [{} for _ in range(len(following) - len(self._pending[cpu]))]
         self._grown[cpu] = task.growth
+        self._looked[cpu] = len(task.nodes)
 
 
 def closed(masks: list[int], following: list[list[int]]) -> list[int]:

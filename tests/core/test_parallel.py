@@ -131,7 +131,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Later:
     executor = Later()
-    monkeypatch.setattr(parallel, "wait", executor.wait)
+    monkeypatch.setattr("concurrent.futures.wait", executor.wait)
     return executor
 
 
@@ -347,7 +347,7 @@ def test_who_searches_a_program_is_warned() -> None:
 
 def test_workers_that_say_nothing_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "SILENCE", 0.0)
-    monkeypatch.setattr(parallel, "wait", lambda *_, **__: _Waited(set()))
+    monkeypatch.setattr("concurrent.futures.wait", lambda *_, **__: _Waited(set()))
     said = list[str]()
     agree(Silent(), partial(program, "bakery"), reduced=False, complain=said.append)
     assert said == [
@@ -429,7 +429,7 @@ def test_ctrl_c_leaves_no_job_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(parallel, "wait", interrupted)
+    monkeypatch.setattr("concurrent.futures.wait", interrupted)
     build = partial(program, "bakery")
     found = spread(Keeping(), build).explore(build(), Meter(AMPLE))
     assert found.reason == "interrupted"
