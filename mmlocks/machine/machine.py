@@ -148,8 +148,6 @@ class Machine:
 
         It depends on the cells in the step's footprint alone, so it is computed once for each of their values.
         """
-        if node.step is None:
-            return None
         key = state & node.project
         try:
             return node.outcomes[key]

@@ -185,6 +185,8 @@ class Task:
                 f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; is it endless?"
             )
         node = Node(index, answer, history, footprint, looks, project)
+        if answer.step is None:  # nothing happens any more, in any state
+            node.outcomes[0], node.accesses[0] = None, NOTHING
         self.nodes.append(node)
         if key is not None:
             self._by_key[key] = index

@@ -1,35 +1,41 @@
 """The exhaustive search, spread over processes through one `concurrent.futures.Executor`: a pool's, or a cluster's.
 
-Every step of a task leads to a later node of its automaton, or goes round a loop. So nodes have ranks, the sum of the CPUs' ranks
-never falls along an execution, and the states can be searched layer by layer, by that sum. States of one layer do not wait for each other:
-they are cut into jobs, and what a job finds lies in this layer (a loop) or in later ones. Nothing leads back, so a layer is
-forgotten once it is done (the sweep-line method: Christensen, Kristensen & Mailund, "A sweep-line method for state space exploration", TACAS 2001).
+Some CPUs are **told apart**: by where they stand, states fall into classes, and all that happens while they stand there stays in
+one class. Who searches a class to its end need not know of any other. What leaves it leads on, for every step of a task leads to a
+later node of its automaton or goes round a loop, of which a class holds the whole. So nodes have ranks, the sum of the ranks of CPUs told apart
+grows from class to class, and classes are searched layer by layer, by that sum. Those of one layer do not wait for each other; nothing leads back,
+so a class is forgotten once it is done (the sweep-line method: Christensen, Kristensen & Mailund, "A sweep-line method for state space
+exploration", TACAS 2001). To tell few apart keeps what is sent small. Where a class outgrows a job, one more is told apart.
 
 A job is a pure function of what it is given. If the worker that has it dies, it is done again elsewhere, in this process if need be, and
 nothing is lost. Workers run no task's code (see `mmlocks.machine.words`). What they cannot know they hand back; this process finds it
 out, and where an earlier decision of the reduction rested on less than is known now, it starts again from the first layer. To make that
-rare it begins by searching alone for a while, which for a small program is all there is to do.
+rare it begins by searching alone until it has learned nothing new for long, which for a small program is all there is to do.
 """
 
 from __future__ import annotations
 
+import copy
+import heapq
 import pickle
+import random
+import sys
 import time
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mmlocks.errors import MmlocksError, ModelError
 from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.machine.state import NewWord
+from mmlocks.machine.task import Task
 from mmlocks.machine.words import Words, dictated, words_of
 from mmlocks.search.exhaustive import explore, searched
 from mmlocks.search.reduction import Reduction, closed
 from mmlocks.search.scouting import scout
-from mmlocks.search.symmetry import Symmetry
-from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
+from mmlocks.search.verdict import STOPPED, Cancelled, Exploration, Meter, why
 
 if TYPE_CHECKING:  # it takes long to import, which only a search by several is worth
     from concurrent.futures import Executor, Future
@@ -38,29 +44,44 @@ Build = Callable[[], Machine]
 """Makes the program anew in a worker: a function of a module, or a `functools.partial` of one, so that it can be sent there. Of its tasks' code
 only the first steps are run, so it need not be the code that is searched; cells, judge and watches must be the same."""
 
-ALONE = 20_000
+Class = tuple[int, ...]
+"""For each CPU told apart, in their order, the first node of the loop in which it stands, or the node."""
+
+ALONE = 5_000
 """States that one process searches before others are asked: below that, starting them takes longer than they save."""
 
-SCOUTS, PATIENCE = 100, 4
-"""States of each depth that look ahead for the words that workers will need, and passes without a discovery before they give up. What
-they overlook may cost a whole sweep."""
+SETTLED = 2
+"""It goes on until it has seen this many times the states that it had seen when it last learned something: what is then still unknown
+may cost a whole sweep."""
 
-FEW = 200
-"""States of a layer that are searched where they are: sending them costs more."""
+SCOUTS, PATIENCE = 100, 2
+"""States of each depth that look ahead before every sweep, and passes without a discovery before they give up."""
 
-JOB = 2_000
-"""States in a job at most: some ten milliseconds of work, so that cancelling is prompt, and sending them costs little beside."""
+JOB = 50_000
+"""States in a class or a job, more or less: a tenth of a second of work, so that nobody waits long for the last job of a layer."""
+
+FEW = 2
+"""Jobs in a layer below which they are done where they are: nobody else has anything to do meanwhile."""
+
+SAMPLE = 2_000
+"""States by which it is guessed who had better be told apart."""
+
+SENDING = 0.25
+"""What it adds to the work if all CPUs are told apart, so that every state that is found is sent."""
 
 SILENCE = 30.0
 """Seconds without a word from any worker after which they are given up."""
+
+ENOUGH = "enough seen to ask others"
 
 
 @dataclass(frozen=True)
 class Parallel:
     """Every interleaving, by several processes. `build` makes the program in a worker; `reduced` as in `Exhaustive`.
 
-    `workers` is how many jobs are worth having under way at once. No figure of the verdict depends on it. If the workers are lost, the
-    rest is searched in this process, and `complain` is told.
+    `workers` is how many jobs are worth having under way at once. No figure of a search that comes to its end depends on it. If the workers are
+    lost, the rest is searched in this process, and `complain` is told. A program that declares CPUs to be alike is searched in this process when
+    reduced: an exchange would move a state to another class.
     """
 
     executor: Executor
@@ -76,12 +97,14 @@ class Parallel:
         `machine` runs the tasks' code, and judges final states. Of the states seen, those at loops are kept, and no others. Raises ModelError
         if the program, or a value in it, cannot be sent to another process.
         """
-        first = replace(meter, budget=replace(meter.budget, states=min(self.alone, meter.budget.states)))
-        found = explore(machine, first, self.reduced, stop=stop)
-        if "states" not in found.reason or meter.budget.states <= self.alone:
-            meter.transitions = found.transitions
+        if self.reduced and machine.symmetries:
+            return explore(machine, meter, stop=stop)
+        pilot = _Pilot(meter, machine, self.alone)
+        found = explore(machine, pilot, self.reduced, stop=stop)
+        meter.transitions = found.transitions
+        if found.reason != ENOUGH:
             return found
-        leader = _Leader(self, machine, meter, stop)
+        leader = _Leader(self, machine, meter, stop, found.seen)
         try:
             while not leader.sweep():
                 pass
@@ -91,41 +114,73 @@ class Parallel:
         return leader.found
 
 
+class _Pilot(Meter):
+    """Ends the search that goes ahead as soon as it has learned nothing new for long."""
+
+    def __init__(self, meter: Meter, machine: Machine, least: int) -> None:
+        super().__init__(meter.budget, meter.progress, 0, meter.started, meter.occupied)
+        self._tasks = machine.tasks
+        self._least = least
+        self._known = self._learned_at = 0
+
+    @property
+    def every(self) -> int:
+        return max(1, min(super().every, self._least // 2))
+
+    def check(self, states: int) -> None:
+        super().check(states)
+        known = sum(task.growth for task in self._tasks)
+        if known != self._known:
+            self._known, self._learned_at = known, states
+        if states >= max(self._least, SETTLED * self._learned_at):
+            raise Cancelled(ENOUGH)
+
+
 class Job(NamedTuple):
-    """States whose steps are to be followed, and what a worker must know for that."""
+    """Classes that are to be searched, and what a worker must know for that."""
 
     build: bytes
     words: Words
     reduced: bool
-    images: bytes
-    """What there is to know of CPUs that are alike; nothing if none are."""
-    layer: int
-    states: bytes
+    apart: tuple[int, ...]
+    limit: int
+    """States at which a class is too large, and after which no other one is begun."""
+    classes: tuple[tuple[bytes, ...], ...]
+    """Of each class the states by which it is entered, some of them perhaps more than once."""
 
 
 class Report(NamedTuple):
-    """What came of a job."""
+    """What came of a job. Of classes that are `undone`, nothing else is told."""
 
-    later: dict[int, bytes]
-    """The states after the steps, by layer."""
+    states: int
     transitions: int
+    later: dict[Class, bytes]
+    """The states by which other classes are entered."""
     ends: bytes
     """States in which nobody can run."""
     looping: bytes
     """States with a CPU at a step that may close a loop."""
     broken: tuple[tuple[int, int, Violation], ...]
     """State, CPU, and the rule that its step breaks."""
+    undone: tuple[int, ...]
+    """Classes that were too many, too large, or met something for which the worker has no words."""
+    outgrown: bool
+    """Whether one was too large."""
     unknown: bytes
     """States from which a step leads to something that the worker has no words for."""
 
 
 # -- the process that leads -------------------------------------------------------------------------------------------
 
+Entries = dict[Class, list[bytes]]
+
 
 class _Leader:
     """Knows the program, gives out jobs, and keeps count."""
 
-    def __init__(self, how: Parallel, machine: Machine, meter: Meter, stop: bool) -> None:
+    def __init__(
+        self, how: Parallel, machine: Machine, meter: Meter, stop: bool, seen: Iterable[int]
+    ) -> None:
         self.how = how
         self.machine = machine
         self.meter = meter
@@ -137,56 +192,60 @@ class _Leader:
             raise ModelError(
                 f"this program cannot be sent to another process ({problem}). Search it in this one, or build it by a function of a module."
             ) from None
-        self.symmetry = Symmetry(machine) if how.reduced and machine.symmetries else None
-        self.images = b""
+        states = list(seen) or [machine.initial]
+        self.sample = random.Random(0).sample(states, min(SAMPLE, len(states)))
+        self.apart: tuple[int, ...] = ()
         self.found = Exploration("nothing searched")
 
     def sweep(self) -> bool:
         """Search everything, layer after layer. False if that taught something by which layers must be searched again."""
-        machine, meter = self.machine, self.meter
-        found = self.found = Exploration(searched(self.how.reduced, self.symmetry is not None))
+        machine = self.machine
+        found = self.found = Exploration(searched(self.how.reduced))
+        self.meter.transitions = 0
         scout(machine, SCOUTS, PATIENCE)
-        words = self.words()
-        map_ = _Map(machine, self.symmetry)
+        words = words_of(machine)
+        map_ = self.divided(_Map(machine, self.apart))
         stands = True
-        layers = {map_.layer(machine.initial): {machine.initial}}
+        layers = map_.layers([map_.packed([machine.initial])])
         looping: set[int] = set()
-        meter.transitions = 0
         while layers:
-            level = min(layers)
-            fresh, layer = layers.pop(level), set[int]()
+            classes = layers.pop(min(layers))
             broken: set[tuple[int, int, Violation]] = set()
-            unknown: set[int] = set()
             try:
-                while fresh:
-                    layer |= fresh
-                    found.states += len(fresh)
-                    for report in self.reports(words, level, fresh, map_):
-                        meter.transitions += report.transitions
-                        for at, states in report.later.items():
-                            layers.setdefault(at, set()).update(map_.read(states))
-                        ends = [
-                            (ending, found.end(machine, ending))
-                            for state in map_.read(report.ends)
-                            for ending in ((state,) if self.symmetry is None else self.symmetry.orbit(state))
-                        ]
-                        broken |= {
-                            *report.broken,
-                            *((state, -1, wrong) for state, wrong in ends if wrong is not None),
-                        }
+                while classes:
+                    undone: Entries = {}
+                    unknown: set[int] = set()
+                    outgrown = False
+                    for names, report in self.reports(words, map_, classes):
+                        found.states += report.states
+                        self.meter.transitions += report.transitions
+                        for name, states in report.later.items():
+                            layers.setdefault(map_.layer(name), {}).setdefault(name, []).append(states)
+                        ends = [(state, found.end(machine, state)) for state in map_.read(report.ends)]
+                        broken.update(report.broken)
+                        broken.update((state, -1, wrong) for state, wrong in ends if wrong is not None)
                         looping.update(map_.read(report.looping))
+                        undone.update((names[number], classes[names[number]]) for number in report.undone)
+                        outgrown |= report.outgrown
                         unknown.update(map_.read(report.unknown))
-                    fresh = layers.pop(level, set()) - layer
-                    if unknown and not fresh:
-                        earlier, words = map_, self.learn(unknown, words)
-                        map_ = _Map(machine, self.symmetry)
-                        found.states -= len(unknown)
+                    classes, earlier = undone, map_
+                    if unknown:
+                        words = self.learn(unknown, words)
+                        map_ = _Map(machine, self.apart)
                         if map_.extends(earlier, self.how.reduced):
-                            fresh, unknown = unknown, set()
-                        else:
-                            # Not in vain: there may be more to learn before all is searched again.
-                            stands = False
-                            layers = map_.by_layer(unknown.union(*layers.values()))
+                            continue
+                        stands = False  # but go on: there may be more to learn before all is searched again
+                    elif outgrown:
+                        map_ = self.one_more(map_)
+                        self.apart = map_.apart
+                    if map_ is not earlier:
+                        layers = map_.layers(
+                            entry
+                            for group in (classes, *layers.values())
+                            for entries in group.values()
+                            for entry in entries
+                        )
+                        classes = {}
             finally:
                 for _, _, violation in sorted(broken):
                     found.report(violation)
@@ -195,60 +254,68 @@ class _Leader:
         found.seen = sorted(looping)
         return stands
 
-    def words(self) -> Words:
-        """What the workers must know. Of CPUs that are alike, they know of each what the others were seen to do."""
-        if self.symmetry is not None:
-            self.images = self.symmetry.told()
-        return words_of(self.machine)
+    def divided(self, map_: _Map) -> _Map:
+        """The same with so many CPUs told apart as make the work easier to share."""
+        while len(map_.apart) < len(self.machine.cpus):
+            further = self.one_more(map_)
+            if map_.apart and self.span(further) > 0.95 * self.span(map_):
+                break
+            map_ = further
+        self.apart = map_.apart
+        return map_
+
+    def one_more(self, map_: _Map) -> _Map:
+        """The same with one more CPU told apart: the one that makes the work easiest to share."""
+        left = [cpu for cpu in self.machine.cpus if cpu not in map_.apart]
+        return min((map_.telling_apart((*map_.apart, cpu)) for cpu in left), key=self.span)
+
+    def span(self, map_: _Map) -> float:
+        """How long the workers would take for the sample, in states: in each layer as long as the largest class, or as a worker's share."""
+        layers = defaultdict[int, list[int]](list)
+        for name, size in Counter(map(map_.name, self.sample)).items():
+            layers[map_.layer(name)].append(size)
+        shared = sum(max(*sizes, sum(sizes) / self.how.workers) for sizes in layers.values())
+        return shared * (1 + SENDING * len(map_.apart) / len(self.machine.cpus))
 
     def learn(self, unknown: Iterable[int], words: Words) -> Words:
         """Find out what these states' steps lead to, of which the workers had no words."""
-        images = self.images
         for state in sorted(unknown):
             for cpu in self.machine.cpus:
                 self.machine.outcome(state, self.machine.node(state, cpu), cpu)
-        more = self.words()
-        if (more, self.images) == (words, images):
+        more = words_of(self.machine)
+        if more == words:
             raise ModelError(
                 "a value of this program comes out different in another process. Search it in this one."
             )
         return more
 
-    def reports(self, words: Words, layer: int, states: set[int], map_: _Map) -> Iterator[Report]:
-        """What comes of following the steps of these states, job by job, as they are done."""
+    def reports(self, words: Words, map_: _Map, classes: Entries) -> Iterator[tuple[list[Class], Report]]:
+        """What comes of searching these classes, job by job, as they are done."""
         import concurrent.futures
 
-        few, everything = len(states) <= FEW, sorted(states)
-        size = min(JOB, max(FEW, -(-len(states) // self.how.workers)))
         waiting = [
-            Job(
-                self.build,
-                words,
-                self.how.reduced,
-                self.images,
-                layer,
-                map_.packed(everything[at : at + size]),
-            )
-            for at in range(0, len(everything), size)
-        ]
-        under_way: dict[Future[Report], Job] = {}
+            (names, Job(self.build, words, self.how.reduced, map_.apart, JOB, tuple(tuple(classes[name]) for name in names)))
+            for names in self.shared_out(classes)
+        ]  # fmt: skip
+        few = len(waiting) < FEW
+        under_way: dict[Future[Report], tuple[list[Class], Job]] = {}
         heard = time.monotonic()
         try:
             while waiting or under_way:
                 self.meter.check(self.found.states)
                 if few or self.executor is None:
-                    yield follow(waiting.pop())
+                    names, job = waiting.pop()
+                    yield names, follow(job)
                     continue
                 try:
                     while waiting and len(under_way) < 2 * self.how.workers:
-                        under_way[self.executor.submit(follow, waiting[-1])] = waiting[-1]
+                        under_way[self.executor.submit(follow, waiting[-1][1])] = waiting[-1]
                         waiting.pop()
                     for future in concurrent.futures.wait(
                         under_way, timeout=0.1, return_when="FIRST_COMPLETED"
                     ).done:
                         report = future.result()
-                        del under_way[future]
-                        yield report
+                        yield under_way.pop(future)[0], report
                         heard = time.monotonic()
                     if time.monotonic() - heard > SILENCE:
                         raise TimeoutError(f"silent for {SILENCE:g} s")
@@ -269,44 +336,71 @@ class _Leader:
             for future in under_way:
                 future.cancel()
 
+    def shared_out(self, classes: Entries) -> list[list[Class]]:
+        """The classes of a layer, cut into jobs of about the same size, if one can go by the states that enter them. The largest come last."""
+        sizes = {name: sum(map(len, entries)) for name, entries in classes.items()}
+        jobs = [(0, number, list[Class]()) for number in range(min(len(classes), 3 * self.how.workers))]
+        for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
+            size, number, names = heapq.heappop(jobs)
+            names.append(name)
+            heapq.heappush(jobs, (size + sizes[name], number, names))
+        return [names for _, _, names in sorted(jobs)]
+
 
 class _Map:
-    """The layers of a program, as far as its automata are known, and how its states are written to be sent."""
+    """The classes of a program's states, as far as its automata are known, and how states are written to be sent."""
 
-    def __init__(self, machine: Machine, symmetry: Symmetry | None) -> None:
+    def __init__(self, machine: Machine, apart: Sequence[int]) -> None:
+        self.apart = tuple(apart)
         self.reduction = Reduction(machine)
         self.reduction.refresh()
-        if symmetry is not None:
-            symmetry.widen(self.reduction.loops)
         self.width = machine.layout.size
         self._shifts = machine.layout.pc_shifts
-        self.ranks = [
-            _ranks([sorted(set(node.edges.values())) for node in task.nodes]) for task in machine.tasks
-        ]
-        self.sizes = [len(task.nodes) for task in machine.tasks]
+        self.firsts, self._ranks = zip(*(_loops_and_ranks(task) for task in machine.tasks), strict=True)
 
-    def layer(self, state: int) -> int:
-        """The sum of the CPUs' ranks."""
-        return sum(
-            ranks[state >> shift & PC_FIELD] for ranks, shift in zip(self.ranks, self._shifts, strict=True)
-        )
+    def telling_apart(self, apart: Sequence[int]) -> _Map:
+        """The same program with other CPUs told apart."""
+        other = copy.copy(self)
+        other.apart = tuple(apart)
+        return other
+
+    def name(self, state: int) -> Class:
+        """The class in which a state is."""
+        return tuple(self.firsts[cpu][state >> self._shifts[cpu] & PC_FIELD] for cpu in self.apart)
+
+    def layer(self, name: Class) -> int:
+        """The sum of the ranks of CPUs told apart."""
+        return sum(self._ranks[cpu][first] for cpu, first in zip(self.apart, name, strict=True))
+
+    def layers(self, packed: Iterable[bytes]) -> dict[int, Entries]:
+        """The states that wait, by layer and class."""
+        layers: dict[int, Entries] = {}
+        for name, states in self.by_class(state for part in packed for state in self.read(part)).items():
+            layers.setdefault(self.layer(name), {})[name] = [states]
+        return layers
+
+    def by_class(self, states: Iterable[int]) -> dict[Class, bytes]:
+        """States packed class by class."""
+        classes = defaultdict[Class, set[int]](set)
+        for state in states:
+            classes[self.name(state)].add(state)
+        return {name: self.packed(inside) for name, inside in classes.items()}
 
     def extends(self, earlier: _Map, reduced: bool) -> bool:
         """Whether what `earlier` said still stands: where states are, and, where it matters, what the reduction made of them."""
-        kept = [ranks[:size] for ranks, size in zip(self.ranks, earlier.sizes, strict=True)] == earlier.ranks
+        kept = all(
+            now[: len(then)] == then
+            for cpu in self.apart
+            for now, then in (
+                (self.firsts[cpu], earlier.firsts[cpu]), (self._ranks[cpu], earlier._ranks[cpu]),
+            )
+        )  # fmt: skip
         return kept and (not reduced or self.reduction.extends(earlier.reduction))
-
-    def by_layer(self, states: Iterable[int]) -> dict[int, set[int]]:
-        """The states of each layer."""
-        layers: dict[int, set[int]] = {}
-        for state in states:
-            layers.setdefault(self.layer(state), set()).add(state)
-        return layers
 
     def packed(self, states: Iterable[int]) -> bytes:
         """States one after another, which is sent faster than a list of numbers."""
         width = self.width
-        return b"".join(state.to_bytes(width, "little") for state in states)
+        return b"".join([state.to_bytes(width, "little") for state in states])
 
     def read(self, packed: bytes) -> Iterator[int]:
         """The states again."""
@@ -314,33 +408,65 @@ class _Map:
         return (int.from_bytes(packed[at : at + width], "little") for at in range(0, len(packed), width))
 
 
-def _ranks(following: list[list[int]]) -> list[int]:
-    """For each node of an automaton the longest way to it. Nodes of one loop share a rank."""
+def _loops_and_ranks(task: Task) -> tuple[list[int], list[int]]:
+    """For each node of an automaton the first node of its loop (itself, if it is in none), and the longest way to it.
+
+    Nodes of one loop share a rank.
+    """
+    following = [sorted(set(node.edges.values())) for node in task.nodes]
     reach = closed([1 << index for index in range(len(following))], following)
+    firsts = [
+        next(first for first in range(index + 1) if reach[index] >> first & reach[first] >> index & 1)
+        for index in range(len(following))
+    ]
     ranks = [0] * len(following)
     changed = True
     while changed:
         changed = False
         for index, after in enumerate(following):
             for target in after:
-                back = reach[target] >> index & 1
-                if ranks[target] < ranks[index] + 1 - back:
-                    ranks[target], changed = ranks[index] + 1 - back, True
-    return ranks
+                further = ranks[index] + (firsts[target] != firsts[index])
+                if ranks[target] < further:
+                    ranks[target], changed = further, True
+    return firsts, ranks
 
 
 # -- in a worker ------------------------------------------------------------------------------------------------------
 
 
 def follow(job: Job) -> Report:
-    """Follow the chosen steps of a job's states."""
+    """Search a job's classes."""
     program = job[:4]
     follower = _programs.get(program)
     if follower is None:
         follower = _Follower(job)
         _programs.clear()  # the words grow now and then, and who leads a search leads it alone
         _programs[program] = follower
-    return follower.follow(job.layer, job.states)
+    return follower.follow(job.limit, job.classes)
+
+
+class _Inside:
+    """What there is in a class."""
+
+    def __init__(self, entries: Iterable[int]) -> None:
+        self.seen = set(entries)
+        self.transitions = 0
+        self.exits: dict[tuple[int, int], set[int]] = defaultdict(set)
+        """The states after steps by which a CPU told apart moves on: by the CPU, and the first node of the loop to which it moves."""
+        self.ends: list[int] = []
+        self.looping: list[int] = []
+        self.broken: list[tuple[int, int, Violation]] = []
+        self.unknown: list[int] = []
+        self.outgrown = False
+
+    def later(self, map_: _Map) -> Iterator[tuple[Class, set[int]]]:
+        """The states by which other classes are entered from here."""
+        here = map_.name(next(iter(self.seen)))
+        for (cpu, to), states in self.exits.items():
+            yield (
+                tuple(to if which == cpu else first for which, first in zip(map_.apart, here, strict=True)),
+                states,
+            )
 
 
 class _Follower:
@@ -356,66 +482,94 @@ class _Follower:
                 "function of a module that can be imported there."
             ) from None
         self.machine = dictated(program, job.words)
-        self.symmetry = Symmetry(self.machine, job.images) if job.images else None
-        self.map = _Map(self.machine, self.symmetry)
-        self.reduced = job.reduced
+        self.map = _Map(self.machine, job.apart)
+        self.choose = self.map.reduction.choose if job.reduced else None
 
-    def follow(self, layer: int, packed: bytes) -> Report:
-        machine, map_, loops = self.machine, self.map, self.map.reduction.loops
-        looped = [
-            (shift, nodes) for shift, nodes in zip(machine.layout.pc_shifts, loops, strict=True) if nodes
-        ]
+    def follow(self, limit: int, classes: Sequence[Sequence[bytes]]) -> Report:
+        """See `follow`."""
+        done: list[_Inside] = []
+        undone: list[int] = []
+        unknown: list[int] = []
+        states, outgrown = 0, False
+        for number, entries in enumerate(classes):
+            if states > limit:
+                undone.append(number)
+                continue
+            inside = self.inside(_Inside(state for part in entries for state in self.map.read(part)), limit)
+            states += len(inside.seen)
+            if inside.outgrown or inside.unknown:
+                undone.append(number)
+                unknown += inside.unknown
+                outgrown |= inside.outgrown
+            else:
+                done.append(inside)
+        packed = self.map.packed
+        later = defaultdict[Class, list[bytes]](list)
+        for inside in done:
+            for name, after in inside.later(self.map):
+                later[name].append(packed(after))
+        return Report(
+            states=sum(len(inside.seen) for inside in done),
+            transitions=sum(inside.transitions for inside in done),
+            later={name: b"".join(states) for name, states in later.items()},
+            ends=packed(state for inside in done for state in inside.ends),
+            looping=packed(state for inside in done for state in inside.looping),
+            broken=tuple(broken for inside in done for broken in inside.broken),
+            undone=tuple(undone),
+            outgrown=outgrown,
+            unknown=packed(unknown),
+        )
+
+    def inside(self, found: _Inside, limit: int) -> _Inside:
+        """Search a class, from the states by which it is entered, until its end or until it is too large."""
+        machine, firsts, apart = self.machine, self.map.firsts, self.map.apart
         cpus = [
-            (cpu, shift, machine.tasks[cpu].nodes, map_.ranks[cpu])
+            (cpu, shift, machine.tasks[cpu].nodes, firsts[cpu] if cpu in apart else None)
             for cpu, shift in enumerate(machine.layout.pc_shifts)
         ]
         all_cpus = (1 << len(cpus)) - 1
         members = [[entry for entry in cpus if mask >> entry[0] & 1] for mask in range(all_cpus + 1)]
-        choose = map_.reduction.choose if self.reduced else lambda _: all_cpus
-        canonical = self.symmetry.canonical if self.symmetry is not None else None
-        later: defaultdict[int, set[int]] = defaultdict(set)
-        ends, looping, unknown = [], [], []
-        broken: list[tuple[int, int, Violation]] = []
-        transitions = 0
-        for state in map_.read(packed):
+        loops = list(zip(machine.layout.pc_shifts, self.map.reduction.loops, strict=True))
+        looped = [(shift, nodes) for shift, nodes in loops if nodes]
+        choose = self.choose or (lambda _: all_cpus)
+        seen, exits = found.seen, found.exits
+        most = limit if len(apart) < len(cpus) else sys.maxsize  # nobody is left who could be told apart
+        work = list(seen)
+        while work:
+            state = work.pop()
             able = 0
             try:
-                for cpu, shift, nodes, ranks in members[choose(state)]:
-                    index = state >> shift & PC_FIELD
-                    node = nodes[index]
+                for cpu, shift, nodes, loop in members[choose(state)]:
+                    node = nodes[state >> shift & PC_FIELD]
                     try:
                         outcome = node.outcomes[state & node.project]
                     except KeyError:
                         outcome = machine.outcome(state, node, cpu)
                     if outcome.__class__ is int:
                         after = state + outcome
-                        level = layer + ranks[after >> shift & PC_FIELD] - ranks[index]
-                        later[level].add(after if canonical is None else canonical(after))
+                        if loop is not None and (to := loop[after >> shift & PC_FIELD]) != loop[node.index]:
+                            exits[cpu, to].add(after)
+                        elif after not in seen:
+                            seen.add(after)
+                            work.append(after)
                     elif outcome is not None:
-                        broken.append((state, cpu, outcome))
+                        found.broken.append((state, cpu, outcome))
                     else:
                         continue
                     able += 1
-            except NewWord:  # it will be searched again
-                unknown.append(state)
+            except NewWord:  # the whole class will be searched again
+                found.unknown.append(state)
                 continue
-            transitions += able
+            found.transitions += able
             if not able:
-                ends.append(state)
+                found.ends.append(state)
             if looped and any(state >> shift & PC_FIELD in nodes for shift, nodes in looped):
-                looping.append(state)
-        if self.symmetry is not None:
-            try:
-                self.symmetry.close()
-            except (
-                NewWord
-            ):  # an image is unknown: whether the CPUs are alike cannot be told before it is found out
-                return Report({}, 0, b"", b"", (), packed)
-        return Report(
-            {level: map_.packed(states) for level, states in later.items()},
-            transitions, map_.packed(ends), map_.packed(looping), tuple(broken), map_.packed(unknown),
-        )  # fmt: skip
+                found.looping.append(state)
+            if len(seen) > most:
+                found.outgrown = True
+                break
+        return found
 
 
-_programs: dict[tuple[bytes, Words, bool, bytes], _Follower] = {}
+_programs: dict[tuple[bytes, Words, bool, tuple[int, ...]], _Follower] = {}
 """The program that this process works on."""

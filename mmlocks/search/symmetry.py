@@ -13,7 +13,6 @@ is also how a moment of one task finds its image among those of the other: no co
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
@@ -33,23 +32,13 @@ PIECE = 40
 class Symmetry:
     """The symmetries that a machine declares, at work on its states."""
 
-    def __init__(self, machine: Machine, told: bytes = b"[]") -> None:
+    def __init__(self, machine: Machine) -> None:
         self._exchanges = [_Exchange(machine, swap, self.close) for swap in machine.symmetries]
-        for exchange, images in zip(self._exchanges, json.loads(told), strict=False):
-            exchange.images = images
 
     def close(self) -> None:
         """Let every task have done what those that are alike have done, and compare. Raises ModelError if they are not alike."""
         while any(exchange.compare() for exchange in self._exchanges):
             pass
-
-    def told(self) -> bytes:
-        """All that is known of the machine's moments, for another process: it is told of the machine by `words_of`.
-
-        What cells have met has met its image then: both are compared.
-        """
-        self.close()
-        return json.dumps([exchange.images for exchange in self._exchanges], separators=(",", ":")).encode()
 
     def canonical(self, state: int) -> int:
         """The state that stands for `state` and its images. Of several exchanges, one is made after another while that helps."""
@@ -177,15 +166,6 @@ class _Exchange:
                 self._close()
             image += self._nodes[cpu][index] << shifts[self._swap.other(cpu)]
         return image
-
-    @property
-    def images(self) -> list[list[tuple[int, int]]]:
-        """For each CPU the moments with their images."""
-        return [list(images.items()) for images in self._nodes]
-
-    @images.setter
-    def images(self, told: list[list[tuple[int, int]]]) -> None:
-        self._nodes = [dict(images) for images in told]
 
     # -- comparing ----------------------------------------------------------------------------------------------------
 

@@ -121,9 +121,10 @@ class Silent(Executor):
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs of a few states, and so many of them even for a small program."""
-    monkeypatch.setattr(parallel, "FEW", 2)
+    """Jobs of a few states, and so many of them even for a small program, which is not searched for long before."""
+    monkeypatch.setattr(parallel, "SETTLED", 0)
     monkeypatch.setattr(parallel, "JOB", 40)
+    monkeypatch.setattr(parallel, "FEW", 0)
     monkeypatch.setattr(parallel, "SCOUTS", 10)
     monkeypatch.setattr(parallel, "PATIENCE", 0)
 
@@ -235,7 +236,7 @@ def test_what_is_unknown_on_the_way_is_found_out(
 
 def nothing_alone(machine: Machine, meter: Meter, *_: Any, **__: Any) -> Exploration:
     """The search that comes first, which finds most words, has not begun when its budget is used up."""
-    return Exploration("", states=1, reason="budget of 1 states reached")
+    return Exploration("", states=1, reason=parallel.ENOUGH)
 
 
 @REDUCED
@@ -284,6 +285,33 @@ def test_an_oracle_that_asks_afterwards_is_answered() -> None:
 
 
 @REDUCED
+def test_no_count_depends_on_how_the_work_is_cut(monkeypatch: pytest.MonkeyPatch, reduced: bool) -> None:
+    """Whoever is told apart, every state is in one class. A class that is too large has one more CPU told apart."""
+    build = partial(program_named, "fork_lost_store", "6.4.3")
+    figures, apart = set[Any](), set[int]()
+    for job, sending in itertools.product((1, 10, 60, 1_000, 100_000), (0.0, 0.25, 100.0)):
+        monkeypatch.setattr(parallel, "JOB", job)
+        monkeypatch.setattr(parallel, "SENDING", sending)
+        leaders = list[Any]()
+        made = parallel._Leader
+
+        def leading(*how: Any) -> Any:
+            leaders.append(made(*how))  # noqa: B023  called before the next turn
+            return leaders[-1]  # noqa: B023
+
+        with monkeypatch.context() as patch:
+            patch.setattr(parallel, "_Leader", leading)
+            found = spread(Here(), build, reduced).explore(build(), Meter(AMPLE))
+        figures.add((found.outcome, found.states, found.transitions, len(found.endings)))
+        apart.add(len(leaders[0].apart))
+    assert len(figures) == 1
+    assert apart >= {1, 3}
+    plain = Exhaustive(reduced).explore(build(), Meter(AMPLE))
+    if not reduced:
+        assert figures == {("safe", plain.states, plain.transitions, len(plain.endings))}
+
+
+@REDUCED
 def test_what_never_ends_is_seen(reduced: bool) -> None:
     """States at loops are kept: of those it is asked whether an ending can still be reached."""
     alone = judge(one_never_ends(), reduced=reduced)
@@ -326,7 +354,7 @@ LOSSES = {
 
 
 @REDUCED
-@pytest.mark.parametrize("after", [0, 7])
+@pytest.mark.parametrize("after", [0, 3])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_nothing_is_lost_with_the_workers(loss: str, after: int, reduced: bool) -> None:
     for build in (partial(program_named, "stackrot", "6.4.0"), partial(program, "lock_order_of_three")):
@@ -439,7 +467,7 @@ def test_ctrl_c_leaves_no_job_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_violation_that_was_seen_stands_though_the_search_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A layer is searched whole before it is told of. If it is ended in its middle, what was found there is told all the same."""
     monkeypatch.setattr(parallel, "JOB", 1)
-    build = partial(program_named, "fork_torn_snapshot", "6.4.0")
+    build = partial(program_named, "fork_lost_store", "6.4.0")
 
     def ended(after: float) -> tuple[str, str, int]:
         """How a search ends that may ask so many times whether to go on, and how often it asked."""
@@ -450,12 +478,12 @@ def test_a_violation_that_was_seen_stands_though_the_search_is_ended(monkeypatch
             asked[0] = next(calls)
             return asked[0] < after
 
-        found = spread(Here(), build, reduced=False, workers=1).explore(build(), Meter(AMPLE, progress))
+        found = spread(Here(), build, reduced=False, workers=5).explore(build(), Meter(AMPLE, progress))
         return found.outcome, found.reason, asked[0]
 
     outcome, reason, calls = ended(after=float("inf"))
     assert (outcome, reason) == ("violated", "")
-    assert {ended(after)[:2] for after in range(calls - 3, calls + 1)} == {
+    assert {ended(after)[:2] for after in range(calls - 5, calls + 1)} == {
         ("unproved", "cancelled"),
         ("violated", "cancelled"),
     }
