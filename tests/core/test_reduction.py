@@ -120,6 +120,20 @@ def futures_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> type[Red
     return Hasty
 
 
+def choices_are_left_standing_where_futures_have_grown(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
+    """Only states with a moment that is new are looked at again."""
+
+    class Lazy(Reduction):
+        def news(self) -> list[set[int]]:
+            known = [set(told) for told in self._told]
+            return [new - old for new, old in zip(super().news(), known, strict=True)]
+
+    from mmlocks.search import exhaustive
+
+    monkeypatch.setattr(exhaustive, "scout", lambda machine, width: None)
+    return Lazy
+
+
 def loops_are_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
     class Dizzy(Reduction):
         def _look(self, task: Task) -> None:
@@ -135,6 +149,7 @@ MUTATIONS = [
     additions_commute_with_everything,
     futures_are_overlooked,
     futures_are_not_looked_at_again,
+    choices_are_left_standing_where_futures_have_grown,
     loops_are_overlooked,
 ]
 
