@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from mmlocks.errors import ModelError
 from mmlocks.machine import Layout, Machine, Rcu, Run, RwSem, SpinLock, Swap, require
-from mmlocks.machine.machine import Violation
+from mmlocks.machine.machine import PC_FIELD, Violation
 from mmlocks.scenarios import machine_for
 from mmlocks.scenarios.fork_many import fork_many
 from mmlocks.scenarios.scenario import as_kernel
@@ -165,23 +165,37 @@ def test_an_ending_is_judged_for_each_of_the_cpus() -> None:
         assert verdict.schedule is not None
 
 
+def spinning() -> Machine:
+    layout = Layout(2)
+    flag = layout.cell("flag", 0)
+
+    async def task() -> None:
+        if await flag.swap(0, 1):
+            return
+        while await flag != 2:
+            await flag.swap(1, 1)
+
+    return Machine(layout, [("one", task), ("two", task)])
+
+
 def test_executions_that_never_end_are_seen() -> None:
-    def built() -> Machine:
-        layout = Layout(2)
-        flag = layout.cell("flag", 0)
-
-        async def task() -> None:
-            if await flag.swap(0, 1):
-                return
-            while await flag != 2:
-                await flag.swap(1, 1)
-
-        return Machine(layout, [("one", task), ("two", task)])
-
-    verdict = judge(alike(built(), Swap((0, 1))))
+    verdict = judge(alike(spinning(), Swap((0, 1))))
     assert verdict.violation is not None
     assert "goes round for ever" in verdict.violation.message
-    assert judge(built()).outcome == verdict.outcome
+    assert judge(spinning()).outcome == verdict.outcome
+
+
+def test_who_is_exchanged_half_way_round_a_loop_closes_it_too() -> None:
+    """Which moment of a loop closes it depends on the order in which moments were met, and that may differ from CPU to CPU."""
+    machine = alike(spinning(), Swap((0, 1)))
+    explore(machine, Meter(Budget()))
+    symmetry, (one, two) = Symmetry(machine), machine.layout.pc_shifts
+    symmetry.close()
+    for index in range(len(machine.tasks[0].nodes)):
+        loops: list[set[int]] = [{index}, set()]
+        symmetry.widen(loops)
+        image = symmetry.orbit(machine.initial & ~machine.layout.pc_mask | index << one)[-1]
+        assert loops == [{index}, {image >> two & PC_FIELD}]
 
 
 def test_a_search_without_reduction_takes_no_notice() -> None:
