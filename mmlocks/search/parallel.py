@@ -23,7 +23,7 @@ import sys
 import time
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,13 +58,16 @@ SCOUTS, PATIENCE = 100, 2
 """States of each depth that look ahead before every sweep, and passes without a discovery before they give up."""
 
 JOB = 50_000
-"""States in a class or a job, more or less: a tenth of a second of work, so that nobody waits long for the last job of a layer."""
+"""States in a class or a job, more or less: half a second of work, so that nobody waits long for the last job of a layer."""
 
 FEW = 2
 """Jobs in a layer below which they are done where they are: nobody else has anything to do meanwhile."""
 
 SAMPLE = 2_000
 """States by which it is guessed who had better be told apart."""
+
+SHARED = 4
+"""Workers for which work is divided, however many there are: what a search finds first must not depend on that."""
 
 SENDING = 0.25
 """What it adds to the work if all CPUs are told apart, so that every state that is found is sent."""
@@ -179,7 +182,7 @@ class _Leader:
     """Knows the program, gives out jobs, and keeps count."""
 
     def __init__(
-        self, how: Parallel, machine: Machine, meter: Meter, stop: bool, seen: Iterable[int]
+        self, how: Parallel, machine: Machine, meter: Meter, stop: bool, seen: Collection[int]
     ) -> None:
         self.how = how
         self.machine = machine
@@ -192,66 +195,83 @@ class _Leader:
             raise ModelError(
                 f"this program cannot be sent to another process ({problem}). Search it in this one, or build it by a function of a module."
             ) from None
-        states = list(seen) or [machine.initial]
-        self.sample = random.Random(0).sample(states, min(SAMPLE, len(states)))
-        self.apart: tuple[int, ...] = ()
+        self.sample = random.Random(0).sample(list(seen), min(SAMPLE, len(seen))) or [machine.initial]
         self.found = Exploration("nothing searched")
+        self.words: Words = b""
+        self.map = _Map(machine, ())
+        self.layers: dict[int, Entries] = {}
+        self.looping: set[int] = set()
+        self.stands = True
 
     def sweep(self) -> bool:
-        """Search everything, layer after layer. False if that taught something by which layers must be searched again."""
+        """Search everything, layer after layer. False if that taught something by which all must be searched again."""
         machine = self.machine
         found = self.found = Exploration(searched(self.how.reduced))
         self.meter.transitions = 0
         scout(machine, SCOUTS, PATIENCE)
-        words = words_of(machine)
-        map_ = self.divided(_Map(machine, self.apart))
-        stands = True
-        layers = map_.layers([map_.packed([machine.initial])])
-        looping: set[int] = set()
-        while layers:
-            classes = layers.pop(min(layers))
-            broken: set[tuple[int, int, Violation]] = set()
-            try:
-                while classes:
-                    undone: Entries = {}
-                    unknown: set[int] = set()
-                    outgrown = False
-                    for names, report in self.reports(words, map_, classes):
-                        found.states += report.states
-                        self.meter.transitions += report.transitions
-                        for name, states in report.later.items():
-                            layers.setdefault(map_.layer(name), {}).setdefault(name, []).append(states)
-                        ends = [(state, found.end(machine, state)) for state in map_.read(report.ends)]
-                        broken.update(report.broken)
-                        broken.update((state, -1, wrong) for state, wrong in ends if wrong is not None)
-                        looping.update(map_.read(report.looping))
-                        undone.update((names[number], classes[names[number]]) for number in report.undone)
-                        outgrown |= report.outgrown
-                        unknown.update(map_.read(report.unknown))
-                    classes, earlier = undone, map_
-                    if unknown:
-                        words = self.learn(unknown, words)
-                        map_ = _Map(machine, self.apart)
-                        if map_.extends(earlier, self.how.reduced):
-                            continue
-                        stands = False  # but go on: there may be more to learn before all is searched again
-                    elif outgrown:
-                        map_ = self.one_more(map_)
-                        self.apart = map_.apart
-                    if map_ is not earlier:
-                        layers = map_.layers(
-                            entry
-                            for group in (classes, *layers.values())
-                            for entries in group.values()
-                            for entry in entries
-                        )
-                        classes = {}
-            finally:
-                for _, _, violation in sorted(broken):
-                    found.report(violation)
+        self.words = words_of(machine)
+        self.map = self.divided(_Map(machine, self.map.apart))
+        self.layers = self.map.layers([self.map.packed([machine.initial])])
+        self.looping, self.stands = set(), True
+        while self.layers:
+            self.search(self.layers.pop(min(self.layers)))
             if found.violation is not None and self.stop:
                 return True
-        found.seen = sorted(looping)
+        found.seen = sorted(self.looping)
+        return self.stands
+
+    def search(self, classes: Entries) -> None:
+        """Search a layer. What is broken there is told at its end, in an order that does not depend on who was the fastest."""
+        found = self.found
+        broken: set[tuple[int, int, Violation]] = set()
+        try:
+            while classes:
+                undone: Entries = {}
+                unknown: set[int] = set()
+                outgrown = False
+                for names, report in self.reports(classes):
+                    found.states += report.states
+                    self.meter.transitions += report.transitions
+                    for name, states in report.later.items():
+                        layer = self.layers.setdefault(self.map.layer(name), {})
+                        layer.setdefault(name, []).append(states)
+                    ends = [(state, found.end(self.machine, state)) for state in self.map.read(report.ends)]
+                    broken.update(report.broken)
+                    broken.update((state, -1, wrong) for state, wrong in ends if wrong is not None)
+                    self.looping.update(self.map.read(report.looping))
+                    undone.update((names[number], classes[names[number]]) for number in report.undone)
+                    outgrown |= report.outgrown
+                    unknown.update(self.map.read(report.unknown))
+                if unknown:
+                    divided_anew = not self.learn(unknown)
+                elif divided_anew := outgrown:
+                    self.map = self.one_more(self.map)
+                if divided_anew:
+                    waiting = [
+                        states for layer in (undone, *self.layers.values()) for states in layer.values()
+                    ]
+                    self.layers = self.map.layers(states for parts in waiting for states in parts)
+                    return
+                classes = undone
+        finally:
+            for _, _, violation in sorted(broken):
+                found.report(violation)
+
+    def learn(self, unknown: Iterable[int]) -> bool:
+        """Find out what these states' steps lead to, of which the workers had no words. Says whether all stands as it was searched."""
+        for state in sorted(unknown):
+            for cpu in self.machine.cpus:
+                self.machine.outcome(state, self.machine.node(state, cpu), cpu)
+        words, self.words = self.words, words_of(self.machine)
+        if self.words == words:
+            raise ModelError(
+                "a value of this program comes out different in another process. Search it in this one."
+            )
+        earlier, self.map = self.map, _Map(self.machine, self.map.apart)
+        stands = self.map.extends(earlier, self.how.reduced)
+        self.stands &= (
+            stands  # if not, go on all the same: there may be more to learn before all is searched again
+        )
         return stands
 
     def divided(self, map_: _Map) -> _Map:
@@ -261,7 +281,6 @@ class _Leader:
             if map_.apart and self.span(further) > 0.95 * self.span(map_):
                 break
             map_ = further
-        self.apart = map_.apart
         return map_
 
     def one_more(self, map_: _Map) -> _Map:
@@ -270,31 +289,19 @@ class _Leader:
         return min((map_.telling_apart((*map_.apart, cpu)) for cpu in left), key=self.span)
 
     def span(self, map_: _Map) -> float:
-        """How long the workers would take for the sample, in states: in each layer as long as the largest class, or as a worker's share."""
+        """How long some workers would take for the sample, in states: in each layer as long as the largest class, or as a worker's share."""
         layers = defaultdict[int, list[int]](list)
         for name, size in Counter(map(map_.name, self.sample)).items():
             layers[map_.layer(name)].append(size)
-        shared = sum(max(*sizes, sum(sizes) / self.how.workers) for sizes in layers.values())
+        shared = sum(max(*sizes, sum(sizes) / SHARED) for sizes in layers.values())
         return shared * (1 + SENDING * len(map_.apart) / len(self.machine.cpus))
 
-    def learn(self, unknown: Iterable[int], words: Words) -> Words:
-        """Find out what these states' steps lead to, of which the workers had no words."""
-        for state in sorted(unknown):
-            for cpu in self.machine.cpus:
-                self.machine.outcome(state, self.machine.node(state, cpu), cpu)
-        more = words_of(self.machine)
-        if more == words:
-            raise ModelError(
-                "a value of this program comes out different in another process. Search it in this one."
-            )
-        return more
-
-    def reports(self, words: Words, map_: _Map, classes: Entries) -> Iterator[tuple[list[Class], Report]]:
+    def reports(self, classes: Entries) -> Iterator[tuple[list[Class], Report]]:
         """What comes of searching these classes, job by job, as they are done."""
         import concurrent.futures
 
         waiting = [
-            (names, Job(self.build, words, self.how.reduced, map_.apart, JOB, tuple(tuple(classes[name]) for name in names)))
+            (names, Job(self.build, self.words, self.how.reduced, self.map.apart, JOB, tuple(tuple(classes[name]) for name in names)))
             for names in self.shared_out(classes)
         ]  # fmt: skip
         few = len(waiting) < FEW

@@ -303,7 +303,7 @@ def test_no_count_depends_on_how_the_work_is_cut(monkeypatch: pytest.MonkeyPatch
             patch.setattr(parallel, "_Leader", leading)
             found = spread(Here(), build, reduced).explore(build(), Meter(AMPLE))
         figures.add((found.outcome, found.states, found.transitions, len(found.endings)))
-        apart.add(len(leaders[0].apart))
+        apart.add(len(leaders[0].map.apart))
     assert len(figures) == 1
     assert apart >= {1, 3}
     plain = Exhaustive(reduced).explore(build(), Meter(AMPLE))
