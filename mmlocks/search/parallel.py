@@ -22,7 +22,7 @@ import random
 import sys
 import time
 import warnings
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -66,11 +66,11 @@ FEW = 2
 SAMPLE = 2_000
 """States by which it is guessed who had better be told apart."""
 
-SHARED = 4
+SHARED = 2
 """Workers for which work is divided, however many there are: what a search finds first must not depend on that."""
 
-SENDING = 0.25
-"""What it adds to the work if all CPUs are told apart, so that every state that is found is sent."""
+SENDING = 0.3
+"""The work of sending a state, in states searched (measured: 0.25 with reduction, 0.4 without)."""
 
 SILENCE = 30.0
 """Seconds without a word from any worker after which they are given up."""
@@ -195,10 +195,11 @@ class _Leader:
             raise ModelError(
                 f"this program cannot be sent to another process ({problem}). Search it in this one, or build it by a function of a module."
             ) from None
-        self.sample = random.Random(0).sample(list(seen), min(SAMPLE, len(seen))) or [machine.initial]
         self.found = Exploration("nothing searched")
         self.words: Words = b""
         self.map = _Map(machine, ())
+        some = random.Random(0).sample(list(seen), min(SAMPLE, len(seen))) or [machine.initial]
+        self.sample = [(state, self.moving(state)) for state in some]
         self.layers: dict[int, Entries] = {}
         self.looping: set[int] = set()
         self.stands = True
@@ -211,7 +212,7 @@ class _Leader:
         scout(machine, SCOUTS, PATIENCE)
         self.words = words_of(machine)
         self.map = self.divided(_Map(machine, self.map.apart))
-        self.layers = self.map.layers([self.map.packed([machine.initial])])
+        self.layers = self.map.layers([_packed([machine.initial])])
         self.looping, self.stands = set(), True
         while self.layers:
             self.search(self.layers.pop(min(self.layers)))
@@ -235,13 +236,13 @@ class _Leader:
                     for name, states in report.later.items():
                         layer = self.layers.setdefault(self.map.layer(name), {})
                         layer.setdefault(name, []).append(states)
-                    ends = [(state, found.end(self.machine, state)) for state in self.map.read(report.ends)]
+                    ends = [(state, found.end(self.machine, state)) for state in _read(report.ends)]
                     broken.update(report.broken)
                     broken.update((state, -1, wrong) for state, wrong in ends if wrong is not None)
-                    self.looping.update(self.map.read(report.looping))
+                    self.looping.update(_read(report.looping))
                     undone.update((names[number], classes[names[number]]) for number in report.undone)
                     outgrown |= report.outgrown
-                    unknown.update(self.map.read(report.unknown))
+                    unknown.update(_read(report.unknown))
                 if unknown:
                     divided_anew = not self.learn(unknown)
                 elif divided_anew := outgrown:
@@ -289,12 +290,19 @@ class _Leader:
         return min((map_.telling_apart((*map_.apart, cpu)) for cpu in left), key=self.span)
 
     def span(self, map_: _Map) -> float:
-        """How long some workers would take for the sample, in states: in each layer as long as the largest class, or as a worker's share."""
-        layers = defaultdict[int, list[int]](list)
-        for name, size in Counter(map(map_.name, self.sample)).items():
-            layers[map_.layer(name)].append(size)
-        shared = sum(max(*sizes, sum(sizes) / SHARED) for sizes in layers.values())
-        return shared * (1 + SENDING * len(map_.apart) / len(self.machine.cpus))
+        """How long some workers would take for the sample, in states: in each layer as long as for the largest class, or for a worker's share."""
+        classes = defaultdict[Class, float](float)
+        for state, moving in self.sample:
+            classes[map_.name(state)] += 1 + SENDING * sum(cpu in map_.apart for cpu in moving)
+        layers = defaultdict[int, list[float]](list)
+        for name, work in classes.items():
+            layers[map_.layer(name)].append(work)
+        return sum(max(*works, sum(works) / SHARED) for works in layers.values())
+
+    def moving(self, state: int) -> list[int]:
+        """The CPUs that a search lets take a step in a state."""
+        chosen = self.map.reduction.choose(state) if self.how.reduced else -1
+        return [cpu for cpu in self.machine.enabled(state) if chosen >> cpu & 1]
 
     def reports(self, classes: Entries) -> Iterator[tuple[list[Class], Report]]:
         """What comes of searching these classes, job by job, as they are done."""
@@ -361,7 +369,6 @@ class _Map:
         self.apart = tuple(apart)
         self.reduction = Reduction(machine)
         self.reduction.refresh()
-        self.width = machine.layout.size
         self._shifts = machine.layout.pc_shifts
         self.firsts, self._ranks = zip(*(_loops_and_ranks(task) for task in machine.tasks), strict=True)
 
@@ -382,7 +389,7 @@ class _Map:
     def layers(self, packed: Iterable[bytes]) -> dict[int, Entries]:
         """The states that wait, by layer and class."""
         layers: dict[int, Entries] = {}
-        for name, states in self.by_class(state for part in packed for state in self.read(part)).items():
+        for name, states in self.by_class(state for part in packed for state in _read(part)).items():
             layers.setdefault(self.layer(name), {})[name] = [states]
         return layers
 
@@ -391,7 +398,7 @@ class _Map:
         classes = defaultdict[Class, set[int]](set)
         for state in states:
             classes[self.name(state)].add(state)
-        return {name: self.packed(inside) for name, inside in classes.items()}
+        return {name: _packed(inside) for name, inside in classes.items()}
 
     def extends(self, earlier: _Map, reduced: bool) -> bool:
         """Whether what `earlier` said still stands: where states are, and, where it matters, what the reduction made of them."""
@@ -404,15 +411,16 @@ class _Map:
         )  # fmt: skip
         return kept and (not reduced or self.reduction.extends(earlier.reduction))
 
-    def packed(self, states: Iterable[int]) -> bytes:
-        """States one after another, which is sent faster than a list of numbers."""
-        width = self.width
-        return b"".join([state.to_bytes(width, "little") for state in states])
 
-    def read(self, packed: bytes) -> Iterator[int]:
-        """The states again."""
-        width = self.width
-        return (int.from_bytes(packed[at : at + width], "little") for at in range(0, len(packed), width))
+def _packed(states: Iterable[int]) -> bytes:
+    """States as they are sent, and kept until somebody searches them."""
+    return pickle.dumps(list(states))
+
+
+def _read(packed: bytes) -> list[int]:
+    """The states again."""
+    states: list[int] = pickle.loads(packed)  # noqa: S301  written by `_packed`, here or in a worker
+    return states
 
 
 def _loops_and_ranks(task: Task) -> tuple[list[int], list[int]]:
@@ -455,8 +463,8 @@ def follow(job: Job) -> Report:
 class _Inside:
     """What there is in a class."""
 
-    def __init__(self, entries: Iterable[int]) -> None:
-        self.seen = set(entries)
+    def __init__(self, entries: Sequence[bytes]) -> None:
+        self.seen = set[int]().union(*map(_read, entries))
         self.transitions = 0
         self.exits: dict[tuple[int, int], set[int]] = defaultdict(set)
         """The states after steps by which a CPU told apart moves on: by the CPU, and the first node of the loop to which it moves."""
@@ -502,7 +510,7 @@ class _Follower:
             if states > limit:
                 undone.append(number)
                 continue
-            inside = self.inside(_Inside(state for part in entries for state in self.map.read(part)), limit)
+            inside = self.inside(_Inside(entries), limit)
             states += len(inside.seen)
             if inside.outgrown or inside.unknown:
                 undone.append(number)
@@ -510,21 +518,20 @@ class _Follower:
                 outgrown |= inside.outgrown
             else:
                 done.append(inside)
-        packed = self.map.packed
-        later = defaultdict[Class, list[bytes]](list)
+        later: dict[Class, set[int]] = {}
         for inside in done:
             for name, after in inside.later(self.map):
-                later[name].append(packed(after))
+                later[name] = later[name] | after if name in later else after
         return Report(
             states=sum(len(inside.seen) for inside in done),
             transitions=sum(inside.transitions for inside in done),
-            later={name: b"".join(states) for name, states in later.items()},
-            ends=packed(state for inside in done for state in inside.ends),
-            looping=packed(state for inside in done for state in inside.looping),
+            later={name: _packed(after) for name, after in later.items()},
+            ends=_packed(state for inside in done for state in inside.ends),
+            looping=_packed(state for inside in done for state in inside.looping),
             broken=tuple(broken for inside in done for broken in inside.broken),
             undone=tuple(undone),
             outgrown=outgrown,
-            unknown=packed(unknown),
+            unknown=_packed(unknown),
         )
 
     def inside(self, found: _Inside, limit: int) -> _Inside:
