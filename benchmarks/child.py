@@ -1,21 +1,12 @@
 """What is measured in a process of its own, so that nothing is left over from an earlier search. Prints one line of JSON.
 
-python -m benchmarks.child fork V N [--release R] [--full] [--seconds S] [--states S]
-python -m benchmarks.child grown AXIS SIZE [the same]
-python -m benchmarks.child scenarios
-python -m benchmarks.child violations SCENARIO:RELEASE... [--times N]
-python -m benchmarks.child violation SCENARIO RELEASE [--first]
-python -m benchmarks.child traces PROGRAM [--seconds S]
-python -m benchmarks.child parallel V N WORKERS [--full] [--seconds S]
-python -m benchmarks.child tree
-python -m benchmarks.child reference
+It is asked in JSON, too, e.g. `python -m benchmarks.child '{"kind": "fork", "vmas": 2, "writers": 3}'`. It imports no more than it needs: what a whole
+process takes is measured from outside, and should be the search's and not the benchmark's.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import statistics
 import sys
 import time
 from dataclasses import dataclass, field
@@ -28,54 +19,24 @@ from mmlocks.scenarios.fork_many import fork_many
 from mmlocks.search import Budget, Exhaustive, Exploration
 
 STATUS = Path("/proc/self/status")
+SEARCHES = 100_000_000
+"""States; seconds are the limit."""
 
 
 def main() -> None:
     """Measure what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="benchmarks.child")
-    kinds = parser.add_subparsers(dest="kind", required=True)
-    fork = kinds.add_parser("fork")
-    fork.add_argument("vmas", type=int)
-    fork.add_argument("writers", type=int)
-    grown = kinds.add_parser("grown")
-    grown.add_argument("axis")
-    grown.add_argument("size", type=int)
-    for search in (fork, grown):
-        search.add_argument("--release", default="6.4.3")
-        search.add_argument("--full", action="store_true")
-        search.add_argument("--seconds", type=float, default=120.0)
-        search.add_argument("--states", type=int, default=100_000_000)
-    kinds.add_parser("scenarios")
-    violations = kinds.add_parser("violations")
-    violations.add_argument("places", nargs="+", metavar="SCENARIO:RELEASE")
-    violations.add_argument("--times", type=int, default=3)
-    violation = kinds.add_parser("violation")
-    violation.add_argument("scenario")
-    violation.add_argument("release")
-    violation.add_argument("--first", action="store_true")
-    parallel = kinds.add_parser("parallel")
-    parallel.add_argument("vmas", type=int)
-    parallel.add_argument("writers", type=int)
-    parallel.add_argument("workers", type=int)
-    parallel.add_argument("--full", action="store_true")
-    parallel.add_argument("--seconds", type=float, default=120.0)
-    kinds.add_parser("tree")
-    kinds.add_parser("reference")
-    traces = kinds.add_parser("traces")
-    traces.add_argument("program")
-    traces.add_argument("--seconds", type=float, default=20.0)
-    wanted = parser.parse_args()
-    print(json.dumps(KINDS[wanted.kind](wanted)))
+    wanted = json.loads(sys.argv[1])
+    print(json.dumps(KINDS[wanted.pop("kind")](**wanted)))
 
 
-def _fork(wanted: argparse.Namespace) -> dict[str, Any]:
-    return _searched(fork_many(wanted.vmas, wanted.writers), wanted)[0]
+def _fork(vmas: int, writers: int, **how: Any) -> dict[str, Any]:
+    return _searched(fork_many(vmas, writers), **how)[0]
 
 
-def _grown(wanted: argparse.Namespace) -> dict[str, Any]:
+def _grown(axis: str, size: int, **how: Any) -> dict[str, Any]:
     from benchmarks.grown import AXES, in_order
 
-    figures, machine = _searched(AXES[wanted.axis].grown(wanted.size), wanted)
+    figures, machine = _searched(AXES[axis].grown(size), **how)
     return {**figures, "steps": in_order(machine)}
 
 
@@ -92,12 +53,18 @@ class _Kept:
         return self.found[-1]
 
 
-def _searched(scenario: Scenario, wanted: argparse.Namespace) -> tuple[dict[str, Any], Any]:
+def _searched(
+    scenario: Scenario,
+    release: str = "6.4.3",
+    full: bool = False,
+    seconds: float = 120.0,
+    states: int = SEARCHES,
+) -> tuple[dict[str, Any], Any]:
     before = _megabytes("VmRSS")
     started = time.perf_counter()
-    kept = _Kept(not wanted.full)
-    checked = check(scenario, wanted.release, Budget(wanted.states, wanted.seconds), strategy=kept)
-    seconds = time.perf_counter() - started
+    kept = _Kept(not full)
+    checked = check(scenario, release, Budget(states, seconds), strategy=kept)
+    took = time.perf_counter() - started
     peak = _megabytes("VmHWM")
     verdict = checked.verdict
     above = None if peak is None or before is None else peak - before
@@ -109,8 +76,8 @@ def _searched(scenario: Scenario, wanted: argparse.Namespace) -> tuple[dict[str,
         "reason": verdict.reason,
         "states": verdict.states,
         "transitions": verdict.transitions,
-        "seconds": seconds,
-        "states_per_second": verdict.states / seconds,
+        "seconds": took,
+        "states_per_second": verdict.states / took,
         "nodes": sum(len(task.nodes) for task in checked.machine.tasks),
         "peak_mb": peak,
         "peak_mb_above_imports": above,
@@ -122,7 +89,7 @@ def _searched(scenario: Scenario, wanted: argparse.Namespace) -> tuple[dict[str,
     return figures, checked.machine
 
 
-def _scenarios(_: argparse.Namespace) -> list[dict[str, Any]]:
+def _scenarios() -> list[dict[str, Any]]:
     rows = []
     for scenario in SCENARIOS.values():
         for release in RELEASES:
@@ -143,42 +110,48 @@ def _scenarios(_: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def _violations(wanted: argparse.Namespace) -> list[dict[str, Any]]:
+def _violations(places: list[tuple[str, str]], times: int) -> list[dict[str, Any]]:
     from benchmarks.violations import measured
 
-    places = [(scenario, release) for scenario, _, release in (at.partition(":") for at in wanted.places)]
-    return measured(places, wanted.times)
+    return measured(places, times)
 
 
-def _violation(wanted: argparse.Namespace) -> dict[str, Any]:
-    from benchmarks.violations import first, shown
+def _violation(scenario: str, release: str, way: str) -> dict[str, Any]:
+    from benchmarks.answers import WAYS
 
-    scenario = SCENARIOS[wanted.scenario]
-    return first(scenario, wanted.release) if wanted.first else shown(scenario, wanted.release)
+    return WAYS[way](SCENARIOS[scenario], release)
 
 
-def _tree(_: argparse.Namespace) -> list[dict[str, Any]]:
+def _tree() -> list[dict[str, Any]]:
     from benchmarks.tree import tree
 
     return tree()
 
 
-def _reference(_: argparse.Namespace) -> float:
+def _reference() -> float:
+    import statistics
+
     from benchmarks.history import reference
 
     return statistics.median(reference() for _ in range(3))
 
 
-def _traces(wanted: argparse.Namespace) -> dict[str, Any]:
+def _traces(program: str, seconds: float) -> dict[str, Any]:
     from benchmarks.traces import counted
 
-    return counted(wanted.program, wanted.seconds)
+    return counted(program, seconds)
 
 
-def _parallel(wanted: argparse.Namespace) -> dict[str, Any]:
+def _parallel(**how: Any) -> dict[str, Any]:
     from benchmarks.parallel import searched
 
-    return searched((wanted.vmas, wanted.writers), not wanted.full, wanted.workers, wanted.seconds)
+    return searched(**how)
+
+
+def _matrix(workers: int) -> dict[str, Any]:
+    from benchmarks.parallel import matrix
+
+    return matrix(workers)
 
 
 KINDS = {
@@ -189,6 +162,7 @@ KINDS = {
     "violation": _violation,
     "traces": _traces,
     "parallel": _parallel,
+    "matrix": _matrix,
     "tree": _tree,
     "reference": _reference,
 }

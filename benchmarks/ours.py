@@ -30,71 +30,79 @@ def fork(
     states: int | None = None,
 ) -> dict[str, Any]:
     """Search one size of fork_many. `wall` is None if the search was not finished within its budget."""
-    return {
-        "vmas": vmas,
-        "writers": writers,
-        **_search(["fork", vmas, writers], limit, release, full, states),
-    }
+    program = {"kind": "fork", "vmas": vmas, "writers": writers}
+    return {"vmas": vmas, "writers": writers, **_search(program, limit, release, full, states)}
 
 
 def grown(
     axis: str, size: int, limit: float, full: bool = False, states: int | None = None
 ) -> dict[str, Any]:
     """Search one size of a program that grows along an axis; the rest as for `fork`."""
-    return {"axis": axis, "size": size, **_search(["grown", axis, size], limit, "6.4.3", full, states)}
+    program = {"kind": "grown", "axis": axis, "size": size}
+    return {"axis": axis, "size": size, **_search(program, limit, "6.4.3", full, states)}
 
 
 def _search(
-    program: list[str | int], limit: float, release: str, full: bool, states: int | None
+    program: dict[str, Any], limit: float, release: str, full: bool, states: int | None
 ) -> dict[str, Any]:
-    command: list[str | float] = [*program, "--release", release, "--seconds", limit]
-    command += ["--full"] if full else []
-    command += ["--states", states] if states is not None else []
-    finished, figures = _child([str(part) for part in command], limit + START_UP)
+    how = {
+        "release": release,
+        "seconds": limit,
+        "full": full,
+        **({} if states is None else {"states": states}),
+    }
+    finished, figures = _child({**program, **how}, limit + START_UP)
     proved = figures["outcome"] != "unproved"
     return {**figures, "wall": finished.seconds if proved else None}
 
 
 def scenarios() -> list[dict[str, Any]]:
     """Every shipped scenario under every release."""
-    rows: list[dict[str, Any]] = _child(["scenarios"], 300.0)[1]
+    rows: list[dict[str, Any]] = _child({"kind": "scenarios"}, 300.0)[1]
     return rows
 
 
 def violations(places: list[tuple[str, str]], times: int) -> list[dict[str, Any]]:
     """Scenarios, each on a release on which it is violated, all in one process."""
-    named = [f"{scenario}:{release}" for scenario, release in places]
-    rows: list[dict[str, Any]] = _child(["violations", "--times", str(times), *named], 300.0)[1]
+    rows: list[dict[str, Any]] = _child({"kind": "violations", "places": places, "times": times}, 300.0)[1]
     return rows
 
 
-def violation(scenario: str, release: str, first: bool) -> float:
-    """Wall seconds of a process that finds one violation, and with `first` stops there."""
-    return _child(["violation", scenario, release, *(["--first"] if first else [])], 300.0)[0].seconds
+def violation(scenario: str, release: str, way: str) -> float:
+    """Wall seconds of a process that finds one violation: the "first", and then stops, or the one to be "shown"."""
+    wanted = {"kind": "violation", "scenario": scenario, "release": release, "way": way}
+    return _child(wanted, 300.0)[0].seconds
 
 
 def traces(program: str, limit: float) -> dict[str, Any]:
     """What benchmarks.traces counts of one program."""
-    figures: dict[str, Any] = _child(["traces", program, "--seconds", str(limit)], 4 * limit + START_UP)[1]
+    wanted = {"kind": "traces", "program": program, "seconds": limit}
+    figures: dict[str, Any] = _child(wanted, 4 * limit + START_UP)[1]
     return figures
 
 
 def parallel(size: Size, reduced: bool, workers: int, limit: float) -> dict[str, Any]:
     """One search of fork_many by so many workers; with none, by the exhaustive search itself."""
-    options = ["--seconds", str(limit), *([] if reduced else ["--full"])]
-    found: dict[str, Any] = _child(["parallel", *map(str, (*size, workers)), *options], limit + START_UP)[1]
+    wanted = {"kind": "parallel", "size": size, "reduced": reduced, "workers": workers, "seconds": limit}
+    found: dict[str, Any] = _child(wanted, limit + START_UP)[1]
+    return found
+
+
+def matrix(workers: int) -> dict[str, Any]:
+    """Every scenario on every release by so many workers; with none, one after the other."""
+    found: dict[str, Any] = _child({"kind": "matrix", "workers": workers}, 300.0)[1]
     return found
 
 
 def vma_tree() -> list[dict[str, Any]]:
     """What operations on the tree of VMAs cost."""
-    rows: list[dict[str, Any]] = _child(["tree"], 300.0)[1]
+    rows: list[dict[str, Any]] = _child({"kind": "tree"}, 300.0)[1]
     return rows
 
 
 def reference() -> float:
     """Seconds that the fixed piece of plain Python takes at this moment: the median of three."""
-    seconds: float = _child(["reference"], 60.0)[1]
+    seconds: float = _child({"kind": "reference"}, 60.0)[1]
     return seconds
 
 
@@ -113,8 +121,8 @@ def imports(times: int = 7) -> dict[str, Any]:
     return found
 
 
-def _child(arguments: list[str], limit: float) -> tuple[Finished, Any]:
-    finished = _checked(run([sys.executable, "-m", "benchmarks.child", *arguments], limit, ROOT))
+def _child(wanted: dict[str, Any], limit: float) -> tuple[Finished, Any]:
+    finished = _checked(run([sys.executable, "-m", "benchmarks.child", json.dumps(wanted)], limit, ROOT))
     return finished, json.loads(finished.output)
 
 

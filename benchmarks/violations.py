@@ -8,61 +8,16 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from typing import Any
 
 from benchmarks import ours
+from benchmarks.answers import first, shown
 from benchmarks.tables import table, whole
-from mmlocks.machine import Run
-from mmlocks.scenarios import SCENARIOS, Checked, Scenario, check, machine_for
-from mmlocks.scenarios.scenario import as_kernel
-from mmlocks.search import Budget, Exhaustive
-from mmlocks.search.verdict import Meter
+from mmlocks.scenarios import SCENARIOS
 
 FIRST_AIM, SHOWN_AIM = 0.2, 1.0
 """Seconds, of a whole process: until the first violation, and until the minimal counterexample."""
 TIMES = 3
-
-
-def first(scenario: Scenario, release: str) -> dict[str, Any]:
-    """Search until anything is found, and do not ask for the shortest way there."""
-    started = time.perf_counter()
-    machine, _ = machine_for(scenario, as_kernel(release))
-    found = Exhaustive().explore(machine, Meter(Budget()), stop=True)
-    if found.violation is None:  # seen by an oracle that looks at the machine when all has been searched
-        found.violation = check(scenario, release).verdict.violation
-    return {
-        "violation": found.violation.oracle if found.violation else None,
-        "states": found.states,
-        "seconds": time.perf_counter() - started,
-    }
-
-
-def shown(scenario: Scenario, release: str) -> dict[str, Any]:
-    """The whole verdict, with the shortest schedule."""
-    started = time.perf_counter()
-    checked = check(scenario, release)
-    seconds = time.perf_counter() - started
-    schedule = checked.verdict.schedule
-    return {
-        "violation": checked.verdict.violation.oracle if checked.verdict.violation else None,
-        "minimal": checked.verdict.minimal,
-        "steps": None if schedule is None else len(schedule),
-        "preemptions": preemptions(checked),
-        "seconds": seconds,
-    }
-
-
-def preemptions(checked: Checked) -> int | None:
-    """How often the schedule takes the CPU away from a task that could go on; None if there is no schedule."""
-    if checked.verdict.schedule is None:
-        return None
-    cpus = checked.verdict.schedule
-    states = Run.replay(checked.machine, cpus).states
-    return sum(
-        before != now and before in checked.machine.enabled(state)
-        for before, now, state in zip(cpus, cpus[1:], states[1:], strict=False)
-    )
 
 
 def measured(places: list[tuple[str, str]], times: int) -> list[dict[str, Any]]:
@@ -155,9 +110,9 @@ def _worst(rows: list[dict[str, Any]], figure: str, aim: float) -> dict[str, Any
 
 def _wall(row: dict[str, Any], way: str, aim: float) -> float:
     """Wall seconds of a whole process. What misses the aim is measured three times, and the median counts."""
-    runs = [ours.violation(row["scenario"], row["release"], way == "first")]
+    runs = [ours.violation(row["scenario"], row["release"], way)]
     while runs[0] > aim and len(runs) < TIMES:
-        runs.append(ours.violation(row["scenario"], row["release"], way == "first"))
+        runs.append(ours.violation(row["scenario"], row["release"], way))
     return statistics.median(runs)
 
 

@@ -52,6 +52,13 @@ class _Heard:
     after: dict[Any, _Heard] = field(default_factory=dict)
     """By the `exact` key of the next result."""
 
+    def then(self, result: Any) -> _Heard | None:
+        """What came of the next result, if it has been given before."""
+        for heard in self.after.values():
+            if heard.result is result:  # mostly so, and seen at once
+                return heard
+        return self.after.get(exact(result))
+
     def results(self) -> list[Any]:
         """All that the task has been told, from its start."""
         told = []
@@ -88,7 +95,7 @@ class CoroutineSupplier:
         heard, known = self._seen[0], 0
         way = [heard]
         for result in results:
-            further = heard.after.get(exact(result))
+            further = heard.then(result)
             if further is None:
                 break
             heard, known = further, known + 1
@@ -117,12 +124,13 @@ class CoroutineSupplier:
         self._close()
         self._pending = []
         self._fed = None
+        first = self._seen[0] if self._seen else None
         try:
             made = self._start()
         except (
             Exception
         ) as problem:  # the call itself may fail: a wrong number of arguments, a default that raises
-            self._note(None, _failure(self.cpu, problem, ()))
+            self._note(None, _failure(self.cpu, problem, ()), first)
             return
         if not isinstance(made, Coroutine):
             yields = isinstance(made, types.GeneratorType | types.AsyncGeneratorType)
@@ -130,17 +138,18 @@ class CoroutineSupplier:
             self._note(
                 None,
                 Answer.mistake((), f"cpu{self.cpu}: the task {kind}. Write it as `async def` with `await`."),
+                first,
             )
             return
         self._live = made
-        known = self._seen[0].answer if self._seen else None
-        self._note(None, self._resume(None, known, places_of(made)))
+        known = first.answer if first is not None else None
+        self._note(None, self._resume(None, known, places_of(made)), first)
 
     def _feed(self, result: Any) -> None:
         fed = self._fed
         assert fed is not None
         where = fed.answer.where
-        known = fed.after.get(exact(result))
+        known = fed.then(result)
         if fed.steps >= STEPS_PER_TASK:
             answer = Answer.mistake(
                 where,
@@ -149,18 +158,16 @@ class CoroutineSupplier:
             )
         else:
             answer = self._resume(result, known.answer if known is not None else None, where)
-        self._note(result, answer)
+        self._note(result, answer, known)
 
-    def _note(self, result: Any, answer: Answer) -> None:
+    def _note(self, result: Any, answer: Answer, known: _Heard | None) -> None:
         """The task has been told `result` and did `answer`: see whether that is what it did the first time."""
         fed = self._fed
-        key = exact(result)
-        heard = fed.after.get(key) if fed is not None else self._seen[0] if self._seen else None
-        if heard is None:
-            heard = _Heard(fed, result, fed.steps + 1 if fed is not None else 0, answer)
+        heard = known or _Heard(fed, result, fed.steps + 1 if fed is not None else 0, answer)
+        if known is None:
             self._seen.append(heard)
             if fed is not None:
-                fed.after[key] = heard
+                fed.after[exact(result)] = heard
         self._fed = heard
         first = heard.answer
         if first is not answer and (first.step, first.ended) != (answer.step, answer.ended):

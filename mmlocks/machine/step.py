@@ -7,6 +7,7 @@ by a machine that never saw the code that asked for it.
 
 from __future__ import annotations
 
+import operator
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
@@ -147,7 +148,9 @@ class Step:
         return (yield self)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Step) and self.op == other.op and exact(self.args) == exact(other.args)
+        if not isinstance(other, Step) or self.op != other.op or len(self.args) != len(other.args):
+            return False
+        return all(map(operator.is_, self.args, other.args)) or exact(self.args) == exact(other.args)
 
     def __hash__(self) -> int:
         return hash((self.op, self.args))

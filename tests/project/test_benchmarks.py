@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from benchmarks import comparison, frontrun, harmony, history, ours, spin, traces
+from benchmarks.answers import first, shown
 from benchmarks.growth import LAWS, best, fitted
 from benchmarks.peer import Peer, Question, asked, last_words
 from benchmarks.process import run
-from benchmarks.violations import first, shown
 from mmlocks.machine import Layout, Machine
 from mmlocks.scenarios import SCENARIOS
 from mmlocks.search import Exhaustive
