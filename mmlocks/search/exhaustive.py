@@ -112,11 +112,13 @@ class _Search:
         if self.symmetry is not None:
             self.symmetry.widen(reduction.loops)
         news = list(zip(self.machine.layout.pc_shifts, reduction.news(), strict=True))
-        return [
-            state
-            for state, followed in self.seen.items()
-            if followed and any(state >> shift & PC_FIELD in new for shift, new in news)
-        ]
+        found, every = [], self.meter.every
+        for count, (state, followed) in enumerate(self.seen.items()):
+            if count % every == 0:
+                self.meter.check(len(self.seen))
+            if followed and any(state >> shift & PC_FIELD in new for shift, new in news):
+                found.append(state)
+        return found
 
     def drain(self, work: list[int]) -> None:
         """Follow the chosen steps of every state in `work`, and of all that they lead to."""
