@@ -13,8 +13,10 @@ from mmlocks.machine.task import Task
 from mmlocks.scenarios import SCENARIOS, Scenario, machine_for
 from mmlocks.scenarios.fork_many import fork_many
 from mmlocks.scenarios.scenario import as_kernel
-from mmlocks.search import reduction
+from mmlocks.search import exhaustive, reduction
+from mmlocks.search.exhaustive import _Search
 from mmlocks.search.reduction import Reduction
+from mmlocks.search.verdict import Meter
 from tests.core.helpers import Build, outcome, reduction_loses_nothing
 from tests.core.programs import PROGRAMS
 from tests.core.random_programs import machine, programs
@@ -114,8 +116,6 @@ def futures_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> type[Red
         def stale(self) -> bool:
             return False
 
-    from mmlocks.search import exhaustive
-
     monkeypatch.setattr(exhaustive, "scout", lambda machine, width: None)
     return Hasty
 
@@ -127,8 +127,6 @@ def choices_are_left_standing_where_futures_have_grown(monkeypatch: pytest.Monke
         def news(self) -> list[set[int]]:
             known = [set(told) for told in self._told]
             return [new - old for new, old in zip(super().news(), known, strict=True)]
-
-    from mmlocks.search import exhaustive
 
     monkeypatch.setattr(exhaustive, "scout", lambda machine, width: None)
     return Lazy
@@ -172,6 +170,28 @@ def test_the_comparison_on_fork_catches_an_unsound_reduction(unsound: type[Reduc
     assert not all(
         reduction_loses_nothing(built(SCENARIOS["fork_lost_store"], release), unsound) for release in RELEASES
     )
+
+
+def test_choices_may_be_made_anew_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a long search does when its states have doubled. What it overlooks then, nobody looks at again."""
+    outdated = _Search.outdated
+    looks = list[int]()
+
+    def counted(search: _Search) -> list[int]:
+        looks.append(len(search.seen))
+        return outdated(search)
+
+    def overlooked(search: _Search) -> list[int]:
+        return outdated(search)[1:]
+
+    monkeypatch.setattr(Meter, "every", 1)
+    monkeypatch.setattr(exhaustive, "scout", lambda machine, width: None)
+    monkeypatch.setattr(_Search, "outdated", counted)
+    assert all(reduction_loses_nothing(program.build) for program in PROGRAMS.values())
+    assert reduction_loses_nothing(built(SCENARIOS["fork_lost_store"], "6.4.3"))
+    assert len(set(looks)) > 20
+    monkeypatch.setattr(_Search, "outdated", overlooked)
+    assert not all(reduction_loses_nothing(program.build) for program in PROGRAMS.values())
 
 
 def test_the_comparison_catches_a_search_that_forgets_an_ending() -> None:
