@@ -1,6 +1,6 @@
 """Strategies that choose who runs next: all ways (exhaustive), some ways (bounded, random), the shortest bad way, a way to a goal.
 
-Reading order: verdict, reduction, scouting, symmetry, exhaustive, parallel, dpor, bounded, walk, pct, strategies, shortest, possible, endless,
+Reading order: verdict, ways, reduction, scouting, symmetry, exhaustive, parallel, dpor, bounded, walk, pct, strategies, shortest, possible, endless,
 judging; then unavoidable, twin, slicing, explaining, endings, graph.
 """
 

@@ -17,6 +17,7 @@ from mmlocks.machine.machine import Machine, Violation
 from mmlocks.search.endless import never_ending
 from mmlocks.search.shortest import PREEMPTION
 from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
+from mmlocks.search.ways import way_to_place
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ class _Survey:
                 found = self.found[ending]
                 if found.schedule is None:
                     missing -= 1
-                    found.schedule = _way(came_from, (state, last))
+                    found.schedule = way_to_place((state, last), came_from)
                 continue
             following = self.after(state)
             going_on = any(cpu == last for cpu, _ in following)
@@ -250,11 +251,3 @@ class _Survey:
             range(len(found)), key=lambda number: (found[number].violation is not None, -many[number])
         )
         return tuple(found[number] for number in order)
-
-
-def _way(came_from: dict[tuple[int, int], tuple[int, int]], place: tuple[int, int]) -> tuple[int, ...]:
-    cpus: list[int] = []
-    while place in came_from:
-        cpus.append(place[1])
-        place = came_from[place]
-    return tuple(reversed(cpus))

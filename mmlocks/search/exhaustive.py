@@ -13,6 +13,7 @@ from mmlocks.search.reduction import Reduction
 from mmlocks.search.scouting import scout
 from mmlocks.search.symmetry import Symmetry
 from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
+from mmlocks.search.ways import way_to
 
 SCOUTS = 10
 """States of each depth that go ahead of a reduced search: more of them cost more than they save."""
@@ -179,15 +180,9 @@ class _Search:
                 self.report(violation, ending, None)
 
     def report(self, violation: Violation, state: int, cpu: int | None) -> None:
-        way = None if self.parents is None else self.way_to(state) + (() if cpu is None else (cpu,))
+        way = None
+        if self.parents is not None:
+            way = way_to(state, self.parents) + (() if cpu is None else (cpu,))
         self.found.report(violation, way)
         if self.stop:
             raise _Stop
-
-    def way_to(self, state: int) -> tuple[int, ...]:
-        assert self.parents is not None
-        cpus: list[int] = []
-        while state in self.parents:
-            state, cpu = self.parents[state]
-            cpus.append(cpu)
-        return tuple(reversed(cpus))

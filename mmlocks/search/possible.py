@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mmlocks.machine.machine import Machine
 from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
+from mmlocks.search.ways import way_to
 
 
 class Witness(NamedTuple):
@@ -43,7 +44,7 @@ def possible(
         while queue:
             state = queue.popleft()
             if goal(state):
-                return Witness(True, _way(parents, state), len(seen), meter.transitions)
+                return Witness(True, way_to(state, parents), len(seen), meter.transitions)
             ticks += 1
             if ticks % meter.every == 0:
                 meter.check(len(seen))
@@ -60,11 +61,3 @@ def possible(
     except STOPPED as stopped:
         return Witness(None, None, len(seen), meter.transitions, why(stopped))
     return Witness(False, None, len(seen), meter.transitions)
-
-
-def _way(parents: dict[int, tuple[int, int]], state: int) -> tuple[int, ...]:
-    cpus: list[int] = []
-    while state in parents:
-        state, cpu = parents[state]
-        cpus.append(cpu)
-    return tuple(reversed(cpus))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mmlocks.machine.machine import Machine, Violation
 from mmlocks.search.verdict import STOPPED, Meter
+from mmlocks.search.ways import way_to_place
 
 PREEMPTION = 1 << 20
 """Weight of a preemption against a step: no execution has that many steps."""
@@ -40,7 +41,7 @@ def shortest(machine: Machine, meter: Meter) -> Shortest | None:
         while queue:
             cost, state, last, violation = heappop(queue)
             if violation is not None:
-                return Shortest(violation, _way(parents, (state, last)), cost // PREEMPTION)
+                return Shortest(violation, way_to_place((state, last), parents), cost // PREEMPTION)
             if costs[state, last] < cost:
                 continue
             ticks += 1
@@ -69,15 +70,7 @@ def shortest(machine: Machine, meter: Meter) -> Shortest | None:
             if ended:
                 bad = machine.judge(state) if machine.finished(state) else machine.deadlock(state)
                 if bad is not None:
-                    return Shortest(bad, _way(parents, (state, last)), cost // PREEMPTION)
+                    return Shortest(bad, way_to_place((state, last), parents), cost // PREEMPTION)
     except STOPPED:
         return None
     return None
-
-
-def _way(parents: dict[tuple[int, int], tuple[int, int]], place: tuple[int, int]) -> tuple[int, ...]:
-    cpus: list[int] = []
-    while place in parents:
-        cpus.append(place[1])
-        place = parents[place]
-    return tuple(reversed(cpus))

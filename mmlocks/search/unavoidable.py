@@ -18,6 +18,7 @@ from typing import NamedTuple
 from mmlocks.machine.machine import Machine, Violation
 from mmlocks.machine.run import Run
 from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
+from mmlocks.search.ways import way_to
 
 
 class Certainty(NamedTuple):
@@ -72,7 +73,7 @@ def unavoidable(
                 if isinstance(outcome, Violation):
                     if goal is not None:  # this execution ends here, without the goal
                         return Certainty(
-                            False, (*_way(came_from, state), cpu), len(before), meter.transitions
+                            False, (*way_to(state, came_from), cpu), len(before), meter.transitions
                         )
                     continue
                 after = state + outcome
@@ -82,7 +83,7 @@ def unavoidable(
                     queue.append(after)
                 before[after].append(state)
             if over and (goal is not None or ends_well(machine, state)):
-                return Certainty(False, _way(came_from, state), len(before), meter.transitions)
+                return Certainty(False, way_to(state, came_from), len(before), meter.transitions)
     except STOPPED as stopped:
         return Certainty(None, None, len(before), meter.transitions, why(stopped))
     if goal is not None:
@@ -95,7 +96,7 @@ def unavoidable(
                     reached.append(state)
         lost = next((state for state in before if state not in leading), None)
         if lost is not None:
-            return Certainty(False, _way(came_from, lost), len(before), meter.transitions)
+            return Certainty(False, way_to(lost, came_from), len(before), meter.transitions)
     return Certainty(True, None, len(before), meter.transitions)
 
 
@@ -149,7 +150,7 @@ def _way_to_end_well(machine: Machine, start: int, doomed: set[int], meter: Mete
         if ticks % meter.every == 0:
             meter.check(len(seen) + len(doomed))
         if ends_well(machine, state):
-            return _way(came_from, state)
+            return way_to(state, came_from)
         for cpu in machine.cpus:
             outcome = machine.outcome(state, machine.node(state, cpu), cpu)
             if not isinstance(outcome, int):
@@ -162,11 +163,3 @@ def _way_to_end_well(machine: Machine, start: int, doomed: set[int], meter: Mete
                 work.append(after)
     doomed |= seen
     return None
-
-
-def _way(came_from: dict[int, tuple[int, int]], state: int) -> tuple[int, ...]:
-    cpus: list[int] = []
-    while state in came_from:
-        state, cpu = came_from[state]
-        cpus.append(cpu)
-    return tuple(reversed(cpus))

@@ -1,0 +1,26 @@
+"""The way back: from the predecessors that a search noted, the CPUs that lead from its start to where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Place = tuple[int, int]
+"""A state, and the CPU that ran last."""
+
+
+def way_to(state: int, came_from: Mapping[int, tuple[int, int]]) -> tuple[int, ...]:
+    """The schedule to `state`. Of a state was noted the one before it, and who took the step between them; of the first one nothing."""
+    cpus: list[int] = []
+    while state in came_from:
+        state, cpu = came_from[state]
+        cpus.append(cpu)
+    return tuple(reversed(cpus))
+
+
+def way_to_place(place: Place, came_from: Mapping[Place, Place]) -> tuple[int, ...]:
+    """The same for a search that tells states apart by who ran last."""
+    cpus: list[int] = []
+    while place in came_from:
+        cpus.append(place[1])
+        place = came_from[place]
+    return tuple(reversed(cpus))
