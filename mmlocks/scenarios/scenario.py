@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 from mmlocks.errors import ModelError
@@ -13,6 +14,7 @@ from mmlocks.mm.world import World
 from mmlocks.oracles import ORACLES, final_judge, watches_for
 from mmlocks.releases import RELEASES, Patch, Release, release_named
 from mmlocks.search import Budget, Progress, Strategy, Verdict, judge, possible
+from mmlocks.search.strategies import STRATEGIES, strategy_named
 
 Thread = Callable[..., Coroutine[Step, Any, None]]
 """What one CPU runs: an `async def` that takes the World."""
@@ -68,6 +70,25 @@ class Checked:
     machine: Machine
     verdict: Verdict
 
+    def __repr__(self) -> str:
+        """What a notebook prints of it: the outcome, what was searched, and what to call next."""
+        violation = self.verdict.violation
+        rule, names, says = "", "show", "show(…) shows it"
+        if violation is not None:
+            rule, names, says = (
+                f" ({violation.oracle})",
+                "explain, show",
+                "show(…) shows it, explain(…) says why",
+            )
+        return (
+            f"{self.scenario.name} on {self.kernel.name}: {self.verdict.outcome.upper()}{rule}, {self.verdict.coverage}. "
+            f"Next: `from mmlocks.show import {names}`; {says}."
+        )
+
+    def _repr_html_(self) -> str:
+        """The same, which JupyterLab then breaks between words."""
+        return f"<p>{escape(repr(self))}</p>"
+
     @property
     def run(self) -> Run | None:
         """The execution that shows the violation."""
@@ -110,19 +131,27 @@ def machine_for(
 
 
 def check(
-    scenario: Scenario,
+    scenario: Scenario | str,
     kernel: Kernel | Release | str,
     budget: Budget | None = None,
     progress: Progress | None = None,
     reduced: bool = True,
     also: tuple[str, ...] = (),
-    strategy: Strategy | None = None,
+    strategy: Strategy | str | None = None,
 ) -> Checked:
     """Search every interleaving of the scenario under a kernel (or a release, or its name), or those that a `strategy` looks at.
 
-    `also` names oracles to ask besides the scenario's own. Raises ModelError for one that does not exist.
+    Scenarios and strategies can be called by name: `check("stackrot", "6.4.0", strategy="pct:3")`. `also` names oracles to ask besides the
+    scenario's own. Raises ModelError for what does not exist, and for what is no scenario, kernel or strategy.
     """
-    kernel = as_kernel(kernel)
+    scenario, kernel = as_scenario(scenario), as_kernel(kernel)
+    if isinstance(strategy, str):
+        strategy = strategy_named(strategy)
+    elif strategy is not None and not hasattr(strategy, "explore"):
+        raise ModelError(
+            f"check takes a strategy, or how one is written, such as strategy='pct:3'; not {strategy!r}. "
+            f"Known strategies: {', '.join(STRATEGIES)}."
+        )
     machine, world = machine_for(scenario, kernel, also=also)
     verdict = judge(machine, budget, progress, reduced, strategy)
     if verdict.outcome == "safe":
@@ -147,8 +176,25 @@ def _afterwards(
     return verdict
 
 
+def as_scenario(scenario: Scenario | str) -> Scenario:
+    """A scenario, from itself or from its name. Raises ModelError for anything else."""
+    if isinstance(scenario, str):
+        from mmlocks.scenarios.catalogue import scenario_named  # which is made of scenarios
+
+        return scenario_named(scenario)
+    if not isinstance(scenario, Scenario):
+        raise ModelError(
+            f"check takes a scenario, or its name: check('stackrot', '6.4.0'); not {scenario!r}."
+        )
+    return scenario
+
+
 def as_kernel(kernel: Kernel | Release | str) -> Kernel:
-    """A kernel, from itself or from the release that it is to be."""
+    """A kernel, from itself or from the release that it is to be. Raises ModelError for anything else."""
     if isinstance(kernel, str):
         kernel = release_named(kernel)
+    if not isinstance(kernel, Kernel | Release):
+        raise ModelError(
+            f"the second thing that is asked for is a kernel, a release, or its name, such as '6.4.0'; not {kernel!r}."
+        )
     return Kernel(kernel) if isinstance(kernel, Release) else kernel

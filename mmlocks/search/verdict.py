@@ -107,20 +107,27 @@ class Verdict:
     @property
     def coverage(self) -> str:
         """One sentence on what was searched, and on what was not."""
-        seen = (
-            f"{self.states:,} states, {self.transitions:,} transitions"
-            if self.states
-            else f"{self.executions:,} executions, {self.transitions:,} steps"
-        )
+        states, executions = _many(self.states, "state"), _many(self.executions, "execution")
         if self.outcome == "violated":
-            return (
-                f"violation found after {self.executions:,} executions"
-                if self.executions
-                else f"violation found after {self.states:,} states"
-            )
+            return f"violation found after {executions if self.executions else states}"
+        seen, steps = (
+            (states, _many(self.transitions, "transition"))
+            if self.states
+            else (executions, _many(self.transitions, "step"))
+        )
         if self.reason:
-            return f"stopped early ({self.reason}): {seen.partition(', ')[0]} seen, the rest is unknown"
-        return f"{self.searched}: {seen}" + (f"; not searched: {self.left_out}" if self.left_out else "")
+            return f"stopped early ({self.reason}): {seen} seen, the rest is unknown"
+        return f"{self.searched}: {seen}, {steps}" + (
+            f"; not searched: {self.left_out}" if self.left_out else ""
+        )
+
+    def __repr__(self) -> str:
+        rule = f" ({self.violation.oracle})" if self.violation is not None else ""
+        return f"{self.outcome.upper()}{rule}: {self.coverage}."
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("s" if number != 1 else "")
 
 
 class Cancelled(Exception):

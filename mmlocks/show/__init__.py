@@ -1,12 +1,12 @@
 """What a learner sees: text, pictures, source, results, questions, and the player.
 
-Reading order: scene, text, source, svg, storyboard, results, layered, graph, trace, progress, notebook_lab, quiz, player. Notebooks import from here; the player
+Reading order: scene, text, source, svg, storyboard, results, explained, trace, layered, graph, progress, notebook_lab, quiz, player. Notebooks import from here; the player
 is loaded when it is asked for, since nothing else needs ipywidgets.
 """
 
 from typing import Any
 
-from mmlocks.show.explained import explain
+from mmlocks.show.explained import explain, show_endings
 from mmlocks.show.graph import show_graph
 from mmlocks.show.notebook_lab import CheckFailed, lab
 from mmlocks.show.progress import show_progress
@@ -22,6 +22,7 @@ __all__ = [
     "lab",
     "predict",
     "show",
+    "show_endings",
     "show_graph",
     "show_progress",
     "show_state",

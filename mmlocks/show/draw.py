@@ -193,11 +193,14 @@ class Pen:
         return width
 
 
-def document(width: float, height: float, title: str, description: str, parts: Sequence[str]) -> str:
-    """A whole SVG document, which scales to the room it is given."""
+def document(
+    width: float, height: float, title: str, description: str, parts: Sequence[str], top: float = 0
+) -> str:
+    """A whole SVG document, which scales to the room it is given: what lies between `top` and `height` below that."""
+    at = f' y="{number(top)}"' if top else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="mml" role="img" viewBox="0 0 {number(width)} {number(height)}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="mml" role="img" viewBox="0 {number(top)} {number(width)} {number(height)}" '
         f'width="{number(width)}" style="width:100%;max-width:{number(width * 1.15)}px;height:auto;display:block">'
         f"<title>{escape(title)}</title><desc>{escape(description)}</desc><style>{STYLE}</style>"
-        f'<rect class="paper" width="100%" height="100%"/>{"".join(parts)}</svg>'
+        f'<rect class="paper"{at} width="100%" height="100%"/>{"".join(parts)}</svg>'
     )

@@ -2,38 +2,88 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from html import escape
 from typing import Any
 
 from mmlocks.errors import ModelError
 from mmlocks.machine import Run, Schedule
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.world import World
-from mmlocks.scenarios import Checked
-from mmlocks.search.endings import Ending, Endings
+from mmlocks.scenarios import Checked, replay
+from mmlocks.search.endings import Ending, Endings, endings
 from mmlocks.search.explaining import Explanation
 from mmlocks.search.explaining import explain as searched
 from mmlocks.search.slicing import Event, Order, moments_of
-from mmlocks.show.results import Shown
-from mmlocks.show.text import WIDTH, broken, function_of, paragraph, sentence
+from mmlocks.show.results import CALL, Shown, in_lines, not_but
+from mmlocks.show.text import WIDTH, broken, function_of, paragraph, sentence, verdict_text
 
 TWIN_STEPS = 8
 """So many steps of the run that ends well are told from where the two part; whoever wants all of them replays it."""
 
 
-def explain(what: Checked | Run) -> Shown:
-    """Why a checked scenario, or a run, goes wrong: which steps matter, since when it was too late, and how it could have ended well."""
-    checked = what if isinstance(what, Checked) else None
-    run = checked.run if checked is not None else what
-    if not isinstance(run, Run):
+def explain(what: Checked | Run | Schedule | str) -> Shown:
+    """Why a checked scenario, or a run, goes wrong: which steps matter, since when it was too late, and how it could have ended well.
+
+    A schedule, or its text, stands for the run that it describes. Raises ModelError for what did not go wrong, and for anything else;
+    ScheduleError for the text of a schedule that is damaged.
+    """
+    head = ""
+    named = None
+    if isinstance(what, str) and re.match(r"\s*mml\d+:", what):
+        what = Schedule.parse(what)
+    if isinstance(what, Checked):
+        run, named = what.run, (what.scenario.name, what.kernel.name)
+        head = f"{what.scenario.name} on {what.kernel.name}: {what.scenario.title}"
+    elif isinstance(what, Schedule):
+        scenario, _, run = replay(what)
+        named = (what.scenario, what.kernel)
+        head = f"{what.scenario} on {what.kernel}: {scenario.title}"
+    elif isinstance(what, Run):
+        run = what
+    else:
         raise ModelError(
-            "nothing went wrong here that could be explained: explain() takes a run that breaks a rule, or what check() found."
+            f"explain takes what check(...) returned, a run, or the text of a schedule: {CALL.format('explain')}, or "
+            f"explain('mml1:…'). {not_but(what)}"
         )
-    named = None if checked is None else (checked.scenario.name, checked.kernel.name)
-    text = explanation_text(searched(run), named)
-    return Shown(text, lambda: f"<pre>{escape(text)}</pre>")
+    if run is None:
+        assert isinstance(what, Checked)
+        if what.verdict.violation is None:
+            found = " ".join(verdict_text(what.verdict, None, 10_000).partition("\n")[0].split())
+            raise ModelError(
+                f"there is nothing to explain: {what.scenario.name} on {what.kernel.name} is {found}"
+            )
+        raise ModelError(
+            f"{what.scenario.name} on {what.kernel.name} breaks a rule ({what.verdict.violation.oracle}), but no run that shows "
+            "it is known. Check it with another strategy, or with a larger budget."
+        )
+    found_out = searched(run)
+
+    def text(width: int) -> str:
+        above = (
+            [head, sentence(found_out.violation.message)] if head else [sentence(found_out.violation.message)]
+        )
+        lines = ["\n".join(paragraph(part, width)) for part in above]
+        return "\n\n".join([*lines, explanation_text(found_out, named, width)])
+
+    return Shown(text(WIDTH), lambda: in_lines(text))
+
+
+def show_endings(checked: Checked) -> Shown:
+    """All that a checked scenario can come to, and in how many ways. Raises ModelError for anything else."""
+    if not isinstance(checked, Checked):
+        raise ModelError(
+            f"show_endings takes what check(...) returned: {CALL.format('show_endings')}. {not_but(checked)}"
+        )
+    found = endings(checked.machine, what_is_read(checked.world))
+    named = (checked.scenario.name, checked.kernel.name)
+    head = f"{checked.scenario.name} on {checked.kernel.name}: {checked.scenario.title}"
+
+    def text(width: int) -> str:
+        return "\n".join([*paragraph(head, width), "", endings_text(found, named, width)])
+
+    return Shown(text(WIDTH), lambda: in_lines(text))
 
 
 def explanation_text(found: Explanation, named: tuple[str, str] | None = None, width: int = WIDTH) -> str:
@@ -115,6 +165,27 @@ def event_words(moment: Run, cpu: int) -> str:
     return f"{function}: {broken(after.told(number))}" if function else broken(after.told(number))
 
 
+CELLS = (
+    (r"(child )?tlb(\d+) (P\d+)", "the \\1TLB entry of cpu\\2 for \\3"),
+    (r"truth (P\d+\[\d+\])", "what was last stored in \\1"),
+    (r"past (P\d+\[\d+\])", "which values \\1 has had"),
+    (r"history", "the order of all stores"),
+    (r"(child )?(P\d+)", "the \\1page-table entry \\2"),
+    (r"(.+)\.reader(\d+)", "\\1 as cpu\\2 holds it"),
+    (r"(.+)\.ranges", "what \\1 holds"),
+    (r"(.+)\.(?:life|freed)", "whether \\1 is in use or freed"),
+    (r"rcu\.cpu(\d+)", "whether cpu\\1 is in an RCU read section"),
+    (r"rcu\.waiting", "what waits for RCU readers"),
+)
+"""How cells are called that have a name only inside of the model; all others are fields of Linux, and words of frames."""
+
+
+def cell_words(name: str) -> str:
+    """A cell as a learner knows it: `tlb1 P3` is "the TLB entry of cpu1 for P3"."""
+    known = ((re.fullmatch(pattern, name), words) for pattern, words in CELLS)
+    return next((found.expand(words) for found, words in known if found), name)
+
+
 # -- the parts of an explanation --------------------------------------------------------------------------------------
 
 
@@ -131,7 +202,7 @@ def _what_matters(found: Explanation, width: int) -> list[str]:
     moments = moments_of(run)
     number = {event: place for place, event in enumerate(moments, 1) if place <= len(run)}
     for place, order in enumerate(orders, 1):
-        both = f" Both touch {_listed(order.cells)}." if order.cells else ""
+        both = f" Both touch {_listed(tuple(map(cell_words, order.cells)))}." if order.cells else ""
         lines += paragraph(
             f"{place:>2}  {_called(order.first, number)} comes before {_called(order.then, number).lower()}.{both}",
             width,
@@ -228,9 +299,13 @@ def _schedules(number: int | None) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    if part == whole:
+    """What part of the whole that is: never rounded to all of it, nor to none."""
+    left = whole - part
+    if not left:
         return "all of them"
-    percent = 100 * part // whole
+    if 100 * left < whole:
+        return f"all but {left:,} of them"
+    percent = round(100 * part / whole)
     return f"{percent} % of them" if percent else f"one in {round(whole / part):,}"
 
 

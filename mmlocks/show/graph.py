@@ -2,14 +2,14 @@
 
 Time runs downwards. CPUs differ in colour, in the dashes of their lines and, where there is room, by a chip with their number. What kind of end
 an execution comes to is said by shape and sign, and by colour only again. A graph that nobody could read is not drawn: there are
-coarser views of it (see `mmlocks.search.graph`), and `readable` picks the finest that can be drawn.
+coarser views of it (`VIEWS`; see `mmlocks.search.graph`), and `readable` picks the finest that can be drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 from mmlocks.errors import ModelError
@@ -25,11 +25,14 @@ from mmlocks.search.graph import (
     Edge,
     StateGraph,
     Vertex,
+    positions,
     state_graph,
 )
 from mmlocks.show.draw import LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, document, fit, number, sans_width
 from mmlocks.show.layered import Layered, lay_out
-from mmlocks.show.results import Shown, responsive, with_text
+from mmlocks.show.results import CALL, Shown, not_but, responsive, with_text
+from mmlocks.show.text import WIDTH
+from mmlocks.show.trace import holders
 
 WIDE, NARROW = 960, 440
 MOST = 150
@@ -42,7 +45,8 @@ WORDS, CHIPS = 60, 90
 """Up to so many edges each says in words what it does, if there is room beside it; up to so many, whose it is."""
 DASHES = ("", "7 4", "2 3", "10 3 2 3", "4 2", "14 4")
 """What tells CPUs apart for those who do not see their colours."""
-COARSER = "Look at a coarser view (what is still open, or states merged by positions), at the reduced graph, or at its data as JSON."
+SHORTER = 6
+"""Of so many ends that are the same to a reader all numbers are told."""
 BOX = 22.0
 SMALL = MONO * 11 / 12
 TIMES = "×"  # noqa: RUF001
@@ -53,7 +57,7 @@ STYLE = """<style>
 .mml .halo{paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}
 .mml .open{fill:var(--paper);stroke:var(--ink);stroke-width:2}.mml .fine{fill:var(--paper);stroke:#009E73;stroke-width:1.6}
 .mml .end{fill:#009E73;stroke:#009E73}.mml .lost{fill:var(--paper);stroke:var(--wrong);stroke-width:1.6;stroke-dasharray:4 2}
-.mml .left{opacity:.3}
+.mml .left{opacity:.5}
 </style>""".replace("\n", "")
 
 FATES = {
@@ -64,6 +68,24 @@ FATES = {
     "unknown": ("free", "not known: the budget was used up"),
 }
 """For each fate the style of a vertex, and what the legend says."""
+
+NO_EXECUTION = "so a path need not be an execution"
+HELD = f"states in which the same CPUs hold the same locks are one ({NO_EXECUTION})"
+
+VIEWS: dict[str, Callable[[StateGraph], StateGraph]] = {
+    "all": lambda graph: graph,
+    "chains": StateGraph.collapsed,
+    "open": StateGraph.decided,
+    "open chains": lambda graph: graph.decided().collapsed(),
+    "open locks": lambda graph: graph.decided().merged(_held(graph.machine), HELD),
+    "locks": lambda graph: graph.merged(_held(graph.machine), HELD),
+    "positions": lambda graph: graph.merged(
+        positions(graph.machine), f"states that differ in cells alone are one ({NO_EXECUTION})"
+    ),
+}
+"""Views of a graph by name. In those by locks and by positions a path need not be an execution."""
+READABLE, BY_LOCKS = ("all", "chains", "open", "open chains"), ("open locks", "locks")
+"""Those that `readable` considers, the finest first; the latter only where nothing else can be drawn."""
 
 
 class Leaf(NamedTuple):
@@ -76,29 +98,66 @@ class Leaf(NamedTuple):
 
 
 def too_large(graph: StateGraph) -> str:
-    """Why the graph is not drawn, and what to do about it; "" if it can be."""
+    """Why the graph is not drawn; "" if it can be."""
     count = len(graph.vertices)
     if count > MOST:
-        return (
-            f"This graph has {count:,} vertices; beyond {MOST} a drawing is a hairball, so there is none. "
-            f"{COARSER}"
-        )
+        return f"This graph has {count:,} vertices; beyond {MOST} a drawing is a hairball, so there is none."
     needed = _lay_out(graph, 10.0)[1].width
     if needed > WIDEST:
-        return (
-            f"This graph has so many states side by side that it would be {needed:,.0f} pixels wide, so it is not drawn. "
-            f"{COARSER}"
-        )
+        return f"This graph has so many states side by side that it would be {needed:,.0f} pixels wide, so it is not drawn."
     return ""
 
 
-def readable(graph: StateGraph) -> StateGraph:
-    """The finest view of a graph that can be drawn: itself, without chains, or only the part whose outcome is open.
+def _refusal(graph: StateGraph) -> str:
+    refused = too_large(graph)
+    return f"{refused} {way_out(graph)}" if refused else ""
 
-    If none can, the coarsest of them.
+
+def way_out(graph: StateGraph) -> str:
+    """Which views of the same program can be drawn: tried, and named as `show_graph` takes them."""
+    drawn = [choice for choice in _choices(graph) if not too_large(choice[1])][:3]
+    if not drawn:
+        return "No view of it is small enough; its data can be had as JSON (its to_json())."
+    told = [f"{name} ({_many(len(view.vertices), 'vertex', 'vertices')})" for name, view in drawn]
+    return (
+        f"What can be drawn of the same program: {', or '.join(told)}. Without a view show_graph chooses the finest; "
+        "the whole graph can be had as JSON (its to_json())."
+    )
+
+
+def _choices(graph: StateGraph) -> Iterator[tuple[str, StateGraph]]:
+    """Views of the program that a graph is of, the finest first, and how `show_graph` is asked for each.
+
+    First all of its states, then those that are left of them by the partial-order reduction, and at last the locks that are held.
     """
-    views = (graph, graph.collapsed(), graph.decided(), graph.decided().collapsed())
-    return next((view for view in views if not too_large(view)), views[-1])
+    itself, machine = not graph.quotient, graph.machine
+    full = graph if itself and not graph.reduced else state_graph(machine)
+    for name in READABLE:
+        yield f"view={name!r}", VIEWS[name](full)
+    less = graph if itself and graph.reduced else state_graph(machine, reduced=True)
+    for name in READABLE:
+        yield f"view={name!r}, reduced=True", VIEWS[name](less)
+    for name in BY_LOCKS:
+        yield f"view={name!r}", VIEWS[name](full)
+
+
+def readable(graph: StateGraph) -> StateGraph:
+    """The finest view of a graph that can be drawn, or the graph itself if none can.
+
+    Of a graph that is whole, no quotient and not reduced, views of its program's reduced graph are considered, too.
+    """
+    if graph.quotient or graph.reduced or not graph.whole:
+        views: Iterable[StateGraph] = (VIEWS[name](graph) for name in (*READABLE, *BY_LOCKS))
+    else:
+        views = (view for _, view in _choices(graph))
+    return next((view for view in views if not too_large(view)), graph)
+
+
+def _held(machine: Machine) -> Callable[[int], tuple[tuple[str, int, str], ...]]:
+    """A key for `merged`: which CPU holds which lock, and how. What is left is the story of who waits for whom."""
+    return lambda state: tuple(
+        sorted((held.lock, held.cpu, held.mode) for held in holders(machine.layout, state))
+    )
 
 
 def picture(graph: StateGraph, title: str = "", width: float = WIDE, reduction: bool = False) -> str:
@@ -108,41 +167,60 @@ def picture(graph: StateGraph, title: str = "", width: float = WIDE, reduction: 
     too large to be drawn.
     """
     if refused := too_large(graph):
-        raise ModelError(refused)
+        raise ModelError(f"{refused} {way_out(graph)}")
     return _Drawing(graph, title or "State graph", width, reduction).document()
 
 
 def show_graph(
-    what: Checked | Machine | StateGraph, title: str = "", reduced: bool = False, reduction: bool = False
+    what: Checked | Machine | StateGraph,
+    title: str = "",
+    reduced: bool = False,
+    reduction: bool = False,
+    view: str = "",
 ) -> Shown:
-    """A state graph as an object that a notebook draws: of a checked scenario, or of a program, in the finest view that can be read.
+    """A state graph as an object that a notebook draws: of a checked scenario, or of a program.
 
-    A `StateGraph` is shown as it is. `reduced` leaves out all but one order of steps that commute; `reduction` only makes them faint.
+    `view` is "all" (every state), "chains" (sequences without a choice are one edge), "open" (only while the outcome is open), "open chains"
+    (both), "positions" (states that differ in cells alone are one), "locks" (states in which the same CPUs hold the same locks are one), "open
+    locks", or, if not given, the finest of them that can be read. A `StateGraph` is shown as it is, unless a view is asked for. `reduced`
+    leaves out all but one order of steps that commute; `reduction` only makes them faint. Raises ModelError for what has no graph.
     """
+    if view and view not in VIEWS:
+        if view == "progress":
+            raise ModelError(f"a progress graph is another function's: {CALL.format('show_progress')}.")
+        raise ModelError(
+            f"there is no view {view!r}. Known views: {', '.join(VIEWS)}; without one the finest is chosen."
+        )
+    note = ""
     if isinstance(what, StateGraph):
-        graph = what
-    elif isinstance(what, Checked):
-        title = title or f"{what.scenario.name} on {what.kernel.name}: how it can go on from where"
-        graph = readable(state_graph(what.machine, reduced=reduced))
-    elif isinstance(what, Machine):
-        graph = readable(state_graph(what, reduced=reduced))
+        graph = VIEWS[view](what) if view else what
+    elif isinstance(what, Checked | Machine):
+        if isinstance(what, Checked):
+            title = title or f"{what.scenario.name} on {what.kernel.name}: how it can go on from where"
+            what = what.machine
+        whole = state_graph(what, reduced=reduced)
+        graph = VIEWS[view](whole) if view else readable(whole)
+        if graph is not whole and not view:
+            all_of_it = f"the {'reduced' if reduced else 'whole'} graph has {_many(len(whole.vertices), 'vertex', 'vertices')}"
+            note = f"The finest view that can be drawn: {all_of_it}."
     else:
-        raise TypeError(f"show_graph takes what check() returned, a machine or a state graph, not {what!r}")
+        raise ModelError(
+            f"show_graph takes what check(...) returned, a machine or a state graph: {CALL.format('show_graph')}. {not_but(what)}"
+        )
     title = title or "State graph"
-    text = graph_text(graph, title, reduction=reduction)
-    if refused := too_large(graph):
-        return Shown(text, lambda: with_text(f"<p>{escape(refused)}</p>", text))
+    refused = _refusal(graph)
+
+    def text(width: int) -> str:
+        return _told(graph, title, width, reduction, note, refused)
+
+    if refused:
+        said = "".join(f"<p>{escape(part)}</p>" for part in text(10_000).splitlines() if part)
+        return Shown(text(WIDTH), lambda: said)
 
     def drawn(width: float) -> str:
-        drawing = _Drawing(graph, title, width, reduction)
-        svg = drawing.document()
-        if drawing.width <= width:
-            return svg
-        return (
-            f'<div style="overflow-x:auto"><div style="min-width:{number(drawing.width)}px">{svg}</div></div>'
-        )
+        return "".join(_Drawing(graph, title, width, reduction, note).pieces())
 
-    return Shown(text, lambda: with_text(responsive(drawn(WIDE), drawn(NARROW)), text))
+    return Shown(text(WIDTH), lambda: with_text(responsive(drawn(WIDE), drawn(NARROW)), text))
 
 
 def graph_text(graph: StateGraph, title: str = "", width: int = 100, reduction: bool = False) -> str:
@@ -150,10 +228,14 @@ def graph_text(graph: StateGraph, title: str = "", width: int = 100, reduction: 
 
     With `reduction`, edges that the partial-order reduction leaves out are marked.
     """
-    lines = [title, ""] if title else []
-    for sentence in summary(graph):
-        lines += fit(sentence, width, 99, 1)
-    if refused := too_large(graph):
+    return _told(graph, title, width, reduction, "", _refusal(graph))
+
+
+def _told(graph: StateGraph, title: str, width: int, reduction: bool, note: str, refused: str) -> str:
+    lines = [*fit(title, width, 99, 1), ""] if title else []
+    for told in filter(None, (*summary(graph, numbers=not refused), note)):
+        lines += fit(told, width, 99, 1)
+    if refused:
         lines += ["", *fit(refused, width, 99, 1)]
         return "\n".join(lines) + "\n"
     for vertex in graph.vertices:
@@ -167,13 +249,17 @@ def graph_text(graph: StateGraph, title: str = "", width: int = 100, reduction: 
     return "\n".join(lines) + "\n"
 
 
-def summary(graph: StateGraph) -> tuple[str, ...]:
-    """How large the graph is, what it leaves out, and how executions can end: a sentence each."""
+def summary(graph: StateGraph, numbers: bool = True) -> tuple[str, ...]:
+    """How large the graph is, what it leaves out, and how executions can end: a sentence each.
+
+    Without `numbers` vertices are counted instead: who does not see them has no use for those.
+    """
     states = sum(len(vertex.states) for vertex in graph.vertices)
-    size = f"{len(graph.vertices):,} states and {len(graph.edges):,} steps between them"
+    many, steps = len(graph.vertices), len(graph.edges)
+    size = f"{_many(many, 'state')} and {_many(steps, 'step')} between them"
     if graph.quotient:
-        size = f"{len(graph.vertices):,} vertices and {len(graph.edges):,} edges"
-    if states > len(graph.vertices):
+        size = f"{_many(many, 'vertex', 'vertices')} and {_many(steps, 'edge')}"
+    if states > many:
         size += f", which stand for {states:,} states"
     sentences = [f"{size}{'; ' if graph.quotient else ''}{', '.join(graph.quotient)}."]
     if graph.reduced:
@@ -182,22 +268,40 @@ def summary(graph: StateGraph) -> tuple[str, ...]:
         )
     if graph.reason:
         sentences.append(f"Not whole: {graph.reason}. What lies beyond the vertices marked “…” is unknown.")
-    ends = [
-        f"{vertex.number} ({_kind(graph, vertex)}{': ' + vertex.violation.message if vertex.violation else ''})"
-        for vertex in graph.vertices
-        if vertex.kind in ENDS and vertex.kind != UNEXPLORED
+    ends = _ends(graph)
+    told = [
+        f"{_numbers(alike) if numbers else _many(len(alike), 'vertex', 'vertices')} ({said})"
+        for said, alike in ends.items()
     ]
-    shown = "; ".join(ends[:4]) + (f"; and {len(ends) - 4} more" if len(ends) > 4 else "")
+    shown = "; ".join(told[:4]) + (f"; and {len(told) - 4} more" if len(told) > 4 else "")
     sentences.append(f"Executions end in {shown}." if ends else "No execution ends.")
     if set(graph.fates) == {"good"}:
         sentences.append("It ends well, whatever happens.")
     undecided = graph.fates.count("open")
     if undecided:
-        one = undecided == 1
         sentences.append(
-            f"In {undecided} {'vertex' if one else 'vertices'} the outcome is open; every other has only one way to end."
+            f"In {_many(undecided, 'vertex', 'vertices')} the outcome is open; every other has only one way to end."
         )
     return tuple(sentences)
+
+
+def _ends(graph: StateGraph) -> dict[str, list[Vertex]]:
+    """The vertices in which executions end, by what is said of them."""
+    ends: dict[str, list[Vertex]] = {}
+    for vertex in graph.vertices:
+        if vertex.kind in ENDS and vertex.kind != UNEXPLORED:
+            message = f": {vertex.violation.message}" if vertex.violation is not None else ""
+            ends.setdefault(f"{_kind(graph, vertex)}{message}", []).append(vertex)
+    return ends
+
+
+def _numbers(vertices: Sequence[Vertex]) -> str:
+    shown = ", ".join(str(vertex.number) for vertex in vertices[:SHORTER])
+    return shown + (f" and {len(vertices) - SHORTER} more" if len(vertices) > SHORTER else "")
+
+
+def _many(number: int, one: str, several: str = "") -> str:
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def story(graph: StateGraph, vertex: Vertex) -> str:
@@ -222,7 +326,7 @@ def _values(graph: StateGraph, vertex: Vertex) -> list[str]:
 def _kind(graph: StateGraph, vertex: Vertex) -> str:
     """What a vertex is, in a few words."""
     fate = FATES[graph.fates[vertex.number]][1]
-    rule = f": {vertex.violation.oracle}" if vertex.violation is not None and vertex.kind == VIOLATED else ""
+    broken = vertex.violation.oracle if vertex.violation is not None and vertex.kind == VIOLATED else ""
     if vertex.kind == UNEXPLORED:
         return "not explored"
     if vertex.kind == INITIAL:
@@ -230,8 +334,8 @@ def _kind(graph: StateGraph, vertex: Vertex) -> str:
     if vertex.kind not in ENDS:
         return fate
     if len(vertex.states) > 1:
-        return f"{fate}{rule}"
-    return {GOOD: "a good end", DEADLOCK: "a deadlock"}.get(vertex.kind, f"a broken rule{rule}")
+        return f"{fate}, breaking {broken}" if broken else fate
+    return {GOOD: "a good end", DEADLOCK: "a deadlock"}.get(vertex.kind, f"a broken rule, {broken}")
 
 
 def _moves(edge: Edge) -> list[str]:
@@ -282,21 +386,20 @@ def _leaf(vertex: Vertex, copy: bool) -> Leaf:
     return Leaf(vertex, copy, text, max(24.0, len(text) * MONO + 12))
 
 
-class Label(NamedTuple):
-    """Where an edge says whose it is: the middle of the chip, and the words beside it."""
-
-    x: float
-    y: float
-    words: str
+SIDEWAYS = '<p style="margin:.2em 12px">Wider than the page: move it sideways to see all of it.</p>'
+"""Said above a drawing that has to be moved."""
+CUT = "What a step does stands in full in the text of this graph, and where the pointer rests on its arrow."
+"""Said below a drawing of which some words had no room."""
 
 
 class _Drawing:
     """One picture while it is drawn."""
 
-    def __init__(self, graph: StateGraph, title: str, width: float, reduction: bool) -> None:
-        self.graph, self.title, self.reduction = graph, title, reduction
+    def __init__(self, graph: StateGraph, title: str, width: float, reduction: bool, note: str = "") -> None:
+        self.graph, self.title, self.reduction, self.note = graph, title, reduction, note
+        self.text = _told(graph, title, WIDTH, reduction, note, "")
+        self.asked, self.cut = width, False
         self.pen = Pen()
-        self.pen.parts.append(STYLE)
         wordy = len(graph.edges) <= WORDS
         self.spelt = False
         for gap in (150.0, 110.0, 34.0, 22.0, 10.0):
@@ -313,34 +416,71 @@ class _Drawing:
         self.taken: list[tuple[float, float, float, float]] = []
 
     def document(self) -> str:
+        """The picture in one piece."""
+        parts = self.drawn()
+        return document(self.width, self.height, self.title, self.text, [STYLE, *parts])
+
+    def pieces(self) -> Iterator[str]:
+        """The picture for a page that is as wide as was asked for: what is wider can be moved sideways, and its words stay where they are."""
+        if self.width <= self.asked:
+            yield self.document()
+            return
+        parts = self.drawn()
+        above, under = self.breaks
+        yield document(self.asked, self.top, self.title, "", [STYLE, *parts[:above]])
+        graph = document(
+            self.width, self.below - self.top, self.title, self.text, [STYLE, *parts[above:under]], self.top
+        )
+        yield SIDEWAYS
+        yield f'<div style="overflow-x:auto"><div style="min-width:{number(self.width)}px">{graph}</div></div>'
+        if self.height > self.below + PAD:
+            yield document(
+                self.asked,
+                self.height - self.below,
+                "How it can end",
+                "",
+                [STYLE, *parts[under:]],
+                self.below,
+            )
+
+    def drawn(self) -> list[str]:
+        """Everything, from top to bottom; `breaks` says where the words end, and where they begin again."""
         self.top = self.heading()
+        above = len(self.pen.parts)
         bottom = self.top + max(0, self.laid.layers - 1) * self.row + BOX
         paths = self.paths()
         for edge, path, (source, _) in zip(self.graph.edges, paths, self.pairs, strict=True):
             self.edge(edge, path, source)
         for index, leaf in enumerate(self.leaves):
             self.vertex(index, leaf)
+        self.crossed = [
+            point
+            for path in paths
+            for piece in pairwise(path)
+            for point in (_along(piece, share / 40) for share in range(41))
+        ]
         labelled = list(zip(self.graph.edges, paths, self.pairs, strict=True))
         for dull in (False, True):  # the ways out have what room the others leave
             for edge, path, (_, target) in labelled:
                 leaf = self.leaves[target]
                 if (leaf.copy and leaf.vertex.kind == GOOD) == dull:
                     self.label(edge, path, "" if dull else _said(edge))
-        height = self.notes(bottom + 14)
-        text = graph_text(self.graph, self.title, reduction=self.reduction)
-        return document(self.width, height, self.title, text, self.pen.parts)
+        self.below = bottom + 10
+        self.breaks = above, len(self.pen.parts)
+        self.height = self.notes(bottom + 14)
+        return self.pen.parts
 
     # -- words above and below --
 
     def heading(self) -> float:
         pen, y = self.pen, PAD + 14
-        for line in fit(self.title, self.width - 2 * PAD, 3, SANS * 1.35):
+        for line in fit(self.title, self.asked - 2 * PAD, 3, SANS * 1.35):
             pen.text(PAD, y, line, "h")
             y += 20
-        for sentence in summary(self.graph):
+        for sentence in filter(None, (*summary(self.graph), self.note)):
             if sentence.startswith("Executions end in"):
                 continue  # said below, beside the signs
-            for line in fit(sentence, self.width - 2 * PAD, 4, SANS):
+            for line in fit(sentence, self.asked - 2 * PAD, 9, SANS):
                 pen.text(PAD, y, line, "q")
                 y += LINE
         return self.legend(y + 4) + 16
@@ -360,7 +500,7 @@ class _Drawing:
         for sort, cpu, text in items:
             words = FATES[text][1] if sort == "fate" else text
             size = 44 + sans_width(words) + 20
-            if x > PAD and x + size > self.width - PAD:
+            if x > PAD and x + size > self.asked - PAD:
                 x, y = PAD, y + 22
             if sort == "cpu":
                 self.line(f"M{number(x)} {number(y + 8)}H{number(x + 34)}", cpu, 2.2)
@@ -369,27 +509,38 @@ class _Drawing:
                 self.pen.path(f"M{number(x)} {number(y + 8)}H{number(x + 34)}", "line left")
             else:
                 self.frame(x, y - 1, 34, 18, FATES[text][0])
-            for line in fit(words, self.width - x - 50, 1, SANS * 0.9):
-                pen.text(x + 42, y + 12.5, line)
+            lines = fit(words, self.asked - PAD - x - 42, 3, SANS)
+            for index, line in enumerate(lines):
+                pen.text(x + 42, y + 12.5 + index * LINE, line)
             x += size
+            if len(lines) > 1:
+                x, y = PAD, y + 22 + (len(lines) - 1) * LINE
+
         return y + 22
 
     def notes(self, y: float) -> float:
         """What the ends are, under the drawing; returns the height of it all."""
-        for vertex in self.graph.vertices:
-            if vertex.kind not in ENDS or vertex.kind == UNEXPLORED:
-                continue
-            leaf = _leaf(vertex, True)
-            if vertex.kind == GOOD and len(vertex.states) == 1 and self.graph.ends[GOOD] > 3:
+        for said, alike in _ends(self.graph).items():
+            first = alike[0]
+            states = sum(len(vertex.states) for vertex in alike)
+            if first.kind == GOOD and states == len(alike) > 3:
                 continue  # they differ in what the cells hold, which the pointer shows
-            said = _kind(self.graph, vertex)
-            said += f" ({len(vertex.states):,} states)" if len(vertex.states) > 1 else ""
-            said += f". {vertex.violation.message}" if vertex.violation is not None else ""
+            if states > len(alike):
+                kind = _kind(self.graph, first)
+                said = f"{kind} ({states:,} states){said.removeprefix(kind)}"
+            sign = _leaf(first, True).text.partition(" ")[0]
+            text = f"{sign} {_numbers(alike)}"
+            leaf = Leaf(first, True, text, len(text) * MONO + 12)
             self.sign(PAD, y, leaf)
-            for line in fit(said, self.width - 2 * PAD - leaf.width - 8, 5, SANS):
+            for line in fit(said, self.asked - 2 * PAD - leaf.width - 8, 9, SANS):
                 self.pen.text(PAD + leaf.width + 8, y + 15.5, line)
                 y += LINE
             y += 12
+        if self.cut:
+            for line in fit(CUT, self.asked - 2 * PAD, 3, SANS):
+                self.pen.text(PAD, y + 12, line, "q")
+                y += LINE
+            y += 8
         return y + PAD - 4
 
     # -- vertices --
@@ -490,22 +641,42 @@ class _Drawing:
 
     def label(self, edge: Edge, path: Sequence[tuple[float, float]], words: str) -> None:
         """Whose step it is and, where there is room, what it does; nothing rather than one thing on top of another."""
+        said = _said(edge)
         if len(self.graph.edges) > CHIPS or not path:
+            self.cut = True
             return
         runs = _runs(edge)
         size = sum(13 + (len(f"{TIMES}{count}") * 6.7 if count > 1 else 0) + 4 for _, count in runs)
         tries = [fit(words, room, 1, SMALL)[0] for room in (330, 190, 110)] if self.spelt and words else []
-        for text in [*tries, ""]:
-            room = size + len(text) * SMALL
-            for share in (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78):
-                x, y = _along(path, share)
-                box = (x - 8, y - 8, x - 8 + room + 2, y + 8)
-                if box[2] <= self.width - 4 and not any(_overlap(box, other) for other in self.taken):
-                    self.taken.append(box)
-                    self.say(x, y, runs, text)
-                    return
+        shares = (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78)
+        for text, left, share in product([*tries, ""], (False, True), shares):
+            x, y = _along(path, share)
+            chips = (x - 8, y - 8, x - 6 + size, y + 8)
+            beside = (
+                (chips[0] - len(text) * SMALL - 4, chips[0] - 2)
+                if left
+                else (chips[2] - 4, chips[2] + len(text) * SMALL)
+            )
+            box = (min(chips[0], beside[0]), y - 8, max(chips[2], beside[1]), y + 8) if text else chips
+            if (
+                box[0] >= 4
+                and box[2] <= self.width - 4
+                and not any(_overlap(box, other) for other in self.taken)
+                and not (
+                    text
+                    and any(_within(point, (beside[0], y - 7, beside[1], y + 7)) for point in self.crossed)
+                )
+            ):
+                self.taken.append(box)
+                end = self.chips(x, y, runs)
+                if text:
+                    self.pen.text(x - 10 if left else end - 6, y + 4, text, "m s halo", "end" if left else "")
+                self.cut |= text != said or len(edge.moves) > 1
+                return
+        self.cut = True
 
-    def say(self, x: float, y: float, runs: Sequence[tuple[int, int]], words: str) -> None:
+    def chips(self, x: float, y: float, runs: Sequence[tuple[int, int]]) -> float:
+        """Who takes how many steps; returns where that ends."""
         for cpu, count in runs:
             self.chip(x, y, cpu)
             x += 9
@@ -513,8 +684,7 @@ class _Drawing:
                 self.pen.text(x, y + 4, f"{TIMES}{count}", "m s halo")
                 x += len(f"{TIMES}{count}") * 6.7
             x += 8
-        if words:
-            self.pen.text(x - 6, y + 4, words, "m s halo")
+        return x
 
 
 def _said(edge: Edge) -> str:
@@ -552,6 +722,10 @@ def _along(points: Sequence[tuple[float, float]], share: float) -> tuple[float, 
 
 
 Box = tuple[float, float, float, float]
+
+
+def _within(point: tuple[float, float], box: Box) -> bool:
+    return box[0] < point[0] < box[2] and box[1] < point[1] < box[3]
 
 
 def _overlap(one: Box, other: Box) -> bool:

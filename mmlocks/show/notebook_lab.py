@@ -11,8 +11,8 @@ from mmlocks.labs import CheckResult, Judgement, Lab, lab_named
 from mmlocks.labs.lab import Finding
 from mmlocks.mm.kernel import replacements_in
 from mmlocks.scenarios import replay
-from mmlocks.show.results import Shown, drawn, with_text
-from mmlocks.show.text import blame, timeline
+from mmlocks.show.results import Shown, drawn, in_lines, with_text
+from mmlocks.show.text import WIDTH, blame, timeline
 from mmlocks.show.wrap import wrapped
 
 SIGN = {Finding.CORRECT: "✓", Finding.COSTLY: "≈", Finding.WRONG: "✗", Finding.UNPROVED: "?"}
@@ -56,7 +56,7 @@ class LabInNotebook:
         except AnswerError as problem:
             return Shown(wrapped(str(problem)))
         text = verdict_of(judgement)
-        return Shown(text, lambda: f"<pre>{escape(text)}</pre>")
+        return Shown(text, lambda: in_lines(text))
 
     def replay(self, text: str, names: Mapping[str, Any]) -> Any:
         """The execution that a schedule text describes, with the functions in `names`, in a player at its last step.
@@ -127,21 +127,23 @@ def _short(result: CheckResult) -> str:
     return text
 
 
-def _result_text(result: CheckResult) -> str:
+def _result_text(result: CheckResult, width: int = WIDTH) -> str:
     if result.run is None or result.shown is None:
         return _short(result)
     shown = result.shown
-    return f"{_headline(result)}\n\n{timeline(result.run, shown.world, shown.scenario, shown.schedule)}"
+    return (
+        f"{_headline(result)}\n\n{timeline(result.run, shown.world, shown.scenario, shown.schedule, width)}"
+    )
 
 
 def _result_html(result: CheckResult) -> str:
     if result.run is None or result.shown is None:
-        return f"<pre>{escape(_short(result))}</pre>"
+        return in_lines(_short(result))
     shown = result.shown
     ending = blame(result.run, shown.world, shown.scenario)
     oracle = shown.verdict.violation.oracle if shown.verdict.violation is not None else ""
     title = shown.scenario.title if oracle in shown.scenario.explain else ""
-    return with_text(drawn(shown.world, result.run, title, ending), _result_text(result))
+    return with_text(drawn(shown.world, result.run, title, ending), lambda width: _result_text(result, width))
 
 
 def _display(shown: Shown) -> None:

@@ -367,7 +367,8 @@ class Player:
         bundle = dict(self.view._repr_mimebundle_(include=include, exclude=exclude))
         session = self.session
         wide, narrow = (picture(session.world, session.run, session.at, width) for width in (960, NARROW))
-        bundle.update({"text/plain": text, "text/html": with_text(responsive(wide, narrow), text)})
+        folded = with_text(responsive(wide, narrow), self.session.text)
+        bundle.update({"text/plain": text, "text/html": folded})
         return bundle
 
 

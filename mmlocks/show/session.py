@@ -16,7 +16,7 @@ from mmlocks.search import Budget, Progress, Verdict
 from mmlocks.search.exhaustive import explore
 from mmlocks.search.shortest import shortest
 from mmlocks.search.verdict import Meter
-from mmlocks.show.text import blame, state_text, timeline, verdict_text
+from mmlocks.show.text import WIDTH, blame, state_text, timeline, verdict_text
 
 PATIENCE = Budget(seconds=600.0)
 """For searches that a person waits for, and can cancel."""
@@ -210,11 +210,11 @@ class Session:
             return "You are the scheduler: choose the CPU that takes the next step."
         return ""
 
-    def text(self) -> str:
+    def text(self, width: int = WIDTH) -> str:
         """All of it in plain text, the same at every run."""
         head = f"{self.scenario.name} on {self.kernel.name}: {self.scenario.title}\n\n"
-        told = timeline(self.run, self.world, self.scenario, self.schedule) if len(self.run) else ""
-        return head + told + ("\n" if told else "") + state_text(self.world, self.run, self.at)
+        told = timeline(self.run, self.world, self.scenario, self.schedule, width) if len(self.run) else ""
+        return head + told + ("\n" if told else "") + state_text(self.world, self.run, self.at, width)
 
     def verdict_text(self) -> str:
         """The outcome of the last proof in words, or ""."""

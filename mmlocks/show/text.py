@@ -260,7 +260,7 @@ def _lock(holder: str, writer: int | None) -> str:
 
 def _verdict(verdict: Verdict, scenario: Scenario | None) -> Iterator[str]:
     if verdict.outcome == "safe":
-        yield f"SAFE: {verdict.coverage}; {verdict.endings} different endings, none of them bad."
+        yield f"SAFE: {verdict.coverage}; {_endings(verdict.endings)}."
         yield _limits(scenario)
     elif verdict.outcome == "violated":
         name = verdict.violation.oracle if verdict.violation is not None else "a rule"
@@ -275,8 +275,12 @@ def _verdict(verdict: Verdict, scenario: Scenario | None) -> Iterator[str]:
         yield f"UNPROVED: {verdict.coverage}. No violation so far proves nothing."
         yield _limits(scenario)
     else:
-        yield f"UNPROVED: {verdict.coverage}. Endings seen: {verdict.endings}, none of them bad. Of the rest nothing is known."
+        yield f"UNPROVED: {verdict.coverage}. Seen: {_endings(verdict.endings)}. Of the rest nothing is known."
         yield _limits(scenario)
+
+
+def _endings(count: int) -> str:
+    return "one ending, which is not bad" if count == 1 else f"{count:,} different endings, none of them bad"
 
 
 def _limits(scenario: Scenario | None) -> str:

@@ -17,11 +17,25 @@ from mmlocks.machine import Machine
 from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.scenarios.scenario import as_kernel, machine_for
 from mmlocks.search import Budget
-from mmlocks.search.graph import ENDS, StateGraph, state_graph
+from mmlocks.search.graph import Edge, Move, StateGraph, state_graph
 from mmlocks.show import show_graph
-from mmlocks.show.draw import cpu_colour
-from mmlocks.show.graph import DASHES, MOST, NARROW, WIDE, graph_text, picture, readable, story, too_large
+from mmlocks.show.draw import cpu_colour, sans_width
+from mmlocks.show.graph import (
+    CUT,
+    DASHES,
+    MOST,
+    NARROW,
+    VIEWS,
+    WIDE,
+    _Drawing,
+    graph_text,
+    picture,
+    readable,
+    story,
+    too_large,
+)
 from mmlocks.show.layered import lay_out
+from mmlocks.show.trace import holders
 from tests.core.programs import PROGRAMS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -108,7 +122,7 @@ def test_ends_differ_in_more_than_colour() -> None:
     assert any("cpu0 waits for lock1, held by cpu1" in text for text in shown)
     shown = texts(picture(state_graph(PROGRAMS["increment"].build())))
     assert "✕ 11 lost_update" in shown
-    assert "a broken rule: lost_update. counter is 1, not 2" in shown
+    assert "a broken rule, lost_update: counter is 1, not 2" in shown
 
 
 def test_a_small_graph_says_what_each_step_does() -> None:
@@ -276,14 +290,156 @@ def test_show_graph_takes_what_a_learner_has() -> None:
     machine = PROGRAMS["lock_order"].build()
     assert "19 states and 22 steps" in show_graph(machine, title="Two philosophers").text
     assert show_graph(state_graph(machine).collapsed()).text.startswith("State graph")
-    with pytest.raises(TypeError, match="show_graph takes what check"):
+    with pytest.raises(ModelError, match=r"show_graph takes what check.*It was given 'fork_lost_store'"):
         show_graph("fork_lost_store")  # type: ignore[arg-type]
 
 
-def test_a_drawing_that_needs_more_room_can_be_scrolled() -> None:
-    graph = state_graph(PROGRAMS["increment_on_three_cpus"].build())
-    html = show_graph(graph).html
-    wide = [float(width) for width in re.findall(r'viewBox="0 0 ([\d.]+)', html)]
-    assert wide[1] > NARROW
-    assert f'<div style="overflow-x:auto"><div style="min-width:{wide[1]:g}px">' in html
-    assert all(vertex.kind in ENDS for vertex in graph.vertices if not graph.leaving[vertex.number])
+def test_a_drawing_that_needs_more_room_can_be_scrolled_and_its_words_stay() -> None:
+    graph = state_graph(scenario("publish_early", "6.4.0"))
+    wide = _Drawing(graph, "Publish early", NARROW, reduction=False)
+    above, note, scrolled, under = wide.pieces()
+    assert wide.width > NARROW and "sideways" in note
+    assert f'<div style="overflow-x:auto"><div style="min-width:{wide.width:.5g}px"><svg' in scrolled
+    assert "Publish early" in texts(above) and "a good end" in texts(under)
+    for words in (above, under):
+        view = [float(part) for part in ElementTree.fromstring(words).get("viewBox", "").split()]
+        assert view[2] == NARROW
+        for node in ElementTree.fromstring(words).iter(f"{SVG}text"):
+            text = node.text or ""
+            assert (
+                float(node.get("x", "")) + 0.9 * sans_width(text) * (1.2 if node.get("class") == "h" else 1)
+                < NARROW
+            )
+            assert view[1] < float(node.get("y", "")) < view[1] + view[3]
+
+
+# -- views ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["stackrot", "fork_torn_across_vmas", "anon_vma_unlocked_check"])
+def test_of_what_is_large_a_view_is_chosen_and_named(name: str) -> None:
+    """None of their plain views can be drawn: the reduced graph can be, or the story of who holds which lock."""
+    shown = show_graph(scenario(name, "6.4.0"))
+    assert shown.html.count("<svg") >= 2
+    assert "The finest view that can be drawn: the whole graph has" in shown.text
+
+
+@pytest.mark.parametrize("name", ["stackrot", "anon_vma_unlocked_check"])
+def test_a_refusal_names_what_can_be_drawn(name: str) -> None:
+    machine = scenario(name, "6.4.0")
+    shown = show_graph(machine, view="all")
+    assert "<svg" not in shown.html
+    named = re.findall(r"view='([a-z ]+)'(, reduced=True)? \((\d+) vert", " ".join(shown.text.split()))
+    assert named
+    for view, less, count in named:
+        offered = show_graph(machine, view=view, reduced=bool(less))
+        assert "<svg" in offered.html and f"{count} vertices" in offered.text
+
+
+def test_what_is_not_drawn_is_told_without_the_numbers_of_vertices() -> None:
+    shown = show_graph(scenario("stackrot", "6.4.0"), view="all")
+    assert "<details" not in shown.html
+    assert "Executions end in 1 vertex (a broken rule, freed_node: cpu1: reads" in " ".join(
+        shown.text.split()
+    )
+
+
+def test_of_a_part_only_views_of_that_part_are_chosen() -> None:
+    """Whoever sets a budget does not want to have more searched than that."""
+    part = state_graph(scenario("stackrot", "6.4.0"), Budget(states=300))
+    view = readable(part)
+    assert not too_large(view) and view.reason == part.reason != "" and not view.reduced
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_can_be_asked_for(view: str) -> None:
+    machine = PROGRAMS["lock_order"].build()
+    shown = show_graph(machine, view=view)
+    assert shown.text.startswith("State graph")
+    assert ("need not be an execution" in " ".join(shown.text.split())) == (
+        view in ("locks", "open locks", "positions")
+    )
+    known = VIEWS[view](state_graph(machine))
+    assert f"{len(known.vertices)} " in shown.text and set(known.fates) <= {"good", "bad", "open"}
+
+
+def test_a_view_that_does_not_exist() -> None:
+    machine = PROGRAMS["lock_order"].build()
+    with pytest.raises(ModelError, match=r"there is no view 'hairball'\. Known views: all, chains"):
+        show_graph(machine, view="hairball")
+    with pytest.raises(ModelError, match="show_progress"):
+        show_graph(machine, view="progress")
+
+
+def test_states_in_which_the_same_locks_are_held_are_one() -> None:
+    """Two philosophers: nobody holds a fork, one holds one or both, or each holds one."""
+    graph = VIEWS["locks"](state_graph(PROGRAMS["lock_order"].build()))
+    held = [
+        {(one.lock, one.cpu) for one in holders(graph.machine.layout, vertex.states[0])}
+        for vertex in graph.vertices
+    ]
+    assert {("lock0", 0), ("lock1", 1)} in held
+    kept = [(frozenset(locks), vertex.kind) for locks, vertex in zip(held, graph.vertices, strict=True)]
+    assert len(set(kept)) == len(kept)
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["lost_store", "increment", "lock_order"])
+def test_no_edge_runs_through_the_words_of_another(name: str) -> None:
+    root = ElementTree.fromstring(drawn(name))
+    lines = [node.get("d", "") for node in root.iter(f"{SVG}path") if node.get("class") in ("edge", "line")]
+    points = [point for line in lines for point in _points(line)]
+    words = [
+        (
+            float(node.get("x", ""))
+            - (6.5 * len(node.text or "") if node.get("text-anchor") == "end" else 0),
+            float(node.get("y", "")),
+            node.text or "",
+        )
+        for node in root.iter(f"{SVG}text")
+        if node.get("class") == "m s halo"
+    ]
+    assert words
+    for x, y, text in words:
+        assert not [
+            point for point in points if x + 2 < point[0] < x + len(text) * 6 and y - 8 < point[1] < y
+        ], text
+
+
+def _points(line: str) -> list[tuple[float, float]]:
+    """Points on a path of cubic curves."""
+    if "C" not in line:
+        return []
+    numbers = [float(part) for part in re.findall(r"-?[\d.]+", line)]
+    found = []
+    for at in range(0, len(numbers) - 2, 6):
+        ends = [complex(*numbers[at + n : at + n + 2]) for n in range(0, 8, 2)]
+        for share in range(33):
+            t, s = share / 32, 1 - share / 32
+            here = ends[0] * s**3 + 3 * ends[1] * s * s * t + 3 * ends[2] * s * t * t + ends[3] * t**3
+            found.append((here.real, here.imag))
+    return found
+
+
+def test_words_that_are_cut_or_left_out_are_said_to_stand_elsewhere() -> None:
+    assert CUT in texts(drawn("lost_store")) and CUT in " ".join(texts(drawn("lost_store", NARROW)))
+    two = Edge(0, 1, (Move(0, "steps"),))
+    graph = state_graph(PROGRAMS["increment"].build())
+    short = StateGraph(graph.machine, (graph.vertices[0], graph.vertices[-1]._replace(number=1)), (two,))
+    assert CUT not in texts(picture(short))
+
+
+def test_ends_that_are_the_same_are_explained_once() -> None:
+    graph = readable(state_graph(scenario("fork_torn_across_vmas", "6.4.0")))
+    shown = texts(picture(graph))
+    assert "✕ 58, 105" in shown
+    assert sum(text.startswith("a broken rule, snapshot: the child sees") for text in shown) == 1
+    assert "Executions end in 58, 105 (a broken rule, snapshot:" in graph_text(graph, width=1000)
+
+
+def test_one_is_not_many() -> None:
+    graph = state_graph(PROGRAMS["increment"].build())
+    lone = StateGraph(graph.machine, graph.vertices[:1], graph.edges[:0])
+    assert "1 state and 0 steps" in graph_text(lone)

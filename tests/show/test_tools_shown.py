@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mmlocks.errors import ModelError
 from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.show import show_tools
 
@@ -31,5 +32,5 @@ def test_a_safe_search_leaves_the_tools_nothing_to_look_at() -> None:
 
 
 def test_anything_else_is_a_clear_error() -> None:
-    with pytest.raises(TypeError, match=r"takes what check\(\) returned, not 'stackrot'"):
+    with pytest.raises(ModelError, match=r"takes what check\(\.\.\.\) returned: .* It was given 'stackrot'"):
         show_tools("stackrot")  # type: ignore[arg-type]
