@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmlocks.cli.fields import fields
-from mmlocks.cli.graph import GRAPH_STATUSES, graph
+from mmlocks.cli.files import Target, save, see_names
+from mmlocks.cli.graph import GRAPH_STATUSES, graph, traces
 from mmlocks.cli.host import host
 from mmlocks.cli.maps import NOTES, maps
-from mmlocks.cli.names import named, the_release, the_scenario
+from mmlocks.cli.names import ReleaseName, ScenarioName, named, the_one_release, the_release, the_scenario
 from mmlocks.cli.releases import ENDINGS, Dask, releases
 from mmlocks.cli.terminal import (
     ASIDE,
@@ -24,12 +25,13 @@ from mmlocks.cli.terminal import (
     Status,
     command,
     complain,
+    counted,
     gap,
     paragraph,
     write,
 )
 from mmlocks.errors import ModelError, ScheduleError
-from mmlocks.releases import PATCHES, RELEASES, Release, patch_named, release_named
+from mmlocks.releases import PATCHES, Release, patch_named, release_named
 
 if TYPE_CHECKING:
     from mmlocks.cli.executors import Helpers
@@ -57,7 +59,6 @@ def _positive(seconds: float | None) -> float | None:
     return seconds
 
 
-Name = Annotated[str, typer.Argument(metavar="SCENARIO", help="One of those that `mmlocks scenarios` lists.")]
 Patches = Annotated[
     list[str] | None,
     typer.Option("--with", metavar="PATCH", help=f"Add a patch: {', '.join(PATCHES)}. May be repeated."),
@@ -69,12 +70,6 @@ Also = Annotated[
     list[str] | None,
     typer.Option(
         "--also", metavar="ORACLE", help="Ask one more oracle, such as stale_copy. May be repeated."
-    ),
-]
-ReleaseName = Annotated[
-    str,
-    typer.Option(
-        "--release", "-r", metavar="R", show_default=False, help=f"Required: {', '.join(RELEASES)}."
     ),
 ]
 Full = Annotated[bool, typer.Option("--full", help="The same as --strategy full: every order of steps.")]
@@ -163,7 +158,7 @@ def demo() -> int:
 
 @app.command(epilog=STATUSES)
 def run(
-    scenario: Name, release: ReleaseName = "", with_: Patches = None, without: NoPatches = None,
+    scenario: ScenarioName, release: ReleaseName = None, with_: Patches = None, without: NoPatches = None,
     strategy: StrategyName = None, full: Full = False, seed: Seed = None, also: Also = None, states: States = None,
     seconds: Seconds = None, jobs: Jobs = None, dask: Dask = None, as_json: Json = False,
 ) -> int:  # fmt: skip
@@ -188,7 +183,7 @@ def run(
         paragraph(f"{story.name} on {kernel.name}: {story.title}", TITLE)
         paragraph(story.story)
         gap()
-        report.print_checked(checked)
+        report.print_checked(checked, asked)
         gap()
         report.print_expectation(checked)
         if "budget" in checked.verdict.reason:
@@ -203,6 +198,7 @@ def scenarios(as_json: Json = False) -> int:
     """List the scenarios and what is expected of each release."""
     from mmlocks.cli import report
     from mmlocks.scenarios import SCENARIOS
+    from mmlocks.scenarios.catalogue import GROWN
 
     if as_json:
         report.print_json([report.scenario_json(scenario) for scenario in SCENARIOS.values()])
@@ -210,6 +206,9 @@ def scenarios(as_json: Json = False) -> int:
     for scenario in SCENARIOS.values():
         report.print_scenario(scenario)
         gap()
+    write("fork_many_V_N", TITLE)
+    paragraph(f"{GROWN}: to see how a search grows. For example fork_many_2_6.", indent=4)
+    gap()
     paragraph("To search one:")
     command("mmlocks run fork_lost_store --release 6.4.0")
     return Status.FINE
@@ -224,7 +223,7 @@ def replay(
         int | None, typer.Option(min=0, metavar="N", help="Show the state after step N, not the timeline.")
     ] = None,
     svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a picture of what is shown.")
+        Path | None, typer.Option(metavar="FILE", help="Write a picture of what is shown, as SVG.")
     ] = None,
     answer: Annotated[
         Path | None,
@@ -247,20 +246,18 @@ def replay(
     """Show a run again: timeline, state, picture, or trace file."""
     from mmlocks.cli import report, terminal
     from mmlocks.cli.answers import own_code
-    from mmlocks.cli.graph import save_traces
-    from mmlocks.cli.picture import save_picture
     from mmlocks.show.text import state_text
 
+    see_names(("--svg", svg, ".svg"), ("--trace", trace, ".json"), ("--chrome", chrome, ".json"))
     with own_code(answer or Path()):
         story, world, whole, name = _replayed(text, answer, tuple(also or ()))
     if step is not None and step > len(whole):
         raise ScheduleError(
-            f"this schedule has {len(whole)} steps, so --step takes 0 to {len(whole)}, not {step}."
+            f"this schedule has {counted(len(whole), 'step')}, so --step takes 0 to {len(whole)}, not {step}."
         )
     shown = whole if step is None else whole.at(step)
-    if svg is not None:
-        save_picture(svg, story, world, whole, step)
-    save_traces(whole, story.name, name, trace, chrome)
+    pictures = [Target(svg, report.run_picture(story, world, whole, step))] if svg is not None else []
+    save([*pictures, *traces(whole, story.name, name, trace, chrome)])
     paragraph(f"{story.name} on {name}: {story.title}", TITLE)
     gap()
     if step is None:
@@ -307,7 +304,7 @@ def explain(
 
 @app.command(epilog=STATUSES)
 def endings(
-    scenario: Name, release: ReleaseName = "", with_: Patches = None, without: NoPatches = None, also: Also = None,
+    scenario: ScenarioName, release: ReleaseName = None, with_: Patches = None, without: NoPatches = None, also: Also = None,
     cells: Annotated[
         list[str] | None,
         typer.Option(
@@ -397,15 +394,8 @@ def _lab(name: str) -> Lab:
     return named(lab_named, name, [*LABS, *(one.partition("_")[0] for one in LABS)])
 
 
-def _release(name: str, more: list[str], less: list[str]) -> Release:
-    known = ", ".join(RELEASES)
-    if not name:
-        raise ModelError(
-            f"say which kernel release is to be searched: --release R, where R is one of {known}."
-        )
-    if not name.strip():
-        raise ModelError(f"--release is empty. Known releases: {known}.")
-    release = the_release(name)
+def _release(names: list[str] | None, more: list[str], less: list[str]) -> Release:
+    release = the_one_release(names)
     for patch in [*more, *less]:
         named(patch_named, patch, PATCHES)
     both = {patch_named(patch).name for patch in more} & {patch_named(patch).name for patch in less}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0
 """Seconds in which a scheduler has to answer."""
+LIBRARIES = ("distributed", "tornado", "asyncio")
+"""Whose complaints are not shown: what is amiss with a cluster is said here, in a sentence."""
+LAST_PORT = 65_535
 FOUNDATIONS = ("errors.py", "releases.py", "machine", "search", "mm", "oracles", "scenarios")
 """What must be the same wherever a search is carried on."""
 
@@ -74,19 +79,52 @@ def _processes(jobs: int) -> Iterator[Helpers]:
 
     others = set(multiprocessing.active_children())
     # Not forked: a process that is forked from one with threads may find locks held for ever.
-    pool = Pool(jobs, multiprocessing.get_context("spawn"))
+    pool = Pool(jobs, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
     try:
-        yield Helpers(pool, jobs)
+        with _terminated_as_interrupted():
+            yield Helpers(pool, jobs)
     except BrokenProcessPool:
         raise MmlocksError(
             "a process that searched has died; see whether memory ran out (dmesg). To search one after the other: --jobs 1"
         ) from None
     finally:
+        results = getattr(pool, "_result_queue", None)
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in multiprocessing.active_children():
             if worker not in others:
                 worker.terminate()
                 worker.join()
+        # Who died in the middle of an answer left half of it. The pool's thread would wait for the rest for ever, and Python for the
+        # thread, as long as there is anybody who could write it; and that is this process.
+        if (writer := getattr(results, "_writer", None)) is not None:
+            writer.close()
+
+
+def _end_with_parent() -> None:
+    """Called in a worker: it ends when the process that started it has ended, in whatever way. One that is killed tells nobody."""
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Hear SIGTERM, which would leave no time to clear up, as Ctrl-C is heard."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
 
 
 # -- a cluster --------------------------------------------------------------------------------------------------------
@@ -95,24 +133,19 @@ def _processes(jobs: int) -> Iterator[Helpers]:
 @contextmanager
 def _cluster(address: str) -> Iterator[Helpers]:
     """The workers of a Dask cluster, each of which must have what this process has."""
-    if not re.fullmatch(r"(tcp|tls|ws|wss|ucx)://\S+:\d{1,5}", address):
-        raise ModelError(
-            f"--dask {address!r} is no address of a scheduler. It looks like tcp://HOST:PORT, and `dask scheduler` prints it."
-        )
+    _see_address(address)
     try:
         import distributed
     except ModuleNotFoundError as missing:
         raise MmlocksError(
             f"--dask needs the Python package {missing.name}, which is not installed. "
-            f"Install it: {sys.executable} -m pip install 'mmlocks[cluster]'"
+            f"Install it: {sys.executable} -m pip install {missing.name}"
         ) from None
     import asyncio
-    import logging
     import warnings
     from concurrent.futures import CancelledError, ThreadPoolExecutor
 
-    for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what is amiss is said here
+    _silence(LIBRARIES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other versions of packages that we do not use
         try:
@@ -136,6 +169,36 @@ def _cluster(address: str) -> Iterator[Helpers]:
             ) from None
         finally:
             client.close(timeout=PATIENCE)
+
+
+def _see_address(address: str) -> None:
+    """Raise ModelError for what is no address of a scheduler, or of one that would want more, such as certificates."""
+    found = re.fullmatch(r"tcp://\S+:(\d{1,5})", address)
+    if found is None:
+        other = re.match(r"(tls|ws|wss|ucx)://", address)
+        why = (
+            f"cannot be used: {other[1]} is not supported, tcp is"
+            if other
+            else "is no address of a scheduler"
+        )
+        raise ModelError(
+            f"--dask {address!r} {why}. It looks like tcp://HOST:PORT, and `dask scheduler` prints it."
+        )
+    if not 0 < int(found[1]) <= LAST_PORT:
+        raise ModelError(
+            f"--dask {address!r}: there is no port {found[1]}; they go from 1 to {LAST_PORT}. `dask scheduler` prints its address."
+        )
+
+
+def _silence(libraries: tuple[str, ...]) -> None:
+    """Let libraries log nothing: neither by their loggers nor by those below, some of which have levels of their own."""
+    import logging
+
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in libraries:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name in libraries:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 async def _knock(address: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmlocks.cli import terminal
 from mmlocks.cli.report import print_json
-from mmlocks.cli.terminal import TITLE, Status, gap, paragraph, write
+from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, write
 from mmlocks.machine import Schedule
 from mmlocks.show.explained import endings_text, explanation_text, order_json
 from mmlocks.show.text import sentence
@@ -55,6 +55,14 @@ def print_endings(found: Endings, scenario: Scenario, kernel: str, as_json: bool
         paragraph(f"{scenario.name} on {kernel}: {scenario.title}", TITLE)
         gap()
         write(endings_text(found, (scenario.name, kernel), terminal.width()))
+        good = [ending.states for ending in found.endings if ending.violation is None]
+        if sum(good) > len(good):
+            gap()
+            told = f"The {len(good)} good endings are" if len(good) > 1 else "The good ending is"
+            paragraph(
+                f"{told} {sum(good):,} final states, which `mmlocks run` counts: here those that look the same are one.",
+                ASIDE,
+            )
         if "budget" in found.reason:
             paragraph(FURTHER)
     if found.reason:

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmlocks.cli import terminal
-from mmlocks.cli.names import the_release, the_scenario
-from mmlocks.cli.terminal import Meter, Status, gap, write
+from mmlocks.cli.files import Target, save, see_names
+from mmlocks.cli.names import ReleaseName, ScenarioName, the_one_release, the_scenario
+from mmlocks.cli.terminal import ASIDE, TITLE, Meter, Status, gap, paragraph, write
 from mmlocks.errors import ModelError
-from mmlocks.releases import RELEASES
 
 if TYPE_CHECKING:
     from mmlocks.machine import Machine, Run
+    from mmlocks.search import Budget
     from mmlocks.search.graph import StateGraph
 
 GRAPH_STATUSES = (
     "Exit status: 0 the graph is whole; 2 bad usage, or a file that cannot be written; "
-    "3 the budget was used up, so a part of the graph is missing."
+    "3 the budget was used up, so a part of the graph is missing; 130 interrupted."
 )
+LINES = 150
+"""A longer list of vertices nobody reads in a terminal, and programs have --json."""
+
+
+CHOICES = 3
+"""So many are offered where a view cannot be drawn."""
 
 
 class View(Enum):
@@ -32,26 +41,28 @@ class View(Enum):
     ALL = "all"
     CHAINS = "chains"
     OPEN = "open"
+    OPEN_CHAINS = "open-chains"
+    LOCKS = "locks"
+    OPEN_LOCKS = "open-locks"
     POSITIONS = "positions"
     PROGRESS = "progress"
 
+    @property
+    def words(self) -> str:
+        """What `mmlocks.show.graph` calls it."""
+        return self.value.replace("-", " ")
+
 
 def graph(
-    scenario: Annotated[
-        str, typer.Argument(metavar="SCENARIO", help="One of those that `mmlocks scenarios` lists.")
-    ],
-    release: Annotated[
-        str,
-        typer.Option(
-            "--release", "-r", metavar="R", show_default=False, help=f"Required: {', '.join(RELEASES)}."
-        ),
-    ] = "",
+    scenario: ScenarioName,
+    release: ReleaseName = None,
     view: Annotated[
         View | None,
         typer.Option(
             help="all: every state; chains: sequences without a choice as one edge; open: only while the outcome is open; "
-            "positions: states that differ in cells alone as one; progress: of two CPUs, how far each has come.",
-            show_default="readable, the first of all, chains and open that can be drawn; all with --json",
+            "locks: states in which the same CPUs hold the same locks as one; open-chains, open-locks: both; positions: states that "
+            "differ in cells alone as one; progress: of two CPUs, how far each has come.",
+            show_default="readable, the finest that can be drawn; all with --json",
         ),
     ] = None,
     reduced: Annotated[
@@ -61,7 +72,7 @@ def graph(
     reduction: Annotated[
         bool, typer.Option("--show-reduction", help="Mark what the partial-order reduction would leave out.")
     ] = False,
-    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture of it.")] = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture of it, as SVG.")] = None,
     states: Annotated[
         int | None,
         typer.Option(min=2, metavar="N", help="Stop after so many states.", show_default="20,000"),
@@ -69,78 +80,152 @@ def graph(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")] = False,
 ) -> int:
     """Show the states of a scenario, and what can come of each."""
-    from mmlocks.cli.picture import save
     from mmlocks.cli.report import print_json
     from mmlocks.scenarios.scenario import as_kernel, machine_for
     from mmlocks.search import Budget
-    from mmlocks.search.graph import SMALL, state_graph
-    from mmlocks.show.graph import graph_text, picture
+    from mmlocks.search.graph import SMALL
+    from mmlocks.show.graph import picture
 
+    see_names(("--svg", svg, ".svg"))
     story = the_scenario(scenario)
-    if not release.strip():
-        raise ModelError(
-            f"say of which kernel release: --release R, where R is one of {', '.join(RELEASES)}."
-        )
-    kernel = as_kernel(the_release(release))
+    kernel = as_kernel(the_one_release(release))
     title = f"{story.name} on {kernel.name}: {story.title}"
+    machine = machine_for(story, kernel)[0]
     if view is View.PROGRESS:
-        return _progress(machine_for(story, kernel)[0], title, svg, as_json)
+        return _progress(machine, title, svg, as_json)
     budget = SMALL if states is None else Budget(states, 10 * SMALL.seconds)
     with Meter(f"{story.name} on {kernel.name}") as meter:
-        found = state_graph(machine_for(story, kernel)[0], budget, meter, reduced)
-    shown = _view(found, view or (View.ALL if as_json else View.READABLE))
+        found = _explored(machine, budget, meter, reduced)
+        shown = _view(found, view or View.READABLE)
+        refused = _why_not_drawn(shown) if svg is not None or not as_json else ""
+        if refused:
+            part = f" It is not even whole: {found.reason}." if found.reason else ""
+            refused += f"{part} {_way_out(found, budget, meter, f'{story.name} -r {kernel.name}')}"
     if svg is not None:
-        save(svg, picture(shown, title, reduction=reduction))
+        if refused:
+            raise ModelError(refused)
+        save([Target(svg, picture(shown, title, reduction=reduction))])
     if as_json:
-        print_json({"scenario": story.name, "release": kernel.name, **shown.to_json()})
+        whole = (found if view is None else shown).to_json()
+        print_json({"scenario": story.name, "release": kernel.name, **whole})
     else:
-        write(graph_text(shown, title, terminal.width(), reduction))
-        if svg is not None:
-            gap()
-            write(f"Picture written to {svg}")
+        paragraph(title, TITLE)
+        gap()
+        _print(shown, refused, reduction)
+        _print_written(svg)
     return Status.FINE if found.whole else Status.UNPROVED
 
 
+def _explored(machine: Machine, budget: Budget, meter: Meter, reduced: bool) -> StateGraph:
+    from mmlocks.search.graph import state_graph
+
+    found = state_graph(machine, budget, meter, reduced)
+    if meter.interrupted:  # a graph up to where somebody lost patience shows nothing
+        raise KeyboardInterrupt
+    return found
+
+
+def _print(shown: StateGraph, refused: str, reduction: bool) -> None:
+    """How large a graph is and how executions can end; then its vertices, unless there are too many, or why there are none."""
+    from mmlocks.show.graph import graph_text, summary
+
+    if refused:
+        for sentence in summary(shown):
+            paragraph(sentence)
+        gap()
+        paragraph(refused)
+        return
+    parts = graph_text(shown, "", terminal.width(), reduction).rstrip("\n").split("\n\n")
+    lines = 0
+    for number, part in enumerate(parts):
+        lines += part.count("\n") + 2
+        if lines > LINES and number > 1:
+            left = len(parts) - number
+            paragraph(
+                f"... and {left} more of {len(parts) - 1} vertices. --json prints all, and --svg FILE draws them.",
+                ASIDE,
+            )
+            return
+        write(part)
+        if number + 1 < len(parts):
+            gap()
+
+
+def _why_not_drawn(graph: StateGraph) -> str:
+    """Why there is no picture of a graph; "" if there can be one."""
+    from mmlocks.show.graph import MOST, too_large
+
+    count = len(graph.vertices)
+    if count > MOST:
+        return f"This graph has {count:,} vertices; beyond {MOST} a drawing is a hairball, so there is none."
+    refused = too_large(graph)  # and what to do about it in Python
+    return f"{refused.partition('. ')[0]}." if refused else ""
+
+
+def _way_out(found: StateGraph, budget: Budget, meter: Meter, asked: str) -> str:
+    """Which options give a picture of this scenario; where there are none, which commands tell of it."""
+    smaller = list(islice(_that_can_be_drawn(found, budget, meter), CHOICES))
+    if smaller:
+        return f"To have a picture: {', or '.join(smaller)}."
+    return f"Nor can any other view be drawn. To see what it comes to: mmlocks endings {asked}; all of it as data: --json."
+
+
+def _that_can_be_drawn(found: StateGraph, budget: Budget, meter: Meter) -> Iterator[str]:
+    """The options that give pictures, each with the size of its graph."""
+    from mmlocks.show.graph import VIEWS
+    from mmlocks.show.progress import progress_graph
+
+    def drawable(graph: StateGraph, more: str) -> Iterator[str]:
+        for view in View:
+            if view.words in VIEWS and not _why_not_drawn(seen := _view(graph, view)):
+                many = len(seen.vertices)
+                yield f"--view {view.value}{more} ({many} {'vertex' if many == 1 else 'vertices'})"
+
+    yield from drawable(found, " --reduced" if found.reduced else "")
+    if not found.reduced and (less := _explored(found.machine, budget, meter, True)).whole:
+        yield from drawable(less, " --reduced")
+    try:
+        progress_graph(found.machine)
+    except ModelError:
+        return
+    yield f"--view {View.PROGRESS.value}"
+
+
 def _progress(machine: Machine, title: str, svg: Path | None, as_json: bool) -> int:
-    from mmlocks.cli.picture import save
     from mmlocks.show.progress import progress_graph, progress_picture, progress_text
 
     if as_json:
         raise ModelError("a progress graph is a picture; for data leave --view progress out, or --json.")
     found = progress_graph(machine)
     if svg is not None:
-        save(svg, progress_picture(found, title))
-    write(progress_text(found, title))
-    if svg is not None:
-        gap()
-        write(f"Picture written to {svg}")
+        save([Target(svg, progress_picture(found, title))])
+    paragraph(title, TITLE)
+    gap()
+    write(progress_text(found, width=terminal.width()))
+    _print_written(svg)
     return Status.FINE
 
 
+def _print_written(svg: Path | None) -> None:
+    if svg is not None:
+        gap()
+        write(f"Picture written to {svg}")
+
+
 def _view(graph: StateGraph, view: View) -> StateGraph:
-    from mmlocks.search.graph import positions
-    from mmlocks.show.graph import readable
+    from mmlocks.show.graph import VIEWS, readable
 
-    match view:
-        case View.ALL:
-            return graph
-        case View.CHAINS:
-            return graph.collapsed()
-        case View.OPEN:
-            return graph.decided()
-        case View.POSITIONS:
-            return graph.merged(positions(graph.machine), "states that differ in cells alone are one")
-        case _:
-            return readable(graph)
+    return VIEWS[view.words](graph) if view.words in VIEWS else readable(graph)
 
 
-def save_traces(run: Run, scenario: str, kernel: str, trace: Path | None, chrome: Path | None) -> None:
-    """Write a run down as JSON, and for trace viewers. Raises MmlocksError if a file cannot be written; it is then left as it was."""
-    from mmlocks.cli.picture import save
+def traces(run: Run, scenario: str, kernel: str, trace: Path | None, chrome: Path | None) -> list[Target]:
+    """A run as JSON, and for trace viewers, to be written to files."""
     from mmlocks.machine import Schedule
     from mmlocks.show.trace import chrome_trace, trace_json
 
     schedule = Schedule(scenario, kernel, run.cpus)
-    for file, export in ((trace, trace_json), (chrome, chrome_trace)):
-        if file is not None:
-            save(file, json.dumps(export(run, schedule), indent=1) + "\n", "trace")
+    return [
+        Target(file, json.dumps(export(run, schedule), indent=1) + "\n", "trace")
+        for file, export in ((trace, trace_json), (chrome, chrome_trace))
+        if file is not None
+    ]

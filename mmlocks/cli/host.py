@@ -20,6 +20,7 @@ from mmlocks.cli.terminal import (
     Status,
     command,
     complain,
+    counted,
     gap,
     paragraph,
     write,
@@ -122,7 +123,9 @@ def record(
             complain(f"interrupted; {file} was not written.")
             sys.exit(Status.INTERRUPTED)
     save(file, recording)
-    write(f"{len(recording.runs):,} programs of seed {order.seed} on Linux {recording.kernel}: {file}")
+    write(
+        f"{counted(len(recording.runs), 'program')} of seed {order.seed} on Linux {recording.kernel}: {file}"
+    )
     paragraph("To compare the model with it, on any computer:")
     command(f"mmlocks host diff --recorded {shlex.quote(str(file))}")
     return Status.FINE
@@ -197,7 +200,7 @@ def _many(order: Order, as_json: bool) -> int:
     kernel = f"Linux {spelled(version)}"
     if not as_json:
         paragraph(
-            f"{kernel}: {order.sequences:,} program{'s' * (order.sequences != 1)} of {order.operations} operations, seed {order.seed}",
+            f"{kernel}: {counted(order.sequences, 'program')} of {counted(order.operations, 'operation')}, seed {order.seed}",
             TITLE,
         )
     with Count(order.sequences) as progress:

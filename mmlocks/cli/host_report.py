@@ -8,7 +8,19 @@ from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 from mmlocks.cli.report import print_json
-from mmlocks.cli.terminal import ASIDE, BAD, GOOD, TITLE, Status, command, gap, paragraph, width, write
+from mmlocks.cli.terminal import (
+    ASIDE,
+    BAD,
+    GOOD,
+    TITLE,
+    Status,
+    command,
+    counted,
+    gap,
+    paragraph,
+    width,
+    write,
+)
 from mmlocks.host.compare import Mismatch, Observation, visible
 from mmlocks.host.coverage import ENOUGH, in_order, rare
 from mmlocks.host.diff import Outcome
@@ -55,14 +67,14 @@ def print_outcome(outcome: Outcome, told: Told, as_json: bool) -> int:
 
 
 def _print_agreement(outcome: Outcome, told: Told) -> None:
-    programs = f"{outcome.programs:,} program{'s' * (outcome.programs != 1)}"
+    programs, operations = counted(outcome.programs, "program"), counted(outcome.operations, "operation")
     different = (
         ""
         if len(outcome.different) == outcome.programs
         else f", {len(outcome.different):,} of them different"
     )
     write(
-        f"NO MISMATCH: {programs}{different}, {outcome.operations:,} operations, {outcome.seconds:.0f} s",
+        f"NO MISMATCH: {programs}{different}, {operations}, {outcome.seconds:.0f} s",
         GOOD,
     )
     paragraph(f"After each operation, the model agreed with {told.kernel}.")
@@ -75,7 +87,7 @@ def _print_table(outcome: Outcome) -> None:
         for row, number in rows.items():
             write(f"{number:>10,}  {row}{'   <- seldom' if (heading, row) in seldom else ''}")
     if seldom:
-        many = f"{len(seldom)} row{'s' * (len(seldom) != 1)}"
+        many = counted(len(seldom), "row")
         paragraph(
             f"{many} marked as seldom: fewer than {_least(outcome)} times in so many programs, which proves little.",
             ASIDE,

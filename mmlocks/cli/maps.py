@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from mmlocks.cli.files import Target, save, see_names
 from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, width, write
 from mmlocks.errors import MmlocksError
 
@@ -60,11 +61,7 @@ def maps(
     Your shell's is `mmlocks maps $$`. A process goes on running while it is read, so that an area may be missing or appear
     twice if it moved meanwhile. On another computer: cat /proc/PID/smaps > FILE, and here --file FILE.
     """
-    for option, target, other in (("--svg", svg, ".png"), ("--png", png, ".svg")):
-        if target is not None and target.suffix.lower() == other:
-            raise MmlocksError(
-                f"{option} {target}: no viewer would open that, since its name says {other}. Change the one or the other."
-            )
+    see_names(("--svg", svg, ".svg"), ("--png", png, ".png"))
     if file is not None and pid is not None:
         raise MmlocksError(f"give a process ({pid}) or --file, not both: each has areas of its own.")
     source = _saved(file) if file is not None else _process(pid)
@@ -180,21 +177,13 @@ def _painter(shown: Text) -> None:
 def _draw(source: Source, svg: Path | None, png: Path | None) -> None:
     """Draw the pictures that are wanted, and only then write them."""
     title = f"Address space of {source.name}"
-    drawn: list[tuple[Path, str | bytes]] = []
+    targets = []
     if svg is not None:
         from mmlocks.show.areas import picture
 
-        drawn.append((svg, picture(source.areas, title, source.program)))
+        targets.append(Target(svg, picture(source.areas, title, source.program)))
     if png is not None:
         from mmlocks.show.areas_png import picture_png
 
-        drawn.append((png, picture_png(source.areas, title, source.program)))
-    from mmlocks.cli.picture import write_whole
-
-    for target, content in drawn:
-        try:
-            write_whole(target, content)
-        except OSError as problem:
-            raise MmlocksError(
-                f"the picture cannot be written to {target}: {problem.strerror or problem}."
-            ) from None
+        targets.append(Target(png, picture_png(source.areas, title, source.program)))
+    save(targets)

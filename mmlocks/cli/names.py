@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from mmlocks.errors import MmlocksError
+import typer
+
+from mmlocks.errors import MmlocksError, ModelError
 from mmlocks.releases import PATCHES, RELEASES, Release, release_named, split_name
 
 if TYPE_CHECKING:
     from mmlocks.scenarios import Scenario
 
 Thing = TypeVar("Thing")
+ScenarioName = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="One of those that `mmlocks scenarios` lists.")
+]
+ReleaseName = Annotated[
+    list[str] | None,  # so that a second one is not taken for the first in silence
+    typer.Option(
+        "--release", "-r", metavar="R", show_default=False, help=f"Required: {', '.join(RELEASES)}."
+    ),
+]
 
 
 def named(find: Callable[[str], Thing], name: str, known: Iterable[str]) -> Thing:
@@ -38,3 +49,18 @@ def the_release(text: str) -> Release:
     base = split_name(text)[0]
     changed = [f"{base}{sign}{patch}" for sign in "+-" for patch in PATCHES]
     return named(release_named, text, changed if base in RELEASES else RELEASES)
+
+
+def the_one_release(texts: list[str] | None) -> Release:
+    """The release that was asked for by `--release`, which takes one here."""
+    known = ", ".join(RELEASES)
+    if not texts or not texts[0]:
+        raise ModelError(f"say of which kernel release: --release R, where R is one of {known}.")
+    if len(texts) > 1:
+        several = " ".join(f"-r {text}" for text in texts)
+        raise ModelError(
+            f"--release takes one release here, and {len(texts)} were given. For several: mmlocks releases {several}"
+        )
+    if not texts[0].strip():
+        raise ModelError(f"--release is empty. Known releases: {known}.")
+    return the_release(texts[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,8 +40,8 @@ SCHEMA = (
     "shows alone), and cells."
 )
 ENDINGS = (
-    f"{SCHEMA} Exit status: 0 all as the record has it; 1 some cell is not; 2 bad usage; 3 a budget was used up, so that a cell is "
-    "unproved; 130 interrupted, with what there is."
+    f"{SCHEMA} Exit status: 0 all as the record has it; 1 some cell is not; 2 bad usage; 3 a cell is unproved, for a budget was used "
+    "up, or Ctrl-C ended the search; 130 it came too early, or too late, for a table."
 )
 Dask = Annotated[
     str | None,
@@ -127,7 +126,6 @@ def releases(
         whole = [*table, *(() if repairs is None else (*repairs.alone, *repairs.pairs))]
         settled = sum(cell.outcome != "unproved" for cell in whole)
         complain(f"interrupted; {settled} of {len(whole)} cells were settled.")
-        sys.exit(Status.INTERRUPTED)
     return _status([*table, *(() if repairs is None else (*repairs.alone, *repairs.pairs))])
 
 
@@ -328,7 +326,7 @@ def _made_of(release: Release) -> str:
 
 
 def _number(things: Sequence[Any], what: str) -> str:
-    return f"{len(things)} {what}{'s' * (len(things) != 1)}"
+    return terminal.counted(len(things), what)
 
 
 # -- for programs -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mmlocks.machine import Run
 from mmlocks.mm.world import World
 from mmlocks.oracles.tools import Saying, what_tools_say
 from mmlocks.scenarios import Checked, Scenario
-from mmlocks.show.text import timeline, verdict_text
+from mmlocks.show.text import blame, timeline, verdict_text
 
 STATUS_OF_OUTCOME = {"safe": Status.FINE, "violated": Status.WRONG, "unproved": Status.UNPROVED}
 STATUS_OF_FINDING = {
@@ -38,25 +39,47 @@ def print_run(run: Run, world: World, scenario: Scenario | None) -> None:
     terminal.write(text, paint=terminal.steps_painter(run.violation is not None))
 
 
-def print_replay(schedule: object, answer: Path | None = None) -> None:
+def run_picture(scenario: Scenario, world: World, run: Run, step: int | None) -> str:
+    """The state after a step, or the whole run as a storyboard, as SVG."""
+    from mmlocks.show.storyboard import storyboard
+    from mmlocks.show.svg import picture
+
+    if step is None:
+        return storyboard(world, run, title=scenario.title, ending=blame(run, world, scenario))
+    return picture(world, run, step)
+
+
+def print_replay(schedule: object, answer: Path | None = None, also: Sequence[str] = ()) -> None:
     """The command that shows a run again."""
     extra = f" --answer {shlex.quote(str(answer))}" if answer is not None else ""
     terminal.paragraph("To see it again, or the state after step N with --step N:")
-    terminal.command(f"mmlocks replay {shlex.quote(str(schedule))}{extra}")
+    terminal.command(f"mmlocks replay {shlex.quote(str(schedule))}{extra}{_options(also)}")
+
+
+def print_further(checked: Checked, also: Sequence[str] = ()) -> None:
+    """The commands that tell more of a scenario that goes wrong."""
+    terminal.paragraph("To see why it goes wrong, and everything that the scenario can come to:")
+    terminal.command(f"mmlocks explain {shlex.quote(str(checked.schedule))}{_options(also)}")
+    terminal.command(f"mmlocks endings {checked.scenario.name} -r {checked.kernel.name}{_options(also)}")
+
+
+def _options(also: Sequence[str]) -> str:
+    return "".join(f" --also {shlex.quote(oracle)}" for oracle in also)
 
 
 # -- a scenario that was searched -------------------------------------------------------------------------------------
 
 
-def print_checked(checked: Checked) -> None:
-    """A verdict and, after a violation, the shortest run that shows it."""
+def print_checked(checked: Checked, also: Sequence[str] = ()) -> None:
+    """A verdict and, after a violation, the shortest run that shows it. `also` names the oracles that were asked for besides."""
     terminal.write(verdict_text(checked.verdict, checked.scenario, terminal.width()))
     if checked.run is not None:
         terminal.gap()
         print_run(checked.run, checked.world, checked.scenario)
         terminal.gap()
         print_tools(checked)
-        print_replay(checked.schedule)
+        print_replay(checked.schedule, also=also)
+        print_further(checked, also)
 
 
 def print_tools(checked: Checked) -> None:
@@ -195,7 +218,7 @@ def _print_counterexample(result: CheckResult, file: Path) -> None:
     shown, run = result.shown, _run_of(result)
     if shown is None or not run:  # no step was possible: the message has said why
         return
-    steps = f"{len(run)} step{'s' * (len(run) != 1)}"
+    steps = terminal.counted(len(run), "step")
     shortest = (
         f"The shortest way to break it takes {steps}"
         if shown.verdict.minimal

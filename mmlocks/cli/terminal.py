@@ -7,7 +7,7 @@ import re
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,8 @@ class Status(IntEnum):
 
 STATUSES = (
     "Exit status: 0 nothing found, or correct; 1 a violation, or wrong; 2 bad usage, or a file that cannot be read; "
-    "3 not everything was searched, so nothing is proved; 4 correct but costly."
+    "3 not everything was searched, so nothing is proved; 4 correct but costly. After Ctrl-C it is that of the answer "
+    "that is printed, mostly 3; 130 if it came too early, or too late, for one."
 )
 
 
@@ -97,6 +98,11 @@ def paragraph(text: str, style: str = "", indent: int = 0) -> None:
 def command(text: str) -> None:
     """Print a command to be pasted: alone, on one line however long it is."""
     write(f"  {text}", COMMAND)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def gap() -> None:
@@ -229,6 +235,9 @@ class Commands(TyperGroup):
         return status
 
     def _guarded(self, **extra: Any) -> int:
+        if sys.stdout is None:  # closed before Python began, as by `>&-`
+            complain("cannot write the output: it is closed.")
+            return Status.USAGE
         try:
             done = super().main(standalone_mode=False, **extra)
             sys.stdout.flush()
@@ -254,6 +263,8 @@ class Commands(TyperGroup):
     def _usage(problem: Any) -> int:
         """An error of the command line itself; not asked by its class, which moves from release to release of typer."""
         where = problem.ctx.command_path if getattr(problem, "ctx", None) is not None else "mmlocks"
+        if hasattr(problem.__cause__, "errors"):  # as pydantic says it, on which typer relies
+            problem.message = "; ".join(map(_refused, problem.__cause__.errors()))
         said = " ".join(problem.format_message().split())
         said = said if said.endswith((".", "?")) else f"{said}."
         complain(f"{said} See {where} --help", where)
@@ -266,3 +277,20 @@ class Commands(TyperGroup):
         traceback.print_exc()
         complain("the above is a defect of mmlocks, not of what you typed. Please report it with that text.")
         return Status.DEFECT
+
+
+REFUSALS = {
+    "greater_than_equal": "is below {ge}",
+    "less_than_equal": "is above {le}",
+    "int_parsing": "is no whole number",
+    "float_parsing": "is no number",
+}
+"""What is wrong with a value, by the name that the library has for it."""
+
+
+def _refused(error: Mapping[str, Any]) -> str:
+    """An error of the library that understands values, in our words: it does not say which value it means."""
+    own = REFUSALS.get(error["type"])
+    if own is not None:
+        return f"{str(error['input'])!r} {own.format(**error.get('ctx', {}))}"
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -9,7 +9,7 @@ from mmlocks.machine import Machine
 from mmlocks.scenarios.anon_vma_unlocked_check import ANON_VMA_UNLOCKED_CHECK
 from mmlocks.scenarios.fork_first_touch import FORK_FIRST_TOUCH
 from mmlocks.scenarios.fork_lost_store import FORK_LOST_STORE
-from mmlocks.scenarios.fork_many import fork_many
+from mmlocks.scenarios.fork_many import MOST_VMAS, MOST_WRITERS, fork_many
 from mmlocks.scenarios.fork_other_vma import FORK_OTHER_VMA
 from mmlocks.scenarios.fork_torn_across_vmas import FORK_TORN_ACROSS_VMAS
 from mmlocks.scenarios.fork_torn_snapshot import FORK_TORN_SNAPSHOT
@@ -43,17 +43,24 @@ SCENARIOS: dict[str, Scenario] = {
     )
 }
 
+GROWN = f"fork_lost_store grown to V VMAs (1 to {MOST_VMAS}) and N writers (1 to {MOST_WRITERS})"
+"""What `fork_many_V_N` is."""
+
 
 def scenario_named(name: str) -> Scenario:
-    """The scenario of that name; `fork_many_2_3` is fork beside as many VMAs and writers. Raises ModelError, listing the names there are."""
+    """The scenario of that name; `fork_many_2_3` is fork of so many VMAs beside so many writers. Raises ModelError, listing the names there are."""
     if name in SCENARIOS:
         return SCENARIOS[name]
-    grown = re.fullmatch(r"fork_many_([1-9])_([1-9])", name)
+    grown = re.fullmatch(r"fork_many_([0-9]{1,9})_([0-9]{1,9})", name)
     if grown:
-        return fork_many(int(grown[1]), int(grown[2]))
+        vmas, writers = int(grown[1]), int(grown[2])
+        if 0 < vmas <= MOST_VMAS and 0 < writers <= MOST_WRITERS:
+            return fork_many(vmas, writers)
+        raise ModelError(
+            f"there is no scenario called {name!r}: fork_many_V_N is {GROWN}. For example: fork_many_2_6."
+        )
     raise ModelError(
-        f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}; and fork_many_V_N, which is "
-        "fork_lost_store grown to V VMAs and N writers."
+        f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}; and fork_many_V_N, which is {GROWN}."
     )
 
 

@@ -52,6 +52,21 @@ def test_demo_shows_the_loss_and_the_proof(mmlocks: Mmlocks) -> None:
     assert mmlocks(*pasted(done.stdout)).exit_code == 1
 
 
+@pytest.mark.parametrize("more", [[], ["--also", "stale_copy"]], ids=["plain", "also"])
+def test_a_violation_names_the_commands_that_tell_more(mmlocks: Mmlocks, more: list[str]) -> None:
+    """And they work as they are printed."""
+    done = mmlocks("run", "fork_lost_store", "-r", "6.4.3", "--without", "fork_locks_vmas", *more)
+    rule = re.search(r"VIOLATED \((\w+)\)", done.stdout)
+    assert rule is not None
+    commands = [line.split() for line in done.stdout.splitlines() if line.startswith("  mmlocks ")]
+    assert [words[1] for words in commands] == ["replay", "explain", "endings"]
+    for words in commands:
+        again = mmlocks(*words[1:])
+        assert again.exit_code == 1, words
+        assert words[1] == "replay" or rule[1] in again.stdout
+    assert "mmlocks explain" not in mmlocks("run", "fork_lost_store", "-r", "6.4.3").stdout
+
+
 @pytest.mark.parametrize("columns", [40, 80, 120, 300])
 def test_nothing_is_wider_than_the_terminal(
     mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch, columns: int

@@ -262,8 +262,8 @@ BAD = [
     (["--file", str(SLEEP), "--png", "/no/such/folder/x.png"], "there is no folder /no/such/folder"),
     (["--file", str(SLEEP), "--png", "."], "is a folder"),
     (["--file", str(SLEEP), "--png", "/dev/null"], "no ordinary file"),
-    (["--file", str(SLEEP), "--png", "x.svg"], "--png x.svg: no viewer would open that"),
-    (["--file", str(SLEEP), "--svg", "x.PNG"], "--svg x.PNG: no viewer would open that"),
+    (["--file", str(SLEEP), "--png", "x.svg"], "--png x.svg: no program would read that"),
+    (["--file", str(SLEEP), "--svg", "x.PNG"], "--svg x.PNG: no program would read that"),
 ]
 
 

@@ -96,6 +96,36 @@ def test_an_output_that_cannot_be_written(output: str) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["run", "stackrot", "-r", "6.4.0"], ["run", "stackrot", "-r", "6.4.0", "--json"], ["--help"]],
+    ids=" ".join,
+)
+def test_an_output_that_is_not_there(words: list[str]) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *MMLOCKS, *words],
+        cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "mmlocks: cannot write the output: it is closed.\n")
+
+
+def test_ctrl_c_ends_a_graph_in_one_line(tmp_path: Path) -> None:
+    """Whatever was asked for, of half a graph nothing is shown or refused."""
+    program = (
+        "import signal\nfrom mmlocks.search import verdict\ncheck = verdict.Meter.check\n"
+        "def interrupted(self, states):\n    states < 5000 or signal.raise_signal(signal.SIGINT)\n    check(self, states)\n"
+        "verdict.Meter.check = interrupted\nfrom mmlocks.cli import main\nmain()"
+    )
+    picture = tmp_path / "x.svg"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "graph", "fork_many_2_6", "-r", "6.4.3", "--states", "1000000", "--svg", picture],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "mmlocks: interrupted; nothing was decided.\n"
+    assert not picture.exists()
+
+
 def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     (tmp_path / "waits.py").write_text(f"open({str(ready)!r}, 'w').close()\nimport time\ntime.sleep(60)\n")
@@ -199,6 +229,6 @@ def test_help_loads_no_search() -> None:
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == [
-        "mmlocks", "mmlocks.cli", "mmlocks.cli.app", "mmlocks.cli.fields", "mmlocks.cli.graph", "mmlocks.cli.host", "mmlocks.cli.maps", "mmlocks.cli.names", "mmlocks.cli.releases",
+        "mmlocks", "mmlocks.cli", "mmlocks.cli.app", "mmlocks.cli.fields", "mmlocks.cli.files", "mmlocks.cli.graph", "mmlocks.cli.host", "mmlocks.cli.maps", "mmlocks.cli.names", "mmlocks.cli.releases",
         "mmlocks.cli.terminal", "mmlocks.errors", "mmlocks.releases",
     ]  # fmt: skip
