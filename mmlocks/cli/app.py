@@ -25,13 +25,13 @@ from mmlocks.cli.terminal import (
     Status,
     command,
     complain,
-    counted,
     gap,
     paragraph,
     write,
 )
 from mmlocks.errors import ModelError, ScheduleError
 from mmlocks.releases import PATCHES, Release, patch_named, release_named
+from mmlocks.sentences import counted
 
 if TYPE_CHECKING:
     from mmlocks.cli.executors import Helpers

@@ -23,7 +23,7 @@ PATIENCE = 5.0
 LIBRARIES = ("distributed", "tornado", "asyncio")
 """Whose complaints are not shown: what is amiss with a cluster is said here, in a sentence."""
 LAST_PORT = 65_535
-FOUNDATIONS = ("errors.py", "releases.py", "machine", "search", "mm", "oracles", "scenarios")
+FOUNDATIONS = ("errors.py", "releases.py", "sentences.py", "machine", "search", "mm", "oracles", "scenarios")
 """What must be the same wherever a search is carried on."""
 
 

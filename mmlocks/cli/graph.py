@@ -16,6 +16,7 @@ from mmlocks.cli.files import Target, save, see_names
 from mmlocks.cli.names import ReleaseName, ScenarioName, the_one_release, the_scenario
 from mmlocks.cli.terminal import ASIDE, TITLE, Meter, Status, gap, paragraph, write
 from mmlocks.errors import ModelError
+from mmlocks.sentences import counted
 
 if TYPE_CHECKING:
     from mmlocks.machine import Machine, Run
@@ -84,7 +85,7 @@ def graph(
     from mmlocks.scenarios.scenario import as_kernel, machine_for
     from mmlocks.search import Budget
     from mmlocks.search.graph import SMALL
-    from mmlocks.show.graph import picture
+    from mmlocks.show.graph import picture, too_large
 
     see_names(("--svg", svg, ".svg"))
     story = the_scenario(scenario)
@@ -97,7 +98,7 @@ def graph(
     with Meter(f"{story.name} on {kernel.name}") as meter:
         found = _explored(machine, budget, meter, reduced)
         shown = _view(found, view or View.READABLE)
-        refused = _why_not_drawn(shown) if svg is not None or not as_json else ""
+        refused = too_large(shown) if svg is not None or not as_json else ""
         if refused:
             part = f" It is not even whole: {found.reason}." if found.reason else ""
             refused += f"{part} {_way_out(found, budget, meter, f'{story.name} -r {kernel.name}')}"
@@ -151,17 +152,6 @@ def _print(shown: StateGraph, refused: str, reduction: bool) -> None:
             gap()
 
 
-def _why_not_drawn(graph: StateGraph) -> str:
-    """Why there is no picture of a graph; "" if there can be one."""
-    from mmlocks.show.graph import MOST, too_large
-
-    count = len(graph.vertices)
-    if count > MOST:
-        return f"This graph has {count:,} vertices; beyond {MOST} a drawing is a hairball, so there is none."
-    refused = too_large(graph)  # and what to do about it in Python
-    return f"{refused.partition('. ')[0]}." if refused else ""
-
-
 def _way_out(found: StateGraph, budget: Budget, meter: Meter, asked: str) -> str:
     """Which options give a picture of this scenario; where there are none, which commands tell of it."""
     smaller = list(islice(_that_can_be_drawn(found, budget, meter), CHOICES))
@@ -172,14 +162,14 @@ def _way_out(found: StateGraph, budget: Budget, meter: Meter, asked: str) -> str
 
 def _that_can_be_drawn(found: StateGraph, budget: Budget, meter: Meter) -> Iterator[str]:
     """The options that give pictures, each with the size of its graph."""
-    from mmlocks.show.graph import VIEWS
+    from mmlocks.show.graph import VIEWS, too_large
     from mmlocks.show.progress import progress_graph
 
     def drawable(graph: StateGraph, more: str) -> Iterator[str]:
         for view in View:
-            if view.words in VIEWS and not _why_not_drawn(seen := _view(graph, view)):
+            if view.words in VIEWS and not too_large(seen := _view(graph, view)):
                 many = len(seen.vertices)
-                yield f"--view {view.value}{more} ({many} {'vertex' if many == 1 else 'vertices'})"
+                yield f"--view {view.value}{more} ({counted(many, 'vertex', 'vertices')})"
 
     yield from drawable(found, " --reduced" if found.reduced else "")
     if not found.reduced and (less := _explored(found.machine, budget, meter, True)).whole:

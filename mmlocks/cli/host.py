@@ -20,12 +20,12 @@ from mmlocks.cli.terminal import (
     Status,
     command,
     complain,
-    counted,
     gap,
     paragraph,
     write,
 )
 from mmlocks.errors import MmlocksError
+from mmlocks.sentences import counted
 
 if TYPE_CHECKING:
     from mmlocks.host.compare import Mismatch

@@ -15,7 +15,6 @@ from mmlocks.cli.terminal import (
     TITLE,
     Status,
     command,
-    counted,
     gap,
     paragraph,
     width,
@@ -28,6 +27,7 @@ from mmlocks.host.events import Row
 from mmlocks.host.notation import to_c, to_python
 from mmlocks.host.program import Program, compact, errno_name, size, to_json
 from mmlocks.mm.area import Area
+from mmlocks.sentences import counted
 
 FULL_RUN = 10_000
 """Programs after which every row of the table should have been seen ENOUGH times."""

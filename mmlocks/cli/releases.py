@@ -26,6 +26,7 @@ from mmlocks.cli.terminal import (
     write,
 )
 from mmlocks.releases import NEWEST, PATCHES, RELEASES, Release, patch_named
+from mmlocks.sentences import counted
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -326,7 +327,7 @@ def _made_of(release: Release) -> str:
 
 
 def _number(things: Sequence[Any], what: str) -> str:
-    return terminal.counted(len(things), what)
+    return counted(len(things), what)
 
 
 # -- for programs -----------------------------------------------------------------------------------------------------

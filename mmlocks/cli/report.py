@@ -17,6 +17,7 @@ from mmlocks.machine import Run
 from mmlocks.mm.world import World
 from mmlocks.oracles.tools import Saying, what_tools_say
 from mmlocks.scenarios import Checked, Scenario
+from mmlocks.sentences import counted
 from mmlocks.show.text import blame, timeline, verdict_text
 
 STATUS_OF_OUTCOME = {"safe": Status.FINE, "violated": Status.WRONG, "unproved": Status.UNPROVED}
@@ -218,7 +219,7 @@ def _print_counterexample(result: CheckResult, file: Path) -> None:
     shown, run = result.shown, _run_of(result)
     if shown is None or not run:  # no step was possible: the message has said why
         return
-    steps = terminal.counted(len(run), "step")
+    steps = counted(len(run), "step")
     shortest = (
         f"The shortest way to break it takes {steps}"
         if shown.verdict.minimal

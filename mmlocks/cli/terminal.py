@@ -100,11 +100,6 @@ def command(text: str) -> None:
     write(f"  {text}", COMMAND)
 
 
-def counted(number: int, what: str) -> str:
-    """`1 step`, `2 steps`."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
 def gap() -> None:
     """Print an empty line."""
     write("")

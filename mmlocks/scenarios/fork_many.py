@@ -10,6 +10,7 @@ from mmlocks.mm.maple_node import SLOTS
 from mmlocks.mm.user import fork, store
 from mmlocks.mm.world import World
 from mmlocks.scenarios.scenario import Scenario, Thread
+from mmlocks.sentences import counted
 
 MOST_VMAS = (SLOTS - 1) // 2
 """With the gap before each, and the one behind all, so many fit into the node as which the tree begins."""
@@ -60,8 +61,8 @@ def fork_many(vmas: int, writers: int, alike: bool = False) -> Scenario:
 
     return Scenario(
         name=f"fork_many_{vmas}_{writers}",
-        title=f"fork of {_many(vmas, 'VMA')} beside {_many(writers, 'writer')}",
-        story=f"cpu0 forks a process with {_many(vmas, 'VMA')} of one page{' each' * (vmas > 1)}; {_many(writers, 'other CPU')} "
+        title=f"fork of {counted(vmas, 'VMA')} beside {counted(writers, 'writer')}",
+        story=f"cpu0 forks a process with {counted(vmas, 'VMA')} of one page{' each' * (vmas > 1)}; {counted(writers, 'other CPU')} "
         f"{'stores' if writers == 1 else 'store'} to {'it' if vmas == 1 else 'them'}.",
         threads=(("fork()", forker), *((f"stores to VMA {n % vmas}", writer(n)) for n in range(writers))),
         world=world,
@@ -70,10 +71,6 @@ def fork_many(vmas: int, writers: int, alike: bool = False) -> Scenario:
         source="fork_lost_store, grown",
         symmetries=symmetries,
     )
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _exchanged(world: World, page: int, one: tuple[int, int], two: tuple[int, int]) -> Swap:

@@ -37,6 +37,7 @@ from mmlocks.machine.machine import Machine, Violation
 from mmlocks.machine.task import Node
 from mmlocks.search.reduction import clashing, touched
 from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
+from mmlocks.sentences import counted
 
 GLANCE = 64
 """Steps between two looks at the clock: some milliseconds, as races are sought after every execution."""
@@ -72,7 +73,7 @@ class Dpor:
             pass
         if search.cut:
             found.searched = f"distinct executions followed for up to {self.steps:,} steps"
-            found.left_out = f"what comes later ({search.cut:,} executions were cut)"
+            found.left_out = f"what comes later (cut short: {counted(search.cut, 'execution')})"
         found.seen, found.transitions = search.spins, meter.transitions
         return found
 

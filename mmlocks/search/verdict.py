@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mmlocks.machine.machine import Machine, Violation
+from mmlocks.sentences import counted
 
 Progress = Callable[[int, int, float], bool]
 """Called with (states, transitions, seconds) several times a second; a false answer cancels the search."""
@@ -107,13 +108,13 @@ class Verdict:
     @property
     def coverage(self) -> str:
         """One sentence on what was searched, and on what was not."""
-        states, executions = _many(self.states, "state"), _many(self.executions, "execution")
+        states, executions = counted(self.states, "state"), counted(self.executions, "execution")
         if self.outcome == "violated":
             return f"violation found after {executions if self.executions else states}"
         seen, steps = (
-            (states, _many(self.transitions, "transition"))
-            if self.states
-            else (executions, _many(self.transitions, "step"))
+            (states, counted(self.transitions, "transition"))
+            if self.states or not self.executions
+            else (executions, counted(self.transitions, "step"))
         )
         if self.reason:
             return f"stopped early ({self.reason}): {seen} seen, the rest is unknown"
@@ -124,10 +125,6 @@ class Verdict:
     def __repr__(self) -> str:
         rule = f" ({self.violation.oracle})" if self.violation is not None else ""
         return f"{self.outcome.upper()}{rule}: {self.coverage}."
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("s" if number != 1 else "")
 
 
 class Cancelled(Exception):

@@ -16,6 +16,7 @@ from mmlocks.search.endings import Ending, Endings, endings
 from mmlocks.search.explaining import Explanation
 from mmlocks.search.explaining import explain as searched
 from mmlocks.search.slicing import Event, Order, moments_of
+from mmlocks.sentences import counted
 from mmlocks.show.results import CALL, Shown, in_lines, not_but
 from mmlocks.show.text import WIDTH, broken, function_of, paragraph, sentence, verdict_text
 
@@ -132,7 +133,7 @@ def endings_text(found: Endings, named: tuple[str, str], width: int = WIDTH) -> 
         said = f"UNPROVED: stopped early ({found.reason}) after {found.states:,} states. Which endings there are is unknown."
         return "\n".join(paragraph(said, width)) + "\n"
     lines = paragraph(
-        f"{_many(len(found.endings), 'ending')}, {_schedules(found.schedules)}, {found.states:,} states. "
+        f"{counted(len(found.endings), 'ending')}, {_schedules(found.schedules)}, {found.states:,} states. "
         "Each is shown by the way there with the fewest interruptions.",
         width,
     )
@@ -142,7 +143,7 @@ def endings_text(found: Endings, named: tuple[str, str], width: int = WIDTH) -> 
         if ending.schedules and found.schedules:
             share = f", {_share(ending.schedules, found.schedules)}"
         lines += paragraph(
-            f"    {_schedules(ending.schedules)}{share}; {_many(ending.states, 'state')}", width, 4
+            f"    {_schedules(ending.schedules)}{share}; {counted(ending.states, 'state')}", width, 4
         )
         lines.append(f"    replay: {Schedule(*named, ending.schedule)}")
     return "\n".join(lines) + "\n"
@@ -197,8 +198,8 @@ def _what_matters(found: Explanation, width: int) -> list[str]:
         said = f"No order of steps: every execution that comes to an end breaks a rule ({found.violation.oracle})."
         return ["WHAT MATTERS", *paragraph(said, width)]
     background = len(run) - len(found.slice.steps)
-    elsewhere = f", wherever the other {_many(background, 'step')} fall" if background else ""
-    lines = [f"WHAT MATTERS: {len(found.slice.steps)} of {_many(len(run), 'step')}"]
+    elsewhere = f", wherever the other {counted(background, 'step')} fall" if background else ""
+    lines = [f"WHAT MATTERS: {len(found.slice.steps)} of {counted(len(run), 'step')}"]
     moments = moments_of(run)
     number = {event: place for place, event in enumerate(moments, 1) if place <= len(run)}
     for place, order in enumerate(orders, 1):
@@ -259,7 +260,7 @@ def _twin(found: Explanation, named: tuple[str, str] | None, width: int) -> list
         lines += _told(good, step, width)
     left = len(good) - shown.stop
     if left:
-        lines.append(f"        and {_many(left, 'step')} more, to the end")
+        lines.append(f"        and {counted(left, 'step')} more, to the end")
     numbers = [place for place, order in enumerate(found.slice.orders or (), 1) if order in found.turned]
     if numbers:
         lines += paragraph(
@@ -284,15 +285,11 @@ def _listed(names: tuple[str, ...]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
 def _schedules(number: int | None) -> str:
     return (
         "infinitely many schedules"
         if number is None
-        else _many(number, "schedule")
+        else counted(number, "schedule")
         if number
         else "no schedule ever completes it"
     )

@@ -28,6 +28,7 @@ from mmlocks.search.graph import (
     positions,
     state_graph,
 )
+from mmlocks.sentences import counted
 from mmlocks.show.draw import LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, document, fit, number, sans_width
 from mmlocks.show.layered import Layered, lay_out
 from mmlocks.show.results import CALL, Shown, not_but, responsive, with_text
@@ -118,7 +119,7 @@ def way_out(graph: StateGraph) -> str:
     drawn = [choice for choice in _choices(graph) if not too_large(choice[1])][:3]
     if not drawn:
         return "No view of it is small enough; its data can be had as JSON (its to_json())."
-    told = [f"{name} ({_many(len(view.vertices), 'vertex', 'vertices')})" for name, view in drawn]
+    told = [f"{name} ({counted(len(view.vertices), 'vertex', 'vertices')})" for name, view in drawn]
     return (
         f"What can be drawn of the same program: {', or '.join(told)}. Without a view show_graph chooses the finest; "
         "the whole graph can be had as JSON (its to_json())."
@@ -201,7 +202,7 @@ def show_graph(
         whole = state_graph(what, reduced=reduced)
         graph = VIEWS[view](whole) if view else readable(whole)
         if graph is not whole and not view:
-            all_of_it = f"the {'reduced' if reduced else 'whole'} graph has {_many(len(whole.vertices), 'vertex', 'vertices')}"
+            all_of_it = f"the {'reduced' if reduced else 'whole'} graph has {counted(len(whole.vertices), 'vertex', 'vertices')}"
             note = f"The finest view that can be drawn: {all_of_it}."
     else:
         raise ModelError(
@@ -256,9 +257,9 @@ def summary(graph: StateGraph, numbers: bool = True) -> tuple[str, ...]:
     """
     states = sum(len(vertex.states) for vertex in graph.vertices)
     many, steps = len(graph.vertices), len(graph.edges)
-    size = f"{_many(many, 'state')} and {_many(steps, 'step')} between them"
+    size = f"{counted(many, 'state')} and {counted(steps, 'step')} between them"
     if graph.quotient:
-        size = f"{_many(many, 'vertex', 'vertices')} and {_many(steps, 'edge')}"
+        size = f"{counted(many, 'vertex', 'vertices')} and {counted(steps, 'edge')}"
     if states > many:
         size += f", which stand for {states:,} states"
     sentences = [f"{size}{'; ' if graph.quotient else ''}{', '.join(graph.quotient)}."]
@@ -270,7 +271,7 @@ def summary(graph: StateGraph, numbers: bool = True) -> tuple[str, ...]:
         sentences.append(f"Not whole: {graph.reason}. What lies beyond the vertices marked “…” is unknown.")
     ends = _ends(graph)
     told = [
-        f"{_numbers(alike) if numbers else _many(len(alike), 'vertex', 'vertices')} ({said})"
+        f"{_numbers(alike) if numbers else counted(len(alike), 'vertex', 'vertices')} ({said})"
         for said, alike in ends.items()
     ]
     shown = "; ".join(told[:4]) + (f"; and {len(told) - 4} more" if len(told) > 4 else "")
@@ -280,7 +281,7 @@ def summary(graph: StateGraph, numbers: bool = True) -> tuple[str, ...]:
     undecided = graph.fates.count("open")
     if undecided:
         sentences.append(
-            f"In {_many(undecided, 'vertex', 'vertices')} the outcome is open; every other has only one way to end."
+            f"In {counted(undecided, 'vertex', 'vertices')} the outcome is open; every other has only one way to end."
         )
     return tuple(sentences)
 
@@ -298,10 +299,6 @@ def _ends(graph: StateGraph) -> dict[str, list[Vertex]]:
 def _numbers(vertices: Sequence[Vertex]) -> str:
     shown = ", ".join(str(vertex.number) for vertex in vertices[:SHORTER])
     return shown + (f" and {len(vertices) - SHORTER} more" if len(vertices) > SHORTER else "")
-
-
-def _many(number: int, one: str, several: str = "") -> str:
-    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def story(graph: StateGraph, vertex: Vertex) -> str:

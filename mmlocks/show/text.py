@@ -11,6 +11,7 @@ from mmlocks.mm.world import World
 from mmlocks.oracles import ORACLES
 from mmlocks.scenarios import Checked, Scenario
 from mmlocks.search import Verdict
+from mmlocks.sentences import counted
 from mmlocks.show.scene import Area, Cpu, Entry, Node, Page, Scene, Space, Tree, scene
 
 WIDTH = 100
@@ -268,7 +269,7 @@ def _verdict(verdict: Verdict, scenario: Scenario | None) -> Iterator[str]:
         if name in ORACLES and ORACLES[name].after is not None:
             yield "The rule is about all runs together: this one does not end badly, and is one part of what breaks it."
         if verdict.minimal and verdict.schedule is not None:
-            yield f"No shorter way to go wrong exists: {len(verdict.schedule)} steps, with the fewest interruptions."
+            yield f"No shorter way to go wrong exists: {counted(len(verdict.schedule), 'step')}, with the fewest interruptions."
         if verdict.schedule is None and verdict.violation is not None:
             yield sentence(verdict.violation.message)
     elif verdict.reason:
@@ -280,7 +281,7 @@ def _verdict(verdict: Verdict, scenario: Scenario | None) -> Iterator[str]:
 
 
 def _endings(count: int) -> str:
-    return "one ending, which is not bad" if count == 1 else f"{count:,} different endings, none of them bad"
+    return "one final state, which is not bad" if count == 1 else f"{count:,} final states, none of them bad"
 
 
 def _limits(scenario: Scenario | None) -> str:
