@@ -107,7 +107,7 @@ def reference() -> float:
 
 
 def imports(times: int = 7) -> dict[str, Any]:
-    """Milliseconds for the imports that users wait for: the median of fresh processes, the interpreter's start not included."""
+    """Milliseconds for the imports that users wait for (the interpreter's start not included) and for commands: the median of fresh processes."""
     found: dict[str, Any] = {}
     for module in ("mmlocks", "mmlocks.scenarios"):
         clock = (
@@ -116,8 +116,9 @@ def imports(times: int = 7) -> dict[str, Any]:
         runs = [_checked(run([sys.executable, "-c", clock], 60.0, ROOT)) for _ in range(times + 1)]
         # The first run may have to compile the package; all others find its bytecode.
         found[f"import {module}"] = statistics.median(float(finished.output) for finished in runs[1:])
-    starts = [_checked(run([sys.executable, "-c", "pass"], 60.0, ROOT)).seconds for _ in range(times)]
-    found["python -c pass"] = 1000 * statistics.median(starts)
+    for command in (["-c", "pass"], ["-m", "mmlocks", "--help"], ["-m", "mmlocks", "demo"]):
+        runs = [_checked(run([sys.executable, *command], 60.0, ROOT)) for _ in range(times + 1)]
+        found[f"python {' '.join(command)}"] = 1000 * statistics.median(run.seconds for run in runs[1:])
     return found
 
 
