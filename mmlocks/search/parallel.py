@@ -209,7 +209,7 @@ class _Leader:
         machine = self.machine
         found = self.found = Exploration(searched(self.how.reduced))
         self.meter.transitions = 0
-        scout(machine, SCOUTS, PATIENCE)
+        scout(machine, SCOUTS, PATIENCE, lambda: self.meter.check(found.states))
         self.words = words_of(machine)
         self.map = self.divided(_Map(machine, self.map.apart))
         self.layers = self.map.layers([_packed([machine.initial])])

@@ -7,6 +7,7 @@ rare stays unseen. So scouts advance in a front, all CPUs' choices followed, and
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from mmlocks.machine.machine import Machine
 from mmlocks.search.reduction import Reduction
@@ -18,23 +19,23 @@ DISCOVERIES = 2_000
 """New moments and results in one pass, after which it is left: code that does something new whenever it is run is found out by the search."""
 
 
-def scout(machine: Machine, width: int, patience: int = 0) -> None:
+def scout(machine: Machine, width: int, patience: int = 0, glance: Callable[[], None] = lambda: None) -> None:
     """Discover automata by following `width` states of each depth, until `patience` passes in a row after the first discover nothing more.
 
-    Only speed depends on it. The seeds are fixed: searches are reproducible.
+    Only speed depends on it. The seeds are fixed: searches are reproducible. `glance` is called every few milliseconds, and may raise.
     """
     # One execution first, from its start to its end: code that does not do the same twice is noticed when it first returns.
-    _advance(machine, 1, random.Random(0))
+    _advance(machine, 1, random.Random(0), glance)
     idle = 0
     for seed in range(PASSES):
         growth = _growth(machine)
-        _advance(machine, width, random.Random(seed))
+        _advance(machine, width, random.Random(seed), glance)
         idle = idle + 1 if _growth(machine) == growth else 0
         if idle >= patience:
             return
 
 
-def _advance(machine: Machine, width: int, chance: random.Random) -> None:
+def _advance(machine: Machine, width: int, chance: random.Random, glance: Callable[[], None]) -> None:
     reduction = Reduction(machine)
     reduction.refresh()
     enough = _growth(machine) + DISCOVERIES
@@ -42,6 +43,7 @@ def _advance(machine: Machine, width: int, chance: random.Random) -> None:
     for _ in range(DEPTH):
         if not front or _growth(machine) > enough:
             return
+        glance()
         if len(front) > width:
             front = set(chance.sample(sorted(front), width))
         following = set()

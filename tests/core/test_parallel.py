@@ -415,6 +415,14 @@ class Late(Here):
         return super().submit(fn, *args, **kwargs)
 
 
+def test_scouts_can_be_called_back() -> None:
+    """They take a second where a program is large."""
+    asked, executor = itertools.count(1), Here()
+    build = partial(program_named, "young_reproducer", "6.4.3")
+    found = spread(executor, build, alone=2).explore(build(), Meter(AMPLE, lambda *_: next(asked) < 40))
+    assert (found.reason, executor.jobs) == ("cancelled", 0)
+
+
 @pytest.mark.parametrize("how", ["false", "interrupt"])
 @pytest.mark.parametrize("calls", [1, 20])
 def test_progress_that_ends_it(how: str, calls: int) -> None:
