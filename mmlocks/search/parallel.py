@@ -24,7 +24,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from mmlocks.errors import MmlocksError, ModelError
@@ -113,6 +113,8 @@ class Parallel:
                 pass
         except STOPPED as stopped:
             leader.found.reason = why(stopped)
+        if not leader.found.states:  # stopped before anybody has reported
+            return replace(leader.found, states=found.states, transitions=found.transitions)
         leader.found.transitions = meter.transitions
         return leader.found
 

@@ -113,7 +113,7 @@ class Verdict:
             return f"violation found after {executions if self.executions else states}"
         seen, steps = (
             (states, counted(self.transitions, "transition"))
-            if self.states or not self.executions
+            if self.states
             else (executions, counted(self.transitions, "step"))
         )
         if self.reason:

@@ -303,7 +303,7 @@ def test_an_execution_without_end_is_cut_and_nothing_is_claimed() -> None:
     verdict = judge(endless(), strategy=Dpor(steps=10))
     assert (verdict.outcome, verdict.executions) == ("unproved", 0)
     assert verdict.coverage.startswith("distinct executions followed for up to 10 steps: ")
-    assert verdict.coverage.endswith("executions were cut)")
+    assert verdict.coverage.endswith("what comes later (cut short: 32 executions)")
     assert "not searched: what comes later" in verdict.coverage
 
 

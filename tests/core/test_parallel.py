@@ -421,6 +421,7 @@ def test_scouts_can_be_called_back() -> None:
     build = partial(program_named, "young_reproducer", "6.4.3")
     found = spread(executor, build, alone=2).explore(build(), Meter(AMPLE, lambda *_: next(asked) < 40))
     assert (found.reason, executor.jobs) == ("cancelled", 0)
+    assert found.states > 0, "those that were seen before anybody was asked"
 
 
 @pytest.mark.parametrize("how", ["false", "interrupt"])

@@ -30,6 +30,7 @@ from mmlocks.search import (
     strategy_named,
 )
 from mmlocks.search.verdict import Meter
+from mmlocks.sentences import counted
 from tests.core.helpers import tasks_on_cells
 from tests.core.programs import PROGRAMS, increment, lock_order, message, peterson
 from tests.core.random_programs import machine, programs
@@ -262,7 +263,7 @@ def test_a_violation_is_shown_after_so_many_executions(strategy: Strategy) -> No
     verdict = judge(increment(), strategy=strategy)
     assert (verdict.outcome, verdict.minimal) == ("violated", True)
     assert 0 < verdict.executions < 50
-    assert verdict.coverage == f"violation found after {verdict.executions} executions"
+    assert verdict.coverage == f"violation found after {counted(verdict.executions, 'execution')}"
 
 
 @pytest.mark.parametrize("kind", [RandomWalk, Pct])
