@@ -33,7 +33,7 @@ def main() -> int:
     try:
         if wanted.profile is not None:
             return show_profile(wanted)
-        before = history.last()  # read first: nobody wants to hear after six minutes that it cannot be
+        before = history.last()  # read first: nobody wants to hear after eight minutes that it cannot be
         figures = measure(wanted)
         run_now = history.entry(figures)
         history.compared(run_now, before)
