@@ -142,9 +142,10 @@ async def move_vma(mm: Mm, old: int, old_length: int, new_length: int, new: int,
     if not keep:
         if old_length:  # of length 0 only for shared memory, which gets a second mapping
             await do_munmap(mm, old, old_length)
-    elif copy is not source and (vma.start, vma.end) == (old, old + old_length):
+    elif vma.anon_vma is not None and copy is not source and (vma.start, vma.end) == (old, old + old_length):
         # Not one page is left, so that the next ones can be filed anew. A fault that has looked at anon_vma before it locked this VMA is
-        # in for a surprise; see lock_vma_under_rcu.
+        # in for a surprise; see lock_vma_under_rcu. (A source without anon_vma has nothing filed, and may be gone: where the copy lies beside
+        # it, both have been merged.)
         await unlink_anon_vmas(source)
     return new
 

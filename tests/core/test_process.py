@@ -183,6 +183,16 @@ def test_dontunmap_leaves_an_empty_area(space: Space) -> None:
     assert str(space) == "[0,2)rw- [8,10)rw-"
 
 
+def test_dontunmap_to_where_the_copy_merges_with_its_source(space: Space) -> None:
+    """The area before takes up the copy, and the source with it: nothing is left of the source that could be emptied."""
+    space.map(0, 2)
+    space.map(3, 4)
+    assert space.move(3, 4, to=2, flags=7) == A + 2 * PAGE
+    assert str(space) == "[0,4)rw-"
+    space.touch(2, 3)
+    assert (space.at(2), space.at(3)) == (2, 3)
+
+
 def test_a_private_file_is_never_written_to(space: Space) -> None:
     space.map(0, 3, file=1, offset=2)
     assert (space.at(0), space.at(1), space.at(2)) == (102, 103, None)  # the file ends after page 3
