@@ -25,5 +25,13 @@ class AnswerError(MmlocksError):
     """A learner's file or notebook cannot be read, or holds nothing that can be judged."""
 
 
+class NotJudged(AnswerError):
+    """A learner's code did what makes every verdict on it worthless, such as running kernel text outside of the kernel that is examined."""
+
+
+class Undecided(MmlocksError):
+    """A search cannot come to its end: its text says why. Nothing is known to be wrong, and nothing is proved."""
+
+
 class NondeterminismError(MmlocksError):
     """A task asked for different steps after the same results, so no search of it can be trusted."""

@@ -81,10 +81,10 @@ class Outcome:
 # -- one program ------------------------------------------------------------------------------------------------------
 
 
-def in_model(start: Start, release: Release, replacements: Replacements | None = None) -> Process:
-    """A process of the model that is as a real one at its start; `replacements` are kernel functions of somebody else's."""
+def in_model(start: Start, release: Release, text: Replacements | None = None) -> Process:
+    """A process of the model that is as a real one at its start; `text` are variants of kernel functions."""
     return Process.started(
-        start.areas, start.limits, release, files={FILE: (FILE_PAGES, _words_of_file)}, replacements=replacements
+        start.areas, start.limits, release, files={FILE: (FILE_PAGES, _words_of_file)}, text=text
     )  # fmt: skip
 
 
@@ -120,15 +120,13 @@ def run_some(
     programs: Iterable[tuple[int, Program]],
     nursery: Nursery,
     release: Release,
-    replacements: Replacements | None = None,
+    text: Replacements | None = None,
 ) -> Outcome:
     """Run numbered programs in this process, until one shows a mismatch or cannot be run."""
     start, outcome = start_of(nursery), Outcome()
     for number, program in programs:
         try:
-            mismatch, seen = run_both(
-                program, nursery.process(), in_model(start, release, replacements), start
-            )
+            mismatch, seen = run_both(program, nursery.process(), in_model(start, release, text), start)
         except HostError as problem:
             outcome.trouble, outcome.number = str(problem), number
             break
@@ -179,9 +177,9 @@ def replay(recording: Recording, progress: Progress) -> Outcome:
 
 
 def against_recording(
-    run: Run, start: Start, release: Release, replacements: Replacements | None = None
+    run: Run, start: Start, release: Release, text: Replacements | None = None
 ) -> tuple[Mismatch | None, list[Observation]]:
     """Compare the model with one recorded run; and what was seen of the model."""
     seen: list[Observation] = []
-    model = observe(run.program, in_model(start, release, replacements), start)
+    model = observe(run.program, in_model(start, release, text), start)
     return compare(run.program, run.seen, _kept(model, seen)), seen

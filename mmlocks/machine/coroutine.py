@@ -11,19 +11,20 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Coroutine, Hashable, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mmlocks.errors import NondeterminismError
+from mmlocks.errors import NondeterminismError, NotJudged, Undecided
 from mmlocks.machine.loops import EndlessLoop, Limited
-from mmlocks.machine.moment import moment_of, places_of
+from mmlocks.machine.moment import SHOWN_AS, moment_of, places_of
 from mmlocks.machine.parting import first_difference
-from mmlocks.machine.state import exact
+from mmlocks.machine.state import FOREIGN, exact
 from mmlocks.machine.step import UNAWAITED, Step
-from mmlocks.machine.task import PACKAGE, Answer, Place
+from mmlocks.machine.task import PACKAGE, Answer, Ended, Place
+from mmlocks.machine.wire import Threw
 
 STEPS_PER_TASK = 1_000
 """More steps than this in one history, and the task is declared never to end."""
@@ -35,6 +36,10 @@ SECOND_LOOKS = 7
 
 STANDARD_LIBRARY = str(Path(os.__file__).parent)
 """A slip inside `asyncio.sleep` is reported where the learner called it."""
+
+
+PASSING = (KeyboardInterrupt, NondeterminismError, NotJudged, Undecided)
+"""What is raised through a task, and is not the task's own failure."""
 
 
 DEEPEST = 100
@@ -75,11 +80,22 @@ class CoroutineSupplier:
     A coroutine is a deterministic function of the results that it has received. So it can always be rebuilt by
     starting it anew and feeding it the same results; the live one is kept, because the next question is mostly one result longer
     than the last. Every rebuilt step is compared with the step seen the first time.
+
+    `foreign` says that the code is somebody else's, and trusted with nothing: it is stopped in every run, not in the first one only. Where foreign code
+    takes part (`undecided`), a history without end is no mistake of its author's: it may be ours, who cannot see that two of its moments are alike.
     """
 
-    def __init__(self, cpu: int, start: Callable[[], Coroutine[Step, Any, Any]]) -> None:
+    def __init__(
+        self,
+        cpu: int,
+        start: Callable[[], Coroutine[Step, Any, Any]],
+        foreign: bool = False,
+        undecided: bool = False,
+    ) -> None:
         self.cpu = cpu
         self._start = start
+        self._foreign = foreign
+        self._undecided = undecided or foreign
         self._seen: list[_Heard] = []
         """Every history that was ever asked for; the first one is empty."""
         self._live: Coroutine[Step, Any, Any] | None = None
@@ -126,10 +142,10 @@ class CoroutineSupplier:
         self._fed = None
         first = self._seen[0] if self._seen else None
         try:
-            made = self._start()
-        except (
-            Exception
-        ) as problem:  # the call itself may fail: a wrong number of arguments, a default that raises
+            with self._apart():
+                made = self._start()
+        except Exception as problem:
+            # The call itself may fail: a wrong number of arguments, a default that raises.
             self._note(None, _failure(self.cpu, problem, ()), first)
             return
         if not isinstance(made, Coroutine):
@@ -150,6 +166,11 @@ class CoroutineSupplier:
         assert fed is not None
         where = fed.answer.where
         known = fed.then(result)
+        if fed.steps >= STEPS_PER_TASK and self._undecided:
+            raise Undecided(
+                f"cpu{self.cpu} took {STEPS_PER_TASK:,} steps in one execution{_in(where)}, and its local variables never came back to what they had "
+                "been, so the search has no end; a loop that counts its rounds does that"
+            )
         if fed.steps >= STEPS_PER_TASK:
             answer = Answer.mistake(
                 where,
@@ -213,18 +234,27 @@ class CoroutineSupplier:
         """Let the task take up `result`; `known` is what it did then the last time, `before` where it stands."""
         if known is not None and known.step is not None:
             # Not watched, but what is built here may be forgotten later on, and then we must know where it came from.
-            depth = sys.get_coroutine_origin_tracking_depth()
+            depth, outer = sys.get_coroutine_origin_tracking_depth(), UNAWAITED.steps
             sys.set_coroutine_origin_tracking_depth(1)
             UNAWAITED.steps = self._pending
             try:
                 return self._send(result, before, known)
             finally:
-                UNAWAITED.steps = None
+                UNAWAITED.steps = outer
                 sys.set_coroutine_origin_tracking_depth(depth)
         with _Watched(self._pending) as watched:
             answer = self._send(result, before)
         forgotten = watched.forgotten(self.cpu, finished=answer.step is None, failed=answer.ended == "failed")
         return Answer.mistake(before, forgotten) if forgotten else answer
+
+    @contextmanager
+    def _apart(self) -> Iterator[None]:
+        """While code runs: whether it is foreign. The kernel's text may run foreign code, and the other way round never."""
+        outer, FOREIGN.running = FOREIGN.running, self._foreign
+        try:
+            yield
+        finally:
+            FOREIGN.running = outer
 
     def _key(self, live: Any) -> Hashable | None:
         # A step that was built and dropped has left no trace in the frames, and must still be noticed at the end.
@@ -237,17 +267,19 @@ class CoroutineSupplier:
         assert live is not None
         try:
             # Around the task's own code alone: what we do with its last breath must not count.
-            with Limited() if known is None else nullcontext():
-                yielded = live.send(result)
+            with Limited() if known is None or self._foreign else nullcontext(), self._apart():
+                yielded = live.throw(result.again()) if isinstance(result, Threw) else live.send(result)
         except StopIteration as stop:
             return Answer.returned(stop.value)
+        except Ended as ended:
+            return ended.answer
         except EndlessLoop as endless:
             return Answer.mistake(
                 before,
                 f"cpu{self.cpu}: {_said((Place(*endless.place),))} runs on and on without an await. "
                 "A loop there never stops, or waits without giving other CPUs a turn.",
             )
-        except KeyboardInterrupt:
+        except PASSING:
             raise
         except BaseException as problem:  # a task may raise what it likes, also asyncio's CancelledError
             return _failure(self.cpu, problem, before)
@@ -286,7 +318,7 @@ class _Watched:
 
     def __enter__(self) -> _Watched:
         _WATCHING.acquire()
-        UNAWAITED.steps = self._pending
+        self._outer, UNAWAITED.steps = UNAWAITED.steps, self._pending
         self._origin_depth = sys.get_coroutine_origin_tracking_depth()
         sys.set_coroutine_origin_tracking_depth(1)
         self._catch = warnings.catch_warnings(record=True)
@@ -297,7 +329,7 @@ class _Watched:
     def __exit__(self, *_: object) -> None:
         self._catch.__exit__(None, None, None)
         sys.set_coroutine_origin_tracking_depth(self._origin_depth)
-        UNAWAITED.steps = None
+        UNAWAITED.steps = self._outer
         _WATCHING.release()
 
     def forgotten(self, cpu: int, *, finished: bool, failed: bool) -> str:
@@ -306,7 +338,7 @@ class _Watched:
             coroutine = warning.source
             if isinstance(coroutine, types.CoroutineType) and coroutine.cr_origin:
                 file, line, _ = coroutine.cr_origin[0]
-                called = coroutine.cr_code.co_name
+                called = coroutine.__name__  # its code may be a stand-in's
                 where = _said((Place(called, file, line),), function=False)
                 return (
                     f"cpu{cpu}: {called}() was called but not awaited ({where}), so it did nothing. "
@@ -326,9 +358,9 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
     places: list[Place] = []
     trace = problem.__traceback__
     while trace is not None:
-        places.append(
-            Place(trace.tb_frame.f_code.co_name, trace.tb_frame.f_code.co_filename, trace.tb_lineno)
-        )
+        shown = SHOWN_AS.get(trace.tb_frame.f_code)
+        line = Place(trace.tb_frame.f_code.co_name, trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+        places.extend((line,) if shown is None else shown(trace.tb_frame))
         trace = trace.tb_next
     machinery = __file__.rpartition("coroutine.py")[0]
     where = tuple(place for place in places if not place.file.startswith(machinery)) or before
@@ -350,7 +382,8 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
         return Answer.mistake(where, f"cpu{cpu}: awaited {_an(kind)}{_in(where)}: {advice}.")
     if isinstance(problem, RuntimeError) and "no running event loop" in text:
         text += ". asyncio does not run here: await kernel functions, cells and steps only"
-    return Answer.failed(where, f"cpu{cpu}: {type(problem).__name__}{_in(where)}: {text}")
+    answer = Answer.failed(where, f"cpu{cpu}: {type(problem).__name__}{_in(where)}: {text}")
+    return replace(answer, value=Threw.of(problem))
 
 
 def _what(answer: Answer) -> str:

@@ -52,7 +52,8 @@ class Machine:
 
     `tasks` are (name, start) pairs, cpu0 first; a start may also be a ready-made `Supplier`. `judges_state` looks at
     a final state (every task returned) and names the first broken rule, or None. `watches` judge every step before it is taken.
-    `symmetries` declare which CPUs are alike.
+    `symmetries` declare which CPUs are alike. `verify` is called
+    after a search: it raises if what the search took for granted is not so.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class Machine:
         split_together: bool = False,
         watches: Sequence[Watch] = (),
         symmetries: Sequence[Swap] = (),
+        verify: Callable[[], None] = lambda: None,
     ) -> None:
         self.layout = layout
+        self._verify = verify
         self.watches = tuple(watches)
         self.symmetries = tuple(symmetries)
         self._judge = judge
@@ -223,9 +226,10 @@ class Machine:
         return known.tell(self.layout, before, taken.state, taken.cpu, taken.result, *taken.step.args)
 
     def verify(self) -> None:
-        """Raise NondeterminismError if any task's code, run again, asks for other steps."""
+        """Raise NondeterminismError if any task's code, run again, asks for other steps; and what the program's own `verify` raises."""
         for task in self.tasks:
             task.verify()
+        self._verify()
 
 
 def _ended_badly(node: Node) -> Violation | None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import gc
 import sys
 import types
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
 
-from mmlocks.machine.state import Cell, Layout, Record
+from mmlocks.machine.state import Cell, Layout, Outlasting
 from mmlocks.machine.step import Step
 from mmlocks.machine.task import Place
 
@@ -52,11 +52,17 @@ def chain(outer: Any) -> Iterator[Link]:
         inner = link.awaits
 
 
+SHOWN_AS: dict[types.CodeType, Callable[[Any], tuple[Place, ...]]] = {}
+"""Functions of the machinery, which no reader wants to see in a chain of calls: what is shown in place of such a function's frame."""
+
+
 def places_of(outer: Any) -> tuple[Place, ...]:
     """The function, file and line of everything along the await chain, outermost first."""
     places: list[Place] = []
     with suppress(Unfreezable):
-        places.extend(Place.of(link.frame) for link in chain(outer))
+        for link in chain(outer):
+            shown = SHOWN_AS.get(link.code)
+            places.extend((Place.of(link.frame),) if shown is None else shown(link.frame))
     return tuple(places)
 
 
@@ -171,7 +177,7 @@ class Freezer:
 
 
 _ATOMS = {type(None), bool, int, str, bytes}
-_FIXED = (Record, Cell, Layout, types.ModuleType, types.CodeType, types.FrameType)
+_FIXED = (Outlasting, Layout, types.ModuleType, types.CodeType, types.FrameType)
 """Things that outlive a search, so that their address stands for them. (Frames: those of the coroutines themselves.)"""
 
 

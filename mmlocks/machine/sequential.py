@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.state import Cell, Counter, Layout, View
-from mmlocks.machine.step import BLOCKED, OPERATIONS, Step, ViolationSignal
+from mmlocks.machine.step import BLOCKED, OPERATIONS, Call, Step, ViolationSignal
 
 T = TypeVar("T")
 
@@ -25,6 +25,12 @@ def carried_out(view: View, cpu: int, coroutine: Coroutine[Step, Any, T]) -> T:
     try:
         while True:
             step = coroutine.send(result)
+            if isinstance(
+                step, Call
+            ):  # of kernel text that runs without a kernel: it calls what stands beside it
+                assert step.text is not None
+                result = carried_out(view, cpu, step.text(*step.args[1:]))
+                continue
             known = OPERATIONS[step.op]
             result = known.run(view, cpu, *step.args)
             if result is BLOCKED:

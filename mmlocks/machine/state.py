@@ -7,6 +7,7 @@ comparable and immutable at once, so undo is free, a visited set is a plain dict
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
 
@@ -59,7 +60,32 @@ class Poison(NamedTuple):
         return "freed"
 
 
-class Record:
+class Foreign(threading.local):
+    """Whether code of somebody else's is running in this thread (see `mmlocks.machine.foreign`): handles then take no notes."""
+
+    running = False
+
+
+FOREIGN = Foreign()
+
+
+class Outlasting:
+    """Something that outlasts a search, and that no two moments of a task have two of: its address stands for it."""
+
+
+class Handle(Outlasting):
+    """What kernel code holds in place of shared state. It has no state of its own, so nothing can be kept in it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if FOREIGN.running:
+            raise AttributeError(
+                f"{self!r} is a handle, and {name} cannot be kept in it: no other CPU would see that. Use a local variable, or "
+                f"`await {self!r}.{name}.set(...)` if {name} is a field"
+            )
+        super().__setattr__(name, value)
+
+
+class Record(Handle):
     """A named, immutable handle on a group of cells: a VMA, a frame, a lock. Handles may be stored in cells."""
 
     def __init__(self, layout: Layout, name: str) -> None:
@@ -70,7 +96,7 @@ class Record:
         return self.name
 
 
-class Cell(Generic[T]):
+class Cell(Handle, Generic[T]):
     """One shared variable. `await cell` reads it, `await cell.set(value)` writes it; each is one atomic step.
 
     A cell holds any hashable plain value (None, bool, int, str, tuples of those, handles). It numbers the values that

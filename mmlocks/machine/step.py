@@ -164,6 +164,22 @@ class Step:
         return f"{self.op}{self.args}"
 
 
+class Call(Step):
+    """A request to call a function by its name, wherever its text is. Only code that runs apart from a kernel makes it (see `mmlocks.machine.foreign`).
+
+    `text` is the function itself, for those who need no other one. No machine carries a call out.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, name: str, args: tuple[Any, ...], text: Callable[..., Any] | None = None) -> None:
+        super().__init__(CALL, (name, *args))
+        self.text = text
+
+
+CALL = "call"
+
+
 def _making() -> tuple[str, str, int]:
     """Function, file and line that built a step: the nearest frame that is a coroutine's (co_flags CO_COROUTINE)."""
     frame = sys._getframe(2)
@@ -186,6 +202,11 @@ def _known(step: Step) -> Operation:
     try:
         return OPERATIONS[step.op]
     except KeyError:
+        if step.op == CALL:
+            raise ModelError(
+                f"{step.args[0]} was called outside of any kernel. A scenario's threads call kernel functions by the names that they have in "
+                "mmlocks.mm, and run under a kernel: check(scenario, '6.4.3')"
+            ) from None
         raise ModelError(f"no operation is called {step.op}; register it with operation()") from None
 
 

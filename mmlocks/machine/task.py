@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import PC_BITS, Layout, exact
+from mmlocks.machine.state import PC_BITS, Layout, Outlasting, exact
 from mmlocks.machine.step import NOTHING, Footprint, Step, footprint_of
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -73,6 +73,26 @@ class Answer:
     def mistake(cls, where: tuple[Place, ...], message: str) -> Answer:
         """The task's code broke a rule of the machine."""
         return cls(where=where, ended="mistake", message=message)
+
+
+class Ended(BaseException):
+    """Raised through the kernel's functions when a foreign one below them failed or broke a rule: the task ends with this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.message)
+        self.answer = answer
+
+
+class Stop(Outlasting):
+    """A moment of a call of a foreign function (see `mmlocks.machine.foreign`): what it asks for, and what follows each result."""
+
+    def __init__(self, visit: Any, answer: Answer, history: tuple[Any, ...]) -> None:
+        self.visit = visit
+        self.answer = answer
+        self.history = history
+        self.after: dict[Any, Stop] = {}
+        """By the `exact` key of the result; `results` are the same in the same order."""
+        self.results: list[Any] = []
 
 
 class Supplier(Protocol):

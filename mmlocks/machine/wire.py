@@ -6,11 +6,12 @@ name a cell, a record or a type that the layout and the registry do not know.
 
 from __future__ import annotations
 
-from typing import Any
+import types
+from typing import Any, NamedTuple
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import Layout, Poison, Record
-from mmlocks.machine.step import OPERATIONS, Step
+from mmlocks.machine.state import Cell, Layout, Poison, Record
+from mmlocks.machine.step import OPERATIONS, Call, Step
 from mmlocks.machine.task import Answer, Place
 
 Plain = None | bool | int | str | list[Any] | dict[str, Any]
@@ -23,6 +24,54 @@ def travels(kind: Any) -> Any:
     """Class decorator: values of this named tuple may be stored in cells, and so must be able to travel."""
     NAMED_TUPLES[kind.__name__] = kind
     return kind
+
+
+EXCEPTIONS: dict[str, type[Exception]] = {}
+"""Exceptions that a kernel function may raise to its caller, by their class name."""
+
+
+def thrown(kind: type[Exception]) -> type[Exception]:
+    """Class decorator: kernel functions may raise this exception to their callers, also to foreign ones."""
+    EXCEPTIONS[kind.__name__] = kind
+    return kind
+
+
+@travels
+class Threw(NamedTuple):
+    """The result of a call that ended in an exception."""
+
+    kind: str
+    text: str
+
+    @classmethod
+    def of(cls, problem: BaseException) -> Threw | None:
+        """The exception as a value; None if it is none that kernel functions raise."""
+        kind = type(problem)
+        return cls(kind.__name__, str(problem)) if EXCEPTIONS.get(kind.__name__) is kind else None
+
+    def again(self) -> Exception:
+        """The exception, newly made."""
+        return EXCEPTIONS[self.kind](self.text)
+
+
+def plain_from_abroad(value: Any) -> Any:
+    """What foreign code hands over, with what Python takes for plain values made plain: a member of an enumeration is an int, a list a tuple.
+
+    No method of the value is called, as that would be foreign code.
+    """
+    if isinstance(value, int) and type(value) is not bool:
+        return int.__index__(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if type(value) is list:
+        return tuple(plain_from_abroad(item) for item in value)
+    if type(value) is tuple:
+        return tuple(plain_from_abroad(item) for item in value)
+    if type(value) is Step:
+        return Step(value.op, tuple(plain_from_abroad(arg) for arg in value.args))
+    if type(value) is Call:
+        return Call(value.args[0], tuple(plain_from_abroad(arg) for arg in value.args[1:]))
+    return value
 
 
 def to_plain(value: Any) -> Plain:
@@ -44,8 +93,17 @@ def to_plain(value: Any) -> Plain:
         return (
             {"named": type(value).__name__, "items": items} if type(value) is not tuple else {"tuple": items}
         )
+    if isinstance(value, Cell):
+        raise ModelError(
+            f"the field {value} itself is passed on, not its value; write `await` in front of it"
+        )
+    if isinstance(value, types.CoroutineType):
+        raise ModelError(
+            f"a call of {value.__name__} is passed on, not its result; write `await` in front of it"
+        )
     raise ModelError(
-        f"{value!r} is no plain value: cells and steps hold None, bool, int, str, tuples and handles"
+        f"a {type(value).__name__} is passed on, which is no plain value: fields, steps and kernel functions take None, True and False, "
+        "whole numbers, texts, tuples and handles"
     )
 
 
@@ -57,6 +115,8 @@ def from_plain(plain: Any, layout: Layout) -> Any:
         match plain:
             case {"record": str(name)}:
                 return layout.records[name]
+            case {"step": "call", "args": [str(name), *args]}:
+                return Call(name, tuple(from_plain(arg, layout) for arg in args))
             case {"step": str(op), "args": list(args)} if op in OPERATIONS:
                 return Step(op, tuple(from_plain(arg, layout) for arg in args))
             case {"answer": [step, where, str(ended), value, str(message)]}:

@@ -28,6 +28,7 @@ from mmlocks.mm.mmap_lock import (
 )
 from mmlocks.mm.pagetable import Pte, ptep_set_wrprotect, set_pte_at
 from mmlocks.mm.rmap import AnonVma, anon_vma_prepare
+from mmlocks.mm.stubs import put_stubs
 from mmlocks.mm.tlb import flush_tlb_mm, flush_tlb_page
 from mmlocks.mm.user import fetch_add, fork, load, store
 from mmlocks.mm.vma import Vma
@@ -39,6 +40,8 @@ from mmlocks.mm.vma_lock import (
     vma_start_read,
     vma_start_write,
 )
+
+put_stubs()
 
 __all__ = [
     "FAULT_FLAG_VMA_LOCK",

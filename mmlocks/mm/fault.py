@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmlocks.machine import together
+from mmlocks.machine.wire import thrown
 from mmlocks.mm.address import page_of
 from mmlocks.mm.cow import do_wp_page
 from mmlocks.mm.filemap import (
@@ -26,6 +27,7 @@ from mmlocks.mm.vma_lock import lock_vma_under_rcu, vma_end_read
 from mmlocks.releases import PER_VMA_LOCKS, SPECULATIVE_FAULTS
 
 
+@thrown
 class SegmentationFault(Exception):
     """No VMA covers the address: the process gets SIGSEGV."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mmlocks.machine import Layout, Step, View, operation
 from mmlocks.machine.step import Footprint, ViolationSignal, alive, touching
+from mmlocks.machine.wire import travels
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.frames import Frame
 from mmlocks.mm.rmap import AnonVma
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mmlocks.mm.vma import Vma
 
 
+@travels
 class Filing(NamedTuple):
     """Where a VMA files its new anonymous frames, and all anon_vmas that it is linked to."""
 

@@ -1,7 +1,7 @@
-"""Linking a kernel: the functions of `mmlocks.mm`, bound to one release and, where wanted, to somebody's own versions.
+"""Linking a kernel: the functions of `mmlocks.mm`, bound to one release and, where wanted, to other versions of some.
 
-Kernel functions call each other by their plain names. A `Kernel` gives every one of them a common namespace in which each
-patch is true or false and each replaced function is the replacement: what a linker does for a real kernel.
+Kernel functions call each other by their plain names. Linking gives every one of them a common namespace in which each patch is true or false:
+what a linker does for a real kernel. A function of somebody else's is never put into that namespace. Its stand-in is.
 """
 
 from __future__ import annotations
@@ -15,67 +15,38 @@ from types import FunctionType
 from typing import Any
 
 from mmlocks.errors import AnswerError, ModelError
+from mmlocks.machine.foreign import Foreign, Functions
+from mmlocks.mm.stubs import MODULES, is_stub, kernel_functions, text_of
 from mmlocks.releases import Patch, Release
 
-MODULES = (
-    "frames", "pagecache", "vma", "maple_node", "maple", "rmap", "vma_lock", "mmap_lock", "cow", "filemap", "stack", "speculative", "fault", "vma_dup", "fork",
-    "merge", "split", "modify", "munmap", "reclaim", "mmap", "mprotect", "placement", "brk", "mremap", "madvise",
-)  # fmt: skip
-"""The files with kernel functions in them. What is not in these (locks, hardware, programs, oracles) nobody can replace."""
 
+class Linked:
+    """The functions of `mmlocks.mm`, linked for a release: they are its attributes.
 
-def kernel_functions(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionType]:
-    """Every function of the kernel text by its name, as written, not linked to any release."""
-    found: dict[str, FunctionType] = {}
-    for name in modules:
-        module = importlib.import_module(f"mmlocks.mm.{name}")
-        for function in vars(module).values():
-            own = inspect.iscoroutinefunction(function) and function.__module__ == module.__name__
-            if own and not function.__name__.startswith("_"):
-                if function.__name__ in found:
-                    raise ModelError(f"there are two kernel functions called {function.__name__}")
-                found[function.__name__] = function
-    return found
-
-
-def _helpers() -> dict[str, FunctionType]:
-    """What kernel functions call in their own files: linked, as it may ask for a patch, but nobody's to replace."""
-    return {
-        name: function
-        for module in MODULES
-        for name, function in vars(importlib.import_module(f"mmlocks.mm.{module}")).items()
-        if inspect.isfunction(function) and function.__module__ == f"mmlocks.mm.{module}"
-    }
-
-
-class Kernel:
-    """A linked kernel; its functions are its attributes: `await kernel.dup_mmap(mm, oldmm)`.
-
-    `replacements` are functions by the name of the kernel function that they stand in for. Helpers that they call from
-    their own module are linked along with them.
-
-    Raises AnswerError for a replacement that no kernel function matches or that is no `async def`.
+    `text` holds functions that stand in for the kernel's own in the kernel's text, for variants of ours. `foreign` are functions of somebody else's:
+    they are called by stand-ins.
     """
 
-    def __init__(
-        self, release: Release, replacements: Mapping[str, Callable[..., Any]] | None = None
-    ) -> None:
-        self.release = release
-        self.replacements = dict(replacements or {})
+    def __init__(self, release: Release, text: Functions, foreign: Foreign | None = None) -> None:
         originals = kernel_functions()
-        for name, function in self.replacements.items():
-            _check_replacement(name, function, originals)
         names: dict[str, Any] = {"__builtins__": builtins}
         for name in MODULES:
             names.update(vars(importlib.import_module(f"mmlocks.mm.{name}")))
-        patches = {key: value in release.patches for key, value in names.items() if isinstance(value, Patch)}
-        names.update(patches)
+        self._patches = {
+            key: value in release.patches for key, value in names.items() if isinstance(value, Patch)
+        }
+        names.update(self._patches)
         helpers = _helpers()
         names.update({name: _rebound(function, names) for name, function in {**helpers, **originals}.items()})
+        self._originals = {name: names[name] for name in originals}
         self._helpers = {function: names[name] for name, function in helpers.items()}
-        for name, function in self.replacements.items():
-            names[name] = self._link_foreign(function, names, patches)
-        self._exports = {**patches, **{name: names[name] for name in originals}}
+        self._text = text
+        for name, function in text.items():
+            names[name] = self._link_text(function, names)
+        if foreign is not None:
+            foreign.kernel = self.called_by
+            names.update({name: foreign.stand_in(name) for name in foreign.functions})
+        self._exports = {**self._patches, **{name: names[name] for name in originals}}
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -83,15 +54,9 @@ class Kernel:
         except KeyError:
             raise AttributeError(f"the kernel has no function {name}") from None
 
-    @property
-    def name(self) -> str:
-        """The release, and the functions that stand in for its own: `6.4.0~dup_mmap.1f2e3d4c`."""
-        return "~".join(
-            [
-                self.release.name,
-                *(f"{name}.{fingerprint(f)}" for name, f in sorted(self.replacements.items())),
-            ]
-        )
+    def called_by(self, name: str, caller: str) -> Any:
+        """The function that a foreign `caller` gets by a name. By its own name it gets the kernel's, so that it can add to what that one does."""
+        return self._originals[name] if name == caller else self._exports[name]
 
     def link(self, function: Callable[..., Any]) -> Any:
         """A program's function, and the functions of its own module, such that the kernel that they call is this one."""
@@ -102,14 +67,16 @@ class Kernel:
         }
         return _rebound(function, self._space(function, {**self._exports, **calls}))
 
-    def _link_foreign(
-        self, function: Callable[..., Any], names: dict[str, Any], patches: dict[str, bool]
-    ) -> FunctionType:
-        """A replacement and its helpers. They see this kernel's functions even where theirs came first."""
+    def _link_text(self, function: Callable[..., Any], names: dict[str, Any]) -> FunctionType:
+        """A variant of ours and its helpers. They see this kernel's functions even where theirs came first."""
         assert isinstance(function, FunctionType)
-        exports = {**patches, **{name: names[name] for name in kernel_functions()}, "together": one_by_one}
+        exports = {
+            **self._patches,
+            **{name: names[name] for name in kernel_functions()},
+            "together": one_by_one,
+        }
         space = self._space(function, exports)
-        for name, other in self.replacements.items():
+        for name, other in self._text.items():
             if isinstance(other, FunctionType) and other.__globals__ is function.__globals__:
                 space[name] = _rebound(other, space)
         return _rebound(function, space)
@@ -125,6 +92,75 @@ class Kernel:
                 ]  # ours, imported along with the kernel functions that it helps
         space.update(exports)
         return space
+
+
+class Kernel:
+    """A kernel to be examined: a release, and functions that stand in for its own. Functions are its attributes: `await kernel.dup_mmap(mm, oldmm)`.
+
+    `replacements` are functions of somebody else's, by the names of the kernel functions that they replace. They run on a machine only, apart from the kernel's
+    text (see `mmlocks.machine.foreign`). `again` makes the same functions anew, so that it can be seen whether they keep something from
+    one call to the next. `text` are variants of ours, which are linked like the kernel's own functions, and trusted like them.
+
+    Raises AnswerError for a function that no kernel function matches or that is no `async def`.
+    """
+
+    def __init__(
+        self,
+        release: Release,
+        replacements: Functions | None = None,
+        text: Functions | None = None,
+        again: Callable[[], Functions] | None = None,
+    ) -> None:
+        self.release = release
+        self.replacements = dict(replacements or {})
+        self.text = dict(text or {})
+        self.again = again
+        originals = kernel_functions()
+        for name, function in {**self.text, **self.replacements}.items():
+            _check_replacement(name, function, originals)
+        self._linked = None if self.replacements else Linked(release, self.text)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._alone, name)
+
+    @property
+    def name(self) -> str:
+        """The release, and the functions that stand in for its own: `6.4.0~dup_mmap.1f2e3d4c`."""
+        others = {**self.text, **self.replacements}
+        return "~".join(
+            [self.release.name, *(f"{name}.{fingerprint(f)}" for name, f in sorted(others.items()))]
+        )
+
+    @property
+    def _alone(self) -> Linked:
+        if self._linked is None:
+            raise ModelError(
+                f"this kernel has functions of somebody else's ({', '.join(sorted(self.replacements))}), which run on a machine only: "
+                "use machine_for(scenario, kernel)."
+            )
+        return self._linked
+
+    def link(self, function: Callable[..., Any]) -> Any:
+        """A program's function, and the functions of its own module, such that the kernel that they call is this one."""
+        return self._alone.link(function)
+
+    def linked(self, foreign: Foreign) -> Linked:
+        """This kernel for one CPU, whose foreign functions these are."""
+        return Linked(self.release, self.text, foreign)
+
+
+def _helpers() -> dict[str, FunctionType]:
+    """What kernel functions call in their own files: linked, as it may ask for a patch, but nobody's to replace."""
+    return {
+        name: function
+        for module in MODULES
+        for name, function in vars(importlib.import_module(f"mmlocks.mm.{module}")).items()
+        if inspect.isfunction(function)
+        and not is_stub(function)
+        and function.__module__ == f"mmlocks.mm.{module}"
+    }
 
 
 async def one_by_one(*parts: Any) -> tuple[Any, ...]:
@@ -158,7 +194,7 @@ def replacements_in(names: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
     return {
         name: names[name]
         for name in originals
-        if name in names and callable(names[name]) and names[name] is not originals[name]
+        if name in names and callable(names[name]) and not is_stub(names[name])
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mmlocks.machine import together
+from mmlocks.machine.wire import travels
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.maple import find_vma, find_vma_before, vma_iter_store
 from mmlocks.mm.mm import Mm
@@ -20,6 +21,7 @@ from mmlocks.mm.vma_lock import vma_start_write
 from mmlocks.releases import MERGE_LOCKS_FIRST, UNFAULTED_MERGES
 
 
+@travels
 class Proposal(NamedTuple):
     """A range that is to have these properties (kernel: struct vma_merge_struct).
 

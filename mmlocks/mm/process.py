@@ -71,7 +71,7 @@ class Process:
         limits: Limits,
         release: Release,
         files: Mapping[int, tuple[int, Callable[[int], tuple[int, ...]]]] | None = None,
-        replacements: Mapping[str, Callable[..., Any]] | None = None,
+        text: Mapping[str, Callable[..., Any]] | None = None,
     ) -> Process:
         """A process whose address space consists of `areas`, each inherited from the process that forked it.
 
@@ -96,7 +96,7 @@ class Process:
                     others[area.file] = File(layout, memory, area.file, 0, lambda page: ())
                 file = others[area.file]
             _settle(mm, area, file)
-        kernel = Kernel(release, replacements) if replacements else _linked(release)
+        kernel = Kernel(release, text=text) if text else _linked(release)
         return cls(layout, kernel, mm, known, tuple(beyond))
 
     def call(self, name: str, *args: int) -> int:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from mmlocks.machine import Layout, Step, View, operation, together
 from mmlocks.machine.step import Footprint, touching
+from mmlocks.machine.wire import travels
 from mmlocks.mm.address import PAGE_SIZE, page_of
 from mmlocks.mm.filemap import FAULT_FLAG_WRITE
 from mmlocks.mm.filing import Filing, file_under, linear_page_index
@@ -39,6 +40,7 @@ from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_WRITE
 from mmlocks.mm.vma import Vma
 
 
+@travels
 class Pvma(NamedTuple):
     """A private copy of a VMA, as far as a fault needs one, and which VMA it is of."""
 

@@ -11,6 +11,7 @@ from mmlocks.machine.pool import Pool
 from mmlocks.machine.rcu import Reclaimable
 from mmlocks.machine.state import Poison
 from mmlocks.machine.step import Footprint, touching
+from mmlocks.machine.wire import travels
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.pagecache import File
 from mmlocks.mm.rmap import AnonVma
@@ -91,6 +92,7 @@ class Vma(Reclaimable):
         self.vm_mm.spare_vmas.give_back(self)
 
 
+@travels
 class Fields(NamedTuple):
     """What a VMA is, read in one look by somebody who keeps others from changing it."""
 

@@ -9,12 +9,19 @@ from typing import Any
 
 from mmlocks.errors import ModelError
 from mmlocks.machine import Machine, Run, Schedule, Step, Swap
+from mmlocks.machine.coroutine import CoroutineSupplier
+from mmlocks.machine.foreign import Foreign, MergedWrongly
+from mmlocks.machine.task import Supplier
 from mmlocks.mm.kernel import Kernel
+from mmlocks.mm.rights import rules_for
 from mmlocks.mm.world import World
 from mmlocks.oracles import ORACLES, final_judge, watches_for
 from mmlocks.releases import RELEASES, Patch, Release, release_named
 from mmlocks.search import Budget, Progress, Strategy, Verdict, judge, possible
 from mmlocks.search.strategies import STRATEGIES, strategy_named
+
+APART = "~apart"
+"""Ends the kernel's name in a schedule whose steps are single operations."""
 
 Thread = Callable[..., Coroutine[Step, Any, None]]
 """What one CPU runs: an `async def` that takes the World."""
@@ -69,6 +76,8 @@ class Checked:
     world: World
     machine: Machine
     verdict: Verdict
+    apart: bool = False
+    """Whether all operations were searched as steps of their own, also those that our text takes together."""
 
     def __repr__(self) -> str:
         """What a notebook prints of it: the outcome, what was searched, and what to call next."""
@@ -106,13 +115,21 @@ class Checked:
         """The same as a value with a text form."""
         if self.verdict.schedule is None:
             return None
-        return Schedule(self.scenario.name, self.kernel.name, self.verdict.schedule)
+        name = f"{self.kernel.name}{APART}" if self.apart else self.kernel.name
+        return Schedule(self.scenario.name, name, self.verdict.schedule)
 
 
 def machine_for(
-    scenario: Scenario, kernel: Kernel, split_together: bool = False, also: tuple[str, ...] = ()
+    scenario: Scenario,
+    kernel: Kernel,
+    split_together: bool = False,
+    also: tuple[str, ...] = (),
+    unmerged: frozenset[str] = frozenset(),
 ) -> tuple[Machine, World]:
-    """The scenario's program on a fresh machine under that kernel, judged by its oracles and by those in `also`."""
+    """The scenario's program on a fresh machine under that kernel, judged by its oracles and by those in `also`.
+
+    `unmerged` names functions of somebody else's of which no two moments are to be taken for one.
+    """
     world = scenario.world()
     oracles = (*scenario.oracles, *also)
     unknown = [name for name in oracles if name not in ORACLES]
@@ -120,14 +137,36 @@ def machine_for(
         raise ModelError(f"there is no oracle called {unknown[0]!r}. Known oracles: {', '.join(ORACLES)}.")
     world.mm.stale_at_copy = "stale_copy" in oracles
 
-    def starting(thread: Thread) -> Callable[[], Coroutine[Step, Any, None]]:
-        linked = kernel.link(thread)
-        return lambda: linked(world)
+    if kernel.replacements:
+        apart = _apart(scenario, kernel, world, unmerged)
+        links = [kernel.linked(foreign).link for foreign in apart]
+    else:
+        apart, links = [], [kernel.link] * scenario.cpus
 
-    tasks = [(what, starting(thread)) for what, thread in scenario.threads]
+    def starting(cpu: int, thread: Thread) -> Supplier:
+        linked = links[cpu](thread)
+        return CoroutineSupplier(cpu, lambda: linked(world), undecided=bool(apart))
+
+    tasks = [(what, starting(cpu, thread)) for cpu, (what, thread) in enumerate(scenario.threads)]
     watches = watches_for(world.layout, kernel.release, oracles)
     judge_ending, alike = final_judge(world, oracles), scenario.symmetries(world)
-    return Machine(world.layout, tasks, judge_ending, split_together, watches, alike), world
+
+    def verify() -> None:
+        for foreign in apart:
+            again = kernel.again() if kernel.again is not None else None
+            foreign.verify(again, scenario.world().layout)
+
+    return Machine(world.layout, tasks, judge_ending, split_together, watches, alike, verify), world
+
+
+def _apart(scenario: Scenario, kernel: Kernel, world: World, unmerged: frozenset[str]) -> list[Foreign]:
+    """The kernel's foreign functions, for each CPU. Their handles are those of a world of their own, in which nothing ever happens."""
+    rules = rules_for(kernel.replacements, world.layout)
+    abroad = scenario.world().layout
+    return [
+        Foreign(cpu, kernel.replacements, world.layout, abroad, rules, unmerged)
+        for cpu in range(scenario.cpus)
+    ]
 
 
 def check(
@@ -152,11 +191,29 @@ def check(
             f"check takes a strategy, or how one is written, such as strategy='pct:3'; not {strategy!r}. "
             f"Known strategies: {', '.join(STRATEGIES)}."
         )
-    machine, world = machine_for(scenario, kernel, also=also)
-    verdict = judge(machine, budget, progress, reduced, strategy)
-    if verdict.outcome == "safe":
-        verdict = _afterwards(machine, verdict, (*scenario.oracles, *also), budget, progress)
-    return Checked(scenario, kernel, world, machine, verdict)
+
+    def searched(split_together: bool) -> Checked:
+        unmerged: frozenset[str] = frozenset()
+        while True:
+            machine, world = machine_for(scenario, kernel, split_together, also, unmerged)
+            try:
+                verdict = judge(machine, budget, progress, reduced, strategy)
+                if verdict.outcome == "safe":
+                    verdict = _afterwards(machine, verdict, (*scenario.oracles, *also), budget, progress)
+            except MergedWrongly as merged:
+                unmerged |= {merged.name}
+                continue
+            return Checked(scenario, kernel, world, machine, verdict, split_together)
+
+    if not kernel.replacements:
+        return searched(False)
+    # Where our text takes several operations as one step, nobody could tell, as long as all the text is ours. So an answer is judged with
+    # all steps apart. What is wrong with it mostly shows in fewer steps as well, and then it is shown that way.
+    apart = searched(True)
+    if apart.verdict.outcome != "violated":
+        return apart
+    whole = searched(False)
+    return whole if whole.verdict.outcome == "violated" else apart
 
 
 def _afterwards(

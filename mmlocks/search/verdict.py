@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from mmlocks.errors import Undecided
 from mmlocks.machine.machine import Machine, Violation
 from mmlocks.sentences import counted
 
@@ -131,7 +132,7 @@ class Cancelled(Exception):
     """The search was told to stop."""
 
 
-STOPPED = (Cancelled, KeyboardInterrupt, MemoryError)
+STOPPED = (Cancelled, KeyboardInterrupt, MemoryError, Undecided)
 """What ends a search early, whatever it was looking for."""
 
 

@@ -48,7 +48,7 @@ def wrong_munmap(monkeypatch: pytest.MonkeyPatch) -> None:
         return 0
 
     def wrong(*args: Any, **options: Any) -> Process:
-        return started(*args, **{**options, "replacements": {"munmap": munmap}})
+        return started(*args, **{**options, "text": {"munmap": munmap}})
 
     monkeypatch.setattr(Process, "started", wrong)
 

@@ -1,0 +1,291 @@
+"""Functions of somebody else's: where their code ends and the kernel's begins.
+
+A learner's function never runs inside the kernel. The kernel calls it by a stand-in, which asks: "your function was called with these
+arguments, and was told these results since. What does it ask for next?" The answer is a step, a call of a kernel function, a value that it
+returns, or an exception. All of these are plain values (see `mmlocks.machine.wire`), so the function may run in this process or in another
+one. What it asks for is carried out on the kernel's side, by the kernel's own text.
+
+Each call of a foreign function is an automaton that is grown lazily, like a task: a `Stop` is a moment of it. Two stops are one if the code's
+local state is the same. The code may keep more than that (in a global variable, a class, a module). So such a merge is never believed:
+`Foreign.verify` runs on from each moment that was merged away, and asks whether the code does the same there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any
+
+from mmlocks.errors import ModelError, NondeterminismError
+from mmlocks.machine.coroutine import CoroutineSupplier
+from mmlocks.machine.moment import SHOWN_AS
+from mmlocks.machine.state import Layout, Outlasting, exact
+from mmlocks.machine.step import UNAWAITED, Call, Step
+from mmlocks.machine.task import Answer, Ended, Place, Stop, Supplier
+from mmlocks.machine.wire import Threw, from_plain, plain_from_abroad, to_plain
+
+Rules = Callable[[str, Answer, tuple[Any, ...]], str]
+"""Says why a function of that name may not ask for what it asks for, after it was given these values; "" if it may."""
+
+Functions = Mapping[str, Callable[..., Any]]
+"""Foreign functions, by the names of the kernel functions that they replace."""
+
+TRIES = 2_000
+"""Runs that one call's merges are verified with, at most. What is beyond that is not verified, so it is not merged."""
+
+
+class MergedWrongly(Exception):
+    """Two moments of a foreign function were taken for one, and its code goes on differently from them."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Foreign(Outlasting):
+    """One CPU's foreign functions.
+
+    `functions` run on handles of `abroad`, a layout that is laid out as `home` is and that no search changes. `rules` decide which steps they may ask
+    for. Moments of the functions in `unmerged` are told apart by their whole history: slower, and always right.
+    """
+
+    def __init__(
+        self,
+        cpu: int,
+        functions: Functions,
+        home: Layout,
+        abroad: Layout,
+        rules: Rules,
+        unmerged: frozenset[str] = frozenset(),
+    ) -> None:
+        self.cpu = cpu
+        self.functions = functions
+        self.home = home
+        self.abroad = abroad
+        self.rules = rules
+        self.unmerged = unmerged
+        self.kernel: Callable[[str, str], Callable[..., Coroutine[Step, Any, Any]]] | None = None
+        """Gives the kernel's function of a name, to the foreign function of another; set by the one who links."""
+        self._visits: dict[Any, Visit] = {}
+
+    def stand_in(self, name: str) -> Callable[..., Coroutine[Step, Any, Any]]:
+        """What the kernel calls in place of the foreign function."""
+
+        async def stand_in(*args: Any, **named: Any) -> Any:
+            return await crossing(self.visit(name, args, named).start)
+
+        stand_in.__name__ = stand_in.__qualname__ = name
+        SHOWN_AS[stand_in.__code__] = _nothing
+        return stand_in
+
+    def visit(self, name: str, args: tuple[Any, ...], named: Mapping[str, Any]) -> Visit:
+        """The automaton of a call with these arguments."""
+        key = name, exact(args), exact(tuple(named.items()))
+        if key not in self._visits:
+            self._visits[key] = Visit(self, name, args, named)
+        return self._visits[key]
+
+    def verify(self, again: Functions | None = None, layout: Layout | None = None) -> None:
+        """Run everything once more, and what was merged away for the first time.
+
+        `again` are the same functions, newly made, and `layout` handles that no code has seen yet: with them, each history must come out as
+        it did the first time, or something lives on from one call to the next.
+
+        Raises NondeterminismError if code does something else after the same results, and MergedWrongly if two moments that were merged
+        are not the same.
+        """
+        for visit in list(self._visits.values()):
+            visit.verify()
+            visit.verify_merges()
+            if again is not None:
+                visit.verify_in(again, layout or self.abroad)
+
+
+class Visit(Outlasting):
+    """One call of a foreign function: the automaton of what it asks for."""
+
+    def __init__(self, foreign: Foreign, name: str, args: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        self.foreign = foreign
+        self.name = name
+        self.args = args
+        self.named = named
+        self.stops: list[Stop] = []
+        self._supplier = self._runs(foreign.functions, foreign.abroad)
+        self._by_key: dict[Any, Stop] = {}
+        self._merged: list[tuple[tuple[Any, ...], Stop]] = []
+        """Histories that lead to a stop that another history led to first."""
+        self.start = self._stop(())
+
+    def _runs(self, functions: Functions, there: Layout) -> Supplier:
+        """Runs the function in this process, on handles of the other side."""
+        function = functions[self.name]
+        args = [from_plain(to_plain(arg), there) for arg in self.args]
+        named = {name: from_plain(to_plain(arg), there) for name, arg in self.named.items()}
+        return CoroutineSupplier(self.foreign.cpu, lambda: function(*args, **named), foreign=True)
+
+    def after(self, stop: Stop, result: Any) -> Stop:
+        """The stop that follows once the function was told `result`."""
+        edge = exact(result)
+        following = stop.after.get(edge)
+        if following is None:
+            following = stop.after[edge] = self._stop((*stop.history, result))
+            stop.results.append(result)
+        return following
+
+    def _stop(self, history: tuple[Any, ...]) -> Stop:
+        answer = self._ask(self._supplier, history)
+        key: Any = None
+        if answer.step is None:
+            key = "end", answer.ended, exact(answer.value), answer.message
+        elif answer.key is not None and self.name not in self.foreign.unmerged:
+            key = answer.step, answer.key
+        known = self._by_key.get(key) if key is not None else None
+        if known is not None:
+            if answer.step is not None:
+                self._merged.append((history, known))
+            return known
+        stop = Stop(self, answer, history)
+        self.stops.append(stop)
+        if key is not None:
+            self._by_key[key] = stop
+        return stop
+
+    def _ask(self, supplier: Supplier, history: tuple[Any, ...], there: Layout | None = None) -> Answer:
+        """What the code asks for after these results, in handles of this side; a mistake if it may not ask for that."""
+        # The task that waits for this call watches what it builds itself, and the steps below are none of that.
+        outer, UNAWAITED.steps = UNAWAITED.steps, None
+        try:
+            return self._asked(supplier, history, there or self.foreign.abroad)
+        finally:
+            UNAWAITED.steps = outer
+
+    def _asked(self, supplier: Supplier, history: tuple[Any, ...], there: Layout) -> Answer:
+        answer = supplier.answer([from_plain(to_plain(result), there) for result in history])
+        try:
+            answer = Answer(
+                step=self._home(answer.step) if answer.step is not None else None,
+                where=answer.where,
+                key=answer.key,
+                ended=answer.ended,
+                value=self._home(answer.value),
+                message=answer.message,
+            )
+        except ModelError as problem:
+            return Answer.mistake(answer.where, f"{self._who(answer.where)}: {problem}.")
+        if answer.step is None:
+            return answer
+        refused = self.foreign.rules(self.name, answer, (*self.args, *self.named.values(), *history))
+        return Answer.mistake(answer.where, f"{self._who(answer.where)}: {refused}") if refused else answer
+
+    def _home(self, value: Any) -> Any:
+        return from_plain(to_plain(plain_from_abroad(value)), self.foreign.home)
+
+    def _who(self, where: tuple[Place, ...]) -> str:
+        place = where[-1] if where else None
+        return (
+            f"cpu{self.foreign.cpu}, in {place.function} ({place.spot})"
+            if place
+            else f"cpu{self.foreign.cpu}, in {self.name}"
+        )
+
+    # -- is what was seen true? -----------------------------------------------------------------------------------
+
+    def verify(self) -> None:
+        """Raise NondeterminismError if the code, asked again, answers otherwise."""
+        self._supplier.verify()
+
+    def verify_in(self, again: Functions, layout: Layout) -> None:
+        """The same with functions that were newly made: raise NondeterminismError if what they do depends on what was done before."""
+        supplier = self._runs(again, layout)
+        for stop in self.stops:
+            if stop.after:
+                continue
+            for history, expected in self._way(stop):
+                found = self._ask(supplier, history, layout)
+                if not _same(found, expected):
+                    raise NondeterminismError(
+                        f"cpu{self.foreign.cpu}: {self.name} does something else when it is called first and alone: "
+                        f"{_what(found)}, not {_what(expected)}. Something lives on from one call to the next, or is shared between CPUs: a global "
+                        "variable, a class attribute, a default argument. Kernel code must depend on shared state (fields, locks) and on "
+                        "its local variables alone."
+                    )
+
+    def _way(self, stop: Stop) -> Iterator[tuple[tuple[Any, ...], Answer]]:
+        at = self.start
+        yield (), at.answer
+        for number, result in enumerate(stop.history, 1):
+            at = at.after[exact(result)]
+            yield stop.history[:number], at.answer
+
+    def verify_merges(self) -> None:
+        """Raise MergedWrongly unless the code does the same after every history that was merged away, as far as the automaton goes."""
+        tries = 0
+        for history, stop in self._merged:
+            for path, expected in _paths(stop):
+                tries += 1
+                if tries > TRIES or not _same(self._ask(self._supplier, (*history, *path)), expected):
+                    raise MergedWrongly(self.name)
+
+
+def _paths(stop: Stop) -> Iterator[tuple[tuple[Any, ...], Answer]]:
+    """Every edge behind `stop`, each at the end of a path that leads there, with what is asked for behind it. Shorter paths come first."""
+    todo: list[tuple[Stop, tuple[Any, ...]]] = [(stop, ())]
+    met = {stop}
+    while todo:
+        at, path = todo.pop(0)
+        for result in at.results:
+            following = at.after[exact(result)]
+            yield (*path, result), following.answer
+            if following not in met:
+                met.add(following)
+                todo.append((following, (*path, result)))
+
+
+def _same(one: Answer, other: Answer) -> bool:
+    return (one.step, one.ended) == (other.step, other.ended) and exact(one.value) == exact(other.value)
+
+
+def _what(answer: Answer) -> str:
+    return repr(answer.step) if answer.step is not None else f"it {answer.ended}"
+
+
+async def crossing(stop: Stop) -> Any:
+    """A call of a foreign function, as the kernel sees it: what the function asks for is carried out here, and it is told the result."""
+    while stop.answer.step is not None:
+        stop = stop.visit.after(stop, await carried_out_here(stop))
+    if stop.answer.ended == "returned":
+        return stop.answer.value
+    if isinstance(stop.answer.value, Threw):
+        raise stop.answer.value.again()
+    raise Ended(stop.answer)
+
+
+async def carried_out_here(stop: Stop) -> Any:
+    """The result of what a foreign function asks for: of a step, or of a kernel function."""
+    step = stop.answer.step
+    assert step is not None
+    if not isinstance(step, Call):
+        return await step
+    name, *args = step.args
+    kernel = stop.visit.foreign.kernel
+    assert kernel is not None, "a foreign function is called before it was linked"
+    try:
+        return await kernel(name, stop.visit.name)(*args)
+    except Exception as problem:
+        thrown = Threw.of(problem)
+        if thrown is None:
+            raise
+        return thrown
+
+
+def _nothing(frame: Any) -> tuple[Place, ...]:
+    return ()
+
+
+def _there(frame: Any) -> tuple[Place, ...]:
+    """Where the foreign function stands, in place of the machinery that waits for it."""
+    stop: Stop = frame.f_locals["stop"]
+    return stop.answer.where
+
+
+SHOWN_AS[crossing.__code__] = _there
+SHOWN_AS[carried_out_here.__code__] = _nothing

@@ -1,0 +1,85 @@
+"""What everybody outside of a kernel gets by the name of a kernel function: a stub, which asks for the function to be called.
+
+A kernel function is text until a `Kernel` links it. Who imports it, from `mmlocks.mm` or from the file where it stands, has no kernel and
+gets a stub. Awaited in a learner's function, the stub hands a `Call` over to the kernel under examination, and returns what that kernel's
+function returned. So every way that Python knows to call a function leads to that kernel: a class, a decorator, functools.partial, a helper in another file.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Coroutine
+from types import CodeType, FunctionType
+from typing import Any
+
+from mmlocks.errors import ModelError
+from mmlocks.machine.moment import SHOWN_AS
+from mmlocks.machine.step import Call, Step
+
+MODULES = (
+    "frames", "pagecache", "vma", "maple_node", "maple", "rmap", "vma_lock", "mmap_lock", "cow", "filemap", "stack", "speculative", "fault", "vma_dup", "fork",
+    "merge", "split", "modify", "munmap", "reclaim", "mmap", "mprotect", "placement", "brk", "mremap", "madvise",
+)  # fmt: skip
+"""The files with kernel functions in them. What is not in these (locks, hardware, programs, oracles) nobody can replace."""
+
+
+def kernel_functions(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionType]:
+    """Every function of the kernel text by its name, as written, not linked to any release."""
+    found: dict[str, FunctionType] = {}
+    for name in modules:
+        module = importlib.import_module(f"mmlocks.mm.{name}")
+        for function in vars(module).values():
+            own = inspect.iscoroutinefunction(function) and function.__module__ == module.__name__
+            if own and not function.__name__.startswith("_"):
+                if function.__name__ in found:
+                    raise ModelError(f"there are two kernel functions called {function.__name__}")
+                found[function.__name__] = text_of(function)
+    return found
+
+
+def text_of(function: Any) -> Any:
+    """The function behind a stub; anything else is itself."""
+    code = getattr(function, "__code__", None)
+    return function.__wrapped__ if code is STUB else function
+
+
+def is_stub(function: Any) -> bool:
+    """Whether this is a kernel function that was merely imported."""
+    return getattr(function, "__code__", None) is STUB
+
+
+def _stub(text: FunctionType) -> Callable[..., Coroutine[Step, Any, Any]]:
+    """The stub of a kernel function. Raises TypeError, as the function itself would, for arguments that it does not take."""
+    signature = inspect.signature(text)
+
+    @functools.wraps(text)
+    async def stub(*args: Any, **named: Any) -> Any:
+        try:
+            bound = signature.bind(*args, **named)
+        except TypeError as problem:
+            raise TypeError(f"{text.__name__}{signature} was called otherwise: {problem}") from None
+        bound.apply_defaults()
+        return await Call(text.__name__, bound.args, text)
+
+    return stub
+
+
+STUB = next(
+    part for part in _stub.__code__.co_consts if isinstance(part, CodeType) and part.co_name == "stub"
+)
+"""The code that all stubs share."""
+
+SHOWN_AS[STUB] = lambda frame: ()
+
+
+def put_stubs() -> None:
+    """Put a stub wherever a module of `mmlocks.mm` has a kernel function. Called once, when all of them have been imported."""
+    stubs = {text: _stub(text) for text in kernel_functions().values()}
+    for name, module in list(sys.modules.items()):
+        if name.startswith("mmlocks.mm.") or name == "mmlocks.mm":
+            for called, value in list(vars(module).items()):
+                if isinstance(value, FunctionType) and value in stubs:
+                    setattr(module, called, stubs[value])
