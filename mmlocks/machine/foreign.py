@@ -12,7 +12,8 @@ local state is the same. The code may keep more than that (in a global variable,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mmlocks.errors import ModelError, NondeterminismError
@@ -45,7 +46,7 @@ class Foreign(Outlasting):
     """One CPU's foreign functions.
 
     `functions` run on handles of `abroad`, a layout that is laid out as `home` is and that no search changes. `rules` decide which steps they may ask
-    for. Moments of the functions in `unmerged` are told apart by their whole history: slower, and always right.
+    for. What a function in `silent` returns is of no use to its callers. Moments of the functions in `unmerged` are told apart by their whole history: slower, and always right.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Foreign(Outlasting):
         home: Layout,
         abroad: Layout,
         rules: Rules,
+        silent: frozenset[str] = frozenset(),
         unmerged: frozenset[str] = frozenset(),
     ) -> None:
         self.cpu = cpu
@@ -62,6 +64,7 @@ class Foreign(Outlasting):
         self.home = home
         self.abroad = abroad
         self.rules = rules
+        self.silent = silent
         self.unmerged = unmerged
         self.kernel: Callable[[str, str], Callable[..., Coroutine[Step, Any, Any]]] | None = None
         """Gives the kernel's function of a name, to the foreign function of another; set by the one who links."""
@@ -113,7 +116,7 @@ class Visit(Outlasting):
         self._by_key: dict[Any, Stop] = {}
         self._merged: list[tuple[tuple[Any, ...], Stop]] = []
         """Histories that lead to a stop that another history led to first."""
-        self.start = self._stop(())
+        self.start = self._stop((), ())
 
     def _runs(self, functions: Functions, there: Layout) -> Supplier:
         """Runs the function in this process, on handles of the other side."""
@@ -127,12 +130,13 @@ class Visit(Outlasting):
         edge = exact(result)
         following = stop.after.get(edge)
         if following is None:
-            following = stop.after[edge] = self._stop((*stop.history, result))
+            told = from_plain(to_plain(result), self.foreign.abroad)
+            following = stop.after[edge] = self._stop((*stop.history, result), (*stop.sent, told))
             stop.results.append(result)
         return following
 
-    def _stop(self, history: tuple[Any, ...]) -> Stop:
-        answer = self._ask(self._supplier, history)
+    def _stop(self, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Stop:
+        answer = self._ask(self._supplier, history, sent)
         key: Any = None
         if answer.step is None:
             key = "end", answer.ended, exact(answer.value), answer.message
@@ -143,38 +147,39 @@ class Visit(Outlasting):
             if answer.step is not None:
                 self._merged.append((history, known))
             return known
-        stop = Stop(self, answer, history)
+        stop = Stop(self, answer, history, sent)
         self.stops.append(stop)
         if key is not None:
             self._by_key[key] = stop
         return stop
 
-    def _ask(self, supplier: Supplier, history: tuple[Any, ...], there: Layout | None = None) -> Answer:
+    def _ask(self, supplier: Supplier, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Answer:
         """What the code asks for after these results, in handles of this side; a mistake if it may not ask for that."""
         # The task that waits for this call watches what it builds itself, and the steps below are none of that.
         outer, UNAWAITED.steps = UNAWAITED.steps, None
         try:
-            return self._asked(supplier, history, there or self.foreign.abroad)
+            return self._asked(supplier, history, sent)
         finally:
             UNAWAITED.steps = outer
 
-    def _asked(self, supplier: Supplier, history: tuple[Any, ...], there: Layout) -> Answer:
-        answer = supplier.answer([from_plain(to_plain(result), there) for result in history])
+    def _asked(self, supplier: Supplier, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Answer:
+        answer = supplier.answer(sent)
         try:
-            answer = Answer(
-                step=self._home(answer.step) if answer.step is not None else None,
-                where=answer.where,
-                key=answer.key,
-                ended=answer.ended,
-                value=self._home(answer.value),
-                message=answer.message,
-            )
+            if answer.step is not None:
+                answer = replace(answer, step=self._home(answer.step))
+            elif answer.ended == "returned" and self.name in self.foreign.silent:
+                answer = replace(answer, value=None)
+            else:
+                answer = replace(answer, value=self._home(answer.value))
         except ModelError as problem:
             return Answer.mistake(answer.where, f"{self._who(answer.where)}: {problem}.")
         if answer.step is None:
             return answer
         refused = self.foreign.rules(self.name, answer, (*self.args, *self.named.values(), *history))
         return Answer.mistake(answer.where, f"{self._who(answer.where)}: {refused}") if refused else answer
+
+    def _sent(self, history: tuple[Any, ...], there: Layout) -> tuple[Any, ...]:
+        return tuple(from_plain(to_plain(result), there) for result in history)
 
     def _home(self, value: Any) -> Any:
         return from_plain(to_plain(plain_from_abroad(value)), self.foreign.home)
@@ -200,7 +205,7 @@ class Visit(Outlasting):
             if stop.after:
                 continue
             for history, expected in self._way(stop):
-                found = self._ask(supplier, history, layout)
+                found = self._ask(supplier, history, self._sent(history, layout))
                 if not _same(found, expected):
                     raise NondeterminismError(
                         f"cpu{self.foreign.cpu}: {self.name} does something else when it is called first and alone: "
@@ -222,7 +227,10 @@ class Visit(Outlasting):
         for history, stop in self._merged:
             for path, expected in _paths(stop):
                 tries += 1
-                if tries > TRIES or not _same(self._ask(self._supplier, (*history, *path)), expected):
+                tried = (*history, *path)
+                if tries > TRIES or not _same(
+                    self._ask(self._supplier, tried, self._sent(tried, self.foreign.abroad)), expected
+                ):
                     raise MergedWrongly(self.name)
 
 

@@ -84,12 +84,16 @@ class Ended(BaseException):
 
 
 class Stop(Outlasting):
-    """A moment of a call of a foreign function (see `mmlocks.machine.foreign`): what it asks for, and what follows each result."""
+    """A moment of a call of a foreign function (see `mmlocks.machine.foreign`): what it asks for, and what follows each result.
 
-    def __init__(self, visit: Any, answer: Answer, history: tuple[Any, ...]) -> None:
+    `sent` is the history of results as the function was told them: with handles of its own side.
+    """
+
+    def __init__(self, visit: Any, answer: Answer, history: tuple[Any, ...], sent: tuple[Any, ...]) -> None:
         self.visit = visit
         self.answer = answer
         self.history = history
+        self.sent = sent
         self.after: dict[Any, Stop] = {}
         """By the `exact` key of the result; `results` are the same in the same order."""
         self.results: list[Any] = []

@@ -16,7 +16,7 @@ from typing import Any
 
 from mmlocks.errors import AnswerError, ModelError
 from mmlocks.machine.foreign import Foreign, Functions
-from mmlocks.mm.stubs import MODULES, is_stub, kernel_functions, text_of
+from mmlocks.mm.stubs import MODULES, is_stub, kernel_functions
 from mmlocks.releases import Patch, Release
 
 

@@ -190,6 +190,14 @@ def _inside(value: Any) -> Iterator[Any]:
 
 
 @cache
+def silent() -> frozenset[str]:
+    """The kernel functions that return nothing."""
+    return frozenset(
+        name for name, text in kernel_functions().items() if text.__annotations__["return"] == "None"
+    )
+
+
+@cache
 def words_of(name: str) -> frozenset[str]:
     """The names and texts in a kernel function and in the helpers of its own that it calls."""
     words: set[str] = set()

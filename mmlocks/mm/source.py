@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from mmlocks import releases
-from mmlocks.mm.kernel import kernel_functions
+from mmlocks.mm.stubs import kernel_functions
 from mmlocks.releases import Patch, Release, release_named
 
 PATCH_NAMES = {name: patch for name, patch in vars(releases).items() if isinstance(patch, Patch)}

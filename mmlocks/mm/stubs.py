@@ -26,6 +26,7 @@ MODULES = (
 """The files with kernel functions in them. What is not in these (locks, hardware, programs, oracles) nobody can replace."""
 
 
+@functools.cache
 def kernel_functions(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionType]:
     """Every function of the kernel text by its name, as written, not linked to any release."""
     found: dict[str, FunctionType] = {}

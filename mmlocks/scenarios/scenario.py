@@ -13,7 +13,7 @@ from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.foreign import Foreign, MergedWrongly
 from mmlocks.machine.task import Supplier
 from mmlocks.mm.kernel import Kernel
-from mmlocks.mm.rights import rules_for
+from mmlocks.mm.rights import rules_for, silent
 from mmlocks.mm.world import World
 from mmlocks.oracles import ORACLES, final_judge, watches_for
 from mmlocks.releases import RELEASES, Patch, Release, release_named
@@ -164,7 +164,7 @@ def _apart(scenario: Scenario, kernel: Kernel, world: World, unmerged: frozenset
     rules = rules_for(kernel.replacements, world.layout)
     abroad = scenario.world().layout
     return [
-        Foreign(cpu, kernel.replacements, world.layout, abroad, rules, unmerged)
+        Foreign(cpu, kernel.replacements, world.layout, abroad, rules, silent(), unmerged)
         for cpu in range(scenario.cpus)
     ]
 
