@@ -37,6 +37,10 @@ def said_of(file: str, perms: str = "rw-p", flags: str | None = None) -> str:
     return ", ".join([one.words(), *one.remarks])
 
 
+def texts(svg: str) -> list[str]:
+    return [node.text or "" for node in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
@@ -260,11 +264,23 @@ def test_stacks_of_threads_are_drawn_together_and_that_of_the_first_alone() -> N
     lines.append("7fff5b7a1000-7fff5b7c2000 rw-p 00000000 00:00 0 [stack]")
     areas = parse_maps("\n".join(lines))
     assert [len(block.members) for block in blocks(describe(areas))] == [1, 200, 1]
-    shown = [
-        node.text for node in ElementTree.fromstring(picture(areas)).iter("{http://www.w3.org/2000/svg}text")
-    ]
+    shown = texts(picture(areas))
     assert "100 threads' stacks" in shown
     assert "200 areas, 100 of them guards?" in shown
+
+
+def test_the_stacks_of_many_threads_do_not_hide_the_landmarks() -> None:
+    lines = ["00400000-00500000 r-xp 0 8:1 7 /bin/a", "00501000-00601000 rw-p 0 00:00 0 [heap]"]
+    for number in range(100):
+        start = 0x7F0000000000 + (number << 30)
+        lines.append(f"{start:x}-{start + (8 << 20):x} rw-p 00000000 00:00 0 [stack:{1000 + number}]")
+    lines.append("7fff5b7a1000-7fff5b7c2000 rw-p 00000000 00:00 0 [stack]")
+    alone = [
+        block.members[0].area.file
+        for block in blocks(describe(parse_maps("\n".join(lines))))
+        if len(block.members) == 1
+    ]
+    assert {"/bin/a", "[heap]", "[stack]"} <= set(alone)
 
 
 # -- which file is the program ----------------------------------------------------------------------------------------
@@ -290,6 +306,24 @@ def test_where_all_is_executable_neither_program_nor_code_is_told_from_that() ->
         f"{cache}/089dead882-x86.cache-2Segmentation fault",
     ]
     assert not guesses(parse_maps(text))
+
+
+def test_a_file_that_is_mapped_shared_is_no_program() -> None:
+    """The loader maps code privately."""
+    assert said_of("/var/cache/fonts", "r-xs") == "shared file /var/cache/fonts"
+    library = "7f0000001000-7f0000002000 rw-p 00000000 08:05 4     /usr/lib/libSM.so.6.0.0\n"
+    assert (
+        said(f"00400000-00401000 r-xs 00000000 08:05 1     /var/cache/fonts\n{library}")[0]
+        == "shared file /var/cache/fonts"
+    )
+    assert said_of("/bin/program", "r--s") == "program /bin/program", "read as any file: not its constants"
+
+
+def test_where_all_is_executable_the_only_file_is_no_program_for_that() -> None:
+    text = "00400000-00401000 r-xp 00000000 08:05 1     /usr/lib/locale/locale-archive\n"
+    fonts = "b7faf000-b7fb0000 r-xs 00000000 08:05 4     /var/cache/fonts\n"
+    assert said(text + fonts)[0] == "file /usr/lib/locale/locale-archive"
+    assert said(text + fonts.replace("r-xs", "r--s"))[0] == "program? code /usr/lib/locale/locale-archive"
 
 
 def test_a_whole_old_program_where_all_is_executable() -> None:
@@ -351,16 +385,14 @@ def test_a_program_in_a_memfd_is_known_to_the_kernel() -> None:
     ]
 
 
-def test_the_guess_is_marked_wherever_the_program_is_named() -> None:
-    areas = parse_maps(THREADS)
-    shown = [
-        node.text or ""
-        for node in ElementTree.fromstring(picture(areas)).iter("{http://www.w3.org/2000/svg}text")
-    ]
+@pytest.mark.parametrize("touching", [True, False], ids=["with a bracket", "each alone"])
+def test_the_guess_is_marked_wherever_the_program_is_named(touching: bool) -> None:
+    areas = parse_maps(THREADS.replace("008f6000-008fb000", "006f7000-006fc000") if touching else THREADS)
+    shown = texts(picture(areas))
     assert {text for text in shown if text.startswith("program")} == {"program? 3.0 MiB", "program? app"}
     assert next(sums(areas)).startswith("program? ")
-    shown = [node.text or "" for node in ElementTree.fromstring(picture(areas, program="/srv/build/app")).iter("{http://www.w3.org/2000/svg}text")]  # fmt: skip
-    assert not any("program?" in text for text in shown)
+    shown = texts(picture(areas, program="/srv/build/app"))
+    assert {text for text in shown if text.startswith("program")} == {"program 3.0 MiB", "program app"}
     assert next(sums(areas, "/srv/build/app")).startswith("program  ")
 
 
