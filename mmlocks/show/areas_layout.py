@@ -137,9 +137,7 @@ def lay_out(areas: Sequence[Area], title: str, program: str) -> Layout:
     top = rows[-1].top + rows[-1].height if rows else top
 
     notes = ["The larger, the taller, by the logarithm of the size. Gaps (zigzag) are not to scale."]
-    notes.append(
-        "r may be read, w written, x executed; p private: stores reach no file and no other process; s shared."
-    )
+    notes.append("r may be read, w written, x executed; p private: stores stay in this process; s shared.")
     if any(len(block.members) > 1 for block in drawn):
         notes.append(
             "A bar in parts is several areas: each of them, low addresses left, or just their kinds. The second size is with the "
