@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 SCHEMA = (
     "--json prints a list with one object per area, lowest address first: start, end (text, hexadecimal), start_int, end_int, "
     "size (bytes), perms (as in maps, such as rw-p), offset (bytes), device, inode, file (the last column of maps, or empty), "
-    "flags (the two-letter codes of VmFlags, sorted, or null where smaps was not read), kind (program, library, file, heap, "
-    "stack, anonymous, shared memory, kernel, no access)."
+    "flags (the two-letter codes of VmFlags, sorted, or null where they are not known: only smaps has them, since Linux 3.8), "
+    "kind (program, library, file, heap, stack, anonymous, shared memory, kernel, no access), guessed (true if the kind is a "
+    "guess: which file is the program, if only --file is given)."
 )
 NOTES = f"{SCHEMA} Exit status: 0 fine; 2 bad usage, no such process, or a file that cannot be read."
 PID_DIGITS = 9
@@ -80,7 +81,8 @@ def maps(
 
 def areas_json(areas: Iterable[Area], program: str = "") -> list[dict[str, Any]]:
     """The areas for programs; see SCHEMA. Numbers above 2**53 are no integers in every language, hence the text."""
-    from mmlocks.show.areas_kinds import describe, size_of
+    from mmlocks.show.areas_describe import describe
+    from mmlocks.show.areas_kinds import size_of
 
     return [
         {
@@ -96,6 +98,7 @@ def areas_json(areas: Iterable[Area], program: str = "") -> list[dict[str, Any]]
             "file": one.area.file,
             "flags": None if one.area.flags is None else sorted(one.area.flags),
             "kind": one.kind.name,
+            "guessed": one.guessed,
         }
         for one in describe(list(areas), program)
     ]
@@ -164,8 +167,14 @@ def _print(source: Source) -> None:
         )
     if guesses(source.areas, source.program):
         paragraph(GUESS, ASIDE)
-    if source.areas and promised is None:
-        paragraph("Flags (locked, not copied by fork, ...) are in smaps only, which was not read.", ASIDE)
+    unknown = sum(area.flags is None for area in source.areas)
+    if unknown and unknown == len(source.areas):
+        paragraph(
+            "Flags (locked, not copied by fork, ...) are not known: only smaps has them, since Linux 3.8.",
+            ASIDE,
+        )
+    elif unknown:
+        paragraph(f"The flags of {unknown} of {len(source.areas)} areas are not known.", ASIDE)
 
 
 def _painter(shown: Text) -> None:

@@ -11,7 +11,7 @@ class Area(NamedTuple):
     `start` and `end` are byte addresses, half-open; `perms` is `rw-p` and the like; `offset` is in bytes and 0 for
     anonymous memory, as in maps; `file` is the last column (a path, `[heap]`, `[stack]`, or empty). `flags` are the
     two-letter codes of smaps' VmFlags line (`gd` grows down, `ac` accounted, ...; Documentation/filesystems/proc.rst), or None where
-    smaps was not read.
+    they are not known: smaps was not read, or was written by a kernel before 3.8.
     """
 
     start: int

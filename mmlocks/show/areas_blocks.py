@@ -9,17 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mmlocks.show.areas_kinds import (
-    BSS,
-    HEAP,
-    LITTLE,
-    PROGRAM,
-    STACK,
-    THREAD_ARENA,
-    THREAD_STACK,
-    Described,
-    size_of,
-)
+from mmlocks.show.areas_describe import BSS, LITTLE, THREAD_ARENA, THREAD_STACK
+from mmlocks.show.areas_kinds import HEAP, PROGRAM, STACK, Described, size_of
+from mmlocks.show.areas_names import given_name, thread
 
 SINGLY = 40
 """So many areas are drawn one by one."""
@@ -28,7 +20,7 @@ LIMIT = 30
 UNLIKE = 16
 """So many times as much is hidden by merging blocks that have no kind in common."""
 LANDMARKS = {PROGRAM, HEAP, STACK}
-"""What everybody looks for; merged only when nothing else is left."""
+"""What a reader looks for first, but for the stacks of threads; merged only when nothing else is left."""
 
 
 class Block(NamedTuple):
@@ -87,6 +79,10 @@ def _belong_together(lower: Described, upper: Described) -> bool:
 
 def purpose_of_pair(one: Described) -> str:
     """For memory of a thread, and what guards it or is reserved for it: what both are for; else ""."""
+    if thread(one.area.file):
+        return THREAD_STACK
+    if given_name(one.area.file):
+        return ""
     return next((purpose for purpose in (THREAD_STACK, THREAD_ARENA) if one.part.endswith(purpose)), "")
 
 
@@ -110,8 +106,13 @@ def _merged(parts: list[Block], limit: int) -> list[Block]:
     return parts
 
 
+def _is_landmark(one: Described) -> bool:
+    return one.kind in LANDMARKS and not thread(one.area.file)
+
+
 def _hidden(lower: Block, upper: Block) -> tuple[bool, int]:
     """What merging two neighbours would hide: whether a landmark, and how many bytes of gap and of the smaller one."""
     below, above = ({one.kind for one in block.members} for block in (lower, upper))
     hidden = upper.start - lower.end + min(lower.mapped, upper.mapped)
-    return bool(LANDMARKS & (below | above)), hidden if below & above else UNLIKE * hidden
+    landmark = any(_is_landmark(one) for block in (lower, upper) for one in block.members)
+    return landmark, hidden if below & above else UNLIKE * hidden

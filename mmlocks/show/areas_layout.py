@@ -14,25 +14,23 @@ from typing import NamedTuple
 
 from mmlocks.mm.area import Area
 from mmlocks.show.areas_blocks import Block, blocks, purpose_of_pair
+from mmlocks.show.areas_describe import BSS, THREAD_ARENA, THREAD_STACK, describe
 from mmlocks.show.areas_kinds import (
     ANONYMOUS,
-    BSS,
     FILE,
     KINDS,
     LIBRARY,
     NO_ACCESS,
     PROGRAM,
-    THREAD_ARENA,
-    THREAD_STACK,
     Described,
     Kind,
     base_name,
-    describe,
     human,
     shorten,
     size_of,
     visible,
 )
+from mmlocks.show.areas_names import thread
 from mmlocks.show.areas_text import GUESS, gap_words
 from mmlocks.show.draw import LINE, MONO, SANS, fit
 
@@ -79,6 +77,8 @@ class Row(NamedTuple):
     """One or two lines to the right of those: what it is."""
     file: str = ""
     """The program, library or file of which this is one area, drawn alone."""
+    label: str = ""
+    """What that file is: "library", "program?", "shared file"."""
 
 
 class Brace(NamedTuple):
@@ -137,15 +137,13 @@ def lay_out(areas: Sequence[Area], title: str, program: str) -> Layout:
     top = rows[-1].top + rows[-1].height if rows else top
 
     notes = ["The larger, the taller, by the logarithm of the size. Gaps (zigzag) are not to scale."]
-    notes.append(
-        "r may be read, w written, x executed; p private: stores reach no file and nobody else; s shared."
-    )
+    notes.append("r may be read, w written, x executed; p private: stores stay in this process; s shared.")
     if any(len(block.members) > 1 for block in drawn):
         notes.append(
             "A bar in parts is several areas: each of them, low addresses left, or just their kinds. The second size is with the "
             "gaps between them."
         )
-    if any(one.part.endswith("?") for one in described):
+    if any(one.is_guess for one in described):
         notes.append(GUESS)
     lines = tuple(line for note in notes for line in fit(note, WIDTH - 2 * PAD, 3, SANS))
     height = top + 26 + len(lines) * LINE + PAD
@@ -169,8 +167,12 @@ def _rows(drawn: Sequence[Block], top: float, room: float) -> list[Row]:
 
 
 def _legend(described: Sequence[Described]) -> tuple[tuple[Kind, str], ...]:
-    sizes = {kind: [size_of(one.area) for one in described if one.kind is kind] for kind in KINDS}
-    return tuple((kind, f"{kind.name} {human(sum(some))}") for kind, some in sizes.items() if some)
+    some = {kind: [one for one in described if one.kind is kind] for kind in KINDS}
+    return tuple(
+        (kind, f"{ones[0].kind_name} {human(sum(size_of(one.area) for one in ones))}")
+        for kind, ones in some.items()
+        if ones
+    )
 
 
 def _gap(start: int, end: int, top: float, room: float) -> Row:
@@ -182,13 +184,13 @@ def _gap(start: int, end: int, top: float, room: float) -> Row:
 
 def _row(block: Block, top: float, room: float) -> Row:
     beside = [human(block.mapped)]
-    file = ""
+    file = label = ""
     if len(block.members) == 1:
         one = block.members[0]
         if one.kind in (PROGRAM, LIBRARY):
-            beside = [f"{human(block.mapped)} {one.part}"]
+            beside = [f"{human(block.mapped)} {one.part}".rstrip()]
         if one.kind in (PROGRAM, LIBRARY, FILE):
-            file = one.area.file
+            file, label = one.area.file, one.label
         lines = _title_of_one(one, room)
         cells: tuple[Cell, ...] = (Cell(one.kind, one.area.perms, 1.0),)
     else:
@@ -197,7 +199,7 @@ def _row(block: Block, top: float, room: float) -> Row:
         lines = _title_of_many(block, int(room / NAME))
         cells = _cells(block)
     height = ROW + (max(len(beside), len(lines)) - 1) * (LINE - 1) + GROWTH * log2(max(1, block.mapped >> 12))
-    return Row(block.start, block.end, top, height, cells, tuple(beside), tuple(lines), file)
+    return Row(block.start, block.end, top, height, cells, tuple(beside), tuple(lines), file, label)
 
 
 def _title_of_one(one: Described, room: float) -> list[str]:
@@ -218,21 +220,23 @@ def _title_of_many(block: Block, signs: int) -> list[str]:
     """Two lines about areas that are drawn together."""
     count = f"{len(block.members):,} areas"
     if block.file:
-        kinds = [one.kind for one in block.members if one.area.file == block.file]
-        lead = next((kind.name for kind in kinds if kind is not NO_ACCESS), NO_ACCESS.name)
+        members = [one for one in block.members if one.area.file == block.file]
+        lead = next((one.label for one in members if one.kind is not NO_ACCESS), NO_ACCESS.name)
         bss = ", with its .bss?" if any(one.part.startswith(BSS) for one in block.members) else ""
         return [f"{lead} {shorten(visible(base_name(block.file)), signs - len(lead) - 1, '…')}", count + bss]
     purposes = {purpose_of_pair(one) for one in block.members}
-    used = sum(one.kind is ANONYMOUS for one in block.members)
+    used = sum(one.kind is not NO_ACCESS for one in block.members)
     if purposes == {THREAD_STACK}:
+        named = all(thread(one.area.file) for one in block.members if one.kind is not NO_ACCESS)
         what = THREAD_STACK if used == 1 else f"{used} threads' stacks?"
+        guards = len(block.members) - used
         return [
-            f"{ANONYMOUS.name}: {what}",
-            f"{count}, {'each with a' if used > 1 else 'with its'} guard below",
+            what.removesuffix("?") if named else f"{ANONYMOUS.name}: {what}",
+            f"{count}, {guards} of them guard{'s' * (guards != 1)}?" if guards else count,
         ]
     if purposes == {THREAD_ARENA}:
         what = THREAD_ARENA if used == 1 else f"{used} threads' mallocs?"
-        return [f"{ANONYMOUS.name}: {what}", f"{count}, the rest reserved"]
+        return [f"{ANONYMOUS.name}: {what}", f"{count}, the rest without access"]
     return [count + _files(block), _largest(block, signs)]
 
 
@@ -277,7 +281,8 @@ def _braced(rows: Sequence[Row], room: float) -> tuple[tuple[Row, ...], tuple[Br
     for file, group in groupby(rows, lambda row: row.file):
         run = list(group)
         if file and len(run) > 1:
-            kind = run[0].cells[0].kind.name
+            labels = {row.label for row in run}
+            kind = labels.pop() if len(labels) == 1 else run[0].cells[0].kind.name
             name = shorten(visible(base_name(file)), int(room / NAME) - len(kind) - 1, "…")
             size = human(sum(row.end - row.start for row in run))
             height = run[-1].top + run[-1].height - run[0].top

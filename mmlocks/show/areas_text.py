@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from mmlocks.mm.area import Area
-from mmlocks.show.areas_kinds import KINDS, Described, describe, human, permissions, size_of
+from mmlocks.show.areas_describe import describe
+from mmlocks.show.areas_kinds import KINDS, Described, human, permissions, size_of
 
 ROOM = 20
 """If fewer columns are left to say what an area is, each takes two lines."""
-KERNELS = 1 << 63
-"""Addresses from here on are the kernel's, wherever addresses have 64 bits; only [vsyscall] is mapped there."""
-GUESS = "A question mark marks a guess from where an area lies: maps does not say it."
+KERNELS = 0xFFFF_FFFF_8000_0000
+"""From here on, addresses are the kernel's wherever addresses have 64 bits; only [vsyscall] is mapped there."""
+GUESS = "A question mark marks a guess: maps does not say it."
 
 
 def table(areas: Sequence[Area], width: int = 80, program: str = "") -> Iterator[str]:
@@ -58,10 +59,12 @@ def sums(areas: Sequence[Area], program: str = "") -> Iterator[str]:
     """How many areas and bytes there are of each kind, and in all; 40 columns at most."""
     count: Counter[str] = Counter()
     size: Counter[str] = Counter()
+    called: dict[str, str] = {}
     for one in describe(areas, program):
+        called[one.kind.name] = one.kind_name
         count[one.kind.name] += 1
         size[one.kind.name] += size_of(one.area)
-    rows = [(kind.name, count[kind.name], size[kind.name]) for kind in KINDS if count[kind.name]]
+    rows = [(called[kind.name], count[kind.name], size[kind.name]) for kind in KINDS if count[kind.name]]
     for name, areas_of_it, bytes_of_it in [*rows, ("in all", len(areas), sum(size.values()))]:
         yield f"{name:<13}  {areas_of_it:>6,} area{'s' * (areas_of_it != 1):<1}  {human(bytes_of_it):>9}"
 
@@ -75,7 +78,7 @@ def accounted(areas: Sequence[Area]) -> int | None:
 
 def guesses(areas: Sequence[Area], program: str = "") -> bool:
     """True if the table guesses somewhere what an area is for."""
-    return any(one.part.endswith("?") for one in describe(areas, program))
+    return any(one.is_guess for one in describe(areas, program))
 
 
 def addresses(area: Area) -> str:

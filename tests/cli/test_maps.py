@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "tests" / "host" / "maps"
 SLEEP = SAMPLES / "sleep_smaps.txt"
 LINUX = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
+NO_FLAGS = "Flags (locked, not copied by fork, ...) are not known: only smaps has them, since Linux 3.8."
 KEYS = {
     "start",
     "end",
@@ -35,6 +36,7 @@ KEYS = {
     "file",
     "flags",
     "kind",
+    "guessed",
 }
 
 
@@ -75,7 +77,56 @@ def test_a_saved_file_as_text(mmlocks: Mmlocks) -> None:
 def test_maps_without_flags_says_so(mmlocks: Mmlocks) -> None:
     told = " ".join(mmlocks("maps", "--file", SAMPLES / "i386_maps.txt").stdout.split())
     assert "are accounted" not in told
-    assert "Flags (locked, not copied by fork, ...) are in smaps only" in told
+    assert NO_FLAGS in told
+
+
+OLD = """\
+08048000-080bc000 r-xp 00000000 03:02 13130      /bin/bash
+Size:               1084 kB
+Rss:                 892 kB
+Locked:              374 kB
+080bc000-080c0000 rw-p 00074000 03:02 13130      /bin/bash
+Size:                 16 kB
+Rss:                  16 kB
+"""
+
+
+def test_an_old_smaps_has_no_flags_and_is_not_said_to_be_unread(mmlocks: Mmlocks, tmp_path: Path) -> None:
+    saved = tmp_path / "smaps"
+    saved.write_text(OLD)
+    done = mmlocks("maps", "--file", saved)
+    assert NO_FLAGS in " ".join(done.stdout.split())
+    assert "was not read" not in done.stdout
+    assert re.search(r"in all +2 areas +480 KiB", done.stdout)
+    assert {one["flags"] for one in json.loads(mmlocks("maps", "--file", saved, "--json").stdout)} == {None}
+
+
+def test_a_smaps_that_was_cut_off_says_how_many_flags_are_missing(mmlocks: Mmlocks, tmp_path: Path) -> None:
+    saved = tmp_path / "smaps"
+    saved.write_text(OLD.replace("Locked:              374 kB\n", "VmFlags: rd ex mr mw me\n"))
+    told = mmlocks("maps", "--file", saved).stdout
+    assert told.endswith("The flags of 1 of 2 areas are not known.\n")
+    assert "accounted" not in told
+    saved.write_text(f"{OLD}VmFlags: rd wr ac\n".replace("Locked:", "VmFlags: rd\nLocked:"))
+    assert "are not known" not in mmlocks("maps", "--file", saved).stdout
+
+
+def test_a_program_of_a_saved_file_is_a_guess(mmlocks: Mmlocks, tmp_path: Path) -> None:
+    saved = tmp_path / "smaps"
+    saved.write_text(OLD)
+    told = mmlocks("maps", "--file", saved).stdout
+    assert "program? code /bin/bash" in told
+    assert re.search(r"(?m)^program\? +2 areas", told)
+    assert "A question mark marks a guess: maps does not say it." in told
+    areas = json.loads(mmlocks("maps", "--file", saved, "--json").stdout)
+    assert [(one["kind"], one["guessed"]) for one in areas] == [("program", True)] * 2
+
+
+@LINUX
+def test_the_program_of_a_process_is_known(mmlocks: Mmlocks, sleeper: int) -> None:
+    areas = json.loads(mmlocks("maps", sleeper, "--json").stdout)
+    assert "program" in {one["kind"] for one in areas}
+    assert not any(one["guessed"] for one in areas)
 
 
 @LINUX

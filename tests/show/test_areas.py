@@ -17,6 +17,7 @@ from mmlocks.host.maps import parse_maps, read_saved
 from mmlocks.mm.area import Area
 from mmlocks.show.areas import COLOURS, picture
 from mmlocks.show.areas_blocks import LIMIT, SINGLY, blocks
+from mmlocks.show.areas_describe import describe
 from mmlocks.show.areas_kinds import (
     ANONYMOUS,
     FILE,
@@ -30,7 +31,6 @@ from mmlocks.show.areas_kinds import (
     STACK,
     WORTH_SAYING,
     Kind,
-    describe,
     human,
     permissions,
     shorten,
@@ -111,8 +111,10 @@ def test_the_program_is_found_without_being_told(name: str) -> None:
 def test_a_program_that_is_known_is_not_guessed() -> None:
     areas = [area(0x1000, 4096, "r-xp", "/bin/other"), area(0x5000, 4096, "r-xp", "/bin/mine.so")]
     assert kinds_of(areas) == [PROGRAM, LIBRARY]
-    assert kinds_of(areas, "/bin/mine.so") == [LIBRARY, PROGRAM]
-    assert kinds_of(areas, "/bin/unmapped") == [PROGRAM, LIBRARY], "what is mapped nowhere helps nobody"
+    assert kinds_of(areas, "/bin/mine.so") == [FILE, PROGRAM]
+    assert kinds_of(areas, "/bin/unmapped") == [PROGRAM, LIBRARY], "what is mapped nowhere does not help"
+    assert [one.guessed for one in describe(areas)] == [True, False]
+    assert not any(one.guessed for one in describe(areas, "/bin/mine.so"))
 
 
 def test_code_without_a_file_is_no_program() -> None:
@@ -129,9 +131,9 @@ def test_code_without_a_file_is_no_program() -> None:
         ("/lib/libc.so.6 (deleted)", "r--p", LIBRARY),
         ("/lib/libpython3.11.so.1.0", "rw-p", LIBRARY),
         ("/usr/share/also.txt", "r--p", FILE),
-        ("/usr/lib/plugin.node", "r-xp", LIBRARY),
+        ("/usr/lib/plugin.node", "r-xp", FILE),
         ("/dev/dri/card0", "rw-s", FILE),
-        ("anon_inode:[perf_event]", "rw-s", FILE),
+        ("anon_inode:[perf_event]", "rw-s", KERNEL),
         ("/memfd:doublemapper (deleted)", "rwxs", SHARED),
         ("/SYSV00000000 (deleted)", "rw-s", SHARED),
         ("/dev/zero (deleted)", "rw-s", SHARED),
@@ -146,7 +148,8 @@ def test_code_without_a_file_is_no_program() -> None:
 )
 def test_kinds_by_name(file: str, perms: str, kind: Kind) -> None:
     program = area(0x400000, 4096, "r-xp", "/bin/program")
-    assert kinds_of([program, area(0x7F0000000000, 4096, perms, file)]) == [PROGRAM, kind]
+    one = area(0x7F0000000000, 4096, perms, file)
+    assert kinds_of([program, one], "/bin/program") == [PROGRAM, kind]
 
 
 def words(areas: list[Area]) -> list[str]:
@@ -166,12 +169,12 @@ def test_guesses_have_a_question_mark() -> None:
             area(5 * megabytes + 4096, 8 << 20),
         ]
     ) == [
-        "program code /bin/a",
-        "program data /bin/a",
+        "program? code /bin/a",
+        "program? data /bin/a",
         "anonymous: .bss of a?",
         "anonymous: a thread's malloc?",
-        "reserved: rest of a thread's malloc?",
-        "guard: below a thread's stack?",
+        "rest of a thread's malloc?",
+        "guard below a thread's stack?",
         "anonymous: a thread's stack?",
     ]
 
@@ -185,8 +188,11 @@ def test_memory_that_only_happens_to_lie_there_is_no_bss() -> None:
 
 
 def test_a_stack_is_larger_than_its_guard() -> None:
-    assert words([area(0x10000, 65536, "---p"), area(0x20000, 65536)]) == ["guard", "anonymous"]
-    assert words([area(0x10000, 2 << 20, "---p"), area(0x210000, 8 << 20)]) == ["reserved", "anonymous"]
+    assert words([area(0x10000, 65536, "---p"), area(0x20000, 65536)]) == ["guard?", "anonymous"]
+    assert words([area(0x10000, 2 << 20, "---p"), area(0x210000, 8 << 20)]) == [
+        "kept for later?",
+        "anonymous",
+    ]
 
 
 def test_flags_are_told_in_words() -> None:
@@ -255,7 +261,7 @@ def test_nothing_drives_a_terminal() -> None:
 
 
 def test_the_table_of_a_small_program() -> None:
-    lines = list(table(SPACES["i386_maps"], 80))
+    lines = list(table(SPACES["i386_maps"], 80, "/bin/cat"))
     assert lines[:7] == [
         "addresses               size  allowed     what it is",
         "       ...         128.3 MiB  unmapped, address 0 too",
@@ -288,6 +294,15 @@ def test_no_table_is_wider_than_its_room(areas: list[Area], width: int) -> None:
     lines = list(table(areas, width))
     assert max(map(len, lines), default=0) <= width
     assert all(line.isprintable() for line in lines)
+
+
+def test_only_vsyscall_is_said_to_lie_above_the_kernels_addresses() -> None:
+    assert any(line.endswith("the kernel's addresses") for line in table(SLEEP, 80))
+    # On sparc64, a program's libraries lie in the upper half.
+    sparc = parse_maps(
+        "00100000-00200000 r-xp 0 8:1 7 /bin/a\nfff8000100000000-fff8000100002000 r-xp 0 8:1 8 /lib/b.so\n"
+    )
+    assert [line.split()[-1] for line in table(sparc, 80) if "..." in line] == ["too", "unmapped"]
 
 
 def test_a_wider_table_shows_whole_paths() -> None:
@@ -430,7 +445,7 @@ def test_larger_is_taller_but_not_by_much() -> None:
 
 
 def test_all_that_a_learner_looks_for_is_on_the_picture_of_a_small_program() -> None:
-    shown = texts(picture(SLEEP, "Address space of process 7 (sleep)"))
+    shown = texts(picture(SLEEP, "Address space of process 7 (sleep)", "/usr/bin/sleep"))
     assert shown[0] == "Address space of process 7 (sleep)"
     for text in (
         "program sleep",
@@ -499,7 +514,7 @@ def test_memory_without_access_is_hatched() -> None:
 
 
 def test_the_description_says_it_all_in_words() -> None:
-    root = ElementTree.fromstring(picture(SPACES["i386_maps"]))
+    root = ElementTree.fromstring(picture(SPACES["i386_maps"], program="/bin/cat"))
     lines = (root.findtext(f"{SVG}desc") or "").splitlines()
     assert "bfd4c000 to bfd6d000: stack, grows down, 132 KiB rw-p" in lines
     assert "8048000 to 804d000: program cat, 20 KiB code r-xp" in lines
