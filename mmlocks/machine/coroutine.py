@@ -11,14 +11,14 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Coroutine, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mmlocks.errors import NondeterminismError, NotJudged, Undecided
-from mmlocks.machine.loops import EndlessLoop, Limited
+from mmlocks.machine.loops import SECONDS, EndlessLoop, Limited, Waits
 from mmlocks.machine.moment import SHOWN_AS, moment_of, places_of
 from mmlocks.machine.parting import first_difference
 from mmlocks.machine.state import FOREIGN, exact
@@ -142,8 +142,10 @@ class CoroutineSupplier:
         self._fed = None
         first = self._seen[0] if self._seen else None
         try:
-            with self._apart():
-                made = self._start()
+            made = self._run_apart(self._start, limited=self._foreign)
+        except EndlessLoop as endless:
+            self._note(None, self._endless(endless, ()), first)
+            return
         except Exception as problem:
             # The call itself may fail: a wrong number of arguments, a default that raises.
             self._note(None, _failure(self.cpu, problem, ()), first)
@@ -247,14 +249,34 @@ class CoroutineSupplier:
         forgotten = watched.forgotten(self.cpu, finished=answer.step is None, failed=answer.ended == "failed")
         return Answer.mistake(before, forgotten) if forgotten else answer
 
-    @contextmanager
-    def _apart(self) -> Iterator[None]:
-        """While code runs: whether it is foreign. The kernel's text may run foreign code, and the other way round never."""
+    def _run_apart(self, code: Callable[[], Any], limited: bool) -> Any:
+        """Run some of the task's own code, and note meanwhile whether it is foreign. The kernel's text may run foreign code, and the other way round never."""
+        limit = Limited(alarm=self._foreign) if limited else None
         outer, FOREIGN.running = FOREIGN.running, self._foreign
         try:
-            yield
+            if limit is None:
+                return code()
+            with limit:
+                return code()
         finally:
             FOREIGN.running = outer
+            if limit is not None:
+                limit.stop()
+
+    def _endless(self, endless: EndlessLoop, before: tuple[Place, ...]) -> Answer:
+        """The answer of a task that ran on. Raises NotJudged for one that waited for something else than a lock."""
+        said = _said((Place(*endless.place),))
+        if isinstance(endless, Waits):
+            raise NotJudged(
+                f"{said} waits for something outside of this machine, or computes for more than {SECONDS:g} seconds, and was stopped; nothing was "
+                "judged. A lock of Python's, `input` and `sleep` have no place in kernel code: other CPUs do not run meanwhile. "
+                "Use the kernel's locks, with `await`."
+            )
+        return Answer.mistake(
+            before,
+            f"cpu{self.cpu}: {said} runs on and on without an await. "
+            "A loop there never stops, or waits without giving other CPUs a turn.",
+        )
 
     def _key(self, live: Any) -> Hashable | None:
         # A step that was built and dropped has left no trace in the frames, and must still be noticed at the end.
@@ -266,19 +288,16 @@ class CoroutineSupplier:
         live = self._live
         assert live is not None
         try:
-            # Around the task's own code alone: what we do with its last breath must not count.
-            with Limited() if known is None or self._foreign else nullcontext(), self._apart():
-                yielded = live.throw(result.again()) if isinstance(result, Threw) else live.send(result)
+            yielded = self._run_apart(
+                lambda: live.throw(result.again()) if isinstance(result, Threw) else live.send(result),
+                limited=known is None or self._foreign,
+            )
         except StopIteration as stop:
             return Answer.returned(stop.value)
         except Ended as ended:
             return ended.answer
         except EndlessLoop as endless:
-            return Answer.mistake(
-                before,
-                f"cpu{self.cpu}: {_said((Place(*endless.place),))} runs on and on without an await. "
-                "A loop there never stops, or waits without giving other CPUs a turn.",
-            )
+            return self._endless(endless, before)
         except PASSING:
             raise
         except BaseException as problem:  # a task may raise what it likes, also asyncio's CancelledError

@@ -1,16 +1,20 @@
-"""Stopping code that runs on and on, without a timer: counting what it does is the same on every machine.
+"""Stopping code that runs on and on, or that waits for something outside of the machine.
 
-CPython 3.12 and later tell us of every jump (`sys.monitoring`). 3.11 can be made to tell of every instruction (`sys.settrace`), which is
-slower (so instructions of this package are not counted: none of its loops lasts); later versions have that as well, but lose sight of a
-loop in the first piece of a coroutine. On 3.11, code that swallows the exception with a bare `except:` inside its loop gets away: tracing
-ends with the first exception.
+Running on is found without a timer: counting what code does is the same on every machine. CPython 3.12 and later tell of every jump
+(`sys.monitoring`). 3.11 can be made to tell of every instruction (`sys.settrace`), which is slower, so instructions of this package are not
+counted: none of its loops lasts. Once the limit is reached, the exception is raised again at every jump that follows, so that code which
+catches everything does not get away. 3.11 ends tracing with the first exception, so there an alarm begins it again.
+
+Waiting (for a lock of Python's, for `input()`, in `time.sleep`) is found by an alarm as well, where the system has one and in the main thread.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
@@ -19,53 +23,102 @@ from mmlocks.machine.task import PACKAGE
 LIMIT = 300_000
 """Jumps, or instructions on 3.11: far more than any kernel function takes between two steps."""
 
+SECONDS = 5.0
+"""Wall time between two steps, after which code is said to wait."""
+
+SOON = 0.02
+"""Seconds from one alarm to the next."""
+
+RINGS = 500
+"""Alarms that code may swallow before its process is ended: there is no other way to stop it."""
+
+RUNS = "_run_apart"
+"""The function of ours that runs the code which is limited."""
+
 OURS = f"{PACKAGE}{os.sep}"
+LIBRARY = str(Path(os.__file__).parent)
 
 MONITORING_TOOL = 4
 """One of the numbers that CPython leaves to nobody in particular."""
+NAME = "mmlocks"
 
 
 class EndlessLoop(BaseException):
-    """Raised inside code that ran on; a BaseException, so that `except Exception` cannot hold it. Names file and line."""
+    """Raised inside code that ran on; a BaseException, so that `except Exception` cannot hold it."""
 
-    def __init__(self, function: str, file: str, line: int) -> None:
-        super().__init__(function, file, line)
-        self.place = (function, file, line)
+    place = ("", "", 0)
+    """Function, file and line."""
+
+    def __init__(self, *place: Any) -> None:
+        super().__init__(*place)
+        self.place = place or self.place
+
+
+class Waits(EndlessLoop):
+    """Raised inside code that waits, or computes, for too long."""
 
 
 class Limited:
-    """While it is entered: code of this thread raises EndlessLoop once it has done too much.
+    """While it is entered: code of this thread raises EndlessLoop once it has done too much, and Waits once it has taken too long (`alarm`).
 
-    Leaves a debugger or a coverage run in place that is tracing already; on 3.11 nothing is counted then.
+    Leaves a debugger or a coverage run in place that is tracing already; on 3.11 nothing is counted then. Leaves an alarm in place that somebody has set.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alarm: bool = False) -> None:
         self._count = 0
+        self._rings = 0
+        self._alarm = alarm
         self._thread = threading.get_ident()
+        self._before: Any = None
+        self._outer: Any = None
+        """What counted before: a limit around this one, which goes on afterwards."""
 
     def __enter__(self) -> Limited:
         if sys.version_info >= (3, 12):
             monitoring = sys.monitoring
-            self._counting = monitoring.get_tool(MONITORING_TOOL) is None
-            if self._counting:
-                monitoring.use_tool_id(MONITORING_TOOL, "mmlocks")
-                monitoring.register_callback(MONITORING_TOOL, monitoring.events.JUMP, self._jumped)
+            used = monitoring.get_tool(MONITORING_TOOL)
+            self._counting = used in (None, NAME)
+            if used is None:
+                monitoring.use_tool_id(MONITORING_TOOL, NAME)
                 monitoring.set_events(MONITORING_TOOL, monitoring.events.JUMP)
+            if self._counting:
+                self._outer = monitoring.register_callback(
+                    MONITORING_TOOL, monitoring.events.JUMP, self._jumped
+                )
         else:
-            self._counting = sys.gettrace() is None
+            self._outer = sys.gettrace()
+            self._counting = self._outer is None or isinstance(
+                getattr(self._outer, "__self__", None), Limited
+            )
             if self._counting:
                 sys.settrace(self._traced)
+        self._alarm = (
+            self._alarm and _alarms() and signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, signal.SIG_IGN)
+        )
+        if self._alarm:
+            self._before = signal.signal(signal.SIGALRM, self._rang)
+            signal.setitimer(signal.ITIMER_REAL, SECONDS, SOON)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Limit nothing any more."""
+        if self._alarm:
+            self._alarm = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self._before)
         if not self._counting:
             return
+        self._counting = False
         if sys.version_info >= (3, 12):
-            sys.monitoring.set_events(MONITORING_TOOL, 0)
-            sys.monitoring.register_callback(MONITORING_TOOL, sys.monitoring.events.JUMP, None)
-            sys.monitoring.free_tool_id(MONITORING_TOOL)
+            sys.monitoring.register_callback(MONITORING_TOOL, sys.monitoring.events.JUMP, self._outer)
+            if self._outer is None:
+                sys.monitoring.set_events(MONITORING_TOOL, 0)
+                sys.monitoring.free_tool_id(MONITORING_TOOL)
         else:
-            sys.settrace(None)
+            sys.settrace(self._outer)
 
     def _jumped(self, code: CodeType, offset: int, destination: int) -> None:
         if threading.get_ident() != self._thread:
@@ -75,12 +128,15 @@ class Limited:
             lines = [
                 line for start, end, line in code.co_lines() if start <= offset < end and line is not None
             ]
-            raise EndlessLoop(code.co_name, code.co_filename, lines[0] if lines else code.co_firstlineno)
+            line = lines[0] if lines else code.co_firstlineno
+            raise EndlessLoop(code.co_name, code.co_filename, line)
 
     def _traced(self, frame: FrameType, event: str, _: Any) -> Any:
         if event == "opcode":
             self._count += 1
             if self._count > LIMIT:
+                if self._alarm:
+                    signal.setitimer(signal.ITIMER_REAL, SOON, SOON)
                 raise EndlessLoop(frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
         elif event == "call":
             if frame.f_code.co_filename.startswith(OURS):
@@ -90,3 +146,35 @@ class Limited:
                 True  # instructions, not lines: `while True: pass` never begins another line
             )
         return self._traced
+
+    def _rang(self, number: int, frame: FrameType | None) -> None:
+        while frame is not None and frame.f_code.co_filename.startswith((OURS, LIBRARY)):
+            if frame.f_code.co_name == RUNS:  # the alarm is late: what it was set for is over
+                return
+            frame = frame.f_back
+        if frame is None:
+            return
+        place = (frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
+        self._rings += 1
+        if self._rings > RINGS:
+            where = f"{Path(place[1]).name}, line {place[2]}"
+            print(
+                f"mmlocks: {place[0]} ({where}) goes on and on and swallows every exception that would stop it, so this process ends. "
+                "Nothing was judged. Look for an `except:` in a loop, and name the exception that it is for.",
+                file=sys.__stderr__,
+                flush=True,
+            )
+            os._exit(2)
+        if sys.version_info < (3, 12) and self._counting:
+            sys.settrace(self._traced)
+            while frame is not None and not frame.f_code.co_filename.startswith(OURS):
+                frame.f_trace, frame.f_trace_opcodes = self._traced, True
+                frame = frame.f_back
+        raise EndlessLoop(*place) if self._count > LIMIT else Waits(*place)
+
+
+def _alarms() -> bool:
+    """Whether this thread can be rung, and no alarm is set (Windows and WebAssembly have none)."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        return False
+    return signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
