@@ -74,6 +74,12 @@ class Limited:
         """What counted before: a limit around this one, which goes on afterwards."""
 
     def __enter__(self) -> Limited:
+        self._alarm = (
+            self._alarm and _alarms() and signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, signal.SIG_IGN)
+        )
+        if self._alarm:
+            self._before = signal.signal(signal.SIGALRM, self._rang)
+            signal.setitimer(signal.ITIMER_REAL, SECONDS, SOON)
         if sys.version_info >= (3, 12):
             monitoring = sys.monitoring
             used = monitoring.get_tool(MONITORING_TOOL)
@@ -92,12 +98,6 @@ class Limited:
             )
             if self._counting:
                 sys.settrace(self._traced)
-        self._alarm = (
-            self._alarm and _alarms() and signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, signal.SIG_IGN)
-        )
-        if self._alarm:
-            self._before = signal.signal(signal.SIGALRM, self._rang)
-            signal.setitimer(signal.ITIMER_REAL, SECONDS, SOON)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,20 +105,18 @@ class Limited:
 
     def stop(self) -> None:
         """Limit nothing any more."""
-        if self._alarm:
-            self._alarm = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, self._before)
-        if not self._counting:
-            return
-        self._counting = False
-        if sys.version_info >= (3, 12):
+        counting, self._counting = self._counting, False
+        if counting and sys.version_info >= (3, 12):
             sys.monitoring.register_callback(MONITORING_TOOL, sys.monitoring.events.JUMP, self._outer)
             if self._outer is None:
                 sys.monitoring.set_events(MONITORING_TOOL, 0)
                 sys.monitoring.free_tool_id(MONITORING_TOOL)
-        else:
+        elif counting:
             sys.settrace(self._outer)
+        if self._alarm:
+            self._alarm = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self._before)
 
     def _jumped(self, code: CodeType, offset: int, destination: int) -> None:
         if threading.get_ident() != self._thread:
