@@ -46,8 +46,8 @@ async def _move_brk(mm: Mm, old: int, new: int) -> bool:
     more = Proposal(old, new, old // PAGE_SIZE, flags, None)
     before = await find_vma_before(mm, old)
     below = await fields_of(before) if before is not None else None
-    if below is not None and goes_before(below, more):
-        await commit_merge(mm, below, below.start, new, below.pgoff, [], None, None)
+    if below is not None and await goes_before(below, more):
+        await commit_merge(mm, below, below.start, new, below.pgoff, (), None, None)
         return True
     await vma_link(mm, await vm_area_alloc(mm, old, new, more.pgoff, flags, None))
     return True

@@ -16,7 +16,7 @@ from typing import Any
 
 from mmlocks.errors import AnswerError, ModelError
 from mmlocks.machine.foreign import Foreign, Functions
-from mmlocks.mm.stubs import MODULES, is_stub, kernel_functions
+from mmlocks.mm.stubs import MODULES, is_stub, kernel_functions, kernel_text
 from mmlocks.releases import Patch, Release
 
 
@@ -28,7 +28,7 @@ class Linked:
     """
 
     def __init__(self, release: Release, text: Functions, foreign: Foreign | None = None) -> None:
-        originals = kernel_functions()
+        originals = kernel_text()
         names: dict[str, Any] = {"__builtins__": builtins}
         for name in MODULES:
             names.update(vars(importlib.import_module(f"mmlocks.mm.{name}")))
@@ -72,7 +72,7 @@ class Linked:
         assert isinstance(function, FunctionType)
         exports = {
             **self._patches,
-            **{name: names[name] for name in kernel_functions()},
+            **{name: names[name] for name in kernel_text()},
             "together": one_by_one,
         }
         space = self._space(function, exports)

@@ -50,9 +50,9 @@ async def vma_merge(mm: Mm, new: Proposal) -> Vma | None:
     after = await find_vma(mm, new.end) if old is None or old.end == new.end else None
     left = await fields_of(before) if before is not None else None
     right = await fields_of(after) if after is not None else None
-    if left is not None and not goes_before(left, new):
+    if left is not None and not await goes_before(left, new):
         left = None
-    if right is not None and not goes_after(right, new):
+    if right is not None and not await goes_after(right, new):
         right = None
     if (
         left is not None
@@ -64,12 +64,14 @@ async def vma_merge(mm: Mm, new: Proposal) -> Vma | None:
         right = None  # each is like the new range, but not like the other
     if left is not None:
         end = right.end if right is not None else new.end
-        gone = [part for part in (old if old is not None and old.end <= end else None, right) if part]
+        gone = tuple(
+            part for part in (old if old is not None and old.end <= end else None, right) if part is not None
+        )
         rest = old if old is not None and old.end > end else None
         await commit_merge(mm, left, left.start, end, left.pgoff, gone, rest, new.source)
         return left.vma
     if right is not None:
-        gone = [old] if old is not None and old.start == new.start else []
+        gone = (old,) if old is not None and old.start == new.start else ()
         rest = old if old is not None and old.start < new.start else None
         pgoff = right.pgoff - (right.start - new.start) // PAGE_SIZE
         await commit_merge(mm, right, new.start, right.end, pgoff, gone, rest, new.source)
@@ -77,24 +79,24 @@ async def vma_merge(mm: Mm, new: Proposal) -> Vma | None:
     return None
 
 
-def goes_before(left: Fields, new: Proposal) -> bool:
+async def goes_before(left: Fields, new: Proposal) -> bool:
     """Whether `left` can be continued by the new range (kernel: can_vma_merge_after)."""
     in_line = left.pgoff + (left.end - left.start) // PAGE_SIZE == new.pgoff
-    return left.end == new.start and in_line and _alike(left, new)
+    return left.end == new.start and in_line and await _alike(left, new)
 
 
-def goes_after(right: Fields, new: Proposal) -> bool:
+async def goes_after(right: Fields, new: Proposal) -> bool:
     """Whether `right` can begin earlier, with the new range (kernel: can_vma_merge_before)."""
     in_line = new.pgoff + (new.end - new.start) // PAGE_SIZE == right.pgoff
-    return new.end == right.start and in_line and _alike(right, new)
+    return new.end == right.start and in_line and await _alike(right, new)
 
 
-def _alike(target: Fields, new: Proposal) -> bool:
+async def _alike(target: Fields, new: Proposal) -> bool:
     same = target.flags == new.flags and target.file is new.file
-    return same and may_share(target, new.anon_vma, new.source)
+    return same and await may_share(target, new.anon_vma, new.source)
 
 
-def may_share(target: Fields, anon_vma: AnonVma | None, source: Fields | None) -> bool:
+async def may_share(target: Fields, anon_vma: AnonVma | None, source: Fields | None) -> bool:
     """Whether the pages of `target` and those filed under `anon_vma` (of `source`) can be filed together.
 
     A VMA that inherited pages by fork has a chain of several anon_vmas. Whoever joined it would be searched for all its relatives' pages as well,
@@ -115,7 +117,7 @@ async def commit_merge(
     start: int,
     end: int,
     pgoff: int,
-    gone: list[Fields],
+    gone: tuple[Fields, ...],
     rest: Fields | None,
     source: Fields | None,
 ) -> None:

@@ -21,7 +21,7 @@ from mmlocks.mm.frames import Frame
 from mmlocks.mm.maple_node import MapleTree
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.pagecache import File
-from mmlocks.mm.stubs import kernel_functions
+from mmlocks.mm.stubs import kernel_functions, kernel_text
 from mmlocks.mm.vma import Vma
 
 HERE = Path(__file__).resolve().parent
@@ -100,7 +100,7 @@ class Rights:
 
         Raises NotJudged if kernel text runs there, where no kernel is.
         """
-        texts = kernel_functions()
+        texts = kernel_text()
         for place in answer.where:
             if place.function in texts and Path(place.file).parent == HERE:
                 caller = next(

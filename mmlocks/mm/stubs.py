@@ -27,18 +27,24 @@ MODULES = (
 
 
 @functools.cache
-def kernel_functions(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionType]:
-    """Every function of the kernel text by its name, as written, not linked to any release."""
+def kernel_text(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionType]:
+    """Every function of the kernel text by its name, as written, not linked to any release; also those that only their own file calls."""
     found: dict[str, FunctionType] = {}
     for name in modules:
         module = importlib.import_module(f"mmlocks.mm.{name}")
         for function in vars(module).values():
             own = inspect.iscoroutinefunction(function) and function.__module__ == module.__name__
-            if own and not function.__name__.startswith("_"):
+            if own:
                 if function.__name__ in found:
                     raise ModelError(f"there are two kernel functions called {function.__name__}")
                 found[function.__name__] = text_of(function)
     return found
+
+
+@functools.cache
+def kernel_functions(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionType]:
+    """The kernel functions that can be replaced, by their names: all but those that only their own file calls."""
+    return {name: function for name, function in kernel_text(modules).items() if not name.startswith("_")}
 
 
 def text_of(function: Any) -> Any:
@@ -78,7 +84,7 @@ SHOWN_AS[STUB] = lambda frame: ()
 
 def put_stubs() -> None:
     """Put a stub wherever a module of `mmlocks.mm` has a kernel function. Called once, when all of them have been imported."""
-    stubs = {text: _stub(text) for text in kernel_functions().values()}
+    stubs = {text: _stub(text) for text in kernel_text().values()}
     for name, module in list(sys.modules.items()):
         if name.startswith("mmlocks.mm.") or name == "mmlocks.mm":
             for called, value in list(vars(module).items()):
