@@ -156,15 +156,11 @@ class Rights:
                     if index in self._locks[kind]
                     else f"{op} works on a {what}, and {cell} is none. Use the lock's own methods."
                 )
-        if cell.hidden:
-            return f"{cell} is out of the reach of kernel code: it belongs to the hardware or to the referee."
+        if cell.hidden or (op in STORES and index not in self._stored | self._roots):
+            done = "stored to" if op in STORES else "read"
+            return f"{cell} cannot be {done} like a variable. Use the function that the kernel has for it, such as set_pte_at or flush_tlb_mm."
         if op in STORES and index in self._roots:
             return "" if {"mas_retire", "mas_build"} & self._words else _not_yours(f"a store to {cell}")
-        if op in STORES and index not in self._stored:
-            return (
-                f"{cell} is not stored to like a variable. Use the function that the kernel has for it, such as set_pte_at, flush_tlb_mm or "
-                "vma_iter_store."
-            )
         if op in STORES and index in self._owner and not self._given(self._owner[index], given):
             return _not_given(self._owner[index])
         return ""

@@ -315,7 +315,7 @@ GAPS = (
 @pytest.mark.slow
 @pytest.mark.parametrize("gap", GAPS, ids=[gap.about for gap in GAPS])
 def test_no_line_is_there_for_nothing(gap: Gap) -> None:
-    kernel = Kernel(NEWEST, mutated(gap.file, gap.line, gap.instead))
+    kernel = Kernel(NEWEST, text=mutated(gap.file, gap.line, gap.instead))
     assert any(goes_wrong(gap.program, faulted, kernel) for faulted in (True, False))
 
 

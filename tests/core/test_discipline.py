@@ -157,7 +157,7 @@ OF_FILE = {
 @pytest.mark.parametrize(("file", "line", "instead", "says"), SLIPS)
 def test_a_single_cpu_is_enough_to_break_it(file: str, line: str, instead: str, says: str) -> None:
     """A slip is seen where it is made; nobody need come by."""
-    kernel = Kernel(NEWEST, mutated(file, line, instead))
+    kernel = Kernel(NEWEST, text=mutated(file, line, instead))
     found = searched((OF_FILE[file],), faulted=True, kernel=kernel)
     assert found.violation is not None
     assert found.violation.oracle == "discipline"
@@ -168,7 +168,7 @@ def test_a_single_cpu_is_enough_to_break_it(file: str, line: str, instead: str, 
 def test_a_vma_that_was_cut_out_is_not_taken_for_one_that_is_not_in_yet() -> None:
     """A merge swallows its neighbour and write-locks only the VMA that stays: whoever has read-locked the other works on what will be freed."""
     line = "for part in (target, *gone, *([rest] if rest else [])):"
-    kernel = Kernel(NEWEST, mutated("merge", line, "for part in (target, *([rest] if rest else [])):"))
+    kernel = Kernel(NEWEST, text=mutated("merge", line, "for part in (target, *([rest] if rest else [])):"))
     for linked, expected in ((kernel, "violated"), (Kernel(NEWEST), "safe")):
         verdict = check(SCENARIOS["merge_dup_anon_vma"], linked, also=("discipline",)).verdict
         assert verdict.outcome == expected

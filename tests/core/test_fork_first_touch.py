@@ -145,7 +145,7 @@ def test_who_sets_the_anon_vma_before_the_link_is_found_out() -> None:
         threads=(("stores P3 = 1", first), ("stores P4 = 2", second)),
         oracles=(),
     )
-    kernel = Kernel(release_named("6.1"), mutated("rmap", right, wrong))
+    kernel = Kernel(release_named("6.1"), text=mutated("rmap", right, wrong))
     machine, _ = machine_for(both, kernel, split_together=True)
     assert "misfiled" in {
         violation.oracle for violation in explore(machine, Meter(Budget()), stop=False).violations

@@ -344,7 +344,8 @@ def test_a_page_table_entry_is_stored_with_set_pte_at_alone() -> None:
 
     violation = check(QUIET, Kernel(RELEASES["6.4.3"], {"dup_mmap": dup_mmap})).verdict.violation
     assert violation is not None
-    assert violation.message.startswith("cpu0: P3 cannot be stored to like a variable. Use the function")
+    assert violation.message.startswith("cpu0, in dup_mmap (test_oracles.py, line ")
+    assert "P3 cannot be stored to like a variable. Use the function" in violation.message
 
 
 def test_a_judge_sees_every_ending() -> None:

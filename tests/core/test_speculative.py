@@ -193,7 +193,8 @@ TRIALS = (*FORKS, *PROGRAMS)
 def variant(name: str) -> Kernel:
     functions = vars(getattr(speculative_variants, name))
     return Kernel(
-        RELEASES["speculative"], {key: value for key, value in functions.items() if inspect.isfunction(value)}
+        RELEASES["speculative"],
+        text={key: value for key, value in functions.items() if inspect.isfunction(value)},
     )
 
 

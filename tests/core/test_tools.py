@@ -93,7 +93,7 @@ def test_kasan_sees_a_freed_vma_but_no_freed_page() -> None:
     """First a VMA is freed under a fault's feet, then a frame under a TLB's: that one is hardware's to use, and the user's."""
     program = (interleaved.MUNMAP, interleaved.TOUCH)
     early = Kernel(
-        NEWEST, mutated("vma", "await vma.vm_mm.rcu.call(vma)", "await Step('free_at_once', (vma,))")
+        NEWEST, text=mutated("vma", "await vma.vm_mm.rcu.call(vma)", "await Step('free_at_once', (vma,))")
     )
     said = {saying.tool: saying for saying in first_violation(program, early)}
     assert said["KASAN"].found
@@ -125,7 +125,7 @@ def test_linux_asserts_less_than_the_table_demands(
 ) -> None:
     operation = interleaved.MUNMAP if file == "munmap" else interleaved.READ_ONLY
     world, machine = interleaved.program(
-        (operation,), True, True, Kernel(NEWEST, mutated(file, line, instead))
+        (operation,), True, True, Kernel(NEWEST, text=mutated(file, line, instead))
     )
     run = Run.of(machine)
     while enabled := run.enabled():
