@@ -6,7 +6,7 @@ from mmlocks.errors import ScheduleError
 from mmlocks.machine import Run, Schedule
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
-from mmlocks.oracles import ORACLES
+from mmlocks.oracles import looks_afterwards
 from mmlocks.scenarios.catalogue import scenario_named
 from mmlocks.scenarios.scenario import Scenario, as_kernel, check, machine_for
 
@@ -34,7 +34,7 @@ def replay(
             f"this schedule was recorded on {schedule.kernel}, and the kernel here is {kernel.name}: "
             "the function has changed since. Run the check again for a fresh schedule."
         )
-    if any(ORACLES[name].after for name in (*scenario.oracles, *also) if name in ORACLES):
+    if any(map(looks_afterwards, (*scenario.oracles, *also))):
         # Such a rule is broken by what several paths do together. Search them again, and see whether this is the run that shows it.
         checked = check(scenario, kernel, also=also)
         if checked.verdict.schedule == schedule.cpus and checked.run is not None:
