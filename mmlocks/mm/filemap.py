@@ -27,7 +27,7 @@ async def do_fault(vma: Vma, file: File, page: int, flags: int) -> bool:
     Locks:   mmap_lock for reading, or the VMA for reading; takes the page-table lock.
     Races:   another CPU that touches the page first; then its page stays, and ours is dropped.
     Differs: a private mapping maps the page that faulted only, and every page of a file is in the page cache. 6.6 leaves most of this to the
-             slow path; 6.7 does not. The page is not locked meanwhile (folio_lock); see rmap_walk_file.
+             slow path, all but the mapping of what the page cache has around the page; 6.7 does not. The page is not locked meanwhile (folio_lock); see rmap_walk_file.
     """
     if not flags & FAULT_FLAG_WRITE:
         return await do_read_fault(vma, file, page)
@@ -76,7 +76,7 @@ async def do_read_fault(vma: Vma, file: File, page: int) -> bool:
 async def vmf_anon_prepare(vma: Vma, flags: int) -> bool:
     """Give the VMA of a file its anon_vma, before a store gets a copy; False if that has to be left to the slow path.
 
-    Kernel:  mm/memory.c vmf_anon_prepare() (6.8; before, each caller asked for itself).
+    Kernel:  mm/memory.c vmf_anon_prepare() (since 164b06f238b9, 6.7; before, each caller asked for itself).
     Locks:   mmap_lock for reading, which it takes to look at the neighbours; with the VMA for reading alone, it does nothing.
     """
     if FIRST_FAULT_FALLS_BACK:
