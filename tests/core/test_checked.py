@@ -8,8 +8,11 @@ import pytest
 
 from mmlocks.errors import ModelError
 from mmlocks.machine import require
+from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.user import load, store
+from mmlocks.mm.vma_lock_steps import mmap_assert_write_locked
 from mmlocks.mm.world import World
+from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, Scenario, check
 from mmlocks.search import strategy_named
 from mmlocks.show import explain, show
@@ -99,3 +102,23 @@ def test_every_step_has_a_row_in_the_timeline_also_one_that_asserts_what_holds()
     for step in range(1, len(checked.run) + 1):
         assert re.search(rf"^ *{step}  ", text, re.MULTILINE), step
     assert "the rule begun holds" in text
+
+
+async def vma_start_write(vma):  # type: ignore[no-untyped-def]
+    """The kernel's, with its assertion as a step of its own."""
+    mm = vma.vm_mm
+    await mmap_assert_write_locked(vma)
+    if await vma.vm_lock_seq != await mm.mm_lock_seq:
+        await vma.vm_lock.down_write()
+        await vma.vm_lock_seq.set(await mm.mm_lock_seq + 1)
+        await vma.vm_lock.up_write()
+
+
+def test_an_assertion_of_the_kernels_has_a_row_as_well_when_it_is_a_step_of_its_own() -> None:
+    checked = check("fork_lost_store", Kernel(RELEASES["6.4.3"], {"vma_start_write": vma_start_write}))
+    assert checked.run is not None
+    text = str(show(checked))
+    assert [
+        step for step in range(1, len(checked.run) + 1) if not re.search(rf"^ *{step}  ", text, re.M)
+    ] == []
+    assert "mmap_assert_write_locked" in text
