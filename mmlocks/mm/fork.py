@@ -22,7 +22,8 @@ async def dup_mmap(mm: Mm, oldmm: Mm) -> None:
     Locks:   takes oldmm's mmap_lock for writing, and write-locks its VMAs, until the TLBs are flushed.
     Races:   stores through translations that other CPUs have cached, until the flush; faults under the VMA read lock, until
              vma_start_write returns.
-    Differs: the child's mmap_lock is not taken, as nobody knows the child yet. No VMA is VM_DONTCOPY or VM_WIPEONFORK.
+    Differs: the child's mmap_lock is not taken, as nobody knows the child yet; nor dup_mmap_sem, which keeps out uprobes. No VMA is
+             VM_DONTCOPY or VM_WIPEONFORK.
     """
     await mmap_write_lock(oldmm)
     if FORK_LOCKS_ALL_FIRST:

@@ -295,6 +295,7 @@ LEFT_OUT: dict[str, list[Any]] = {
     "page-table lock": [copy_present_pte],
     "write_protect_seq": [copy_page_range],
     "mmap_lock": [dup_mmap],
+    "dup_mmap_sem": [dup_mmap],
 }  # fmt: skip
 """Locks of Linux's that the functions named here do not take (seqcounts among them), compared with 6.4 function by function."""
 
