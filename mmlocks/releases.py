@@ -40,7 +40,8 @@ FIRST_FAULT_FALLS_BACK = Patch(
 )  # fmt: skip
 FILE_FAULTS_LOCK_VMA = Patch(
     "file_faults_lock_vma", "350f6bbca1de", "6.6",
-    "faults on memory that is backed by a file, too, lock only the VMA that they hit",
+    "faults on memory that is backed by a file, too, lock only the VMA that they hit (in 6.6 only those that map what the page cache has around "
+    "the page; most others since 6.7)",
 )  # fmt: skip
 
 MUNMAP_ALWAYS_DOWNGRADES = Patch(
@@ -161,7 +162,10 @@ _6_4_10 = _6_4_8 | {ANON_VMA_CHECKED_LOCKED}
 RELEASES = {
     release.name: release
     for release in (
-        Release("6.1", "2022-12-11", _6_1, "one lock, and VMAs in a maple tree"),
+        Release(
+            "6.1", "2022-12-11", _6_1,
+            "one lock, and VMAs in a maple tree; its old nodes wait for RCU readers, as in 6.1.y since April 2023",
+        ),
         Release("6.3", "2023-04-23", _6_1, "the last with one lock"),
         Release("6.4.0", "2023-06-25", _6_4_0, "the first with a lock per VMA"),
         Release("6.4.1", "2023-07-01", _6_4_1),
@@ -170,7 +174,7 @@ RELEASES = {
         Release("6.4.10", "2023-08-11", _6_4_10),
         Release(
             "6.6-like", "2023-10-29", _6_4_10 | {MUNMAP_ALWAYS_DOWNGRADES, FILE_FAULTS_LOCK_VMA},
-            "6.4.10 with 6.6's faults on files, and 6.5's munmap; not all else that 6.6 brought",
+            "6.4.10 with faults on files under the VMA lock (6.6 had the first of them, 6.7 most), and 6.5's munmap; not all else that 6.6 brought",
         ),
         Release(
             "prewalk", "2023-07-08", _6_4_1 | {FORK_LOCKS_ALL_FIRST, STACK_LOCKS_VMA, NEW_VMA_LOCKED, NEW_VMA_LOCKED_FIRST},
@@ -183,7 +187,7 @@ RELEASES = {
         Release("reverted", "2023-07-08", _6_1 | {STACK_GROWS_EXCLUSIVELY}, "6.4.1 with all of per-VMA locks taken out again"),
         Release(
             "speculative", "2022-01-28", _6_1 | {SPECULATIVE_FAULTS},
-            "speculative page faults as proposed for 5.17, here on 6.1's tree",
+            "speculative page faults as posted on top of 5.17-rc1, here on 6.1's tree",
         ),
     )
 }  # fmt: skip

@@ -14,7 +14,16 @@ from mmlocks.cli.files import Target, save, see_names
 from mmlocks.cli.graph import GRAPH_STATUSES, graph, traces
 from mmlocks.cli.host import host
 from mmlocks.cli.maps import NOTES, maps
-from mmlocks.cli.names import ReleaseName, ScenarioName, named, the_one_release, the_release, the_scenario
+from mmlocks.cli.names import (
+    ReleaseName,
+    ScenarioName,
+    code_of,
+    in_file,
+    named,
+    the_one_release,
+    the_release,
+    the_scenario,
+)
 from mmlocks.cli.releases import ENDINGS, Dask, releases
 from mmlocks.cli.terminal import (
     ASIDE,
@@ -101,6 +110,14 @@ Jobs = Annotated[
     typer.Option(min=1, max=256, metavar="N", help="Search on so many processes.", show_default="1"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
+InFile = Annotated[
+    str | None,
+    typer.Option(
+        "--scenario",
+        metavar="FILE.py:NAME",
+        help="The scenario of your own that it was recorded with. The file is run.",
+    ),
+]
 LabName = Annotated[str, typer.Argument(metavar="LAB", help="lab07_fork_vs_fault; lab07 or 07 will do.")]
 
 
@@ -174,8 +191,12 @@ def run(
     story = the_scenario(scenario)
     kernel = _release(release, with_ or [], without or [])
     chosen, asked = _strategy(strategy, full, seed), tuple(also or ())
-    with Meter(f"{story.name} on {kernel.name}") as meter, executor(jobs, dask) as helpers:
-        chosen = _spread(chosen, helpers, story.name, kernel.name, asked)
+    with (
+        code_of(scenario),
+        Meter(f"{story.name} on {kernel.name}") as meter,
+        executor(jobs, dask) as helpers,
+    ):
+        chosen = _spread(chosen, helpers, scenario, kernel.name, asked)
         checked = check(story, kernel, _budget(states, seconds), meter, also=asked, strategy=chosen)
     if as_json:
         report.print_json(report.checked_json(checked))
@@ -183,7 +204,7 @@ def run(
         paragraph(f"{story.name} on {kernel.name}: {story.title}", TITLE)
         paragraph(story.story)
         gap()
-        report.print_checked(checked, asked)
+        report.print_checked(checked, asked, in_file(scenario))
         gap()
         report.print_expectation(checked)
         if "budget" in checked.verdict.reason:
@@ -241,6 +262,7 @@ def replay(
             metavar="FILE", help="Write the run for Perfetto or about:tracing (Trace Event Format)."
         ),
     ] = None,
+    scenario: InFile = None,
     also: Also = None,
 ) -> int:
     """Show a run again: timeline, state, picture, or trace file."""
@@ -249,8 +271,8 @@ def replay(
     from mmlocks.show.text import state_text
 
     see_names(("--svg", svg, ".svg"), ("--trace", trace, ".json"), ("--chrome", chrome, ".json"))
-    with own_code(answer or Path()):
-        story, world, whole, name = _replayed(text, answer, tuple(also or ()))
+    with own_code(answer or Path()), code_of(scenario or ""):
+        story, world, whole, name = _replayed(text, answer, tuple(also or ()), scenario)
     if step is not None and step > len(whole):
         raise ScheduleError(
             f"this schedule has {counted(len(whole), 'step')}, so --step takes 0 to {len(whole)}, not {step}."
@@ -283,7 +305,7 @@ def explain(
             metavar="FILE", help="The answer (.py, .ipynb) that it was recorded with. Its code is run."
         ),
     ] = None,
-    also: Also = None, states: States = None, seconds: Seconds = None, as_json: Json = False,
+    scenario: InFile = None, also: Also = None, states: States = None, seconds: Seconds = None, as_json: Json = False,
 ) -> int:  # fmt: skip
     """Say why a run goes wrong, and what would have saved it.
 
@@ -293,8 +315,8 @@ def explain(
     from mmlocks.cli.answers import own_code
     from mmlocks.search.explaining import explain as searched
 
-    with own_code(answer or Path()):
-        story, _, whole, name = _replayed(text, answer, tuple(also or ()))
+    with own_code(answer or Path()), code_of(scenario or ""):
+        story, _, whole, name = _replayed(text, answer, tuple(also or ()), scenario)
         with Meter(f"explaining {story.name} on {name}") as meter:
             found = searched(whole, _budget(states, seconds), meter)
         # To tell what steps do they are taken again, and so code of the answer's may run.
@@ -327,7 +349,7 @@ def endings(
     kernel = as_kernel(_release(release, with_ or [], without or []))
     machine, world = machine_for(story, kernel, also=tuple(also or ()))
     matters = what_cells_hold(world, cells) if cells else what_is_read(world)
-    with Meter(f"{story.name} on {kernel.name}") as meter:
+    with code_of(scenario), Meter(f"{story.name} on {kernel.name}") as meter:
         found = searched(machine, matters, _budget(states, seconds), meter)
     return explaining.print_endings(found, story, kernel.name, as_json)
 
@@ -453,7 +475,9 @@ def _budget(states: int | None, seconds: float | None) -> Budget:
     return Budget(states or usual.states, seconds or usual.seconds)
 
 
-def _replayed(text: str, answer: Path | None, also: tuple[str, ...]) -> tuple[Scenario, World, Run, str]:
+def _replayed(
+    text: str, answer: Path | None, also: tuple[str, ...], file: str | None
+) -> tuple[Scenario, World, Run, str]:
     """Scenario, world and run of a schedule text, and the name of the kernel that it ran on."""
     from mmlocks.cli.answers import load_answer
     from mmlocks.machine import Schedule
@@ -462,7 +486,7 @@ def _replayed(text: str, answer: Path | None, also: tuple[str, ...]) -> tuple[Sc
 
     # Lines broken by a terminal, and the words before a schedule, come along when it is copied.
     schedule = Schedule.parse(re.sub(r"^.*?(?=mml\d+:)", "", "".join(text.split())))
-    the_scenario(schedule.scenario)
+    story = _recorded_with(schedule.scenario, file)
     release, *own = schedule.kernel.split("~")
     the_release(release)
     kernel = None
@@ -472,4 +496,16 @@ def _replayed(text: str, answer: Path | None, also: tuple[str, ...]) -> tuple[Sc
                 f"this schedule was recorded on plain {release}, without an answer. Leave --answer out."
             )
         kernel = Kernel(release_named(release), replacements_in(load_answer(answer)))
-    return *replayed(schedule, kernel, also), schedule.kernel
+    return *replayed(schedule, kernel, also, story), schedule.kernel
+
+
+def _recorded_with(name: str, file: str | None) -> Scenario:
+    """The scenario of a schedule: one of the course's, or the one in that file."""
+    if file is None:
+        try:
+            return the_scenario(name)
+        except ModelError as problem:
+            raise ModelError(f"{problem} For a schedule of one: --scenario FILE.py:NAME") from None
+    if not in_file(file):
+        raise ModelError(f"--scenario takes FILE.py:NAME, a scenario of your own in a file, not {file!r}.")
+    return the_scenario(file)

@@ -13,7 +13,14 @@ import typer
 
 from mmlocks.cli import terminal
 from mmlocks.cli.files import Target, save, see_names
-from mmlocks.cli.names import ReleaseName, ScenarioName, the_one_release, the_scenario
+from mmlocks.cli.names import (
+    ReleaseName,
+    ScenarioName,
+    code_of,
+    in_file,
+    the_one_release,
+    the_scenario,
+)
 from mmlocks.cli.terminal import ASIDE, TITLE, Meter, Status, gap, paragraph, write
 from mmlocks.errors import ModelError
 from mmlocks.sentences import counted
@@ -95,13 +102,13 @@ def graph(
     if view is View.PROGRESS:
         return _progress(machine, title, svg, as_json)
     budget = SMALL if states is None else Budget(states, 10 * SMALL.seconds)
-    with Meter(f"{story.name} on {kernel.name}") as meter:
+    with code_of(scenario), Meter(f"{story.name} on {kernel.name}") as meter:
         found = _explored(machine, budget, meter, reduced)
         shown = _view(found, view or View.READABLE)
         refused = too_large(shown) if svg is not None or not as_json else ""
         if refused:
             part = f" It is not even whole: {found.reason}." if found.reason else ""
-            refused += f"{part} {_way_out(found, budget, meter, f'{story.name} -r {kernel.name}')}"
+            refused += f"{part} {_way_out(found, budget, meter, f'{in_file(scenario) or story.name} -r {kernel.name}')}"
     if svg is not None:
         if refused:
             raise ModelError(refused)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -16,7 +19,11 @@ if TYPE_CHECKING:
 
 Thing = TypeVar("Thing")
 ScenarioName = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="One of those that `mmlocks scenarios` lists.")
+    str,
+    typer.Argument(
+        metavar="SCENARIO",
+        help="One of those that `mmlocks scenarios` lists, or FILE.py:NAME for one of your own. That file is run.",
+    ),
 ]
 ReleaseName = Annotated[
     list[str] | None,  # so that a second one is not taken for the first in silence
@@ -38,10 +45,28 @@ def named(find: Callable[[str], Thing], name: str, known: Iterable[str]) -> Thin
 
 
 def the_scenario(name: str) -> Scenario:
-    """The scenario of that name."""
+    """The scenario of that name, or in that file. What the file prints goes to stderr."""
     from mmlocks.scenarios import SCENARIOS, scenario_named
+    from mmlocks.scenarios.from_file import is_in_file
 
+    if is_in_file(name):
+        with contextlib.redirect_stdout(sys.stderr):
+            return scenario_named(name)
     return named(scenario_named, name, SCENARIOS)
+
+
+def in_file(name: str) -> str:
+    """The same text if it names a scenario in a file, else ""; for the commands that are printed."""
+    from mmlocks.scenarios.from_file import is_in_file
+
+    return name if is_in_file(name) else ""
+
+
+def code_of(name: str) -> contextlib.AbstractContextManager[None]:
+    """While a scenario runs: if it is in a file, what its code prints goes to stderr, and an exit of its is no exit of ours."""
+    from mmlocks.cli.answers import own_code
+
+    return own_code(Path(name.rpartition(":")[0])) if in_file(name) else contextlib.nullcontext()
 
 
 def the_release(text: str) -> Release:

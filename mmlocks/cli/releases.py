@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmlocks.cli import terminal
-from mmlocks.cli.names import the_release, the_scenario
+from mmlocks.cli.names import in_file, the_release, the_scenario
 from mmlocks.cli.terminal import (
     ASIDE,
     BAD,
@@ -25,6 +25,7 @@ from mmlocks.cli.terminal import (
     paragraph,
     write,
 )
+from mmlocks.errors import ModelError
 from mmlocks.releases import NEWEST, PATCHES, RELEASES, Release, patch_named
 from mmlocks.sentences import counted
 
@@ -101,6 +102,10 @@ def releases(
     from mmlocks.scenarios.table import repair_table, searches, truth_table
     from mmlocks.search import Budget
 
+    for name in filter(in_file, scenario or ()):
+        raise ModelError(
+            f"--scenario takes the course's scenarios, and {name} is in a file. For each release: mmlocks run {name} -r R"
+        )
     stories = [the_scenario(name).name for name in scenario or SCENARIOS]
     kernels = [the_release(name).name for name in release or RELEASES]
     budget = Budget() if seconds is None else Budget(seconds=seconds)

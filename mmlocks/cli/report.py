@@ -50,37 +50,44 @@ def run_picture(scenario: Scenario, world: World, run: Run, step: int | None) ->
     return picture(world, run, step)
 
 
-def print_replay(schedule: object, answer: Path | None = None, also: Sequence[str] = ()) -> None:
+def print_replay(
+    schedule: object, answer: Path | None = None, also: Sequence[str] = (), file: str = ""
+) -> None:
     """The command that shows a run again."""
     extra = f" --answer {shlex.quote(str(answer))}" if answer is not None else ""
     terminal.paragraph("To see it again, or the state after step N with --step N:")
-    terminal.command(f"mmlocks replay {shlex.quote(str(schedule))}{extra}{_options(also)}")
+    terminal.command(f"mmlocks replay {shlex.quote(str(schedule))}{extra}{_options(also, file)}")
 
 
-def print_further(checked: Checked, also: Sequence[str] = ()) -> None:
+def print_further(checked: Checked, also: Sequence[str] = (), file: str = "") -> None:
     """The commands that tell more of a scenario that goes wrong."""
+    name = shlex.quote(file) if file else checked.scenario.name
     terminal.paragraph("To see why it goes wrong, and everything that the scenario can come to:")
-    terminal.command(f"mmlocks explain {shlex.quote(str(checked.schedule))}{_options(also)}")
-    terminal.command(f"mmlocks endings {checked.scenario.name} -r {checked.kernel.name}{_options(also)}")
+    terminal.command(f"mmlocks explain {shlex.quote(str(checked.schedule))}{_options(also, file)}")
+    terminal.command(f"mmlocks endings {name} -r {checked.kernel.name}{_options(also)}")
 
 
-def _options(also: Sequence[str]) -> str:
-    return "".join(f" --also {shlex.quote(oracle)}" for oracle in also)
+def _options(also: Sequence[str], file: str = "") -> str:
+    scenario = f" --scenario {shlex.quote(file)}" if file else ""
+    return scenario + "".join(f" --also {shlex.quote(oracle)}" for oracle in also)
 
 
 # -- a scenario that was searched -------------------------------------------------------------------------------------
 
 
-def print_checked(checked: Checked, also: Sequence[str] = ()) -> None:
-    """A verdict and, after a violation, the shortest run that shows it. `also` names the oracles that were asked for besides."""
+def print_checked(checked: Checked, also: Sequence[str] = (), file: str = "") -> None:
+    """A verdict and, after a violation, the shortest run that shows it.
+
+    `also` names the oracles that were asked for besides; `file` is where the scenario is, if it is not one of the course's.
+    """
     terminal.write(verdict_text(checked.verdict, checked.scenario, terminal.width()))
     if checked.run is not None:
         terminal.gap()
         print_run(checked.run, checked.world, checked.scenario)
         terminal.gap()
         print_tools(checked)
-        print_replay(checked.schedule, also=also)
-        print_further(checked, also)
+        print_replay(checked.schedule, also=also, file=file)
+        print_further(checked, also, file)
 
 
 def print_tools(checked: Checked) -> None:

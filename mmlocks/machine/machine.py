@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mmlocks.errors import UndeclaredAccess
 from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.state import PC_BITS, Layout, View
-from mmlocks.machine.step import BLOCKED, OPERATIONS, Footprint, Step, ViolationSignal, perform
+from mmlocks.machine.step import BLOCKED, OPERATIONS, Footprint, Step, ViolationSignal, parts, perform
 from mmlocks.machine.symmetry import Swap
 from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task, cannot_happen
 from mmlocks.machine.watch import Watch
@@ -204,13 +204,27 @@ class Machine:
         if broken is not None:
             return broken, None, touched
         if result is BLOCKED:
-            return None, None, touched
+            # Whether it waits for itself depends on nothing that other CPUs change, so this adds nothing to what was touched.
+            waits = self._waits_for_itself(View(self.layout, state, -1, -1), cpu, node.step)
+            return waits, None, touched
         following = self.tasks[cpu].after(node, result)
         bad = _ended_badly(self.tasks[cpu].nodes[following])
         if bad is not None:
             return bad, result, touched
         moved = (following - node.index) << self.layout.pc_shifts[cpu]
         return view.delta + moved, result, touched
+
+    @staticmethod
+    def _waits_for_itself(view: View, cpu: int, step: Step) -> Violation | None:
+        """The violation of a blocked step that waits for what its own CPU holds. Other CPUs may go on; this one never will."""
+        known = OPERATIONS[step.op]
+        if cpu not in known.holders(view, cpu, *step.args):
+            return None
+        return Violation(
+            "deadlock",
+            f"cpu{cpu}: waits for {known.awaits(view, cpu, *step.args)}, held by cpu{cpu} itself, so it can never go on. "
+            "Release that first, or do not take it twice.",
+        )
 
     def _looks_at(self, cpu: int, step: Step) -> int:
         looks = 0
@@ -219,11 +233,12 @@ class Machine:
         return looks
 
     def tell(self, before: int, taken: Transition) -> str:
-        """In a few words, what a step did, e.g. `P3: F0 rw -> F0 ro`."""
+        """In a few words, what a step did, e.g. `P3: F0 rw -> F0 ro`; of a step that has nothing to tell, its name."""
         known = OPERATIONS[taken.step.op]
         if taken.violation is not None:
             return taken.violation.message
-        return known.tell(self.layout, before, taken.state, taken.cpu, taken.result, *taken.step.args)
+        told = known.tell(self.layout, before, taken.state, taken.cpu, taken.result, *taken.step.args)
+        return told or ", ".join(part.op for part in parts(taken.step))
 
     def verify(self) -> None:
         """Raise NondeterminismError if any task's code, run again, asks for other steps; and what the program's own `verify` raises."""

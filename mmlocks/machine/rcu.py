@@ -46,6 +46,8 @@ class Rcu(Record):
         super().__init__(layout, name)
         self.sections = tuple(layout.counter(f"{name}.cpu{cpu}", 0, bits=4) for cpu in range(layout.cpus))
         layout.locks(self.sections)
+        for cpu, section in enumerate(self.sections):
+            section.changed_by = cpu
         self.waiting: Cell[Waiting] = layout.cell(f"{name}.waiting", (), bits=12)
         self.waiting.show = lambda waiting: ", ".join(str(thing) for thing, _ in waiting) or "nothing"
         self.waiting.with_cpus = _waiting_for

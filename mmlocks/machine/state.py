@@ -113,6 +113,8 @@ class Cell(Handle, Generic[T]):
     """Set for cells that seldom change: a step of several parts does not tell that it read them, too."""
     with_cpus: Callable[[Any, Sequence[int]], Any] | None = None
     """Set for the cell whose values name CPUs: a value of it once cpu n is called `numbers[n]` (see `mmlocks.machine.symmetry`)."""
+    changed_by: int | None = None
+    """Set for the cell that one CPU alone changes: to wait for it is to wait for that CPU."""
     poison: Poison | None = None
     """Set for the cell of a lock that is part of an object which may be freed: what is found there afterwards."""
     show: Callable[[Any], str] = staticmethod(words)

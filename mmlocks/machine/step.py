@@ -229,7 +229,10 @@ def parts(step: Step) -> list[Step]:
 
 
 def require(condition: bool, oracle: str, message: str) -> Step:
-    """The step of an assertion: a violation of `oracle` unless `condition` holds. For small programs and tests."""
+    """The step of an assertion: a violation of `oracle` unless `condition` holds. `oracle` is one of ORACLES, or a name for a rule of your own.
+
+    For programs: scenarios, tests.
+    """
     return Step("require", (bool(condition), oracle, message))
 
 
@@ -353,6 +356,11 @@ def _require(view: View, cpu: int, condition: bool, oracle: str, message: str) -
         raise ViolationSignal(oracle, f"cpu{cpu}: {message}")
 
 
+def _only_changer(view: View, cpu: int, index: int, *_: Any) -> tuple[int, ...]:
+    changer = view.layout.cells[index].changed_by
+    return () if changer is None else (changer,)
+
+
 def _tell_change(layout: Layout, before: int, after: int, cpu: int, result: Any, index: int, *_: Any) -> str:
     cell = layout.cells[index]
     old, new = cell.text(cell.of(before)), cell.text(cell.of(after))
@@ -387,10 +395,11 @@ operation(
     awaits=lambda view, cpu, i, value, equal: (
         f"{_name(view.layout, i)} to {'become' if equal else 'change from'} {view.layout.cells[i].text(value)}"
     ),
+    holders=_only_changer,
 )
 operation(
     "require",
     lambda layout, cpu, *_: NOTHING,
     _require,
-    lambda layout, before, after, cpu, result, condition, oracle, message: "",
+    lambda layout, before, after, cpu, result, condition, oracle, message: f"the rule {oracle} holds",
 )

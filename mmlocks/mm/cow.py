@@ -19,7 +19,8 @@ async def do_wp_page(vma: Vma, page: int, entry: Pte) -> None:
     Kernel:  mm/memory.c do_wp_page().
     Locks:   mmap_lock for reading, or the VMA for reading; takes the page-table lock.
     Races:   others who changed the entry since it was read: then the store is simply tried again.
-    Differs: a frame is ours alone if its count is 1. PageAnonExclusive, KSM and the swap cache do not exist here.
+    Differs: a frame is ours alone if its count is 1. PageAnonExclusive, KSM and the swap cache do not exist here; nor does the frame's own
+             lock (folio_lock), which Linux tries to take before it looks at the count.
     """
     mm, table, folio = vma.vm_mm, vma.vm_mm.page_table, entry.frame
     if folio is mm.memory.zero:

@@ -27,7 +27,7 @@ async def do_fault(vma: Vma, file: File, page: int, flags: int) -> bool:
     Locks:   mmap_lock for reading, or the VMA for reading; takes the page-table lock.
     Races:   another CPU that touches the page first; then its page stays, and ours is dropped.
     Differs: a private mapping maps the page that faulted only, and every page of a file is in the page cache. 6.6 leaves most of this to the
-             slow path; 6.7 does not.
+             slow path, all but the mapping of what the page cache has around the page; 6.7 does not. The page is not locked meanwhile (folio_lock); see rmap_walk_file.
     """
     if not flags & FAULT_FLAG_WRITE:
         return await do_read_fault(vma, file, page)
@@ -55,7 +55,7 @@ async def do_read_fault(vma: Vma, file: File, page: int) -> bool:
     Locks:   mmap_lock for reading, or the VMA for reading; takes the page-table lock.
     Races:   *whoever shows the VMA to others before it is all that it will be*: what vm_page_prot says now is in the entry from then on.
     Differs: maps no other pages around it. An entry that is writable from the start is treated as if a store had made it: a CPU that has merely
-             read through it can store through its TLB.
+             read through it can store through its TLB. The page is not locked meanwhile (folio_lock); see rmap_walk_file.
     """
     mm, table = vma.vm_mm, vma.vm_mm.page_table
     # The VMA's own fields cannot change under its lock, so it does not matter when we look.
@@ -76,7 +76,7 @@ async def do_read_fault(vma: Vma, file: File, page: int) -> bool:
 async def vmf_anon_prepare(vma: Vma, flags: int) -> bool:
     """Give the VMA of a file its anon_vma, before a store gets a copy; False if that has to be left to the slow path.
 
-    Kernel:  mm/memory.c vmf_anon_prepare() (6.8; before, each caller asked for itself).
+    Kernel:  mm/memory.c vmf_anon_prepare() (since 164b06f238b9, 6.7; before, each caller asked for itself).
     Locks:   mmap_lock for reading, which it takes to look at the neighbours; with the VMA for reading alone, it does nothing.
     """
     if FIRST_FAULT_FALLS_BACK:
@@ -90,6 +90,7 @@ async def finish_fault(vma: Vma, page: int, folio: Frame, start: int) -> None:
     """Map a frame of which we have a reference, writable, unless somebody else was faster (mm/memory.c finish_fault).
 
     Locks:   as do_fault; takes the page-table lock.
+    Differs: the page is not locked meanwhile (folio_lock); see rmap_walk_file.
     """
     mm, table = vma.vm_mm, vma.vm_mm.page_table
     _, now = await together(table.ptl[page].lock(), table.pte[page])
@@ -107,6 +108,7 @@ async def wp_page_shared(vma: Vma, page: int, entry: Pte) -> None:
     Kernel:  mm/memory.c wp_page_shared(), finish_mkwrite_fault().
     Locks:   mmap_lock for reading, or the VMA for reading; a reference to the frame. Takes the page-table lock.
     Races:   others who changed the entry meanwhile: then the store is simply tried again.
+    Differs: the page is not locked meanwhile (folio_lock); see rmap_walk_file.
     """
     mm, table, folio = vma.vm_mm, vma.vm_mm.page_table, entry.frame
     await page_mkwrite(folio)

@@ -22,7 +22,8 @@ async def dup_mmap(mm: Mm, oldmm: Mm) -> None:
     Locks:   takes oldmm's mmap_lock for writing, and write-locks its VMAs, until the TLBs are flushed.
     Races:   stores through translations that other CPUs have cached, until the flush; faults under the VMA read lock, until
              vma_start_write returns.
-    Differs: the child's mmap_lock is not taken, as nobody knows the child yet. No VMA is VM_DONTCOPY or VM_WIPEONFORK.
+    Differs: the child's mmap_lock is not taken, as nobody knows the child yet; nor dup_mmap_sem, which keeps out uprobes. No VMA is
+             VM_DONTCOPY or VM_WIPEONFORK.
     """
     await mmap_write_lock(oldmm)
     if FORK_LOCKS_ALL_FIRST:
@@ -43,6 +44,7 @@ async def copy_page_range(dst_vma: Vma, src_vma: Vma) -> None:
     Kernel:  mm/memory.c copy_page_range(), vma_needs_copy(), down to copy_pte_range().
     Locks:   mmap_lock for writing; takes each page's page-table lock.
     Races:   a first fault that gives src_vma its anon_vma after vm_area_dup has looked for one.
+    Differs: write_protect_seq is not counted up, as nobody pins pages without a lock here (fast GUP).
     """
     # The range is protected by mmap_lock, so it does not matter when we read it.
     anon_vma, start, end = await together(src_vma.anon_vma, src_vma.vm_start, src_vma.vm_end)
@@ -56,8 +58,9 @@ async def copy_present_pte(dst_vma: Vma, src_vma: Vma, page: int) -> None:
     """Share one page: parent and child map the same frame, and neither may write to it.
 
     Kernel:  mm/memory.c copy_present_pte().
-    Locks:   the page-table lock of the parent's entry. The child's is not needed: nobody knows the child yet.
+    Locks:   the page-table lock of the parent's entry.
     Races:   CPUs that have the writable entry in their TLB go on writing to the frame until they are flushed.
+    Differs: the child's page-table lock is not taken. Only a walk from a file knows the child, and it visits the parent first.
     """
     mm, oldmm = dst_vma.vm_mm, src_vma.vm_mm
     ptl = oldmm.page_table.ptl[page]

@@ -124,8 +124,9 @@ async def commit_merge(
     """Let `target` cover [start, end), and with it the VMAs in `gone` wholly and `rest` in part.
 
     Kernel:  mm/mmap.c vma_prepare(), dup_anon_vma(), vma_complete().
-    Locks:   mmap_lock for writing; write-locks every VMA named.
+    Locks:   mmap_lock for writing; write-locks every VMA named; takes the file's i_mmap_rwsem for writing.
     Races:   faults under a VMA lock, until that VMA is write-locked: before d8ab9f7b644a (6.4.8) that was after it had got its new anon_vma.
+    Differs: takes no anon_vma lock; see AnonVma.
     """
     if MERGE_LOCKS_FIRST:
         await vma_start_write(target.vma)

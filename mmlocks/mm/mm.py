@@ -31,7 +31,8 @@ class Mm(Record):
       map_count          mmap_lock for writing; how many VMAs the tree holds
       mm_lock_seq        writes: mmap_lock for writing
       mm_seq             writes: mmap_lock for writing; odd while that is held (speculative faults only, and mmap_seq there)
-      brk                mmap_lock for writing; the end of the heap, which begins at limits.start_brk
+      brk                mmap_lock for writing (so brk(2); prctl(2), which is not here, does otherwise); the end of the heap, which begins
+                         at limits.start_brk
       page_table_lock    -
       page_table         each entry by its own lock; the hardware reads without one
 

@@ -11,6 +11,7 @@ from mmlocks.mm.mm import Mm
 from mmlocks.mm.mmap import vma_link
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.munmap import do_munmap
+from mmlocks.mm.pagecache import i_mmap_lock_write, i_mmap_unlock_write
 from mmlocks.mm.pagetable import set_pte_at
 from mmlocks.mm.placement import get_unmapped_area
 from mmlocks.mm.rmap import anon_vma_clone, unlink_anon_vmas
@@ -137,8 +138,8 @@ async def move_vma(mm: Mm, old: int, old_length: int, new_length: int, new: int,
         return -EFAULT  # the destination was made free, and with it the source
     await vma_start_write(source)
     vma = await fields_of(source)
-    copy = await copy_vma(mm, vma, old, new, new_length)
-    await move_page_tables(mm, old, new, old_length)
+    copy, need_rmap_locks = await copy_vma(mm, vma, old, new, new_length)
+    await move_page_tables(mm, vma, old, new, old_length, need_rmap_locks)
     if not keep:
         if old_length:  # of length 0 only for shared memory, which gets a second mapping
             await do_munmap(mm, old, old_length)
@@ -150,10 +151,12 @@ async def move_vma(mm: Mm, old: int, old_length: int, new_length: int, new: int,
     return new
 
 
-async def copy_vma(mm: Mm, vma: Fields, old: int, new: int, length: int) -> Vma:
+async def copy_vma(mm: Mm, vma: Fields, old: int, new: int, length: int) -> tuple[Vma, bool]:
     """A VMA over [new, new + length) for pages that come from `old` in `vma`: a neighbour there that takes it up, or a new one.
 
-    Kernel:  mm/mmap.c copy_vma().
+    Also says whether rmap's locks are needed to move the pages: whether a walk may visit that VMA before `vma`, and so miss a page that moves.
+
+    Kernel:  mm/mmap.c copy_vma(), need_rmap_locks.
     Locks:   mmap_lock for writing; write-locks every VMA that changes.
     """
     if vma.file is None and vma.anon_vma is None:
@@ -163,7 +166,8 @@ async def copy_vma(mm: Mm, vma: Fields, old: int, new: int, length: int) -> Vma:
     end = new + length
     merged = await vma_merge(mm, Proposal(new, end, pgoff, vma.flags, vma.file, vma.anon_vma, source=vma))
     if merged is not None:
-        return merged
+        # Only files have walks. A file's VMA never merges with its own copy, so that vma.pgoff is what it was.
+        return merged, vma.file is not None and await merged.vm_pgoff <= vma.pgoff
     copy = await vm_area_alloc(mm, new, end, pgoff, vma.flags, vma.file, vma.page_prot)
     if vma.anon_vma is not None:
         await copy.anon_vma.set(vma.anon_vma)
@@ -171,17 +175,23 @@ async def copy_vma(mm: Mm, vma: Fields, old: int, new: int, length: int) -> Vma:
     await vma_start_write(
         copy
     )  # from the start of per-VMA locks: no fault may run here while its pages arrive
-    await vma_link(mm, copy)
-    return copy
+    await vma_link(mm, copy)  # its vm_pgoff is not below the source's, and the source was there first
+    return copy, False
 
 
-async def move_page_tables(mm: Mm, old: int, new: int, length: int) -> None:
-    """Move the entries of a range to another one, pages and all (mm/mremap.c move_page_tables, move_ptes).
+async def move_page_tables(
+    mm: Mm, vma: Fields, old: int, new: int, length: int, need_rmap_locks: bool
+) -> None:
+    """Move the entries of a range of `vma` to another one, pages and all.
 
-    Locks:   mmap_lock for writing and both VMAs write-locked; takes both pages' page-table locks.
-    Races:   stores through the TLBs, until each page is flushed, before its locks are given up.
+    Kernel:  mm/mremap.c move_page_tables(), move_ptes().
+    Locks:   mmap_lock for writing and both VMAs write-locked; takes both pages' page-table locks, and around them rmap's locks where they are needed.
+    Races:   stores through the TLBs, until each page is flushed, before its locks are given up. A walk that starts from the file.
+    Differs: takes rmap's locks once; Linux takes them again for each page table (2 MiB of addresses).
     """
     table, shift = mm.page_table, (new - old) // PAGE_SIZE
+    if need_rmap_locks:
+        await take_rmap_locks(vma)
     for page in table.pages(old, old + length):
         _, entry = await together(table.ptl[page].lock(), table.pte[page])
         if entry is None:
@@ -193,3 +203,21 @@ async def move_page_tables(mm: Mm, old: int, new: int, length: int) -> None:
             set_pte_at(mm, page, None), flush_tlb_page(mm, page), set_pte_at(mm, page + shift, entry)
         )
         await together(table.ptl[page + shift].unlock(), table.ptl[page].unlock())
+    if need_rmap_locks:
+        await drop_rmap_locks(vma)
+
+
+async def take_rmap_locks(vma: Fields) -> None:
+    """Keep out every walk that looks for the mappings of pages of `vma` (mm/mremap.c take_rmap_locks).
+
+    Locks:   takes the file's i_mmap_rwsem for writing.
+    Differs: not the lock of the VMA's anon_vma, which has none here; see AnonVma.
+    """
+    if vma.file is not None:
+        await i_mmap_lock_write(vma.file)
+
+
+async def drop_rmap_locks(vma: Fields) -> None:
+    """Let such walks in again (mm/mremap.c drop_rmap_locks)."""
+    if vma.file is not None:
+        await i_mmap_unlock_write(vma.file)

@@ -6,6 +6,7 @@ from typing import Any
 
 import mmlocks.mm.filing
 import mmlocks.mm.maple_steps
+import mmlocks.mm.reclaim
 import mmlocks.mm.vma_dup
 import mmlocks.mm.vma_lock_steps  # noqa: F401  the steps of these are told here
 from mmlocks.machine import Layout
@@ -102,8 +103,17 @@ def _set_pte_told(
 
 
 @telling("vm_area_dup")
-def _dup_told(layout: Layout, before: int, after: int, cpu: int, result: Vma, mm: Mm, orig: Vma) -> str:
-    return f"duplicates VMA {orig} as {result}"
+def _dup_told(
+    layout: Layout, before: int, after: int, cpu: int, result: tuple[Vma, File | None], mm: Mm, orig: Vma
+) -> str:
+    return f"duplicates VMA {orig} as {result[0]}"
+
+
+@telling("vma_interval_tree_foreach")
+def _mappings_told(
+    layout: Layout, before: int, after: int, cpu: int, found: tuple[Vma, ...], file: File
+) -> str:
+    return f"{file.i_mmap.name} is {file.i_mmap.text(found)}"
 
 
 @telling("vm_area_alloc")

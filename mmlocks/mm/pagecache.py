@@ -25,6 +25,9 @@ class File(Record):
     `notified` says that the file system wants to be told of the first store to each page, so that it can make room for it on the disk and
     write it back one day (kernel: page_mkwrite). Whoever looks for the pages' mappings finds the VMAs in `i_mmap`, under `i_mmap_rwsem`; VMAs
     are write-locked before that is taken, not after.
+
+    Differs: a page has no lock of its own (kernel: folio_lock); see rmap_walk_file. `i_mmap` is a tuple in the order in which VMAs were added, not a
+    tree; vma_interval_tree_foreach puts it in order.
     """
 
     def __init__(
@@ -101,7 +104,6 @@ async def vma_unlink_file(file: File, vma: Vma) -> None:
     """The opposite (mm/mmap.c __remove_shared_vm_struct).
 
     Locks:   i_mmap_rwsem for writing.
-    Differs: a forked child's VMAs are not to be found there in the first place.
     """
     await file.i_mmap.set(tuple(other for other in await file.i_mmap if other is not vma))
 
@@ -121,7 +123,8 @@ async def page_mkwrite(folio: Frame) -> None:
 
     Kernel:  mm/memory.c do_page_mkwrite(), and what file systems do there: at the least, folio_mark_dirty().
     Locks:   mmap_lock for reading, or the VMA for reading. The page-table lock is *not* held: a file system may have to wait for its disk.
-    Differs: nothing is ever written back, so that a page that is dirty stays so.
+    Differs: nothing is ever written back, so that a page that is dirty stays so. Linux returns with the page locked (folio_lock), until the entry is
+             made.
     """
     if folio.dirty is not None:
         await folio.dirty.set(True)

@@ -6,7 +6,8 @@ is why the order of locks matters: nobody may wait for a VMA while he holds what
 
 from __future__ import annotations
 
-from mmlocks.machine import together
+from mmlocks.machine import Layout, Step, View, operation, together
+from mmlocks.machine.step import Footprint, alive, touching
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.frames import Frame, folio_put
 from mmlocks.mm.pagecache import File
@@ -34,11 +35,26 @@ async def rmap_walk_file(file: File, folio: Frame, index: int) -> None:
     Kernel:  mm/rmap.c rmap_walk_file(), try_to_unmap_one().
     Locks:   takes i_mmap_rwsem for reading, which keeps each VMA's place in the file as it is; and each page-table lock. *Not mmap_lock, and no VMA lock.*
     Races:   faults that bring the page back.
+    Differs: Linux holds the page's own lock as well (folio_lock), for which a fault waits before it maps the page. Here a fault can map the page behind
+             the walk's back, and the walk ends with the page mapped. (tests/core/test_rmap_locks.py shows it.)
     """
     await file.i_mmap_rwsem.down_read()
-    for vma in await file.i_mmap:
+    for vma in await vma_interval_tree_foreach(file):
         await try_to_unmap_one(vma, folio, index)
     await file.i_mmap_rwsem.up_read()
+
+
+def vma_interval_tree_foreach(file: File) -> Step:
+    """The step that finds a file's VMAs in the order in which they are visited: by vm_pgoff, and of equal ones the older first.
+
+    mremap relies on that order: a page that it moves to a VMA which comes later is not missed. It is one step, as the lock keeps the
+    VMAs and their places as they are.
+
+    Kernel:  mm/interval_tree.c vma_interval_tree_iter_first(), vma_interval_tree_iter_next().
+    Locks:   i_mmap_rwsem in either mode.
+    Differs: visits the VMAs that do not reach the page as well, and try_to_unmap_one passes them over.
+    """
+    return Step("vma_interval_tree_foreach", (file,))
 
 
 async def try_to_unmap_one(vma: Vma, folio: Frame, index: int) -> None:
@@ -60,3 +76,19 @@ async def try_to_unmap_one(vma: Vma, folio: Frame, index: int) -> None:
         set_pte_at(vma.vm_mm, page, None), flush_tlb_page(vma.vm_mm, page), table.ptl[page].unlock()
     )
     await folio_put(vma.vm_mm.memory, folio)
+
+
+def _foreach(view: View, cpu: int, file: File) -> tuple[Vma, ...]:
+    def place(vma: Vma) -> int:
+        pgoff: int = alive(view, cpu, vma.vm_pgoff.index, "reads")
+        return pgoff
+
+    return tuple(sorted(view[file.i_mmap.index], key=place))
+
+
+def _foreach_touches(layout: Layout, cpu: int, file: File) -> Footprint:
+    places = [record.vm_pgoff.index for record in layout.records.values() if isinstance(record, Vma)]
+    return touching(reads=[file.i_mmap.index, *places])
+
+
+operation("vma_interval_tree_foreach", _foreach_touches, _foreach)

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class AnonVma(Record):
-    """The file of a family of VMAs (kernel: struct anon_vma). `refcount` is the number of VMAs linked to it; the last one frees it."""
+    """The file of a family of VMAs (kernel: struct anon_vma). `refcount` is the number of VMAs linked to it; the last one frees it.
+
+    Differs: it has no lock (kernel: root->rwsem). A walk from an anonymous frame to its VMAs would take that lock, and no function here makes
+    such a walk. tests/core/test_rmap_locks.py has one, and shows what it then misses.
+    """
 
     def __init__(self, layout: Layout, name: str) -> None:
         super().__init__(layout, name)
@@ -44,6 +48,7 @@ async def anon_vma_prepare(vma: Vma) -> None:
     Kernel:  mm/rmap.c __anon_vma_prepare().
     Locks:   mmap_lock for reading (or writing), as it looks at the neighbours; takes page_table_lock to set the field.
     Races:   another fault on the same VMA; the second look under page_table_lock settles it.
+    Differs: takes no anon_vma lock; see AnonVma. So the link is made before the field is set, and not after.
     """
     if await vma.anon_vma is not None:
         return
@@ -52,8 +57,7 @@ async def anon_vma_prepare(vma: Vma) -> None:
     _, now = await together(lock.lock(), vma.anon_vma)  # whoever sets it holds the lock as well
     if now is None:
         anon_vma = found or await anon_vma_alloc(vma)
-        # Linux holds the anon_vma's own lock over the two stores, for which whoever looks for mappings waits. Here the link comes first:
-        # a fault that finds the anon_vma finds itself linked to it. Everybody else waits for page_table_lock.
+        # A fault that finds the anon_vma finds itself linked to it. Everybody else waits for page_table_lock.
         await together(
             anon_vma.get(), vma.anon_vma_chain.set((anon_vma,)), vma.anon_vma.set(anon_vma), lock.unlock()
         )
@@ -99,6 +103,7 @@ async def anon_vma_clone(dst: Vma, src: Vma) -> None:
     """Link a VMA to all anon_vmas of another, e.g. because it was a part of it (mm/rmap.c anon_vma_clone).
 
     Locks:   both VMAs write-locked, or not yet known to anybody.
+    Differs: takes no anon_vma lock; see AnonVma.
     """
     chain = await src.anon_vma_chain
     await together(dst.anon_vma_chain.set(chain), *(anon_vma.get() for anon_vma in chain))
@@ -110,7 +115,7 @@ async def anon_vma_fork(vma: Vma, pvma: Vma) -> None:
     Kernel:  mm/rmap.c anon_vma_fork().
     Locks:   the parent's mmap_lock for writing.
     Races:   a first fault on pvma, which gives it an anon_vma.
-    Differs: an anon_vma that its VMAs have left is never taken over by a grandchild.
+    Differs: an anon_vma that its VMAs have left is never taken over by a grandchild. Takes no anon_vma lock; see AnonVma.
     """
     if await pvma.anon_vma is None:
         return
@@ -124,6 +129,7 @@ async def unlink_anon_vmas(vma: Vma) -> None:
     """Take a VMA out of all files (mm/rmap.c unlink_anon_vmas).
 
     Locks:   mmap_lock for writing and the VMA write-locked; or nobody else knows the VMA any more.
+    Differs: takes no anon_vma lock; see AnonVma.
     """
     chain = await vma.anon_vma_chain
     if chain:

@@ -2,7 +2,7 @@
 
 Every address space counts its write locks, up and down: the count is odd while mmap_lock is held for writing. A fault reads the count, copies
 the VMA inside an RCU section, works from the copy, and looks at the count again before it touches the page table. If anybody
-write-locked the address space meanwhile, it drops what it has and begins anew under mmap_lock. (Proposed by Michel Lespinasse for 5.17, v2 of
+write-locked the address space meanwhile, it drops what it has and begins anew under mmap_lock. (Proposed by Michel Lespinasse on top of 5.17-rc1, v2 of
 2022-01-28; others had tried before. It never came in; locks per VMA did, in 6.4.)
 
 Why fork is safe here: it holds mmap_lock for writing from before it touches the first page until the TLBs are flushed. A fault that looks at

@@ -27,9 +27,10 @@ async def split_vma(mm: Mm, vma: Vma, address: int, below: bool) -> Vma | int:
 async def split_in_two(mm: Mm, vma: Vma, address: int, below: bool) -> Vma:
     """The same without asking how many there are (mm/mmap.c __split_vma).
 
+    Locks:   mmap_lock for writing; write-locks the VMA; takes the file's i_mmap_rwsem for writing.
     Races:   faults under the VMA lock, until it is write-locked. The part that `vma` keeps and the new one change hands in the tree
              while both cannot be locked by anybody else.
-    Differs: Linux does not lock the new VMA, of which nobody knows.
+    Differs: Linux does not lock the new VMA, of which nobody knows. Takes no anon_vma lock; see AnonVma.
     """
     old = await fields_of(vma)
     upper = old.pgoff + (address - old.start) // PAGE_SIZE

@@ -76,6 +76,7 @@ async def expand_downwards(mm: Mm, vma: Vma, address: int) -> int:
     Races:   a fault under the VMA read lock, until vma_start_write returns, may see the new vm_start and the old vm_pgoff; before
              6.4.1, also everybody else who holds mmap_lock for reading.
     Returns: -EPERM below mmap_min_addr; -ENOMEM for less than the guard gap, or a stack larger than RLIMIT_STACK.
+    Differs: takes no anon_vma lock; see AnonVma.
     """
     address -= address % PAGE_SIZE
     if address < mm.limits.mmap_min_addr:

@@ -9,6 +9,7 @@ from mmlocks.machine.sequential import carried_out
 from mmlocks.machine.step import Footprint, touching
 from mmlocks.mm.maple import vma_iter_store
 from mmlocks.mm.mm import Mm
+from mmlocks.mm.pagecache import File, i_mmap_lock_write, i_mmap_unlock_write, vma_link_file
 from mmlocks.mm.rmap import anon_vma_fork
 from mmlocks.mm.vma import Vma, fields_of, vm_area_alloc
 
@@ -17,21 +18,28 @@ async def vm_area_dup(mm: Mm, orig: Vma) -> Vma:
     """A copy of a VMA in the new address space, with a lock and an anon_vma of its own, and in its tree.
 
     Kernel:  kernel/fork.c vm_area_dup(), mm/rmap.c anon_vma_fork(), and the store into the child's tree.
-    Locks:   oldmm's mmap_lock for writing.
+    Locks:   oldmm's mmap_lock for writing; takes the file's i_mmap_rwsem for writing.
     Races:   a first fault on `orig`, which gives it an anon_vma.
-    Differs: one step, since of all that happens here others can see only that orig.anon_vma is read.
+    Differs: all but the file is one step, since of all that happens here others can see only that orig.anon_vma is read. Linux takes the
+             anon_vma's lock to link the copy, and puts the copy into the child's tree after it has put it into the file's i_mmap.
     """
-    vma: Vma = await Step("vm_area_dup", (mm, orig))
+    vma: Vma
+    vma, file = await Step("vm_area_dup", (mm, orig))
+    if file is not None:
+        # A walk from the file visits the copy after `orig`: both have one vm_pgoff, and `orig` was there first.
+        await i_mmap_lock_write(file)
+        await vma_link_file(file, vma)
+        await i_mmap_unlock_write(file)
     return vma
 
 
-async def _duplicate(mm: Mm, orig: Vma) -> Vma:
+async def _duplicate(mm: Mm, orig: Vma) -> tuple[Vma, File | None]:
     old = await fields_of(orig)
     vma = await vm_area_alloc(mm, old.start, old.end, old.pgoff, old.flags, old.file, old.page_prot)
     await anon_vma_fork(vma, orig)
     await vma_iter_store(mm, old.start, old.end, vma)
     await mm.map_count.add(1)
-    return vma
+    return vma, old.file
 
 
 def _dup_touches(layout: Layout, cpu: int, mm: Mm, orig: Vma) -> Footprint:

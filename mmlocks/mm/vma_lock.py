@@ -76,7 +76,7 @@ async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
     """Find the VMA at `address` and lock it for reading, without mmap_lock; None sends the fault to the slow path.
 
     Kernel:  mm/memory.c lock_vma_under_rcu() as of 6.4 (50ee32537206, 2ac0af1b66e3); anon_vma asked under the lock since 657b5146955e
-             (6.4.10), and files let in since 350f6bbca1de (6.6).
+             (6.4.10), and files let in since 350f6bbca1de (6.6; see do_fault).
     Locks:   none on entry; on success the VMA for reading.
     Races:   everything that changes the tree or the VMA; so all that was found is checked again under the lock.
     Differs: no VMA has userfaultfd. A detached VMA is looked up again even where the address is out of its range, where Linux gives

@@ -76,11 +76,16 @@ ORACLES = {
         Oracle("lock_order", "locks are always taken in one order, whatever the interleaving: lockdep (judged after a search that found "
                "nothing else, where it is asked for)", after=order_is_kept),
         Oracle("lock_misuse", "nobody releases a lock that it does not hold (watched in steps)", None),
-        Oracle("deadlock", "some CPU can always run until all are done (watched by the machine)", None),
+        Oracle("deadlock", "some CPU can always run until all are done, and no CPU waits for what it holds itself (watched by the machine)", None),
         Oracle("exception", "no kernel function raises an exception (watched by the machine)", None),
         Oracle("mistake", "every task keeps the machine's rules: awaited, deterministic, ending (watched by the machine)", None),
     )
 }  # fmt: skip
+
+
+def looks_afterwards(name: str) -> bool:
+    """Whether the rule of that name is one about all runs together. A program's `require` may name a rule that is not in ORACLES: it is not."""
+    return name in ORACLES and ORACLES[name].after is not None
 
 
 def final_judge(world: World, names: tuple[str, ...]) -> Callable[[int], Violation | None]:

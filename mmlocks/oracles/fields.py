@@ -3,7 +3,8 @@
 Everything that judges locking reads it: the oracle `discipline`, and what the kernel's own tools would have said of an execution
 (`mmlocks.oracles.tools`). `field_table()` prints it; `protected_by` gives one field's line for a picture.
 
-Source of the rows, where nothing else is said: Documentation/mm/process_addrs.rst ("Lock usage", "VMA fields"), and the comments in include/linux/mm_types.h.
+Source of the rows, where nothing else is said: Documentation/mm/process_addrs.rst ("Lock usage", "VMA fields"). Where no text of Linux's says who may
+write a field, the source is the code that does, and the row says so.
 """
 
 from __future__ import annotations
@@ -115,20 +116,23 @@ ROWS = (
     _layout_field("vm_pgoff", "process_addrs.rst; written with rmap's locks besides"),
     _layout_field("vm_flags"),
     _layout_field("vm_page_prot"),
-    Row("Vma", "vm_file", (), ALIVE, spared=(UNPUBLISHED,)),
-    Row("Vma", "anon_vma", BOTH, ONE, fills=((MMAP, PAGE_TABLE_LOCK), *BOTH), spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU),
+    Row("Vma", "vm_file", (), ALIVE, spared=(UNPUBLISHED,),
+        source="process_addrs.rst; read in an RCU section by lock_vma_under_rcu, which has vm_ops for it (the code of 6.4)"),
+    Row("Vma", "anon_vma", BOTH, ONE, fills=((MMAP, PAGE_TABLE_LOCK), *BOTH), spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU,
+        source="process_addrs.rst, which names the anon_vma's own lock besides for a write of None; that is not modelled"),
     Row("Vma", "anon_vma_chain", BOTH, ONE, fills=((MMAP, PAGE_TABLE_LOCK), *BOTH), spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU,
         source="process_addrs.rst names the anon_vma's own lock, which is not modelled; here the chain goes with anon_vma"),
     Row("Vma", "vm_lock", kind=A_LOCK),
-    Row("Vma", "vm_lock_seq", ((MMAP_WRITE, VM_LOCK),), ALIVE, marked=True, source="include/linux/mm_types.h (5e31275cc997)"),
+    Row("Vma", "vm_lock_seq", ((MMAP_WRITE, VM_LOCK),), ALIVE, marked=True, source="include/linux/mm_types.h (the comment of b1f02b95758d)"),
     Row("Vma", "detached", BOTH, ALIVE, marked=True, source="vma_mark_detached, include/linux/mm.h (457f67be5910)"),
     Row("Mm", "mmap_lock", kind=A_LOCK),
     Row("Mm", "page_table_lock", kind=A_LOCK),
-    Row("Mm", "mm_mt", kind="see MapleTree", source="mm_types.h: an external lock, mmap_lock"),
+    Row("Mm", "mm_mt", kind="see MapleTree", source="include/linux/mm_types.h: MM_MT_FLAGS, an external lock"),
     Row("Mm", "page_table", kind="see PageTable"),
-    Row("Mm", "map_count", ((MMAP_WRITE,),), ((MMAP,),), source="include/linux/mm_types.h"),
-    Row("Mm", "brk", ((MMAP_WRITE,),), ((MMAP,),), source="include/linux/mm_types.h"),
-    Row("Mm", "mm_lock_seq", ((MMAP_WRITE,),), ((),), marked=True, source="include/linux/mm_types.h (5e31275cc997)"),
+    Row("Mm", "map_count", ((MMAP_WRITE,),), ((MMAP,),), source="the code of mm/mmap.c"),
+    Row("Mm", "brk", ((MMAP_WRITE,),), ((MMAP,),),
+        source="the code of brk(2); prctl(2), which is not modelled, writes it with mmap_lock for reading and arg_lock, the lock that mm_types.h names"),
+    Row("Mm", "mm_lock_seq", ((MMAP_WRITE,),), ((),), marked=True, source="include/linux/mm_types.h (the comment of b1f02b95758d)"),
     Row("Mm", "mm_seq", ((MMAP_WRITE,),), ((),), marked=True, source="v2 of speculative faults, 2022-01-28"),
     Row("MapleTree", "ma_root", ((MMAP_WRITE,),), LOOKUP, marked=True, source="lib/maple_tree.c, Documentation/core-api/maple_tree.rst"),
     Row("MapleNode", "ranges", ((MMAP_WRITE,),), LOOKUP, marked=True, source="lib/maple_tree.c, Documentation/core-api/maple_tree.rst"),
@@ -136,7 +140,7 @@ ROWS = (
         source="process_addrs.rst, page table locks; any VMA of the address space that the CPU has locked counts"),
     Row("PageTable", "ptl", kind=A_LOCK),
     Row("AnonVma", "refcount", kind="an atomic", source="include/linux/rmap.h"),
-    Row("File", "i_mmap", ((I_MMAP_WRITE,),), ((I_MMAP,),), source="include/linux/fs.h"),
+    Row("File", "i_mmap", ((I_MMAP_WRITE,),), ((I_MMAP,),), source="include/linux/fs.h, struct address_space"),
     Row("File", "i_mmap_rwsem", kind=A_LOCK),
 )  # fmt: skip
 

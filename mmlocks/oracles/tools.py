@@ -64,8 +64,8 @@ ASSERTED = {
     ("vma_start_write", "Vma.vm_lock_seq"): "6.4",
     ("vma_end_write_all", "Mm.mm_lock_seq"): "6.4",
     ("do_vmi_munmap", "Vma.detached"): "6.4",
-    ("find_vma", "MapleTree.ma_root"): "6.4",
-    ("find_vma", "MapleNode.ranges"): "6.4",
+    ("find_vma", "MapleTree.ma_root"): "6.1",
+    ("find_vma", "MapleNode.ranges"): "6.1",
 }
 """Functions in which Linux asserts what the table demands of a field, and the release of ours that has it first; elsewhere the table is stricter."""
 

@@ -13,6 +13,7 @@ from mmlocks.scenarios.fork_many import MOST_VMAS, MOST_WRITERS, fork_many
 from mmlocks.scenarios.fork_other_vma import FORK_OTHER_VMA
 from mmlocks.scenarios.fork_torn_across_vmas import FORK_TORN_ACROSS_VMAS
 from mmlocks.scenarios.fork_torn_snapshot import FORK_TORN_SNAPSHOT
+from mmlocks.scenarios.from_file import is_in_file, scenario_in_file
 from mmlocks.scenarios.imap_lock_order import IMAP_LOCK_ORDER
 from mmlocks.scenarios.merge_dup_anon_vma import MERGE_DUP_ANON_VMA
 from mmlocks.scenarios.munmap_downgrade import MUNMAP_DOWNGRADE
@@ -48,9 +49,14 @@ GROWN = f"fork_lost_store grown to V VMAs (1 to {MOST_VMAS}) and N writers (1 to
 
 
 def scenario_named(name: str) -> Scenario:
-    """The scenario of that name; `fork_many_2_3` is fork of so many VMAs beside so many writers. Raises ModelError, listing the names there are."""
+    """The scenario of that name; `fork_many_2_3` is fork of so many VMAs beside so many writers, `FILE.py:NAME` one of your own, in a file.
+
+    Raises ModelError, listing the names there are.
+    """
     if name in SCENARIOS:
         return SCENARIOS[name]
+    if is_in_file(name):
+        return scenario_in_file(name)
     grown = re.fullmatch(r"fork_many_([0-9]{1,9})_([0-9]{1,9})", name)
     if grown:
         vmas, writers = int(grown[1]), int(grown[2])
@@ -60,7 +66,8 @@ def scenario_named(name: str) -> Scenario:
             f"there is no scenario called {name!r}: fork_many_V_N is {GROWN}. For example: fork_many_2_6."
         )
     raise ModelError(
-        f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}; and fork_many_V_N, which is {GROWN}."
+        f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}; and fork_many_V_N, which is {GROWN}. "
+        "A scenario of your own, in a file, is called FILE.py:NAME."
     )
 
 

@@ -68,7 +68,7 @@ MUNMAP_DOWNGRADE = Scenario(
     source="mm/mmap.c do_vmi_align_munmap() and vma_mark_detached(), the mark itself (457f67be5910)",
     remark=(
         "No release lacks the mark. The scenario is there to show what it is for: see what becomes of a kernel that ignores it. Once munmap is over, "
-        "the heap could be told by its missing anon_vma, too; data could not, and since 6.6 faults on files lock nothing but the VMA."
+        "the heap could be told by its missing anon_vma, too; data could not, and since 6.6 the first faults on files lock nothing but the VMA, and since 6.7 most."
     ),
     explain={
         "freed_vma": (

@@ -50,7 +50,7 @@ PUBLISH_EARLY = Scenario(
     expected=expect(),
     source="33313a747e81, which says that nothing suffers from it in 6.4, where file-backed memory has no fast faults",
     remark=(
-        "No release ever had both the bug and a way to reach it: faults on files came to the VMA lock in 6.6, and the repair in 6.4.3. "
+        "No release ever had both the bug and a way to reach it: faults on files came to the VMA lock in 6.6 and 6.7, and the repair in 6.4.3. "
         "6.6-like without new_vma_locked has both."
     ),
     explain={

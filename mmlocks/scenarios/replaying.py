@@ -6,21 +6,31 @@ from mmlocks.errors import ScheduleError
 from mmlocks.machine import Run, Schedule
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
-from mmlocks.oracles import ORACLES
-from mmlocks.scenarios.catalogue import scenario_named
-from mmlocks.scenarios.scenario import Scenario, as_kernel, check, machine_for
+from mmlocks.oracles import looks_afterwards
+from mmlocks.scenarios.scenario import Scenario, as_kernel, as_scenario, check, machine_for
 
 
 def replay(
-    schedule: Schedule | str, kernel: Kernel | None = None, also: tuple[str, ...] = ()
+    schedule: Schedule | str,
+    kernel: Kernel | None = None,
+    also: tuple[str, ...] = (),
+    scenario: Scenario | str | None = None,
 ) -> tuple[Scenario, World, Run]:
     """The run that a schedule describes; `also` names oracles to ask besides the scenario's own.
 
-    Raises ScheduleError if the text is damaged, or was recorded with functions of somebody's own that `kernel` does not have.
+    A schedule knows its scenario's name. One of your own has to be given: `scenario` is the Scenario, or `FILE.py:NAME`.
+
+    Raises ScheduleError if the text is damaged, was recorded with another scenario than the one given, or with functions of somebody's own that
+    `kernel` does not have.
     """
     if isinstance(schedule, str):
         schedule = Schedule.parse(schedule)
-    scenario = scenario_named(schedule.scenario)
+    scenario = as_scenario(scenario if scenario is not None else schedule.scenario)
+    if scenario.name != schedule.scenario:
+        raise ScheduleError(
+            f"this schedule was recorded with the scenario {schedule.scenario}, and the one given is called {scenario.name}. "
+            "Give the one that it was recorded with."
+        )
     if kernel is None:
         if "~" in schedule.kernel:
             release, *own = schedule.kernel.split("~")
@@ -34,7 +44,7 @@ def replay(
             f"this schedule was recorded on {schedule.kernel}, and the kernel here is {kernel.name}: "
             "the function has changed since. Run the check again for a fresh schedule."
         )
-    if any(ORACLES[name].after for name in (*scenario.oracles, *also) if name in ORACLES):
+    if any(map(looks_afterwards, (*scenario.oracles, *also))):
         # Such a rule is broken by what several paths do together. Search them again, and see whether this is the run that shows it.
         checked = check(scenario, kernel, also=also)
         if checked.verdict.schedule == schedule.cpus and checked.run is not None:

@@ -15,7 +15,7 @@ from mmlocks.machine.task import Supplier
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.rights import rules_for, silent
 from mmlocks.mm.world import World
-from mmlocks.oracles import ORACLES, final_judge, watches_for
+from mmlocks.oracles import ORACLES, final_judge, looks_afterwards, watches_for
 from mmlocks.releases import RELEASES, Patch, Release, release_named
 from mmlocks.search import Budget, Progress, Strategy, Verdict, judge, possible
 from mmlocks.search.strategies import STRATEGIES, strategy_named
@@ -104,7 +104,7 @@ class Checked:
         if self.verdict.schedule is None:
             return None
         run, violation = Run.replay(self.machine, self.verdict.schedule), self.verdict.violation
-        if run.taken and violation is not None and ORACLES[violation.oracle].after is not None:
+        if run.taken and violation is not None and looks_afterwards(violation.oracle):
             # The machine does not know what was found after it had been searched: the rule is broken by the last step.
             before, last = run.states[-2], run.taken[-1]._replace(violation=violation)
             return replace(run, states=(*run.states[:-1], before), taken=(*run.taken[:-1], last))

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.machine import Machine, Violation
-from mmlocks.machine.step import Step, parts
 from mmlocks.search.exhaustive import explore
 from mmlocks.search.reduction import Reduction
 from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
@@ -387,11 +386,7 @@ class _Building:
                 self.vertices.append(found)
                 if found.states:
                     fresh.append(found)
-            self.edges.append(
-                Edge(
-                    vertex.number, number, (Move(cpu, machine.tell(state, taken) or _operations(taken.step)),)
-                )
-            )
+            self.edges.append(Edge(vertex.number, number, (Move(cpu, machine.tell(state, taken)),)))
         if not able and vertex.kind in (INITIAL, INNER):
             self.vertices[vertex.number] = vertex._replace(**_ending(machine, state))
         return fresh
@@ -430,11 +425,6 @@ class _Building:
         for edge in self.edges:
             found.setdefault(edge.source, []).append(edge)
         return found
-
-
-def _operations(step: Step) -> str:
-    """The name of a step that has nothing to tell, such as an assertion that held."""
-    return ", ".join(part.op for part in parts(step))
 
 
 def _first(machine: Machine, reason: bool = False) -> Vertex:

@@ -11,7 +11,7 @@ from typing import Any
 from mmlocks.errors import ModelError
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
-from mmlocks.oracles import ORACLES
+from mmlocks.oracles import looks_afterwards
 from mmlocks.oracles.tools import tools_text, what_tools_say
 from mmlocks.scenarios import Checked
 from mmlocks.show.storyboard import NARROW, storyboard
@@ -97,7 +97,8 @@ def further(checked: Checked) -> str:
     if checked.verdict.outcome != "violated":
         return ""
     asked = []
-    if checked.run is not None and not any(ORACLES[name].after for name in _broken(checked)):
+    violation = checked.verdict.violation
+    if checked.run is not None and violation is not None and not looks_afterwards(violation.oracle):
         asked.append("explain(…), why it went wrong and since when it was too late")
     asked.append("show_graph(…), all that can happen")
     if len(checked.machine.cpus) == 2:
@@ -105,11 +106,6 @@ def further(checked: Checked) -> str:
     asked.append("show_endings(…), every way in which it can end")
     listed = "; ".join(asked)
     return f"What next, with the same check in place of the dots: {listed}."
-
-
-def _broken(checked: Checked) -> tuple[str, ...]:
-    violation = checked.verdict.violation
-    return (violation.oracle,) if violation is not None and violation.oracle in ORACLES else ()
 
 
 def show_tools(checked: Checked) -> Shown:

@@ -339,7 +339,7 @@ def _cpu(world: World, run: Run, violation: Violation | None, held: list[Held], 
     why = ""
     if node.step is None:
         status = "done"
-    elif violation is not None and violation.oracle != "deadlock":
+    elif violation is not None and run.machine.deadlock(run.state) is None:
         status = "stopped"
     else:
         why = run.why_blocked(cpu) or ""

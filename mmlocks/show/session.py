@@ -9,7 +9,7 @@ from mmlocks.errors import MmlocksError, ModelError, ScheduleError
 from mmlocks.machine import Machine, Run, Schedule
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
-from mmlocks.oracles import ORACLES
+from mmlocks.oracles import looks_afterwards
 from mmlocks.releases import NEWEST, PATCHES, RELEASES, Patch, patch_named, release_named, split_name
 from mmlocks.scenarios import Checked, Scenario, check, machine_for, scenario_named
 from mmlocks.search import Budget, Progress, Verdict
@@ -222,7 +222,7 @@ class Session:
 
     def _asked_afterwards(self, progress: Progress | None) -> bool:
         """Ask the oracles that look at all runs together, if the scenario has one; whether one of them found something."""
-        if all(ORACLES[name].after is None for name in self.scenario.oracles):
+        if not any(map(looks_afterwards, self.scenario.oracles)):
             return False
         checked = self.prove(progress)
         if not _of_all_runs(checked):
@@ -256,7 +256,7 @@ def _about(patch: Patch) -> str:
 def _of_all_runs(checked: Checked) -> bool:
     """Whether a rule is broken that no run breaks by itself."""
     violation = checked.verdict.violation
-    return violation is not None and ORACLES[violation.oracle].after is not None
+    return violation is not None and looks_afterwards(violation.oracle)
 
 
 def trying(act: Callable[[], None]) -> str:

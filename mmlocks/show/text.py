@@ -8,7 +8,7 @@ from textwrap import wrap
 
 from mmlocks.machine import Run, Schedule
 from mmlocks.mm.world import World
-from mmlocks.oracles import ORACLES
+from mmlocks.oracles import looks_afterwards
 from mmlocks.scenarios import Checked, Scenario
 from mmlocks.search import Verdict
 from mmlocks.sentences import counted
@@ -266,7 +266,7 @@ def _verdict(verdict: Verdict, scenario: Scenario | None) -> Iterator[str]:
     elif verdict.outcome == "violated":
         name = verdict.violation.oracle if verdict.violation is not None else "a rule"
         yield f"VIOLATED ({name}): {verdict.coverage}."
-        if name in ORACLES and ORACLES[name].after is not None:
+        if looks_afterwards(name):
             yield "The rule is about all runs together: this one does not end badly, and is one part of what breaks it."
         if verdict.minimal and verdict.schedule is not None:
             yield f"No shorter way to go wrong exists: {counted(len(verdict.schedule), 'step')}, with the fewest interruptions."

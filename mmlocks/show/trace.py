@@ -81,7 +81,7 @@ def _step(run: Run, number: int) -> dict[str, Any]:
         "number": number + 1,
         "cpu": taken.cpu,
         "operations": [part.op for part in parts(taken.step)],
-        "did": _told(run, number),
+        "did": run.told(number),
         "calls": [{"function": place.function, "file": _file(place), "line": place.line} for place in where],
         "changes": [
             {"cell": cell.name, "before": cell.text(cell.of(before)), "after": cell.text(cell.of(after))}
@@ -94,11 +94,6 @@ def _step(run: Run, number: int) -> dict[str, Any]:
         "violation": taken.violation
         and {"oracle": taken.violation.oracle, "message": taken.violation.message},
     }
-
-
-def _told(run: Run, number: int) -> str:
-    """What a step did; of one that has nothing to tell, such as an assertion that held, its name."""
-    return run.told(number) or ", ".join(part.op for part in parts(run.taken[number].step))
 
 
 def _held(holding: Holding) -> dict[str, Any]:
@@ -235,7 +230,7 @@ def _steps(run: Run, cpu: int) -> Iterator[_Slice]:
             args = {"step": number + 1, "operations": ", ".join(part.op for part in parts(taken.step))}
             if where:
                 args["where"] = where[-1].spot
-            event = _complete(_told(run, number), "step", CPUS, cpu + 1, number, number + 1, **args)
+            event = _complete(run.told(number), "step", CPUS, cpu + 1, number, number + 1, **args)
             yield _Slice(number, number + 1, where, event)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
-from mmlocks.machine import Layout, Machine
+from mmlocks.machine import Layout, Machine, Violation
 from mmlocks.search import Budget
 from mmlocks.search.exhaustive import explore
 from mmlocks.search.reduction import Reduction
@@ -33,8 +33,17 @@ def outcome(machine: Machine, reduced: bool = True, reduction: type[Reduction] =
     assert not found.reason, found.reason
     return Outcome(
         frozenset(decoded(machine, end) for end in found.endings),
-        frozenset(violation.message for violation in found.violations if violation.oracle == "deadlock"),
+        deadlocks(found.violations),
         bool(found.violations),
+    )
+
+
+def deadlocks(violations: Iterable[Violation]) -> frozenset[str]:
+    """Those in which no CPU can run: final states. A CPU that waits for itself breaks a rule in its own step, and others go on."""
+    return frozenset(
+        each.message
+        for each in violations
+        if each.oracle == "deadlock" and each.message.startswith("deadlock")
     )
 
 

@@ -22,7 +22,9 @@ from mmlocks.machine import (
     together,
 )
 from mmlocks.machine.step import OPERATIONS, touching
-from mmlocks.search import judge
+from mmlocks.search import Budget, Dpor, Exhaustive, judge
+from mmlocks.search.verdict import Meter
+from tests.core.helpers import outcome
 
 
 class Locks:
@@ -104,25 +106,80 @@ def test_a_lock_of_somebody_elses_cannot_be_released() -> None:
 @pytest.mark.parametrize(
     ("script", "says"),
     [
-        (lambda at: [at.spin.lock(), at.spin.lock()], "cpu0 waits for spin, held by cpu0"),
+        (lambda at: [at.spin.lock(), at.spin.lock()], "spin"),
+        (lambda at: [at.spin.lock(), together(at.spin.lock(), at.result)], "spin"),
+        (lambda at: [at.sem.down_write(), at.sem.down_write()], "sem for writing"),
+        (lambda at: [at.sem.down_write(), at.sem.down_read()], "sem for reading"),
+        (lambda at: [at.sem.down_read(), at.sem.down_write()], "sem for writing"),
         (
-            lambda at: [at.sem.down_write(), at.sem.down_write()],
-            "cpu0 waits for sem for writing, held by cpu0",
-        ),
-        (
-            lambda at: [at.sem.down_write(), at.sem.down_read()],
-            "cpu0 waits for sem for reading, held by cpu0",
-        ),
-        (
-            lambda at: [at.sem.down_read(), at.sem.down_write()],
-            "cpu0 waits for sem for writing, held by cpu0",
+            lambda at: [at.rcu.read_lock(), at.rcu.sections[0].wait_until_not(1)],
+            "rcu.cpu0 to change from 1",
         ),
     ],
 )
-def test_waiting_for_oneself_is_a_deadlock(script: Callable[[Locks], list[Any]], says: str) -> None:
-    violation = judge(program(script)).violation
-    assert violation is not None
-    assert violation.message == f"deadlock (cycle cpu0 -> cpu0): {says}. No CPU can ever run again."
+def test_waiting_for_oneself_is_a_deadlock_at_once(script: Callable[[Locks], list[Any]], says: str) -> None:
+    """Not when all others are done: here they never are."""
+
+    def spins(at: Locks) -> list[Any]:
+        return [at.count.sequence.wait_for(1), at.count.sequence.set(0)] * 3
+
+    for others in ([], [spins], [spins, spins]):
+        verdict = judge(program(script, *others))
+        assert verdict.violation is not None
+        assert verdict.violation.oracle == "deadlock"
+        assert (
+            verdict.violation.message
+            == f"cpu0: waits for {says}, held by cpu0 itself, so it can never go on. Release that first, or do not take it twice."
+        )
+        assert verdict.schedule == (0, 0)
+
+
+def test_to_try_what_one_holds_is_no_deadlock() -> None:
+    tries = program(lambda at: [at.spin.lock(), at.spin.try_lock(), at.spin.unlock(), at.sem.down_write(),
+                                at.sem.try_write(), at.sem.up_write()])  # fmt: skip
+    assert judge(tries).outcome == "safe"
+
+
+def test_a_lock_that_others_hold_too_is_waited_for_in_vain_if_one_holds_it_oneself() -> None:
+    both = program(
+        lambda at: [at.sem.down_read(), at.sem.down_write()],
+        lambda at: [at.sem.down_read(), at.sem.up_read()],
+    )
+    run = Run.replay(both, (1, 0, 0))
+    assert run.violation is not None and "held by cpu0 itself" in run.violation.message
+
+
+def waits_for_itself_sometimes() -> Machine:
+    """cpu0 takes the lock twice if cpu1 was faster; cpu2 wants the lock, too, and writes where nobody looks."""
+    layout = Layout(3)
+    spin, flag, aside = SpinLock(layout, "spin"), layout.cell("flag", 0), layout.cell("aside", 0)
+
+    async def careless() -> None:
+        await spin.lock()
+        if await flag:
+            await spin.lock()
+        await spin.unlock()
+
+    async def sets() -> None:
+        await flag.set(1)
+        await aside.set(1)
+
+    async def wants() -> None:
+        await aside.set(2)
+        await spin.lock()
+        await spin.unlock()
+
+    return Machine(layout, [("careless", careless), ("sets", sets), ("wants", wants)])
+
+
+def test_all_searches_agree_on_a_cpu_that_waits_for_itself() -> None:
+    full, reduced, dpor = (
+        strategy.explore(waits_for_itself_sometimes(), Meter(Budget()), stop=False)
+        for strategy in (Exhaustive(reduced=False), Exhaustive(), Dpor())
+    )
+    assert full.violations == reduced.violations == dpor.violations and len(full.violations) == 1
+    ends = [outcome(waits_for_itself_sometimes(), reduced=reduced) for reduced in (False, True)]
+    assert ends[0] == ends[1] and ends[0].endings and not ends[0].deadlocks
 
 
 def held(*cpus: int, by: Callable[[Locks], list[Any]], wanted: Callable[[Locks], list[Any]]) -> list[int]:

@@ -26,7 +26,7 @@ from mmlocks.search import Budget, Exhaustive, Exploration, Strategy, judge, par
 from mmlocks.search.parallel import Parallel
 from mmlocks.search.verdict import Meter
 from tests.core import random_programs
-from tests.core.helpers import decoded, tasks_on_cells
+from tests.core.helpers import deadlocks, decoded, tasks_on_cells
 from tests.core.programs import PROGRAMS
 
 pytestmark = pytest.mark.slow  # all of it together: nothing here depends on the Python that runs it
@@ -163,7 +163,7 @@ def told(build: Callable[[], Machine], strategy: Strategy, reduced: bool) -> Tol
     assert not found.reason, found.reason
     return Told(
         frozenset(decoded(machine, end) for end in found.endings),
-        frozenset(violation.message for violation in found.violations if violation.oracle == "deadlock"),
+        deadlocks(found.violations),
         bool(found.violations),
         () if reduced else (found.states, found.transitions, sorted(found.violations)),
     )

@@ -24,7 +24,7 @@ from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.search import Budget, Dpor, Exhaustive, Strategy
 from mmlocks.search.endless import never_ending
 from mmlocks.search.verdict import Meter
-from tests.core.helpers import Build, decoded
+from tests.core.helpers import Build, deadlocks, decoded
 from tests.core.programs import PROGRAMS
 from tests.core.random_programs import machine, programs
 
@@ -50,10 +50,9 @@ def findings(searched: Machine, strategy: Strategy, budget: Budget = AMPLE) -> F
 
 
 def of_one_cpu(violations: frozenset[Violation]) -> bool:
-    """Whether a single CPU broke all these rules. Deadlocks are nobody's."""
-    culprits = {
-        violation.message.partition(":")[0] for violation in violations if violation.oracle != "deadlock"
-    }
+    """Whether a single CPU broke all these rules. Deadlocks of all CPUs are nobody's."""
+    of_all = deadlocks(violations)
+    culprits = {each.message.partition(":")[0] for each in violations if each.message not in of_all}
     return len(culprits) <= 1
 
 
@@ -67,16 +66,12 @@ def agreed(build: Build, steps: int = 10_000) -> Findings:
     assert reduced.endings == full.endings
     assert reduced.violations <= full.violations
     assert bool(reduced.violations) == bool(full.violations)
-    assert deadlocks(reduced) == deadlocks(full)
+    assert deadlocks(reduced.violations) == deadlocks(full.violations)
     if of_one_cpu(full.violations):
         assert reduced.violations == full.violations
     if not full.violations:
         assert reduced.endless == full.endless
     return dpor
-
-
-def deadlocks(found: Findings) -> set[Violation]:
-    return {violation for violation in found.violations if violation.oracle == "deadlock"}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

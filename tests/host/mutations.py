@@ -194,7 +194,7 @@ MUTATIONS = (
     Mutation(
         "what moves leaves its pages behind",
         "mremap",
-        "    await move_page_tables(mm, old, new, old_length)\n",
+        "    await move_page_tables(mm, vma, old, new, old_length, need_rmap_locks)\n",
         "",
     ),
     Mutation(
