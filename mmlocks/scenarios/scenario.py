@@ -154,6 +154,9 @@ def check(
         )
     machine, world = machine_for(scenario, kernel, also=also)
     verdict = judge(machine, budget, progress, reduced, strategy)
+    if verdict.too_small:
+        reason = verdict.reason.replace("the scenario", f"the scenario {scenario.name}", 1)
+        verdict = replace(verdict, reason=reason)
     if verdict.outcome == "safe":
         verdict = _afterwards(machine, verdict, (*scenario.oracles, *also), budget, progress)
     return Checked(scenario, kernel, world, machine, verdict)
