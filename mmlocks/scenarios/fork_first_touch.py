@@ -35,6 +35,7 @@ FORK_FIRST_TOUCH = Scenario(
     ),
     threads=(("fork()", forker), ("stores P3 = 1, for the first time", toucher)),
     world=world,
+    stores=((PAGE, 0, 1),),
     oracles=(
         "misfiled",
         "snapshot",

@@ -26,6 +26,7 @@ FORK_TORN_ACROSS_VMAS = Scenario(
     ),
     threads=(("fork()", forker), ("stores P3 = 1, then P4 = 1", writer)),
     world=world,
+    stores=((FIRST, 0, 1), (SECOND, 0, 1)),
     oracles=("snapshot", "lost_store", "isolation", "references", "held_at_end"),
     expected=expect("6.4.0", "6.4.1"),
     source="as fork_torn_snapshot: our own observation on the model",

@@ -37,6 +37,7 @@ FORK_TORN_SNAPSHOT = Scenario(
     ),
     threads=(("fork()", forker), ("stores P3 = 1, then P4 = 1", writer)),
     world=world,
+    stores=((FIRST, 0, 1), (SECOND, 0, 1)),
     oracles=("snapshot", "lost_store", "isolation", "stale_translation", "references", "held_at_end"),
     expected=expect("6.4.0", "6.4.1"),
     source="our own observation on the model, from the order of steps in dup_mmap; no commit or report mentions it",

@@ -39,6 +39,7 @@ MERGE_DUP_ANON_VMA = Scenario(
     ),
     threads=(("maps the gap", mapper), ("stores P3 = 1, in left", toucher)),
     world=world,
+    stores=((LEFT, 0, 1),),
     oracles=(
         "misfiled",
         "freed_vma",

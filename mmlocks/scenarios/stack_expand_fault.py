@@ -42,6 +42,7 @@ STACK_EXPAND_FAULT = Scenario(
     ),
     threads=(("read(2) to P7, below the stack", grower), ("stores P8 = 2, inside it", toucher)),
     world=world,
+    stores=((BELOW, 0, 1), (FRESH, 0, 2)),
     oracles=(
         "misfiled",
         "lost_store",

@@ -44,6 +44,7 @@ STACKROT = Scenario(
     ),
     threads=(("write(2) from P7, between the stacks", grower), ("read(2) to P3, in the heap", toucher)),
     world=world,
+    stores=((HEAP, 0, 2),),
     oracles=(
         "freed_node",
         "freed_vma",

@@ -46,6 +46,7 @@ YOUNG_REPRODUCER = Scenario(
         ("takes a piece, fills it, reads it", allocator),
     ),
     world=world,
+    stores=((PAGE, 0, 2), (PAGE, 0, 3), (PAGE, 1, "@"), (PAGE, 2, "@")),
     oracles=("lost_store", "snapshot", "isolation", "stale_translation", "references", "held_at_end"),
     expected=expect("6.4.0", "6.4.1"),
     source="bugzilla 217624 (reported for 6.4.1: about 99 in 100 failures are a mismatch on reading back)",

@@ -195,8 +195,7 @@ class Session:
     @property
     def explanation(self) -> str:
         """How a violation came about, where the scenario knows."""
-        violation = self.here.violation
-        return "" if violation is None else self.scenario.explain.get(violation.oracle, "")
+        return self.scenario.explanation(self.world, self.here)
 
     @property
     def advice(self) -> str:
