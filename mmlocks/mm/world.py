@@ -143,7 +143,8 @@ class World(Record):
 
     def may_move(self, page: int, to: int) -> None:
         """Let mremap move a page, with all frames that may stand behind it."""
-        self.memory.behind[to] = self.memory.behind[page]
+        behind = self.memory.behind
+        behind[page] = behind[to] = list(dict.fromkeys((*behind[page], *behind[to])))
 
     def may_change(self, nodes: int, vmas: int = 0) -> None:
         """Let the program change the tree: `nodes` to build, `vmas` to allocate, and every VMA may be freed.

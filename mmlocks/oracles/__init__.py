@@ -85,7 +85,7 @@ ORACLES = {
         Oracle("freed_anon_vma", "no VMA is linked to an anon_vma that has been freed (watched in steps)", None),
         Oracle("misfiled", "every anonymous frame is filed where whoever wants to unmap it looks: in an anon_vma of each VMA that maps it, "
                "under the index that the VMA gives the page (watched in steps, too)", frames_can_be_found),
-        Oracle("misfiled_if_at_all", "the same, of frames that were filed at all (where it is asked for)", what_is_filed_can_be_found),
+        Oracle("filed_wrong", "the same, of frames that were filed at all (where it is asked for)", what_is_filed_can_be_found),
         Oracle("stray_page", "no page is mapped where no VMA is", pages_have_areas),
         Oracle("discipline", "every access holds the locks that the table of fields demands (a watch, where it is asked for)",
                watch=Discipline),

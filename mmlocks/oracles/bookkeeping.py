@@ -32,15 +32,15 @@ def frames_can_be_found(world: World, state: int) -> Violation | None:
 
     A frame that a child has for itself, and that was filed nowhere, is let pass: nothing here unmaps a child's pages.
     """
-    return _filed(world, state, [world.mm])
+    return _filed(world, state, "misfiled", [world.mm])
 
 
 def what_is_filed_can_be_found(world: World, state: int) -> Violation | None:
     """The same, of frames that were filed at all."""
-    return _filed(world, state, [])
+    return _filed(world, state, "filed_wrong", [])
 
 
-def _filed(world: World, state: int, all_of: list[Mm]) -> Violation | None:
+def _filed(world: World, state: int, oracle: str, all_of: list[Mm]) -> Violation | None:
     for mm in world.spaces:
         for vma in mm.mm_mt.contents(state):
             start, end, pgoff = (cell.of(state) for cell in (vma.vm_start, vma.vm_end, vma.vm_pgoff))
@@ -54,14 +54,14 @@ def _filed(world: World, state: int, all_of: list[Mm]) -> Violation | None:
                 wanted = linear_page_index(pgoff, start, page * PAGE_SIZE)
                 if index != wanted or anon_vma not in vma.anon_vma_chain.of(state):
                     return Violation(
-                        "misfiled",
+                        oracle,
                         f"at the end {entry.frame} is filed in {anon_vma} under index {index}, but VMA {vma}, which maps it at P{page}, would "
                         f"have it under {wanted} in one of {', '.join(map(str, vma.anon_vma_chain.of(state))) or 'no anon_vmas'}: whoever "
                         "wants to unmap the frame will not find this mapping",
                     )
                 if anon_vma.freed.of(state):
                     return Violation(
-                        "misfiled",
+                        oracle,
                         f"at the end {entry.frame}, which VMA {vma} maps at P{page}, is filed in {anon_vma}, which has been freed: "
                         "whoever wants to unmap the frame looks into freed memory",
                     )

@@ -14,7 +14,7 @@ from mmlocks.scenarios.scenario import Scenario
 ALL = "+all"
 """How the name of such a scenario ends: `fork_lost_store+all`."""
 
-ALWAYS = ("references", "misfiled_if_at_all", "stray_page", "sound_entries", "anon_vmas", "stale_translation", "held_at_end", "atomic_sleep")  # fmt: skip
+ALWAYS = ("references", "filed_wrong", "stray_page", "sound_entries", "anon_vmas", "stale_translation", "held_at_end", "atomic_sleep")  # fmt: skip
 OF_STORES = ("lost_store", "stores_made")
 OF_FORKS = ("snapshot", "isolation", "whole_child", "same_parent")
 
@@ -35,12 +35,15 @@ def asked(scenario: Scenario) -> Scenario:
 
 
 def make_room(world: World) -> None:
-    """One more of what may run out: a frame for every CPU and page, and a VMA for every child."""
+    """More of what may run out: frames for every CPU and page, one for each child; VMAs for every child; anon_vmas for every VMA."""
     for page in world.pages:
         for cpu in range(world.layout.cpus):
-            frame = world.memory.new_frame()
-            world.memory.pools.setdefault((page, cpu), []).append(frame)
-            world.memory.behind[page].append(frame)
+            frames = [world.memory.new_frame() for _ in world.children]
+            pool = world.memory.pools.setdefault((page, cpu), [])
+            pool.extend(frames)
+            world.memory.behind[page].extend(frames)
+    for vma in (*world.mm.vmas, *world.mm.spare_vmas):
+        vma.spare_anon_vmas.set_aside(1)
     if world.forks:
         for child in world.children:
             child.spare_vmas.set_aside(1)

@@ -15,6 +15,7 @@ from mmlocks.mm.pagetable import Pte
 from mmlocks.mm.user import fork, load, store
 from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_MAY_ACCESS, VM_READ
 from mmlocks.mm.world import PRIVATE, STACK, World
+from mmlocks.scenarios.happened import fault_during_fork
 from mmlocks.scenarios.scenario import Scenario, expect
 
 READ_ONLY = VM_READ | VM_MAY_ACCESS | VM_ACCOUNT
@@ -171,6 +172,7 @@ FORK_ELSEWHERE = Scenario(
     expected=expect("6.4.0", "6.4.1"),
     source="fork_torn_snapshot and fork_torn_across_vmas, in another address space",
     stores=tuple((page, 0, 1) for page in IN_TURN),
+    happened={"snapshot": fault_during_fork},
     explain={
         "snapshot": (
             "fork takes the pages one after the other. A VMA that was copied, in part or whole, must stay locked until the last one has been."
