@@ -6,6 +6,7 @@ Each is what a learner would write, or what one would write who has looked for g
 from mmlocks.mm import *  # noqa: F403  the labs' first cell does the same
 from mmlocks.mm.filemap import FAULT_FLAG_WRITE
 from mmlocks.mm.filing import folio_add_new_anon_rmap, page_try_dup_anon_rmap
+from mmlocks.mm.maple import mas_walk
 from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_READ, VM_WRITE
 
 
@@ -205,6 +206,25 @@ class CopyWhatCanBeWritten:
             await entry.frame.refcount.add(1)
             await page_try_dup_anon_rmap(entry.frame, dst_vma)
             await set_pte_at(oldmm, page, entry.wrprotected())
+            await set_pte_at(mm, page, entry.wrprotected())
+        await ptl.unlock()
+
+
+class CopyWhatNobodyShares:
+    """Pages that parent and child share already are left out of the next fork."""
+
+    dup_mmap = Linux.dup_mmap
+
+    async def copy_present_pte(dst_vma, src_vma, page):
+        mm, oldmm = dst_vma.vm_mm, src_vma.vm_mm
+        ptl = oldmm.page_table.ptl[page]
+        await ptl.lock()
+        entry = await oldmm.page_table.pte[page]
+        if entry is not None and await entry.frame.refcount == 1:
+            if entry.frame is not mm.memory.zero:
+                await entry.frame.refcount.add(1)
+                await page_try_dup_anon_rmap(entry.frame, dst_vma)
+            await ptep_set_wrprotect(oldmm, page, entry)
             await set_pte_at(mm, page, entry.wrprotected())
         await ptl.unlock()
 
@@ -527,6 +547,15 @@ class FaultAsksForRightsOnlyAtFirst:
         elif flags & FAULT_FLAG_WRITE and not entry.write:
             await do_wp_page(vma, page, entry)
         return True
+
+
+class ProtectsNothing:
+    """mprotect that promises and does nothing."""
+
+    dup_mmap = Linux.dup_mmap
+
+    async def mprotect(mm, start, length, prot):
+        return 0
 
 
 class ForgetsNothing:
