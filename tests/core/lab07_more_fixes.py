@@ -416,6 +416,43 @@ class VmaThatLeaks:
         await mmap_write_unlock(oldmm)
 
 
+class AnonVmaCountedTwice:
+    """The child's anon_vma can never be freed."""
+
+    async def dup_mmap(mm, oldmm):
+        await mmap_write_lock(oldmm)
+        for mpnt in await for_each_vma(oldmm):
+            await vma_start_write(mpnt)
+            tmp = await vm_area_dup(mm, mpnt)
+            await copy_page_range(tmp, mpnt)
+            anon_vma = await tmp.anon_vma
+            if anon_vma is not None:
+                await anon_vma.get()
+        await flush_tlb_mm(oldmm)
+        await mmap_write_unlock(oldmm)
+
+
+class CopyOfConstantsIsWritable:
+    """The child gets copies of its own where nobody can store to the page, and may write to them, whatever their VMA allows."""
+
+    dup_mmap = Linux.dup_mmap
+
+    async def copy_present_pte(dst_vma, src_vma, page):
+        mm, oldmm = dst_vma.vm_mm, src_vma.vm_mm
+        ptl = oldmm.page_table.ptl[page]
+        await ptl.lock()
+        entry = await oldmm.page_table.pte[page]
+        if entry is not None and not entry.write:
+            new = await vma_alloc_folio(oldmm, page, entry.frame)
+            await set_pte_at(mm, page, Pte(new, True))
+        elif entry is not None:
+            await entry.frame.refcount.add(1)
+            await page_try_dup_anon_rmap(entry.frame, dst_vma)
+            await set_pte_at(oldmm, page, entry.wrprotected())
+            await set_pte_at(mm, page, entry.wrprotected())
+        await ptl.unlock()
+
+
 class ParentKeepsAWritableEntry:
     """The zero frame becomes writable in the parent: what it stores there, everybody reads."""
 

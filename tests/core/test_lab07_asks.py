@@ -15,10 +15,10 @@ from mmlocks.labs.lab import Examination, Finding
 from mmlocks.labs.reach import reached
 from mmlocks.mm import Kernel
 from mmlocks.mm.kernel import kernel_functions
-from mmlocks.releases import RELEASES, release_named
+from mmlocks.releases import NEWEST, RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, VARIANTS, asked, check, machine_for, replay, scenario_named
 from mmlocks.scenarios.asked import ALL
-from mmlocks.scenarios.table import searches
+from mmlocks.scenarios.table import REPAIRS, searches
 from mmlocks.search import Budget
 from tests.core import lab07_fixes, lab07_more_fixes
 from tests.core.lab07_more_fixes import names_of
@@ -61,6 +61,8 @@ WRONG = {
     "ChildCountsOneVmaMore": ("lost_store", "fork_lost_store", "whole_child"),
     "ChildWillSeemLocked": ("lost_store", "fork_lost_store", "whole_child"),
     "ParentWillSeemLocked": ("lost_store", "fork_lost_store", "same_parent"),
+    "AnonVmaCountedTwice": ("lost_store", "fork_lost_store", "anon_vmas"),
+    "CopyOfConstantsIsWritable": ("lost_store", "fork_alone", "sound_entries"),
     "VmaThatLeaks": ("lost_store", "fork_lost_store", "whole_child"),
     "ParentKeepsAWritableEntry": ("lost_store", "fork_alone", "isolation"),
     "FirstTouchWithoutSecondLook": ("lost_store", "touch_same_page", "lost_store"),
@@ -309,6 +311,36 @@ def test_a_story_is_told_only_of_what_went_as_it_tells() -> None:
     assert story in same.message
     assert "the snapshot is torn" in other.message and story not in other.message
     assert other.message.startswith("In fork_torn_snapshot: ")
+
+
+UNTOLD = {
+    ("stack_expand_fault", "speculative"),  # its faults take no VMA lock, of which the story tells
+    (
+        "anon_vma_unlocked_check",
+        "6.4.0-first_fault_falls_back",
+    ),  # its faults never ask whether there is an anon_vma
+    ("anon_vma_unlocked_check", "6.6-like-first_fault_falls_back"),
+}
+EVERY = [*RELEASES, *(f"{NEWEST.name}-{patch.name}" for patch in REPAIRS), "6.4.0-first_fault_falls_back"]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_release_that_has_a_bug_is_told_its_story(name: str) -> None:
+    scenario = SCENARIOS[name]
+    for one in searches(EVERY, [name]):
+        if scenario.lacking(release_named(one.release)) or scenario.expected.get(one.release) == "safe":
+            continue
+        checked = check(scenario, one.release)
+        violation = checked.verdict.violation
+        if violation is not None and violation.oracle in scenario.explain:
+            assert checked.run is not None
+            told = scenario.explanation(checked.world, checked.run)
+            assert bool(told) == ((name, one.release) not in UNTOLD), one.release
+
+
+def test_every_story_says_what_must_have_happened() -> None:
+    for scenario in (*SCENARIOS.values(), *VARIANTS.values()):
+        assert scenario.happened.keys() == scenario.explain.keys(), scenario.name
 
 
 def test_an_answer_is_not_told_of_a_mark_that_it_has_not_touched() -> None:
