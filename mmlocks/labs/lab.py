@@ -80,9 +80,10 @@ class Examination:
         return self._searched[name]
 
     def looks_right(self) -> bool:
-        """Whether nothing wrong is found in the scenarios that the lab's checks are about."""
+        """Whether the answer passes the scenarios that the lab's checks are about, as far as these are large enough to tell."""
         own = dict.fromkeys(name for check in self.lab.checks for name in check.scenarios)
-        return all(self.search(name).verdict.violation is None for name in own)
+        verdicts = (self.search(name).verdict for name in own)
+        return all(verdict.outcome == "safe" or verdict.too_small for verdict in verdicts)
 
     def concerned(self, names: Iterable[str]) -> list[str]:
         """Those scenarios in which a function of the answer may run. All others are as the lab's release has them."""
