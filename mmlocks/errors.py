@@ -13,6 +13,13 @@ class ModelError(MmlocksError):
     """A program or scenario asked the machine for something that it cannot do (an author's error)."""
 
 
+class ScenarioTooSmall(ModelError):
+    """A program is right to ask for more than its scenario has set aside: a VMA, a frame, a larger number in a counter.
+
+    So it ends a search without a verdict. It is never the program's mistake.
+    """
+
+
 class UndeclaredAccess(ModelError):
     """An operation touched a cell that its footprint does not name: an error in the operation, and it makes searches unsound."""
 

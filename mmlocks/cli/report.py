@@ -12,7 +12,8 @@ from mmlocks.cli import terminal
 from mmlocks.cli.terminal import ASIDE, Status
 from mmlocks.errors import MmlocksError
 from mmlocks.labs import CheckResult, Judgement
-from mmlocks.labs.lab import LIMITS, Finding
+from mmlocks.labs.checks import LIMITS
+from mmlocks.labs.lab import Finding
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
 from mmlocks.oracles.tools import Saying, what_tools_say

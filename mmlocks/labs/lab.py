@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from mmlocks.errors import AnswerError, MmlocksError
+from mmlocks.labs.reach import reached
 from mmlocks.machine import Run
 from mmlocks.mm.kernel import Kernel, replacements_in
 from mmlocks.releases import release_named
-from mmlocks.scenarios import SCENARIOS, Checked, check
+from mmlocks.scenarios import SCENARIOS, VARIANTS, Checked, asked, check
 from mmlocks.search import Budget, Progress
 
 
@@ -25,13 +26,6 @@ class Finding(Enum):
 
 
 SEVERITY = (Finding.CORRECT, Finding.COSTLY, Finding.UNPROVED, Finding.WRONG)
-
-LIMITS = (
-    "Assumed: sequentially consistent memory, at most 3 CPUs, a few pages, translations that are never evicted by themselves, "
-    "one fork, each page in a page table of its own, and steps drawn where the kernel text has an `await`. Beyond that nothing is "
-    "proved, and which locks protect which field is not judged where no rule here is broken."
-)
-"""What a proof here does not cover; said with every CORRECT."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +72,23 @@ class Examination:
         self.progress = progress
         self._searched: dict[str, Checked] = {}
 
-    def search(self, scenario: str) -> Checked:
-        """The scenario, searched under the answer's kernel."""
-        if scenario not in self._searched:
-            self._searched[scenario] = check(SCENARIOS[scenario], self.kernel, self.budget, self.progress)
-        return self._searched[scenario]
+    def search(self, name: str) -> Checked:
+        """The scenario of that name, as it is put to answers, searched under the answer's kernel."""
+        if name not in self._searched:
+            scenario = asked({**SCENARIOS, **VARIANTS}[name])
+            self._searched[name] = check(scenario, self.kernel, self.budget, self.progress)
+        return self._searched[name]
+
+    def looks_right(self) -> bool:
+        """Whether the answer passes the scenarios that the lab's checks are about, as far as these are large enough to tell."""
+        own = dict.fromkeys(name for check in self.lab.checks for name in check.scenarios)
+        verdicts = (self.search(name).verdict for name in own)
+        return all(verdict.outcome == "safe" or verdict.too_small for verdict in verdicts)
+
+    def concerned(self, names: Iterable[str]) -> list[str]:
+        """Those scenarios in which a function of the answer may run. All others are as the lab's release has them."""
+        scenarios, replaced = {**SCENARIOS, **VARIANTS}, self.kernel.replacements.keys()
+        return [name for name in names if replaced & reached(thread for _, thread in scenarios[name].threads)]
 
 
 Judge = Callable[[Examination, "Check"], CheckResult]
@@ -90,7 +96,11 @@ Judge = Callable[[Examination, "Check"], CheckResult]
 
 @dataclass(frozen=True)
 class Check:
-    """One property that an answer must have, worth some points. `about` tells the learner what is demanded."""
+    """One property that an answer must have, worth some points. `about` tells the learner what is demanded.
+
+    `scenarios` tell what it is about. An answer that passes those of all checks is also judged `elsewhere`, in scenarios with other
+    numbers; and, where the check says that the answer `breaks_nothing`, in all that the lab's release passes.
+    """
 
     lab: str
     name: str
@@ -98,6 +108,8 @@ class Check:
     about: str
     judge: Judge
     scenarios: tuple[str, ...]
+    elsewhere: tuple[str, ...] = ()
+    breaks_nothing: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +152,16 @@ class Lab:
         """Points to be had."""
         return sum(check.points for check in self.checks)
 
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """The scenarios that the lab's release passes: what is right in them must stay right."""
+        release = release_named(self.release)
+        return tuple(
+            name
+            for name, scenario in {**VARIANTS, **SCENARIOS}.items()
+            if scenario.expected.get(self.release) == "safe" and not scenario.lacking(release)
+        )
+
     def kernel(self, names: Mapping[str, Any]) -> Kernel:
         """The lab's kernel with the answer's functions in place. Raises AnswerError for functions that cannot be placed."""
         return Kernel(release_named(self.release), replacements_in(names))
@@ -176,32 +198,3 @@ class Lab:
         if not 1 <= rung <= len(self.hints):
             raise MmlocksError(f"{self.name} has hints 1 to {len(self.hints)}, and no hint {rung}.")
         return self.hints[rung - 1]
-
-
-def must_be_safe(examination: Examination, check: Check) -> CheckResult:
-    """A check that no interleaving of its scenarios breaks a rule."""
-    searched = []
-    for name in check.scenarios:
-        found = examination.search(name)
-        searched.append(found)
-        if found.verdict.violation is not None:
-            return CheckResult(check, Finding.WRONG, _why_wrong(found), 0, tuple(searched))
-        if found.verdict.outcome == "unproved":
-            message = (
-                f"{name}: {found.verdict.coverage}. Nothing wrong was found so far, and nothing is proved."
-            )
-            return CheckResult(check, Finding.UNPROVED, message, 0, tuple(searched))
-    proof = "; ".join(f"{found.scenario.name}: {found.verdict.coverage}" for found in searched)
-    message = f"{proof}. No violation. {LIMITS}"
-    return CheckResult(check, Finding.CORRECT, message, check.points, tuple(searched))
-
-
-def _why_wrong(found: Checked) -> str:
-    verdict, scenario = found.verdict, found.scenario
-    assert verdict.violation is not None
-    oracle, message = verdict.violation
-    if oracle in ("mistake", "exception"):
-        return message
-    if oracle not in scenario.explain:  # the scenario's story is about something else
-        return f"In {scenario.name}: {message.removesuffix('.')}."
-    return f"{scenario.title}: {message.removesuffix('.')}. {scenario.explain[oracle]} {scenario.remark}".rstrip()

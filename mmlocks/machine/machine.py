@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
-from mmlocks.errors import UndeclaredAccess
+from mmlocks.errors import ScenarioTooSmall, UndeclaredAccess
 from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.state import PC_BITS, Layout, View
 from mmlocks.machine.step import BLOCKED, OPERATIONS, Footprint, Step, ViolationSignal, parts, perform
 from mmlocks.machine.symmetry import Swap
-from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task, cannot_happen
+from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task, at, cannot_happen
 from mmlocks.machine.watch import Watch
 
 Start = Callable[[], Coroutine[Step, Any, Any]]
@@ -92,7 +92,7 @@ class Machine:
         """What the program's judge says of a final state. A state of which it cannot make sense is a violation as well."""
         try:
             return self._judge(state)
-        except UndeclaredAccess:
+        except (UndeclaredAccess, ScenarioTooSmall):
             raise
         except Exception as problem:
             return Violation(
@@ -189,6 +189,8 @@ class Machine:
             broken = Violation(signal.oracle, signal.message)
         except UndeclaredAccess:
             raise
+        except ScenarioTooSmall as problem:
+            raise ScenarioTooSmall(f"{problem}{at(node.answer.where)}") from None
         except Exception as problem:  # the step's arguments are the task's, and so may be anything
             broken = Violation("mistake", cannot_happen(cpu, node.step, node.answer.where, problem))
         reads, found = view.reads, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from mmlocks.errors import ModelError
+from mmlocks.errors import ScenarioTooSmall
 from mmlocks.machine.state import Layout, Record, View
 
 R = TypeVar("R", bound=Record)
@@ -41,14 +41,14 @@ class Pool(Generic[R]):
         return record
 
     def take(self, view: View, cpu: int) -> R:
-        """One that nobody has. Raises ModelError if a search's pool is empty."""
+        """One that nobody has. Raises ScenarioTooSmall if a search's pool is empty."""
         if self._layout.grows:
             return self._again.pop() if self._again else self._make(len(self._layout.records))
         for record in self.members:
             if self._unused(view, record):
                 return record
-        raise ModelError(
-            f"cpu{cpu} has no {self._what} left to allocate (there were {len(self.members)}); the scenario must set more aside"
+        raise ScenarioTooSmall(
+            f"cpu{cpu} has no {self._what} left to allocate (there were {len(self.members)})"
         )
 
     def give_back(self, record: R) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mmlocks.errors import ModelError
+from mmlocks.errors import ScenarioTooSmall
 from mmlocks.machine.locks import lock_operation
 from mmlocks.machine.state import Cell, Layout, Record, View
 from mmlocks.machine.step import Footprint, Step, ViolationSignal, operation, together, touching
@@ -116,8 +116,8 @@ def _leave(view: View, cpu: int, rcu: Rcu) -> None:
 def _call(view: View, cpu: int, rcu: Rcu, thing: Reclaimable) -> None:
     readers = tuple(other for other, section in enumerate(rcu.sections) if view[section.index] % 2 == 1)
     if readers and thing not in rcu.reclaimable:
-        raise ModelError(
-            f"{thing} is freed while RCU readers look on; the scenario must say may_free({thing}) first"
+        raise ScenarioTooSmall(
+            f"cpu{cpu} frees {thing} while RCU readers look on, which was not set up to be freed so"
         )
     if readers:
         view[rcu.waiting.index] = (*view[rcu.waiting.index], (thing, readers))

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
 
-from mmlocks.errors import ModelError, UndeclaredAccess
+from mmlocks.errors import ModelError, ScenarioTooSmall, UndeclaredAccess
 
 if TYPE_CHECKING:
     from mmlocks.machine.step import Step
@@ -140,9 +140,8 @@ class Cell(Handle, Generic[T]):
                 raise NewWord
             code = len(self._values)
             if code >= self.limit:
-                raise ModelError(
-                    f"cell {self.name} has met {self.limit} different values and has room for no more; "
-                    f"give it more bits: layout.cell({self.name!r}, ..., bits={self.bits + 4})"
+                raise ScenarioTooSmall(
+                    f"cell {self.name} has met {self.limit} different values, and its {self.bits} bits have room for no more"
                 )
             self._values.append(value)
             self._codes[key] = code
@@ -218,7 +217,9 @@ class Counter(Cell[int]):
 
     def encode(self, value: int) -> int:
         if not isinstance(value, int) or not 0 <= value < self.limit:
-            raise ModelError(
+            # A number above is one that only a larger counter could hold. Below 0 there is nothing to count.
+            larger = isinstance(value, int) and value > 0
+            raise (ScenarioTooSmall if larger else ModelError)(
                 f"counter {self.name} cannot hold {value!r}: it counts from 0 to {self.limit - 1}"
             )
         return int(value)

@@ -228,9 +228,15 @@ class Task:
 
 def cannot_happen(cpu: int, step: Step, where: tuple[Place, ...], problem: Exception) -> str:
     """The sentence about a step that makes no sense to the machine."""
-    place = f" in {where[-1].function} ({where[-1].spot})" if where else ""
     why = str(problem) if isinstance(problem, ModelError) else f"{type(problem).__name__}: {problem}"
-    return f"cpu{cpu}: the step {step!r}{place} cannot be carried out. {why}. Check what you passed to it."
+    return (
+        f"cpu{cpu}: the step {step!r}{at(where)} cannot be carried out. {why}. Check what you passed to it."
+    )
+
+
+def at(where: tuple[Place, ...]) -> str:
+    """` in dup_mmap (your cell, line 7)`, for a sentence; nothing where no place is known."""
+    return f" in {where[-1].function} ({where[-1].spot})" if where else ""
 
 
 class SplitSupplier:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmlocks.errors import ModelError
+from mmlocks.errors import ScenarioTooSmall
 from mmlocks.machine import Cell, Layout, Record, Step, View, operation
 from mmlocks.machine.step import Footprint, ViolationSignal, touching
 
@@ -140,9 +140,7 @@ def _alloc(view: View, cpu: int, mm: Mm, page: int, old: Frame | None) -> Frame:
         free.append(mm.memory.new_frame())
     if not free:
         count = len(mm.memory.pools.get((page, cpu), []))
-        raise ModelError(
-            f"cpu{cpu} has no free frame left for P{page}: this scenario sets {count} aside for it"
-        )
+        raise ScenarioTooSmall(f"cpu{cpu} has no free frame left for P{page} (there were {count})")
     if old is not None:
         use(view, cpu, old, f"copies P{page} from")
         if mm.stale_at_copy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mmlocks.errors import ModelError
+from mmlocks.errors import ScenarioTooSmall
 from mmlocks.machine import Cell, Layout, Record, RwSem, Step, View, operation, together
 from mmlocks.machine.step import NOTHING
 from mmlocks.mm.frames import Frame, Memory
@@ -133,7 +133,7 @@ async def page_mkwrite(folio: Frame) -> None:
 async def shmem_zero_setup(mm: Mm, pages: int) -> File:
     """A nameless file of zeros, to stand behind shared anonymous memory (mm/shmem.c shmem_zero_setup).
 
-    Raises ModelError in a search, which has no room for new files.
+    Raises ScenarioTooSmall in a search, which has no room for new files.
     """
     file: File = await Step("shmem_zero_setup", (mm, pages))
     return file
@@ -142,7 +142,7 @@ async def shmem_zero_setup(mm: Mm, pages: int) -> File:
 def _shmem(view: View, cpu: int, mm: Mm, pages: int) -> File:
     layout = view.layout
     if not layout.grows:
-        raise ModelError(
+        raise ScenarioTooSmall(
             f"cpu{cpu} maps shared anonymous memory, for which a search has no room. Map a file instead."
         )
     name = f"/dev/zero {len(layout.records)} (deleted)"

@@ -123,7 +123,7 @@ async def vm_area_alloc(
 
     Without a `page_prot` to copy, it follows from the flags alone: what the file says to that is vma_set_page_prot's to ask.
 
-    Raises ModelError if a search's scenario has set no more aside.
+    Raises ScenarioTooSmall if a search's scenario has set no more aside.
     """
     vma: Vma = await Step("vm_area_alloc", (mm, start, end, pgoff, flags, file, page_prot))
     return vma

@@ -25,6 +25,8 @@ STACK = PRIVATE | VM_GROWSDOWN
 class World(Record):
     """Everything that a scenario builds on: `layout`, `memory`, the process's `mm`, and an empty `child` for fork.
 
+    `children` are all address spaces that forks may fill: `child`, and what `another_child` made.
+
     `pages[n]` are the values that page n holds at the start, or None if it was never touched. `faulting[cpu]` are the pages
     on which that CPU may take a fault (it gets `frames` frames for each); `cached[cpu]` those that it has stored to already, so that
     its TLB knows them as writable. Without a `referee` nobody keeps account of completed stores: needed where pages may be taken away.
@@ -52,7 +54,10 @@ class World(Record):
         self.memory = Memory(self.layout, slots)
         self.files: dict[str, File] = {}
         self.mm = Mm(self.layout, self.memory, self.rcu, self.pages)
-        self.child = Mm(self.layout, self.memory, self.rcu, self.pages, name="child", known=False)
+        self.child = self._child("child")
+        self.children = [self.child]
+        self.to_store: tuple[tuple[int, int, Any], ...] = ()
+        """What programs here must have stored before they end, as (page, slot, value); where a scenario tells it."""
         for page in self.pages:
             self._populate(page, pages[page], [cpu for cpu in range(cpus) if page in cached.get(cpu, ())])
         for cpu, touched in faulting.items():
@@ -92,7 +97,8 @@ class World(Record):
         It maps `file` from its beginning, or anonymous memory.
         """
         if self.forks:
-            self.child.spare_vmas.add(Vma(self.child, self.layout, f"child {name}"))
+            for child in self.children:
+                child.spare_vmas.add(Vma(child, self.layout, f"{child} {name}"))
         mm, layout = self.mm, self.layout
         vma = Vma(mm, layout, name)
         chain = tuple(vma.spare_anon_vmas) if faulted else ()
@@ -112,6 +118,19 @@ class World(Record):
         _plant(mm)
         return vma
 
+    def _child(self, name: str) -> Mm:
+        return Mm(self.layout, self.memory, self.rcu, self.pages, name=name, known=False)
+
+    def another_child(self, name: str) -> Mm:
+        """One more address space for a fork to fill. Ask for it before you map VMAs, of which it gets copies."""
+        self.children.append(self._child(name))
+        return self.children[-1]
+
+    @property
+    def spaces(self) -> list[Mm]:
+        """The process's address space, and its children's."""
+        return [self.mm, *self.children]
+
     def file(self, name: str, pages: int, at: int, notified: bool = False) -> File:
         """A file of zeros, which programs find in `files`. Its first page may be mapped as page `at`, the others behind it."""
         made = File(self.layout, self.memory, name, pages, lambda page: (0,) * self.slots, notified)
@@ -124,7 +143,8 @@ class World(Record):
 
     def may_move(self, page: int, to: int) -> None:
         """Let mremap move a page, with all frames that may stand behind it."""
-        self.memory.behind[to] = self.memory.behind[page]
+        behind = self.memory.behind
+        behind[page] = behind[to] = list(dict.fromkeys((*behind[page], *behind[to])))
 
     def may_change(self, nodes: int, vmas: int = 0) -> None:
         """Let the program change the tree: `nodes` to build, `vmas` to allocate, and every VMA may be freed.

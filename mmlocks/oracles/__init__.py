@@ -18,6 +18,7 @@ from mmlocks.oracles.bookkeeping import (
     nothing_is_held,
     pages_have_areas,
     references_add_up,
+    what_is_filed_can_be_found,
 )
 from mmlocks.oracles.discipline import Discipline
 from mmlocks.oracles.lock_order import Afterwards, order_is_kept
@@ -26,6 +27,13 @@ from mmlocks.oracles.memory import (
     memory_is_what_was_stored,
     snapshot_is_one_moment,
     translations_are_current,
+)
+from mmlocks.oracles.whole import (
+    anon_vmas_are_linked,
+    child_is_whole,
+    entries_are_sound,
+    parent_is_as_before,
+    stores_were_made,
 )
 from mmlocks.releases import Release
 
@@ -60,6 +68,15 @@ ORACLES = {
                "it is asked for): the cause of the lost store, one step before it can happen", None),
         Oracle("references", "every frame's count is the number of page-table entries that map it", references_add_up),
         Oracle("held_at_end", "no lock is held when all is over", nothing_is_held),
+        Oracle("whole_child", "the child has a VMA of its own for each of its parent's, the same in all that fork copies, in a tree of its "
+               "own (where it is asked for)", child_is_whole),
+        Oracle("same_parent", "after fork, the parent's VMAs are as they were, and none is write-locked (where it is asked for)",
+               parent_is_as_before),
+        Oracle("sound_entries", "no page-table entry allows what its VMA does not, or a store to a frame that has other users (where it is "
+               "asked for)", entries_are_sound),
+        Oracle("anon_vmas", "a VMA that has an anon_vma is linked to it, and an anon_vma counts the VMAs that are linked to it (where it is "
+               "asked for)", anon_vmas_are_linked),
+        Oracle("stores_made", "every store that a program was to make has been completed (where it is asked for)", stores_were_made),
         Oracle("unnoticed_store", "no store to a page of a file that wants to be told of the first one, before it was (watched in steps)", None),
         Oracle("freed_frame", "no access to a frame that has been freed (watched in steps)", None),
         Oracle("freed_vma", "no access to a VMA, or to its lock, once it has been freed, and no VMA is freed while it is locked (watched in "
@@ -68,6 +85,7 @@ ORACLES = {
         Oracle("freed_anon_vma", "no VMA is linked to an anon_vma that has been freed (watched in steps)", None),
         Oracle("misfiled", "every anonymous frame is filed where whoever wants to unmap it looks: in an anon_vma of each VMA that maps it, "
                "under the index that the VMA gives the page (watched in steps, too)", frames_can_be_found),
+        Oracle("filed_wrong", "the same, of frames that were filed at all (where it is asked for)", what_is_filed_can_be_found),
         Oracle("stray_page", "no page is mapped where no VMA is", pages_have_areas),
         Oracle("discipline", "every access holds the locks that the table of fields demands (a watch, where it is asked for)",
                watch=Discipline),
@@ -75,6 +93,7 @@ ORACLES = {
                "asked for)", watch=lambda layout, _: AtomicSleep(layout)),
         Oracle("lock_order", "locks are always taken in one order, whatever the interleaving: lockdep (judged after a search that found "
                "nothing else, where it is asked for)", after=order_is_kept),
+        Oracle("promise", "a system call, and an access to memory, come to what is promised (asked by programs that look)", None),
         Oracle("lock_misuse", "nobody releases a lock that it does not hold (watched in steps)", None),
         Oracle("deadlock", "some CPU can always run until all are done, and no CPU waits for what it holds itself (watched by the machine)", None),
         Oracle("exception", "no kernel function raises an exception (watched by the machine)", None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmlocks.machine import Violation
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.filing import linear_page_index
+from mmlocks.mm.mm import Mm
 from mmlocks.mm.world import World
 
 
@@ -13,7 +14,7 @@ def references_add_up(world: World, state: int) -> Violation | None:
     for frame in world.memory.frames:
         mapped = sum(
             entry is not None and entry.frame is frame
-            for mm in (world.mm, world.child)
+            for mm in world.spaces
             for entry in (cell.of(state) for cell in mm.page_table.pte.values())
         )
         count = frame.refcount.of(state)
@@ -27,8 +28,20 @@ def references_add_up(world: World, state: int) -> Violation | None:
 
 
 def frames_can_be_found(world: World, state: int) -> Violation | None:
-    """Every anonymous frame is filed where rmap looks: in an anon_vma to which each VMA that maps it is linked, under that VMA's index."""
-    for mm in (world.mm, world.child):
+    """Every anonymous frame is filed where rmap looks: in an anon_vma to which each VMA that maps it is linked, under that VMA's index.
+
+    A frame that a child has for itself, and that was filed nowhere, is let pass: nothing here unmaps a child's pages.
+    """
+    return _filed(world, state, "misfiled", [world.mm])
+
+
+def what_is_filed_can_be_found(world: World, state: int) -> Violation | None:
+    """The same, of frames that were filed at all."""
+    return _filed(world, state, "filed_wrong", [])
+
+
+def _filed(world: World, state: int, oracle: str, all_of: list[Mm]) -> Violation | None:
+    for mm in world.spaces:
         for vma in mm.mm_mt.contents(state):
             start, end, pgoff = (cell.of(state) for cell in (vma.vm_start, vma.vm_end, vma.vm_pgoff))
             for page in mm.page_table.pages(start, end):
@@ -36,17 +49,19 @@ def frames_can_be_found(world: World, state: int) -> Violation | None:
                 if entry is None or not entry.frame.anonymous:
                     continue
                 index, anon_vma = entry.frame.index.of(state), entry.frame.mapping.of(state)
+                if anon_vma is None and mm not in all_of and entry.frame.refcount.of(state) == 1:
+                    continue
                 wanted = linear_page_index(pgoff, start, page * PAGE_SIZE)
                 if index != wanted or anon_vma not in vma.anon_vma_chain.of(state):
                     return Violation(
-                        "misfiled",
+                        oracle,
                         f"at the end {entry.frame} is filed in {anon_vma} under index {index}, but VMA {vma}, which maps it at P{page}, would "
                         f"have it under {wanted} in one of {', '.join(map(str, vma.anon_vma_chain.of(state))) or 'no anon_vmas'}: whoever "
                         "wants to unmap the frame will not find this mapping",
                     )
                 if anon_vma.freed.of(state):
                     return Violation(
-                        "misfiled",
+                        oracle,
                         f"at the end {entry.frame}, which VMA {vma} maps at P{page}, is filed in {anon_vma}, which has been freed: "
                         "whoever wants to unmap the frame looks into freed memory",
                     )
@@ -55,7 +70,7 @@ def frames_can_be_found(world: World, state: int) -> Violation | None:
 
 def pages_have_areas(world: World, state: int) -> Violation | None:
     """No page is mapped where no VMA is: nobody would ever unmap it, and whatever comes there next would find it."""
-    for mm in (world.mm, world.child):
+    for mm in world.spaces:
         areas = [(vma.vm_start.of(state), vma.vm_end.of(state)) for vma in mm.mm_mt.contents(state)]
         for page, cell in mm.page_table.pte.items():
             if cell.of(state) is not None and not any(
@@ -69,7 +84,7 @@ def pages_have_areas(world: World, state: int) -> Violation | None:
 
 def nothing_is_held(world: World, state: int) -> Violation | None:
     """Every lock is free again, and no RCU read section is open."""
-    mms = (world.mm, world.child)
+    mms = world.spaces
     semaphores = [mm.mmap_lock for mm in mms] + [
         vma.vm_lock for mm in mms for vma in (*mm.vmas, *mm.spare_vmas)
     ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
+
 from mmlocks.machine import Violation
 from mmlocks.mm.address import word
+from mmlocks.mm.mm import Mm
 from mmlocks.mm.world import World
 
 
@@ -26,10 +29,15 @@ def snapshot_is_one_moment(world: World, state: int) -> Violation | None:
 
     Where a scenario keeps no history, each word is judged alone: it must hold a value that it once had in the parent.
     """
-    child = {page: world.content(world.child, state, page) for page in world.pages}
+    found = (_one_moment(world, state, child) for child in world.children)
+    return next(filter(None, found), None)
+
+
+def _one_moment(world: World, state: int, space: Mm) -> Violation | None:
+    child = {page: world.content(space, state, page) for page in world.pages}
     parents, childs = (
         [(vma.vm_start.of(state), vma.vm_end.of(state)) for vma in mm.mm_mt.contents(state)]
-        for mm in (world.mm, world.child)
+        for mm in (world.mm, space)
     )
     if not childs:
         return Violation("snapshot", "the child has no VMAs at all: it was never given an address space")
@@ -61,13 +69,13 @@ def snapshot_is_one_moment(world: World, state: int) -> Violation | None:
 
 
 def isolated(world: World, state: int) -> Violation | None:
-    """No frame that both map can be written through either page table."""
-    for page in world.pages:
-        mine, yours = (mm.page_table.pte[page].of(state) for mm in (world.mm, world.child))
+    """No frame that two address spaces map can be written through either page table."""
+    for page, (mm, other) in product(world.pages, combinations(world.spaces, 2)):
+        mine, yours = (each.page_table.pte[page].of(state) for each in (mm, other))
         if mine is None or yours is None or mine.frame is not yours.frame:
             continue
         if mine.write or yours.write:
-            who = "parent" if mine.write else "child"
+            who = ("parent" if mm is world.mm else str(mm)) if mine.write else str(other)
             return Violation(
                 "isolation",
                 f"at the end the {who} can write to {mine.frame} (P{page}), which the other one maps as well",
@@ -77,12 +85,13 @@ def isolated(world: World, state: int) -> Violation | None:
 
 def translations_are_current(world: World, state: int) -> Violation | None:
     """Every cached translation is one that the page table would give now."""
-    for (cpu, page), cell in world.mm.tlb.cached.items():
-        cached, current = cell.of(state), world.mm.page_table.pte[page].of(state)
+    known = ((mm, *each) for mm in world.spaces for each in mm.tlb.cached.items())
+    for mm, (cpu, page), cell in known:
+        cached, current = cell.of(state), mm.page_table.pte[page].of(state)
         if cached is not None and (current is None or cached not in (current, current.wrprotected())):
             return Violation(
                 "stale_translation",
-                f"at the end cpu{cpu}'s TLB still says P{page} is {cached}, but the page table says {current or 'not present'}: "
+                f"at the end cpu{cpu}'s TLB still says {mm.page_table.pte[page]} is {cached}, but the page table says {current or 'not present'}: "
                 f"nobody flushed it",
             )
     return None

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mmlocks.errors import ScenarioTooSmall
 from mmlocks.machine import Run, View
 from mmlocks.machine.state import Poison, Record
 from mmlocks.machine.step import Step
@@ -116,7 +117,10 @@ def _gone_on(run: Run) -> Run:
         ready = [cpu for cpu in rest.enabled() if broken is None or cpu != broken.cpu]
         if not ready:
             break
-        rest = rest.step(ready[0])
+        try:
+            rest = rest.step(ready[0])
+        except ScenarioTooSmall:
+            break
     return Run(run.machine, (*run.states[:-1], *rest.states), (*run.taken, *rest.taken))
 
 

@@ -1,7 +1,18 @@
 """Stories: who runs, in which memory, and what would be a bad ending. One story per file."""
 
-from mmlocks.scenarios.catalogue import SCENARIOS, scenario_named
+from mmlocks.scenarios.asked import asked
+from mmlocks.scenarios.catalogue import SCENARIOS, VARIANTS, scenario_named
 from mmlocks.scenarios.replaying import replay
 from mmlocks.scenarios.scenario import Checked, Scenario, check, machine_for
 
-__all__ = ["SCENARIOS", "Checked", "Scenario", "check", "machine_for", "replay", "scenario_named"]
+__all__ = [
+    "SCENARIOS",
+    "VARIANTS",
+    "Checked",
+    "Scenario",
+    "asked",
+    "check",
+    "machine_for",
+    "replay",
+    "scenario_named",
+]

@@ -7,6 +7,7 @@ from mmlocks.mm.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mr
 from mmlocks.mm.munmap import munmap
 from mmlocks.mm.user import load, store
 from mmlocks.mm.world import World
+from mmlocks.scenarios.happened import asked_before_the_lock
 from mmlocks.scenarios.scenario import Scenario, expect
 
 HERE, NEXT, THERE = 3, 4, 7
@@ -73,6 +74,7 @@ ANON_VMA_UNLOCKED_CHECK = Scenario(
         "The commit speaks of the neighbour that is freed. What the fault comes upon first here is the node of the tree that led to it, which munmap "
         "replaced; it walks over the tree with no lock that protects it."
     ),
+    happened={"freed_vma": asked_before_the_lock, "freed_node": asked_before_the_lock},
     explain=dict.fromkeys(
         ("freed_vma", "freed_node"),
         "The fault asked for the anon_vma before it had locked the VMA, and mremap took it away in between. So the fault has to find one, and "

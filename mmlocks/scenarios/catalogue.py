@@ -7,12 +7,15 @@ import re
 from mmlocks.errors import ModelError
 from mmlocks.machine import Machine
 from mmlocks.scenarios.anon_vma_unlocked_check import ANON_VMA_UNLOCKED_CHECK
+from mmlocks.scenarios.asked import ALL, asked
+from mmlocks.scenarios.everyday import EVERYDAY
 from mmlocks.scenarios.fork_first_touch import FORK_FIRST_TOUCH
 from mmlocks.scenarios.fork_lost_store import FORK_LOST_STORE
 from mmlocks.scenarios.fork_many import MOST_VMAS, MOST_WRITERS, fork_many
 from mmlocks.scenarios.fork_other_vma import FORK_OTHER_VMA
 from mmlocks.scenarios.fork_torn_across_vmas import FORK_TORN_ACROSS_VMAS
 from mmlocks.scenarios.fork_torn_snapshot import FORK_TORN_SNAPSHOT
+from mmlocks.scenarios.fork_variants import FORK_VARIANTS
 from mmlocks.scenarios.from_file import is_in_file, scenario_in_file
 from mmlocks.scenarios.imap_lock_order import IMAP_LOCK_ORDER
 from mmlocks.scenarios.merge_dup_anon_vma import MERGE_DUP_ANON_VMA
@@ -44,17 +47,25 @@ SCENARIOS: dict[str, Scenario] = {
     )
 }
 
+VARIANTS: dict[str, Scenario] = {scenario.name: scenario for scenario in (*FORK_VARIANTS, *EVERYDAY)}
+"""Scenarios without a story: what else is asked of answers. The truth table does not have them."""
+
 GROWN = f"fork_lost_store grown to V VMAs (1 to {MOST_VMAS}) and N writers (1 to {MOST_WRITERS})"
 """What `fork_many_V_N` is."""
 
 
 def scenario_named(name: str) -> Scenario:
-    """The scenario of that name; `fork_many_2_3` is fork of so many VMAs beside so many writers, `FILE.py:NAME` one of your own, in a file.
+    """The scenario of that name; `fork_many_2_3` is fork of so many VMAs beside so many writers, `FILE.py:NAME` one of your own, in a file,
+    `NAME+all` NAME as it is put to an answer.
 
     Raises ModelError, listing the names there are.
     """
+    if name.endswith(ALL):
+        return asked(scenario_named(name.removesuffix(ALL)))
     if name in SCENARIOS:
         return SCENARIOS[name]
+    if name in VARIANTS:
+        return VARIANTS[name]
     if is_in_file(name):
         return scenario_in_file(name)
     grown = re.fullmatch(r"fork_many_([0-9]{1,9})_([0-9]{1,9})", name)

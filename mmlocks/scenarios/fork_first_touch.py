@@ -6,6 +6,7 @@ from mmlocks.mm.address import address_of
 from mmlocks.mm.user import fork, store
 from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_MAY_ACCESS, VM_READ
 from mmlocks.mm.world import World
+from mmlocks.scenarios.happened import anon_vma_during_fork
 from mmlocks.scenarios.scenario import Scenario, expect
 
 PAGE, BESIDE = 3, 4
@@ -35,6 +36,7 @@ FORK_FIRST_TOUCH = Scenario(
     ),
     threads=(("fork()", forker), ("stores P3 = 1, for the first time", toucher)),
     world=world,
+    stores=((PAGE, 0, 1),),
     oracles=(
         "misfiled",
         "snapshot",
@@ -50,6 +52,7 @@ FORK_FIRST_TOUCH = Scenario(
         "(2ac0af1b66e3), is our reading, which the search confirms for this scenario"
     ),
     remark="It takes a kernel without that fall-back (6.4.0-first_fault_falls_back) to make it happen. None was ever released.",
+    happened={"misfiled": anon_vma_during_fork},
     explain={
         "misfiled": (
             "fork asks whether the VMA has an anon_vma first to link the child's VMA to it, and later to decide whether there are pages to copy. A "

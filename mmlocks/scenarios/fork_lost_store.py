@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmlocks.mm.address import address_of
 from mmlocks.mm.user import fork, load, store
 from mmlocks.mm.world import World
+from mmlocks.scenarios.happened import copied_while_written
 from mmlocks.scenarios.scenario import Scenario, expect
 
 PAGE = 3
@@ -43,12 +44,14 @@ FORK_LOST_STORE = Scenario(
         ("stores P3[1] = 2", writer_without),
     ),
     world=world,
+    stores=((PAGE, 0, 1), (PAGE, 1, 2)),
     oracles=("lost_store", "snapshot", "isolation", "stale_translation", "references", "held_at_end"),
     expected=expect("6.4.0", "6.4.1"),
     source="fb49c455323f; bugzilla 217624; the list versions of the fix name the stale TLB entry",
     remark=(
         "That this way of losing a store is the one that users met is inferred: no trace of a real crash was ever published."
     ),
+    happened={"lost_store": copied_while_written},
     explain={
         "lost_store": (
             "The page was copied while another CPU could still write to the old frame: fork had made the page read-only, but "

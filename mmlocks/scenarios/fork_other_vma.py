@@ -37,6 +37,7 @@ FORK_OTHER_VMA = Scenario(
     ),
     threads=(("fork()", forker), ("once P3 is copied, stores P7 = 1", writer_elsewhere)),
     world=world,
+    stores=((FRESH, 0, 1),),
     oracles=("lost_store", "snapshot", "isolation", "stale_translation", "references", "held_at_end"),
     expected=expect(),
     source="design goal of the per-VMA lock series (v4, 2023-02-27)",

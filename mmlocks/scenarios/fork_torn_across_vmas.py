@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmlocks.mm.world import World
 from mmlocks.scenarios.fork_torn_snapshot import FIRST, SECOND, forker, writer
+from mmlocks.scenarios.happened import fault_during_fork
 from mmlocks.scenarios.scenario import Scenario, expect
 
 
@@ -26,10 +27,12 @@ FORK_TORN_ACROSS_VMAS = Scenario(
     ),
     threads=(("fork()", forker), ("stores P3 = 1, then P4 = 1", writer)),
     world=world,
+    stores=((FIRST, 0, 1), (SECOND, 0, 1)),
     oracles=("snapshot", "lost_store", "isolation", "references", "held_at_end"),
     expected=expect("6.4.0", "6.4.1"),
     source="as fork_torn_snapshot: our own observation on the model",
     remark="A model observation. What it is for: a fork that unlocks each VMA once it has copied and flushed it loses no store, and yet its snapshot is torn.",
+    happened={"snapshot": fault_during_fork},
     explain={
         "snapshot": (
             "fork takes the VMAs one after the other. A VMA that was copied must stay locked until the last one has been, or the child gets one "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmlocks.mm.address import address_of
 from mmlocks.mm.user import fork, store
 from mmlocks.mm.world import World
+from mmlocks.scenarios.happened import fault_during_fork
 from mmlocks.scenarios.scenario import Scenario, expect
 
 FIRST, SECOND = 3, 4
@@ -37,6 +38,7 @@ FORK_TORN_SNAPSHOT = Scenario(
     ),
     threads=(("fork()", forker), ("stores P3 = 1, then P4 = 1", writer)),
     world=world,
+    stores=((FIRST, 0, 1), (SECOND, 0, 1)),
     oracles=("snapshot", "lost_store", "isolation", "stale_translation", "references", "held_at_end"),
     expected=expect("6.4.0", "6.4.1"),
     source="our own observation on the model, from the order of steps in dup_mmap; no commit or report mentions it",
@@ -45,6 +47,7 @@ FORK_TORN_SNAPSHOT = Scenario(
         "promise that to a multithreaded program, and no commit message mentions it. Our two pages stand for pages in different "
         "page tables: over neighbours, fork mostly holds one lock."
     ),
+    happened={"snapshot": fault_during_fork},
     explain={
         "snapshot": (
             "fork takes the pages one after the other. Where faults go ahead meanwhile, the child gets one page from before a "

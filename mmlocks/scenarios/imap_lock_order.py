@@ -7,6 +7,7 @@ from mmlocks.mm.mmap import MAP_FIXED, MAP_SHARED, mmap
 from mmlocks.mm.user import store
 from mmlocks.mm.vm_flags import VM_READ, VM_WRITE
 from mmlocks.mm.world import World
+from mmlocks.scenarios.happened import locked_under_a_files_lock
 from mmlocks.scenarios.scenario import Scenario, expect
 
 HEAP, PAGE = 3, 5
@@ -54,6 +55,7 @@ IMAP_LOCK_ORDER = Scenario(
         "Nobody can deadlock: the VMA that mmap waits for is not in the tree yet, so nobody else holds its lock. lockdep knows kinds of locks, "
         "not single ones, and nobody should have to think about it again whenever one of the two functions changes."
     ),
+    happened={"lock_order": locked_under_a_files_lock},
     explain={
         "lock_order": (
             "mmap locked its new VMA while it held the file's i_mmap_rwsem, and a fault that needs memory takes that one while it holds the lock of "

@@ -7,6 +7,7 @@ from mmlocks.mm.mmap import MAP_FIXED, MAP_PRIVATE, mmap
 from mmlocks.mm.user import store
 from mmlocks.mm.vm_flags import VM_READ, VM_WRITE
 from mmlocks.mm.world import World
+from mmlocks.scenarios.happened import anon_vma_before_the_link
 from mmlocks.scenarios.scenario import Scenario, expect
 
 LEFT, GAP, RIGHT = 3, 4, 5
@@ -39,6 +40,7 @@ MERGE_DUP_ANON_VMA = Scenario(
     ),
     threads=(("maps the gap", mapper), ("stores P3 = 1, in left", toucher)),
     world=world,
+    stores=((LEFT, 0, 1),),
     oracles=(
         "misfiled",
         "freed_vma",
@@ -54,6 +56,7 @@ MERGE_DUP_ANON_VMA = Scenario(
         "In Linux it does lasting harm only where the memory for the link cannot be had and the merge is given up: the page then stays filed in an "
         "anon_vma that may be freed. Here it counts from the moment at which rmap would not find the page."
     ),
+    happened={"misfiled": anon_vma_before_the_link},
     explain={
         "misfiled": (
             "The merge set left's anon_vma, which sends faults on left to the fast path, before it had write-locked left or linked it to that "

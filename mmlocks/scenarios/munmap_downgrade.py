@@ -8,6 +8,7 @@ from mmlocks.mm.munmap import munmap
 from mmlocks.mm.user import load, store
 from mmlocks.mm.vm_flags import VM_MAY_ACCESS, VM_READ
 from mmlocks.mm.world import World
+from mmlocks.scenarios.happened import locked_though_detached
 from mmlocks.scenarios.scenario import Scenario, expect
 
 HEAP, DATA = 3, 4
@@ -70,6 +71,7 @@ MUNMAP_DOWNGRADE = Scenario(
         "No release lacks the mark. The scenario is there to show what it is for: see what becomes of a kernel that ignores it. Once munmap is over, "
         "the heap could be told by its missing anon_vma, too; data could not, and since 6.6 the first faults on files lock nothing but the VMA, and since 6.7 most."
     ),
+    happened={"freed_vma": locked_though_detached},
     explain={
         "freed_vma": (
             "mmap_write_downgrade counts mm_lock_seq up, and with that no VMA is write-locked any more. A fault that found the VMA before it left "

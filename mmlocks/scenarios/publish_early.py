@@ -8,6 +8,7 @@ from mmlocks.mm.mmap import MAP_FIXED, MAP_SHARED, mmap
 from mmlocks.mm.user import load, store
 from mmlocks.mm.vm_flags import VM_READ, VM_WRITE
 from mmlocks.mm.world import World
+from mmlocks.scenarios.happened import mapped_before_it_was_settled
 from mmlocks.scenarios.scenario import Scenario, expect
 
 PAGE = 4
@@ -53,6 +54,7 @@ PUBLISH_EARLY = Scenario(
         "No release ever had both the bug and a way to reach it: faults on files came to the VMA lock in 6.6 and 6.7, and the repair in 6.4.3. "
         "6.6-like without new_vma_locked has both."
     ),
+    happened={"unnoticed_store": mapped_before_it_was_settled},
     explain={
         "unnoticed_store": (
             "mmap put the VMA into the tree, where a fault found it and locked it, before it had settled what an entry for this memory may be. "

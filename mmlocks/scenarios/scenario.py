@@ -34,6 +34,10 @@ class Scenario:
     `expected` gives the outcome, "safe" or "violated", for each release that the record, or an argument from it, lets us
     expect; `source` says where that comes from. `remark` is shown wherever the scenario is. Of a release that lacks one
     of the patches that the scenario `needs`, it has nothing to say. `symmetries` says which of its CPUs are alike.
+    `stores` are those that its programs make whatever the order, as (page, slot, value), where somebody keeps account of them.
+
+    `explain` has the story by the oracle that ends it. The same oracle may end what somebody else's function came to, another
+    way: `happened` tells, of an execution, whether it went as the story does.
     """
 
     name: str
@@ -48,11 +52,23 @@ class Scenario:
     explain: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[Patch, ...] = ()
     symmetries: Callable[[World], tuple[Swap, ...]] = lambda _: ()
+    stores: tuple[tuple[int, int, Any], ...] = ()
+    happened: Mapping[str, Callable[[World, Run], bool]] = field(default_factory=dict)
 
     @property
     def cpus(self) -> int:
         """How many CPUs take part."""
         return len(self.threads)
+
+    def explanation(self, world: World, run: Run) -> str:
+        """How the violation in which `run` ends came about; nothing if that is another story than this scenario's."""
+        if run.violation is None:
+            return ""
+        oracle = run.violation.oracle
+        went_so = self.happened.get(oracle)
+        if went_so is not None and not went_so(world, run):
+            return ""
+        return self.explain.get(oracle, "")
 
     def lacking(self, release: Release) -> tuple[Patch, ...]:
         """The patches that the scenario needs and that the release does not have."""
@@ -198,6 +214,9 @@ def check(
             machine, world = machine_for(scenario, kernel, split_together, also, unmerged)
             try:
                 verdict = judge(machine, budget, progress, reduced, strategy)
+                if verdict.too_small:
+                    reason = verdict.reason.replace("the scenario", f"the scenario {scenario.name}", 1)
+                    verdict = replace(verdict, reason=reason)
                 if verdict.outcome == "safe":
                     verdict = _afterwards(machine, verdict, (*scenario.oracles, *also), budget, progress)
             except MergedWrongly as merged:

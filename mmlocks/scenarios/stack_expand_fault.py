@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmlocks.mm.address import address_of
 from mmlocks.mm.user import copy_to_user, store
 from mmlocks.mm.world import STACK, World
+from mmlocks.scenarios.happened import torn_start_and_offset
 from mmlocks.scenarios.scenario import Scenario, expect
 
 BELOW, FRESH, TOUCHED = 7, 8, 9
@@ -42,6 +43,7 @@ STACK_EXPAND_FAULT = Scenario(
     ),
     threads=(("read(2) to P7, below the stack", grower), ("stores P8 = 2, inside it", toucher)),
     world=world,
+    stores=((BELOW, 0, 1), (FRESH, 0, 2)),
     oracles=(
         "misfiled",
         "lost_store",
@@ -62,6 +64,7 @@ STACK_EXPAND_FAULT = Scenario(
         "No harm to a user was ever reported. That two faults with mmap_lock held for reading could tear the pair as well, up to 6.4.0, is an "
         "observation on the model."
     ),
+    happened={"misfiled": torn_start_and_offset},
     explain={
         "misfiled": (
             "Expansion moves vm_start and then vm_pgoff. A fault that reads one before and the other after computes an index that the page has "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmlocks.mm.address import address_of
 from mmlocks.mm.user import copy_from_user, copy_to_user
 from mmlocks.mm.world import STACK, World
+from mmlocks.scenarios.happened import walked_without_rcu
 from mmlocks.scenarios.scenario import Scenario, expect
 
 HEAP, LOWER, BETWEEN, UPPER = 3, 6, 7, 8
@@ -44,6 +45,7 @@ STACKROT = Scenario(
     ),
     threads=(("write(2) from P7, between the stacks", grower), ("read(2) to P3, in the heap", toucher)),
     world=world,
+    stores=((HEAP, 0, 2),),
     oracles=(
         "freed_node",
         "freed_vma",
@@ -60,6 +62,7 @@ STACKROT = Scenario(
         "Here the old node is freed as soon as no RCU reader can see it. In a real kernel a grace period passes, which an attacker has to "
         "stretch the walk over."
     ),
+    happened={"freed_node": walked_without_rcu},
     explain={
         "freed_node": (
             "Whoever holds mmap_lock for reading believes that the tree stands still, and so walks it without an RCU read section. But stack "

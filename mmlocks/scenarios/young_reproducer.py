@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmlocks.mm.address import address_of
 from mmlocks.mm.user import fetch_add, fork, load, store
 from mmlocks.mm.world import World
+from mmlocks.scenarios.happened import copied_while_written
 from mmlocks.scenarios.scenario import Scenario, expect
 
 TEXT, PAGE = 1, 3
@@ -46,6 +47,7 @@ YOUNG_REPRODUCER = Scenario(
         ("takes a piece, fills it, reads it", allocator),
     ),
     world=world,
+    stores=((PAGE, 0, 2), (PAGE, 0, 3), (PAGE, 1, "@"), (PAGE, 2, "@")),
     oracles=("lost_store", "snapshot", "isolation", "stale_translation", "references", "held_at_end"),
     expected=expect("6.4.0", "6.4.1"),
     source="bugzilla 217624 (reported for 6.4.1: about 99 in 100 failures are a mismatch on reading back)",
@@ -53,6 +55,7 @@ YOUNG_REPRODUCER = Scenario(
         "One fork, one piece per thread, a piece is one word, and the counter shares the buffer's page; the reporter's program forks for "
         "ever and fills 32 MiB in pieces of 128 bytes."
     ),
+    happened={"lost_store": copied_while_written},
     explain={
         "lost_store": (
             "As in fork_lost_store: one thread's fault copied the page while the other could still store to the old frame "

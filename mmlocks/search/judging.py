@@ -12,6 +12,7 @@ from mmlocks.search.possible import possible
 from mmlocks.search.shortest import shortest
 from mmlocks.search.verdict import (
     STOPPED,
+    TOO_SMALL,
     Budget,
     Exploration,
     Meter,
@@ -53,6 +54,8 @@ def _judged(machine: Machine, meter: Meter, reduced: bool, strategy: Strategy) -
     except STOPPED as stopped:
         if found.violation is None:
             found.reason = why(stopped)
+    if TOO_SMALL in found.reason:
+        machine.verify()  # what asks for more at random is not the scenario's to give
     verdict = Verdict(
         found.outcome, found.states, found.transitions, meter.seconds, found.searched, found.left_out, found.executions,
         violation=found.violation, reason=found.reason, endings=len(found.endings),

@@ -30,10 +30,12 @@ def possible(
     goal: Callable[[int], bool],
     budget: Budget | None = None,
     progress: Progress | None = None,
+    allowed: Callable[[int, int], bool] | None = None,
 ) -> Witness:
     """Breadth first over all states, without reduction: reduction keeps final states, and a goal lies in the middle.
 
-    Executions that break a rule count up to the step that breaks it.
+    Executions that break a rule count up to the step that breaks it. Only those are looked at in which each CPU takes its steps in states
+    where it is `allowed` to.
     """
     meter = Meter(budget or Budget(), progress)
     parents: dict[int, tuple[int, int]] = {}
@@ -49,6 +51,8 @@ def possible(
             if ticks % meter.every == 0:
                 meter.check(len(seen))
             for cpu in machine.cpus:
+                if allowed is not None and not allowed(state, cpu):
+                    continue
                 outcome = machine.outcome(state, machine.node(state, cpu), cpu)
                 if not isinstance(outcome, int):
                     continue

@@ -7,8 +7,10 @@ rare stays unseen. So scouts advance in a front, all CPUs' choices followed, and
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
+from mmlocks.errors import ScenarioTooSmall
 from mmlocks.machine.machine import Machine
 from mmlocks.search.reduction import Reduction
 
@@ -46,15 +48,21 @@ def _advance(machine: Machine, width: int, chance: random.Random, glance: Callab
         glance()
         if len(front) > width:
             front = set(chance.sample(sorted(front), width))
-        following = set()
+        following: set[int] = set()
         for state in front:
-            chosen = reduction.choose(state)
-            for cpu in machine.cpus:
-                if chosen >> cpu & 1:
-                    outcome = machine.outcome(state, machine.node(state, cpu), cpu)
-                    if isinstance(outcome, int):
-                        following.add(state + outcome)
+            # Where a scenario is too small for a scout, it need not be so for the search, which does not follow loops that far.
+            with suppress(ScenarioTooSmall):
+                following.update(_next(machine, state, reduction.choose(state)))
         front = following
+
+
+def _next(machine: Machine, state: int, chosen: int) -> Iterator[int]:
+    """The states after a step of each of the chosen CPUs."""
+    for cpu in machine.cpus:
+        if chosen >> cpu & 1:
+            outcome = machine.outcome(state, machine.node(state, cpu), cpu)
+            if isinstance(outcome, int):
+                yield state + outcome
 
 
 def _growth(machine: Machine) -> int:

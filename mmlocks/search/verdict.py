@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from mmlocks.errors import Undecided
+from mmlocks.errors import ScenarioTooSmall, Undecided
 from mmlocks.machine.machine import Machine, Violation
 from mmlocks.sentences import counted
+
+TOO_SMALL = "too small for this program"
+"""What the reason of a search says that ended because the program asked for more than its scenario has."""
 
 Progress = Callable[[int, int, float], bool]
 """Called with (states, transitions, seconds) several times a second; a false answer cancels the search."""
@@ -107,6 +110,11 @@ class Verdict:
     endings: int = 0
 
     @property
+    def too_small(self) -> bool:
+        """Whether the search ended because the program asked for more than its scenario has."""
+        return TOO_SMALL in self.reason
+
+    @property
     def coverage(self) -> str:
         """One sentence on what was searched, and on what was not."""
         states, executions = counted(self.states, "state"), counted(self.executions, "execution")
@@ -132,7 +140,7 @@ class Cancelled(Exception):
     """The search was told to stop."""
 
 
-STOPPED = (Cancelled, KeyboardInterrupt, MemoryError, Undecided)
+STOPPED = (Cancelled, KeyboardInterrupt, MemoryError, ScenarioTooSmall, Undecided)
 """What ends a search early, whatever it was looking for."""
 
 
@@ -140,6 +148,8 @@ def why(stopped: BaseException) -> str:
     """The reason that a verdict gives for a search that was ended by one of `STOPPED`."""
     if isinstance(stopped, MemoryError):
         return "out of memory"
+    if isinstance(stopped, ScenarioTooSmall):
+        return f"the scenario is {TOO_SMALL}: {stopped}"
     return str(stopped) or "interrupted"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mmlocks.errors import MmlocksError, ModelError, ScheduleError
+from mmlocks.errors import MmlocksError, ModelError, ScenarioTooSmall, ScheduleError
 from mmlocks.machine import Machine, Run, Schedule
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
@@ -61,7 +61,11 @@ class Session:
     def step(self, cpu: int) -> None:
         """Let `cpu` take the next step from here."""
         here = self.here
-        following = here.step(cpu)
+        try:
+            following = here.step(cpu)
+        except ScenarioTooSmall as problem:
+            self.note = f"Here the scenario ends: it is too small. {problem}."
+            return
         if following is here:
             self.note = here.why_blocked(cpu) or f"cpu{cpu} cannot take a step now"
             return
@@ -191,8 +195,7 @@ class Session:
     @property
     def explanation(self) -> str:
         """How a violation came about, where the scenario knows."""
-        violation = self.here.violation
-        return "" if violation is None else self.scenario.explain.get(violation.oracle, "")
+        return self.scenario.explanation(self.world, self.here)
 
     @property
     def advice(self) -> str:

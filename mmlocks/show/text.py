@@ -55,7 +55,7 @@ def blame(run: Run, world: World, scenario: Scenario | None = None) -> str:
     """What happened last, who cannot run and why, or what went wrong: always one line."""
     violation = run.violation
     if violation is not None:
-        explained = scenario.explain.get(violation.oracle, "") if scenario is not None else ""
+        explained = scenario.explanation(world, run) if scenario is not None else ""
         return " ".join(part for part in (sentence(violation.message), explained) if part)
     last = (
         f"Step {len(run)}, cpu{run.cpus[-1]}: {run.told(len(run) - 1)}"

@@ -417,7 +417,7 @@ def test_cells_keep_to_their_bits() -> None:
     cells = [layout.cell(f"c{number}", 0, bits=2) for number in range(4)]
 
     async def task() -> None:
-        for value in ("a", "b", "c"):
+        for value in ("a", "b"):
             for cell in cells:
                 await cell.set(value)
                 await cell.set((value,) if value == "a" else value)
@@ -428,5 +428,3 @@ def test_cells_keep_to_their_bits() -> None:
         run = run.step(0)
         after = {cell.name: cell.of(run.state) for cell in cells}
         assert sum(before[name] != after[name] for name in before) <= 1
-        if run.violation is not None:
-            break

@@ -207,11 +207,6 @@ async def stores_a_list(a, b, c, out):
     await a.set([1])  # here
 
 
-async def stores_too_many(a, b, c, out):
-    for number in range(300):
-        await a.set(number)  # here
-
-
 async def makes_up_a_step(a, b, c, out):
     await Step("fly", ())  # here
 
@@ -270,7 +265,6 @@ SLIPS = [
     (exits, "SystemExit"),
     (cancels, "CancelledError"),
     (stores_a_list, "unhashable"),
-    (stores_too_many, "room for no more"),
     (makes_up_a_step, "no operation is called fly"),
     (makes_up_arguments, ""),
     (makes_up_a_cell, ""),

@@ -26,16 +26,22 @@ from mmlocks.mm import (
     set_pte_at,
     store,
     vm_area_dup,
+    vma_start_write,
 )
+from mmlocks.mm.cow import do_wp_page
+from mmlocks.mm.fault import do_anonymous_page
 from mmlocks.mm.stack import expand_downwards
 from mmlocks.mm.world import World
 from mmlocks.oracles import ORACLES
 from mmlocks.releases import RELEASES, release_named
-from mmlocks.scenarios import SCENARIOS, Scenario, check
+from mmlocks.scenarios import SCENARIOS, Scenario, asked, check
+from mmlocks.scenarios.everyday import TRESPASS
 from mmlocks.search import judge
 
-ALWAYS = tuple(name for name in ORACLES if name not in ("discipline", "lock_order"))
-"""All but those that speak of more than harm, and would have the first word."""
+OF_ANSWERS = ("filed_wrong", "whole_child", "same_parent", "sound_entries", "anon_vmas", "stores_made")
+"""What is asked of answers: everything, and so also what the others ask."""
+ALWAYS = tuple(name for name in ORACLES if name not in ("discipline", "lock_order", *OF_ANSWERS))
+"""All but those, and those that speak of more than harm, and would have the first word."""
 
 
 async def forker(world: World) -> None:
@@ -196,6 +202,48 @@ async def sleeps_in_rcu(mm, oldmm):
     await oldmm.rcu.read_unlock()
 
 
+async def _forked(mm, oldmm):
+    await mmap_write_lock(oldmm)
+    (mpnt,) = await for_each_vma(oldmm)
+    await vma_start_write(mpnt)
+    tmp = await vm_area_dup(mm, mpnt)
+    await copy_page_range(tmp, mpnt)
+    await flush_tlb_mm(oldmm)
+    return mpnt, tmp
+
+
+async def child_without_its_mark(mm, oldmm):
+    _, tmp = await _forked(mm, oldmm)
+    await tmp.detached.set(True)
+    await mmap_write_unlock(oldmm)
+
+
+async def parent_made_shorter(mm, oldmm):
+    mpnt, _ = await _forked(mm, oldmm)
+    await mpnt.vm_end.set(0x3000)
+    await mmap_write_unlock(oldmm)
+
+
+async def anon_vma_forgotten(mm, oldmm):
+    _, tmp = await _forked(mm, oldmm)
+    await tmp.anon_vma.set(None)
+    await mmap_write_unlock(oldmm)
+
+
+async def asks_no_rights(vma, address, flags):
+    page = address // 0x1000
+    entry = await vma.vm_mm.page_table.pte[page]
+    if entry is None:
+        await do_anonymous_page(vma, page, flags)
+    elif not entry.write:
+        await do_wp_page(vma, page, entry)
+    return True
+
+
+def asking(*oracles: str) -> Scenario:
+    return dataclasses.replace(QUIET, oracles=oracles)
+
+
 CASES: dict[str, tuple[Scenario, str, Mapping[str, Callable[..., Any]]]] = {
     "lost_store": (SCENARIOS["fork_lost_store"], "6.4.0", {}),
     "snapshot": (QUIET, "6.4.3", {"dup_mmap": fork_of_nothing}),
@@ -211,6 +259,13 @@ CASES: dict[str, tuple[Scenario, str, Mapping[str, Callable[..., Any]]]] = {
     "freed_anon_vma": (QUIET, "6.4.3", {"dup_mmap": linked_to_what_was_left}),
     "misfiled": (QUIET, "6.4.3", {"dup_mmap": moved_by_itself}),
     "stray_page": (SCENARIOS["munmap_downgrade"], "6.4.10", {"zap_page_range": leaves_the_pages}),
+    "filed_wrong": (asking("filed_wrong"), "6.4.3", {"dup_mmap": moved_by_itself}),
+    "whole_child": (asking("whole_child"), "6.4.3", {"dup_mmap": child_without_its_mark}),
+    "same_parent": (asking("same_parent"), "6.4.3", {"dup_mmap": parent_made_shorter}),
+    "sound_entries": (asking("sound_entries"), "6.4.3", {"copy_present_pte": left_writable}),
+    "anon_vmas": (asking("anon_vmas"), "6.4.3", {"dup_mmap": anon_vma_forgotten}),
+    "stores_made": (asked(dataclasses.replace(QUIET, stores=((3, 0, 7),))), "6.4.3", {}),
+    "promise": (TRESPASS, "6.4.3", {"handle_mm_fault": asks_no_rights}),
     "discipline": (AUDITED, "6.4.3", {}),
     "atomic_sleep": (SLEEPY, "6.4.3", {"dup_mmap": sleeps_in_rcu}),
     "lock_order": (SCENARIOS["imap_lock_order"], "6.6-like-new_vma_locked_first", {}),

@@ -1,0 +1,49 @@
+"""What is asked of an answer: a scenario as its story tells it, judged by all that we know to ask, with room for other ways to do it.
+
+Our own kernels are judged by the oracles that a scenario names, which see what its story is about. Somebody else's functions may break
+anything. And they may need what ours do not: a frame for a copy that fork makes at once, or a VMA that is given up again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mmlocks.mm.world import World
+from mmlocks.scenarios.scenario import Scenario
+
+ALL = "+all"
+"""How the name of such a scenario ends: `fork_lost_store+all`."""
+
+ALWAYS = ("references", "filed_wrong", "stray_page", "sound_entries", "anon_vmas", "stale_translation", "held_at_end", "atomic_sleep")  # fmt: skip
+OF_STORES = ("lost_store", "stores_made")
+OF_FORKS = ("snapshot", "isolation", "whole_child", "same_parent")
+
+
+def asked(scenario: Scenario) -> Scenario:
+    """The scenario as it is put to an answer."""
+    world = scenario.world()
+    more = [*(OF_STORES if world.referee else ()), *(OF_FORKS if world.forks else ()), *ALWAYS]
+
+    def roomy() -> World:
+        made = scenario.world()
+        make_room(made)
+        made.to_store = scenario.stores
+        return made
+
+    oracles = tuple(dict.fromkeys((*scenario.oracles, *more)))
+    return replace(scenario, name=scenario.name + ALL, world=roomy, oracles=oracles)
+
+
+def make_room(world: World) -> None:
+    """More of what may run out: frames for every CPU and page, one for each child; VMAs for every child; anon_vmas for every VMA."""
+    for page in world.pages:
+        for cpu in range(world.layout.cpus):
+            frames = [world.memory.new_frame() for _ in world.children]
+            pool = world.memory.pools.setdefault((page, cpu), [])
+            pool.extend(frames)
+            world.memory.behind[page].extend(frames)
+    for vma in (*world.mm.vmas, *world.mm.spare_vmas):
+        vma.spare_anon_vmas.set_aside(1)
+    if world.forks:
+        for child in world.children:
+            child.spare_vmas.set_aside(1)
