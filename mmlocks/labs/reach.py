@@ -7,7 +7,7 @@ from functools import cache
 from types import CodeType, FunctionType
 from typing import Any
 
-from mmlocks.mm.kernel import kernel_functions
+from mmlocks.mm.stubs import kernel_functions
 
 
 def reached(programs: Iterable[Callable[..., Any]]) -> frozenset[str]:

@@ -55,10 +55,9 @@ GROWN = f"fork_lost_store grown to V VMAs (1 to {MOST_VMAS}) and N writers (1 to
 
 
 def scenario_named(name: str) -> Scenario:
-    """The scenario of that name; `fork_many_2_3` is fork of so many VMAs beside so many writers, `FILE.py:NAME` one of your own, in a file,
-    `NAME+all` NAME as it is put to an answer.
+    """The scenario of that name. `fork_many_2_3` is fork of so many VMAs beside so many writers.
 
-    Raises ModelError, listing the names there are.
+    `FILE.py:NAME` is one of your own, in a file, and `NAME+all` is NAME as it is put to an answer. Raises ModelError, listing the names there are.
     """
     if name.endswith(ALL):
         return asked(scenario_named(name.removesuffix(ALL)))
