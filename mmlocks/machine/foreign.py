@@ -272,7 +272,7 @@ async def carried_out_here(stop: Stop) -> Any:
     step = stop.answer.step
     assert step is not None
     if not isinstance(step, Call):
-        return await step
+        return await one_by_one(step)
     name, *args = step.args
     kernel = stop.visit.foreign.kernel
     assert kernel is not None, "a foreign function is called before it was linked"
@@ -283,6 +283,16 @@ async def carried_out_here(stop: Stop) -> Any:
         if thrown is None:
             raise
         return thrown
+
+
+async def one_by_one(step: Step) -> Any:
+    """What `together` means in foreign code: only our own text may say that nobody could tell the parts apart."""
+    if step.op != "together":
+        return await step
+    results: tuple[Any, ...] = ()
+    for part in step.args:
+        results = (*results, await one_by_one(part))
+    return results
 
 
 def _nothing(frame: Any) -> tuple[Place, ...]:
@@ -297,3 +307,4 @@ def _there(frame: Any) -> tuple[Place, ...]:
 
 SHOWN_AS[crossing.__code__] = _there
 SHOWN_AS[carried_out_here.__code__] = _nothing
+SHOWN_AS[one_by_one.__code__] = _nothing

@@ -102,11 +102,13 @@ class Freezer:
     def frame(self, link: Link) -> Hashable:
         # On 3.11 and 3.12 the dict of locals is kept in the frame once somebody asked for it, and would be found below.
         bound = link.frame.f_locals
+        # The function that runs is among the contents from 3.11 on. Its code and its names are told apart below, its arguments are bound.
         skipped, awaited = {id(link.frame), id(bound)}, id(link.awaits)
         contents = tuple(
             self.value(item) if id(item) != awaited else "awaited"
             for item in gc.get_referents(link.suspended)
             if id(item) not in skipped
+            and not (type(item) is types.FunctionType and item.__code__ is link.code)
         )
         # On those two its order tells when somebody asked, so the names alone count.
         return id(link.code), link.frame.f_lasti, frozenset(bound), contents

@@ -240,31 +240,47 @@ def at(where: tuple[Place, ...]) -> str:
 
 
 class SplitSupplier:
-    """The same program with every `together` taken one part at a time: to test that nobody could tell the difference."""
+    """The same program with every `together` taken one part at a time, as if there were no such thing."""
 
     def __init__(self, whole: Supplier) -> None:
         self._whole = whole
+        self._start: _Part | None = None
 
     def answer(self, results: Sequence[Any]) -> Answer:
         """The next part, or the next whole step where there are no parts."""
-        left = list(results)
-        grouped: list[Any] = []
-        while True:
-            answer = self._whole.answer(grouped)
-            if answer.step is None:
-                return answer
-            if answer.step.op != "together":
-                if not left:
-                    return answer
-                grouped.append(left.pop(0))
-                continue
-            parts = answer.step.args
-            if len(left) < len(parts):
-                key = None if answer.key is None else (answer.key, exact(tuple(left)))
-                return Answer(step=parts[len(left)], where=answer.where, key=key)
-            grouped.append(tuple(left[: len(parts)]))
-            del left[: len(parts)]
+        if self._start is None:
+            self._start = _Part((), (), self._whole.answer(()))
+        at = self._start
+        for result in results:
+            edge = exact(result)
+            following = at.after.get(edge)
+            if following is None:
+                following = at.after[edge] = self._following(at, result)
+            at = following
+        return at.answer
+
+    def _following(self, at: _Part, result: Any) -> _Part:
+        step, done = at.whole.step, (*at.done, result)
+        if step is not None and step.op == "together" and len(done) < len(step.args):
+            return _Part(at.told, done, at.whole)
+        told = (*at.told, done if step is not None and step.op == "together" else result)
+        return _Part(told, (), self._whole.answer(told))
 
     def verify(self) -> None:
         """As the whole program."""
         self._whole.verify()
+
+
+class _Part:
+    """A moment of a program that is taken apart: what the whole program was told, what the parts of its pending step returned so far."""
+
+    def __init__(self, told: tuple[Any, ...], done: tuple[Any, ...], whole: Answer) -> None:
+        self.told = told
+        self.done = done
+        self.whole = whole
+        self.after: dict[Any, _Part] = {}
+        step = whole.step
+        self.answer = whole
+        if step is not None and step.op == "together":
+            key = None if whole.key is None else (whole.key, exact(done))
+            self.answer = Answer(step=step.args[len(done)], where=whole.where, key=key)

@@ -16,11 +16,15 @@ from typing import Any
 
 from mmlocks.errors import AnswerError, ModelError
 from mmlocks.machine.foreign import Foreign, Functions
+from mmlocks.machine.state import Outlasting
 from mmlocks.mm.stubs import MODULES, is_stub, kernel_functions, kernel_text
 from mmlocks.releases import Patch, Release
 
+APART = "~apart"
+"""Ends the name of a kernel whose steps are taken one by one."""
 
-class Linked:
+
+class Linked(Outlasting):
     """The functions of `mmlocks.mm`, linked for a release: they are its attributes.
 
     `text` holds functions that stand in for the kernel's own in the kernel's text, for variants of ours. `foreign` are functions of somebody else's:
@@ -99,7 +103,7 @@ class Kernel:
 
     `replacements` are functions of somebody else's, by the names of the kernel functions that they replace. They run on a machine only, apart from the kernel's
     text (see `mmlocks.machine.foreign`). `again` makes the same functions anew, so that it can be seen whether they keep something from
-    one call to the next. `text` are variants of ours, which are linked like the kernel's own functions, and trusted like them.
+    one call to the next. `apart` says that steps which our text takes together are taken one by one. `text` are variants of ours, which are linked like the kernel's own functions, and trusted like them.
 
     Raises AnswerError for a function that no kernel function matches or that is no `async def`.
     """
@@ -110,11 +114,13 @@ class Kernel:
         replacements: Functions | None = None,
         text: Functions | None = None,
         again: Callable[[], Functions] | None = None,
+        apart: bool = False,
     ) -> None:
         self.release = release
         self.replacements = dict(replacements or {})
         self.text = dict(text or {})
         self.again = again
+        self.apart = apart
         originals = kernel_functions()
         for name, function in {**self.text, **self.replacements}.items():
             _check_replacement(name, function, originals)
@@ -127,11 +133,14 @@ class Kernel:
 
     @property
     def name(self) -> str:
-        """The release, and the functions that stand in for its own: `6.4.0~dup_mmap.1f2e3d4c`."""
+        """The release, and the functions that stand in for its own: `6.4.0~dup_mmap.1f2e3d4c`, and `~apart` where steps are taken apart."""
         others = {**self.text, **self.replacements}
-        return "~".join(
-            [self.release.name, *(f"{name}.{fingerprint(f)}" for name, f in sorted(others.items()))]
-        )
+        parts = [self.release.name, *(f"{name}.{fingerprint(f)}" for name, f in sorted(others.items()))]
+        return "~".join(parts) + (APART if self.apart else "")
+
+    def taken_apart(self) -> Kernel:
+        """The same kernel, with steps taken one by one."""
+        return Kernel(self.release, self.replacements, self.text, self.again, apart=True)
 
     @property
     def _alone(self) -> Linked:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmlocks.errors import ScheduleError
 from mmlocks.machine import Run, Schedule
-from mmlocks.mm.kernel import Kernel
+from mmlocks.mm.kernel import APART, Kernel
 from mmlocks.mm.world import World
 from mmlocks.oracles import looks_afterwards
 from mmlocks.scenarios.scenario import Scenario, as_kernel, as_scenario, check, machine_for
@@ -33,13 +33,15 @@ def replay(
         )
     if kernel is None:
         if "~" in schedule.kernel:
-            release, *own = schedule.kernel.split("~")
+            release, *own = schedule.kernel.removesuffix(APART).split("~")
             raise ScheduleError(
                 f"this schedule was recorded on {release} with somebody's own {', '.join(f.split('.')[0] for f in own)}. "
                 "Replay it where that function is: in the notebook, or with --answer FILE."
             )
         kernel = as_kernel(schedule.kernel)
-    elif kernel.name != schedule.kernel:
+    elif schedule.kernel.endswith(APART):
+        kernel = kernel.taken_apart()
+    if kernel.name != schedule.kernel:
         raise ScheduleError(
             f"this schedule was recorded on {schedule.kernel}, and the kernel here is {kernel.name}: "
             "the function has changed since. Run the check again for a fresh schedule."

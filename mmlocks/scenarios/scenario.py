@@ -20,9 +20,6 @@ from mmlocks.releases import RELEASES, Patch, Release, release_named
 from mmlocks.search import Budget, Progress, Strategy, Verdict, judge, possible
 from mmlocks.search.strategies import STRATEGIES, strategy_named
 
-APART = "~apart"
-"""Ends the kernel's name in a schedule whose steps are single operations."""
-
 Thread = Callable[..., Coroutine[Step, Any, None]]
 """What one CPU runs: an `async def` that takes the World."""
 
@@ -92,8 +89,6 @@ class Checked:
     world: World
     machine: Machine
     verdict: Verdict
-    apart: bool = False
-    """Whether all operations were searched as steps of their own, also those that our text takes together."""
 
     def __repr__(self) -> str:
         """What a notebook prints of it: the outcome, what was searched, and what to call next."""
@@ -131,8 +126,7 @@ class Checked:
         """The same as a value with a text form."""
         if self.verdict.schedule is None:
             return None
-        name = f"{self.kernel.name}{APART}" if self.apart else self.kernel.name
-        return Schedule(self.scenario.name, name, self.verdict.schedule)
+        return Schedule(self.scenario.name, self.kernel.name, self.verdict.schedule)
 
 
 def machine_for(
@@ -154,28 +148,30 @@ def machine_for(
     world.mm.stale_at_copy = "stale_copy" in oracles
 
     if kernel.replacements:
-        apart = _apart(scenario, kernel, world, unmerged)
-        links = [kernel.linked(foreign).link for foreign in apart]
+        abroad = _abroad(scenario, kernel, world, unmerged)
+        links = [kernel.linked(foreign).link for foreign in abroad]
     else:
-        apart, links = [], [kernel.link] * scenario.cpus
+        abroad, links = [], [kernel.link] * scenario.cpus
 
     def starting(cpu: int, thread: Thread) -> Supplier:
         linked = links[cpu](thread)
-        return CoroutineSupplier(cpu, lambda: linked(world), undecided=bool(apart))
+        return CoroutineSupplier(cpu, lambda: linked(world), undecided=bool(abroad))
 
     tasks = [(what, starting(cpu, thread)) for cpu, (what, thread) in enumerate(scenario.threads)]
     watches = watches_for(world.layout, kernel.release, oracles)
     judge_ending, alike = final_judge(world, oracles), scenario.symmetries(world)
 
     def verify() -> None:
-        for foreign in apart:
+        for foreign in abroad:
             again = kernel.again() if kernel.again is not None else None
             foreign.verify(again, scenario.world().layout)
 
-    return Machine(world.layout, tasks, judge_ending, split_together, watches, alike, verify), world
+    return Machine(
+        world.layout, tasks, judge_ending, split_together or kernel.apart, watches, alike, verify
+    ), world
 
 
-def _apart(scenario: Scenario, kernel: Kernel, world: World, unmerged: frozenset[str]) -> list[Foreign]:
+def _abroad(scenario: Scenario, kernel: Kernel, world: World, unmerged: frozenset[str]) -> list[Foreign]:
     """The kernel's foreign functions, for each CPU. Their handles are those of a world of their own, in which nothing ever happens."""
     rules = rules_for(kernel.replacements, world.layout)
     abroad = scenario.world().layout
@@ -208,10 +204,10 @@ def check(
             f"Known strategies: {', '.join(STRATEGIES)}."
         )
 
-    def searched(split_together: bool) -> Checked:
+    def searched(kernel: Kernel) -> Checked:
         unmerged: frozenset[str] = frozenset()
         while True:
-            machine, world = machine_for(scenario, kernel, split_together, also, unmerged)
+            machine, world = machine_for(scenario, kernel, also=also, unmerged=unmerged)
             try:
                 verdict = judge(machine, budget, progress, reduced, strategy)
                 if verdict.too_small:
@@ -222,16 +218,16 @@ def check(
             except MergedWrongly as merged:
                 unmerged |= {merged.name}
                 continue
-            return Checked(scenario, kernel, world, machine, verdict, split_together)
+            return Checked(scenario, kernel, world, machine, verdict)
 
     if not kernel.replacements:
-        return searched(False)
+        return searched(kernel)
     # Where our text takes several operations as one step, nobody could tell, as long as all the text is ours. So an answer is judged with
     # all steps apart. What is wrong with it mostly shows in fewer steps as well, and then it is shown that way.
-    apart = searched(True)
+    apart = searched(kernel.taken_apart())
     if apart.verdict.outcome != "violated":
         return apart
-    whole = searched(False)
+    whole = searched(kernel)
     return whole if whole.verdict.outcome == "violated" else apart
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmlocks.errors import MmlocksError, ModelError, ScenarioTooSmall, ScheduleError
 from mmlocks.machine import Machine, Run, Schedule
-from mmlocks.mm.kernel import Kernel
+from mmlocks.mm.kernel import APART, Kernel
 from mmlocks.mm.world import World
 from mmlocks.oracles import looks_afterwards
 from mmlocks.releases import NEWEST, PATCHES, RELEASES, Patch, patch_named, release_named, split_name
@@ -38,15 +38,16 @@ class Session:
         scenario: str | Scenario,
         release: str,
         replacements: Mapping[str, Callable[..., Any]] | None = None,
+        apart: bool = False,
     ) -> None:
         self.replacements = dict(replacements or {})
         self.note = ""
         """An answer to the last request, where the blame line does not say it all."""
         self.verdict: Verdict | None = None
-        self._link(scenario_named(scenario) if isinstance(scenario, str) else scenario, release)
+        self._link(scenario_named(scenario) if isinstance(scenario, str) else scenario, release, apart)
 
-    def _link(self, scenario: Scenario, release: str) -> None:
-        kernel = Kernel(release_named(release), self.replacements)
+    def _link(self, scenario: Scenario, release: str, apart: bool = False) -> None:
+        kernel = Kernel(release_named(release), self.replacements, apart=apart)
         self.machine: Machine
         self.world: World
         self.machine, self.world = machine_for(scenario, kernel)
@@ -143,13 +144,15 @@ class Session:
         same = schedule.scenario == self.scenario.name
         other = self.scenario if same else scenario_named(schedule.scenario)
         own = "~" in schedule.kernel or bool(self.replacements)
-        if own and not (same and schedule.kernel == self.kernel.name):
+        apart = schedule.kernel.endswith(APART)
+        recorded, here = (name.removesuffix(APART) for name in (schedule.kernel, self.kernel.name))
+        if own and not (same and recorded == here):
             raise ScheduleError(
                 f"this schedule was recorded on {schedule.kernel}, and the kernel here is {self.kernel.name}: "
                 "a schedule fits only the functions that it was recorded with."
             )
         try:
-            new = Session(other, schedule.kernel.split("~")[0], self.replacements)
+            new = Session(other, schedule.kernel.split("~")[0], self.replacements, apart)
             run = Run.replay(new.machine, schedule.cpus)
         except ModelError as problem:
             raise ScheduleError(str(problem)) from None
