@@ -212,7 +212,7 @@ async def locks_the_file_first(mm, vma, address, below):
     ids=lambda part: getattr(part, "__name__", part),
 )
 def test_a_kernel_that_gets_it_wrong_is_caught(other, name, instead, oracle):
-    verdict = searched(needs_memory, other, Kernel(RELEASES["6.6-like"], {name: instead})).verdict
+    verdict = searched(needs_memory, other, Kernel(RELEASES["6.6-like"], text={name: instead})).verdict
     assert verdict.violation.oracle == oracle, verdict
 
 

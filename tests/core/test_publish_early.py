@@ -76,7 +76,7 @@ def test_someone_gets_the_page_under_the_vma_lock_and_someone_gets_a_signal():
         await handle_mm_fault(vma, address, flags)  # noqa: F821
         await mmap_read_unlock(mm)  # noqa: F821
 
-    kernel = Kernel(RELEASES["6.6-like"], {"do_user_addr_fault": do_user_addr_fault})
+    kernel = Kernel(RELEASES["6.6-like"], text={"do_user_addr_fault": do_user_addr_fault})
     assert check(SCENARIO, kernel).verdict.outcome == "safe"
     assert met == {"fast", "slow", "signal"}
 
@@ -212,7 +212,7 @@ async def goes_by_the_flags_alone(vma: Any) -> None:
     ids=lambda part: getattr(part, "__name__", part),
 )
 def test_a_kernel_that_forgets_it_is_caught(program, name, instead):
-    checked = alone(program, Kernel(RELEASES["6.6-like"], {name: instead}))
+    checked = alone(program, Kernel(RELEASES["6.6-like"], text={name: instead}))
     assert checked.verdict.violation.oracle == "unnoticed_store"
 
 
@@ -258,7 +258,7 @@ def test_the_first_private_store_to_a_file_is_left_to_the_slow_path(program):
         await anon_vma_prepare(vma)  # noqa: F821  linked
         return True
 
-    hasty = Kernel(RELEASES["6.6-like"], {"vmf_anon_prepare": vmf_anon_prepare})
+    hasty = Kernel(RELEASES["6.6-like"], text={"vmf_anon_prepare": vmf_anon_prepare})
     found = alone(program, hasty, flags=flags, notified=False, also=("discipline",))
     assert found.verdict.violation.oracle == "discipline"
 
