@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -85,19 +86,19 @@ class Locks:
 
     direct = staticmethod(vma_start_write)
     partial = functools.partial(vma_start_write)
-    table = {"lock": mmlocks.mm.vma_lock.vma_start_write}
+    table = (mmlocks.mm.vma_lock.vma_start_write,)
 
     async def method(self, vma):
         await self.direct(vma)
 
     @classmethod
     async def of_the_class(cls, vma):
-        await cls.table["lock"](vma)
+        await cls.table[0](vma)
 
 
 @pytest.mark.parametrize(
     "lock",
-    [Locks.direct, Locks.partial, Locks.table["lock"], Locks().method, Locks.of_the_class],
+    [Locks.direct, Locks.partial, Locks.table[0], Locks().method, Locks.of_the_class],
     ids=range(5),
 )
 def test_the_kernel_function_is_found_however_it_is_called(lock: Any) -> None:
@@ -221,11 +222,7 @@ def refused(step: Callable[[Any, Any], Any]) -> str:
 )  # fmt: skip
 def test_a_step_that_kernel_code_does_not_take_is_refused(step: Any, words: str) -> None:
     assert refused(step).startswith("mistake: cpu0, in dup_mmap (test_boundary.py, line ")
-    pytest.raises(AssertionError, lambda: _fail_with(refused(step))).match(words)
-
-
-def _fail_with(text: str) -> None:
-    raise AssertionError(text)
+    assert re.search(words, refused(step)), refused(step)
 
 
 def test_a_function_may_do_what_the_one_that_it_replaces_does() -> None:
