@@ -227,7 +227,7 @@ def _print_counterexample(result: CheckResult, file: Path) -> None:
     shown, run = result.shown, _run_of(result)
     if shown is None or not run:  # no step was possible: the message has said why
         return
-    steps = counted(len(run), "step")
+    steps = counted(len(run.joined()), "step")
     shortest = (
         f"The shortest way to break it takes {steps}"
         if shown.verdict.minimal

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from mmlocks.errors import ScheduleError
 from mmlocks.machine.machine import Machine, Transition, Violation
 from mmlocks.machine.state import View
-from mmlocks.machine.step import OPERATIONS
+from mmlocks.machine.step import OPERATIONS, Step
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,33 @@ class Run:
                 )
             run = following
         return run
+
+    def joined(self) -> Run:
+        """The same run with fewer steps to read: those that were asked for together and taken apart are one again where nothing came between."""
+        states, taken = [self.states[0]], []
+        at = 0
+        while at < len(self.taken):
+            group = self._group(at)
+            at += len(group)
+            last = group[-1]
+            if len(group) > 1:
+                step = Step("together", tuple(part.step for part in group))
+                last = last._replace(step=step, result=tuple(part.result for part in group))
+            states.append(last.state)
+            taken.append(last)
+        return replace(self, states=tuple(states), taken=tuple(taken))
+
+    def _group(self, at: int) -> tuple[Transition, ...]:
+        """The steps from number `at` on that the program asked for together."""
+        first = self.taken[at]
+        answer = self.machine.node(self.states[at], first.cpu).answer
+        group = [first]
+        for number in range(at + 1, min(at + answer.parts - answer.part, len(self.taken))):
+            if self.taken[number].cpu != first.cpu or group[-1].violation is not None:
+                break
+            group.append(self.taken[number])
+        whole = answer.part == 0 and len(group) == answer.parts
+        return tuple(group if whole else group[:1])
 
     @property
     def state(self) -> int:

@@ -49,7 +49,8 @@ class Answer:
     """What a task does next: a step, or how it ended. Plain values throughout, but for `key`, which stays at home.
 
     `ended` is "" while it runs, "returned", "failed" (an exception in its code), or "mistake" (its author broke a rule of
-    the machine). Two answers with the same `key` have the same future; None means nobody can tell.
+    the machine). Two answers with the same `key` have the same future; None means nobody can tell. `part` is the number of the step, from 0, among the
+    `parts` that the program asked for together, where such steps are taken apart.
     """
 
     step: Step | None = None
@@ -58,6 +59,8 @@ class Answer:
     ended: str = ""
     value: Any = None
     message: str = ""
+    part: int = 0
+    parts: int = 1
 
     @classmethod
     def returned(cls, value: Any) -> Answer:
@@ -283,4 +286,6 @@ class _Part:
         self.answer = whole
         if step is not None and step.op == "together":
             key = None if whole.key is None else (whole.key, exact(done))
-            self.answer = Answer(step=step.args[len(done)], where=whole.where, key=key)
+            self.answer = Answer(
+                step=step.args[len(done)], where=whole.where, key=key, part=len(done), parts=len(step.args)
+            )

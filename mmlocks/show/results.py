@@ -146,6 +146,7 @@ def show_state(world: World, run: Run, at: int | None = None) -> Shown:
 
 def drawn(world: World, run: Run, title: str = "", ending: str = "") -> str:
     """A run's storyboard, for wide outputs and for narrow ones."""
+    run = run.joined()
     return responsive(
         storyboard(world, run, title=title, ending=ending),
         storyboard(world, run, title=title, ending=ending, width=NARROW),

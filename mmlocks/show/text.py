@@ -31,6 +31,7 @@ def timeline(
     width: int = WIDTH,
 ) -> str:
     """What every CPU did, step by step: a column for each, then what it came to, and the text that replays it."""
+    run = run.joined()
     number = max(4, len(str(len(run))) + 1)
     column = (width - number) // len(run.machine.cpus) - 2
     heads = [f"cpu{task.cpu}: {task.name}" for task in run.machine.tasks]

@@ -440,7 +440,10 @@ def test_a_run_of_single_operations_is_replayed_in_single_operations() -> None:
     assert checked.schedule.kernel.endswith(APART)
     assert len(checked.schedule) > 20
     _, _, run = replay(str(checked.schedule), Kernel(RELEASES["6.4.0"], {"dup_mmap": unfixed}))
-    assert run.violation is not None
+    assert run.violation == checked.verdict.violation
+    assert 20 <= len(run.joined()) < len(run)
+    assert run.joined().violation == run.violation
+    assert all(run.joined().told(number) for number in range(len(run.joined())))
 
 
 def test_a_step_of_a_foreign_function_is_shown_where_it_stands() -> None:
