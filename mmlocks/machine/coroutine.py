@@ -170,7 +170,7 @@ class CoroutineSupplier:
         known = fed.then(result)
         if fed.steps >= STEPS_PER_TASK and self._undecided:
             raise Undecided(
-                f"cpu{self.cpu} took {STEPS_PER_TASK:,} steps in one execution{_in(where)}, and its local variables never came back to what they had "
+                f"cpu{self.cpu} took {STEPS_PER_TASK:,} steps in one execution{_in_own(where)}, and its local variables never came back to what they had "
                 "been, so the search has no end; a loop that counts its rounds does that"
             )
         if fed.steps >= STEPS_PER_TASK:

@@ -11,17 +11,20 @@ from mmlocks.machine import Machine, Rcu
 from mmlocks.machine.sequential import Sequential
 from mmlocks.machine.state import Poison
 from mmlocks.mm.frames import Memory
+from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.maple import find_vma, find_vma_before, for_each_vma, mas_walk, vma_iter_store
 from mmlocks.mm.maple_node import END, FEWEST, SLOTS, MapleNode, Ranges
 from mmlocks.mm.maple_steps import mas_read
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma
 from mmlocks.mm.world import World
+from mmlocks.releases import NEWEST
 from mmlocks.search import Budget
 from mmlocks.search.exhaustive import explore
 from mmlocks.search.verdict import Meter
 
 PAGE = 0x1000
+KERNEL = Kernel(NEWEST)
 PAGES = 400
 
 
@@ -214,7 +217,7 @@ def two_vmas() -> tuple[World, Vma]:
 
 async def grow_until_the_gap_vanishes(world: World, stack: Vma) -> None:
     await world.mm.mmap_lock.down_write()
-    await vma_iter_store(world.mm, 4 * PAGE, 8 * PAGE, stack)
+    await KERNEL.vma_iter_store(world.mm, 4 * PAGE, 8 * PAGE, stack)
     await world.mm.mmap_lock.up_write()
 
 
@@ -253,7 +256,7 @@ def test_a_reader_without_rcu_is_safe_behind_mmap_lock() -> None:
 
     async def reader() -> None:
         await world.mm.mmap_lock.down_read()
-        assert await find_vma(world.mm, 5 * PAGE) is stack
+        assert await KERNEL.find_vma(world.mm, 5 * PAGE) is stack
         await world.mm.mmap_lock.up_read()
 
     tasks = [("grow", lambda: grow_until_the_gap_vanishes(world, stack)), ("find", reader)]
