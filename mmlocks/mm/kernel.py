@@ -9,12 +9,13 @@ from __future__ import annotations
 import builtins
 import importlib
 import inspect
-import zlib
 from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any
 
-from mmlocks.errors import AnswerError, ModelError
+from mmlocks.errors import ModelError
+from mmlocks.mm.meaning import fingerprint
+from mmlocks.mm.replacing import check_replacement
 from mmlocks.releases import Patch, Release
 
 MODULES = (
@@ -64,7 +65,9 @@ class Kernel:
         self.replacements = dict(replacements or {})
         originals = kernel_functions()
         for name, function in self.replacements.items():
-            _check_replacement(name, function, originals)
+            check_replacement(name, function, originals)
+        # Before anything runs: a function may keep what it is told in a list beside it.
+        self._fingerprints = {name: fingerprint(function) for name, function in self.replacements.items()}
         names: dict[str, Any] = {"__builtins__": builtins}
         for name in MODULES:
             names.update(vars(importlib.import_module(f"mmlocks.mm.{name}")))
@@ -89,7 +92,7 @@ class Kernel:
         return "~".join(
             [
                 self.release.name,
-                *(f"{name}.{fingerprint(f)}" for name, f in sorted(self.replacements.items())),
+                *(f"{name}.{short}" for name, short in sorted(self._fingerprints.items())),
             ]
         )
 
@@ -104,9 +107,10 @@ class Kernel:
 
     def _link_foreign(
         self, function: Callable[..., Any], names: dict[str, Any], patches: dict[str, bool]
-    ) -> FunctionType:
+    ) -> Callable[..., Any]:
         """A replacement and its helpers. They see this kernel's functions even where theirs came first."""
-        assert isinstance(function, FunctionType)
+        if not isinstance(function, FunctionType):
+            return function  # an object that can be called
         exports = {**patches, **{name: names[name] for name in kernel_functions()}, "together": one_by_one}
         space = self._space(function, exports)
         for name, other in self.replacements.items():
@@ -160,56 +164,3 @@ def replacements_in(names: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
         for name in originals
         if name in names and callable(names[name]) and names[name] is not originals[name]
     }
-
-
-def fingerprint(function: Callable[..., Any]) -> str:
-    """Eight hex digits that change when the source of a function, or of a helper that it calls, does."""
-    texts: list[str] = []
-    todo, met = [function], {id(function)}
-    while todo:
-        one = todo.pop()
-        if not isinstance(one, FunctionType):
-            texts.append(repr(one))
-            continue
-        try:
-            texts.append(inspect.getsource(one))
-        except (OSError, TypeError):
-            texts.append(repr((one.__code__.co_code, one.__code__.co_names)))
-        for name in sorted(one.__code__.co_names):
-            value = one.__globals__.get(name)
-            if isinstance(value, int | str):
-                texts.append(f"{name} = {value!r}")
-            elif (
-                isinstance(value, FunctionType)
-                and value.__globals__ is one.__globals__
-                and id(value) not in met
-            ):
-                met.add(id(value))
-                todo.append(value)
-    return f"{zlib.crc32(chr(10).join(texts).encode()):08x}"
-
-
-def _check_replacement(name: str, function: Any, originals: Mapping[str, FunctionType]) -> None:
-    if name not in originals:
-        raise AnswerError(
-            f"{name} is no kernel function, so nothing would call it. There are: {', '.join(sorted(originals))}."
-        )
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise AnswerError(
-            f"{name} contains a `yield`, which makes it a generator. Kernel functions are `async def` with `await` only."
-        )
-    if not inspect.iscoroutinefunction(function) or not isinstance(function, FunctionType):
-        raise AnswerError(
-            f"{name} must be a function written `async def {name}(...)`, and this is {_kind(function)}."
-        )
-    wanted, got = len(inspect.signature(originals[name]).parameters), inspect.signature(function)
-    try:
-        got.bind(*range(wanted))
-    except TypeError:
-        raise AnswerError(
-            f"{name} is called with {wanted} arguments {inspect.signature(originals[name])}, and this one takes {got}."
-        ) from None
-
-
-def _kind(thing: Any) -> str:
-    return "a plain `def`" if isinstance(thing, FunctionType) else f"a {type(thing).__name__}"
