@@ -12,7 +12,7 @@ def lab_named(name: str) -> Lab:
     from mmlocks.errors import AnswerError
 
     if not isinstance(name, str):
-        raise AnswerError(f"a lab has a name in quotes, as in lab(\"07\"), and this is {name!r}.")
+        raise AnswerError(f'a lab has a name in quotes, as in lab("07"), and this is {name!r}.')
     for lab in LABS.values():
         if name in (lab.name, lab.name.split("_")[0], lab.name.split("_")[0].removeprefix("lab")):
             return lab

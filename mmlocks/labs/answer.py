@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mmlocks.errors import AnswerError
+from mmlocks.labs.cells import as_python
 from mmlocks.labs.files import Cell, Source, read_source
 from mmlocks.labs.patience import SECONDS
 from mmlocks.labs.session import Session
@@ -54,8 +55,10 @@ def as_answer(names: Mapping[str, Any] | Answer) -> Answer:
         return names
     if not isinstance(names, Mapping):
         hint = "Write globals(), with the parentheses" if names is globals else "Write globals() there"
-        raise AnswerError(f"the functions to judge are looked up in globals(), and this is {_a(names)}. {hint}.")
-    return answer_in(names, lambda _, function: _spot(function))
+        raise AnswerError(
+            f"the functions to judge are looked up in globals(), and this is {_a(names)}. {hint}."
+        )
+    return answer_in(names, lambda _, function: spot(function))
 
 
 def answer_in(names: Mapping[str, Any], where: Callable[[str, Any], str], more: str = "") -> Answer:
@@ -63,11 +66,13 @@ def answer_in(names: Mapping[str, Any], where: Callable[[str, Any], str], more: 
     functions = replacements_in(names)
     if functions:
         return Answer(functions, names, " ".join(filter(None, [_replaced(functions, where), more])))
-    shadowed = next((name for name in kernel_functions() if name in names and not callable(names[name])), None)
+    shadowed = next(
+        (name for name in kernel_functions() if name in names and not callable(names[name])), None
+    )
     said = f"{shadowed} is {_a(names[shadowed])} here, and no function. " if shadowed is not None else ""
     return Answer(
         {}, names,
-        f"no kernel function of yours is here: run your answer cell (again), and then this one. {said}{more}{' ' if more else ''}{EXAMPLE}",
+        f"no kernel function of yours is here: run your answer cell (again), which must be a code cell, and then this one. {said}{more}{' ' if more else ''}{EXAMPLE}",
     )  # fmt: skip
 
 
@@ -110,7 +115,7 @@ def _judged(session: Session) -> str:
             return f"cell {given[name][-1].number}"
         code = code_of(function)
         if code is not None and code.co_filename != source.name:
-            return _spot(function)
+            return spot(function)
         line = code.co_firstlineno if code is not None else _binds(source.cells[0], name)
         return f"line {line}" if line else ""
 
@@ -119,10 +124,13 @@ def _judged(session: Session) -> str:
         others = sorted({cell.number for cell in given[name]} - {given[name][-1].number})
         if others:
             cells = f"{'Cells' if len(others) > 1 else 'Cell'} {', '.join(map(str, others))}"
-            said.append(f"{cells} {'define' if len(others) > 1 else 'defines'} {name} as well: what is run last counts.")
-    for name in sorted(session.taken.keys() - session.functions.keys()):
-        said.append(f"{_taken(session, name)}.")
-    said += [_text_cell(source, *found) for found in _in_text_cells(source) if found[1] not in session.functions]
+            said.append(
+                f"{cells} {'define' if len(others) > 1 else 'defines'} {name} as well: what is run last counts."
+            )
+    said += [f"{_taken(session, name)}." for name in sorted(session.taken.keys() - session.functions.keys())]
+    said += [
+        _text_cell(source, *found) for found in _in_text_cells(source) if found[1] not in session.functions
+    ]
     said += [f"Not run to its end: {_trouble(source, *trouble)}" for trouble in session.troubles]
     return " ".join(said)
 
@@ -132,7 +140,8 @@ def _replaced(functions: Functions, where: Callable[[str, Any], str]) -> str:
     return "replaced: " + ", ".join(f"{name} ({spot})" if spot else name for name, spot in spots) + "."
 
 
-def _spot(function: Any) -> str:
+def spot(function: Any) -> str:
+    """File and line of a function, for the verdict; nothing where they are not known."""
     code = code_of(function)
     if code is None or code.co_filename.startswith("<"):
         return ""
@@ -172,7 +181,7 @@ def _why_nothing(session: Session) -> str:
     for name in kernel_functions():
         value = session.names.get(name)
         if name in session.names and not callable(value):
-            return f"{source.name}: {name} is {_a(value)} in the end, and no function. {tail}"
+            return f"{source.name}: {name} is {_a(value)} in the end, and no kernel function. {tail}"
     if not source.notebook:
         return f"{source.name} defines no kernel function, so there is nothing to judge. {EXAMPLE}"
     many = counted(sum(cell.kind == "code" for cell in source.cells), "code cell")
@@ -226,13 +235,15 @@ def _misplaced(cell: Cell) -> tuple[int, str] | None:
 
 def _binds(cell: Cell, name: str) -> int:
     """The last line at which a .py gives the name a value; 0 if it is not seen."""
-    lines = [0]
-    for node in ast.walk(ast.parse(cell.source)):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name:
-            lines.append(node.lineno)
-        elif isinstance(node, ast.alias) and (node.asname or node.name) == name:
-            lines.append(node.lineno)
-    return max(lines)
+    return max(
+        (
+            node.lineno
+            for node in ast.walk(ast.parse(as_python(cell.source)))
+            if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name)
+            or (isinstance(node, ast.alias) and (node.asname or node.name) == name)
+        ),
+        default=0,
+    )
 
 
 def _a(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import io
 import re
 import textwrap
@@ -29,11 +30,11 @@ def as_python(source: str, own: bool = False) -> str:
     if own:
         return before + _without_ipython(body)
     try:
-        from IPython.core.inputtransformer2 import TransformerManager
+        # Where it is installed; nothing here needs it.
+        ipython = importlib.import_module("IPython.core.inputtransformer2")
+        return before + str(ipython.TransformerManager().transform_cell(body))
     except ImportError:
         return before + _without_ipython(body)
-    try:
-        return before + str(TransformerManager().transform_cell(body))
     except SyntaxError:
         return source
 

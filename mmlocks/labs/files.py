@@ -108,7 +108,7 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _text_of(path: Path, raw: bytes, kind: str) -> str:
-    """The bytes as text with `\\n` at its lines' ends."""
+    """The bytes as text whose lines end as Python's do."""
     encoding = next((name for mark, name in MARKS if raw.startswith(mark)), "") or _unmarked(raw, kind)
     try:
         text = raw.decode(encoding)

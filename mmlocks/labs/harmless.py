@@ -13,35 +13,161 @@ from pathlib import Path
 from typing import Any
 
 LINE_MAGICS = frozenset(
-    "alias alias_magic autoawait autocall automagic autosave bookmark cat cd clear code_wrap colors conda config connect_info cp debug dhist dirs "
-    "doctest_mode ed edit env gui hist history killbgscripts ldir less lf lk ll load load_ext loadpy logoff logon logstart logstate logstop ls lsmagic "
-    "lx macro magic mamba man matplotlib micromamba mkdir more mv notebook page pastebin pdb pdef pdoc pfile pinfo pinfo2 pip popd pprint precision "
-    "prun psearch psource pushd pwd pycat pylab qtconsole quickref recall rehashx reload_ext rep rerun reset reset_selective rm rmdir run save sc "
-    "set_env subshell sx system tb time timeit unalias unload_ext uv who who_ls whos xdel xmode".split()
+    [
+        "alias",
+        "alias_magic",
+        "autoawait",
+        "autocall",
+        "automagic",
+        "autosave",
+        "bookmark",
+        "cat",
+        "cd",
+        "clear",
+        "code_wrap",
+        "colors",
+        "conda",
+        "config",
+        "connect_info",
+        "cp",
+        "debug",
+        "dhist",
+        "dirs",
+        "doctest_mode",
+        "ed",
+        "edit",
+        "env",
+        "gui",
+        "hist",
+        "history",
+        "killbgscripts",
+        "ldir",
+        "less",
+        "lf",
+        "lk",
+        "ll",
+        "load",
+        "load_ext",
+        "loadpy",
+        "logoff",
+        "logon",
+        "logstart",
+        "logstate",
+        "logstop",
+        "ls",
+        "lsmagic",
+        "lx",
+        "macro",
+        "magic",
+        "mamba",
+        "man",
+        "matplotlib",
+        "micromamba",
+        "mkdir",
+        "more",
+        "mv",
+        "notebook",
+        "page",
+        "pastebin",
+        "pdb",
+        "pdef",
+        "pdoc",
+        "pfile",
+        "pinfo",
+        "pinfo2",
+        "pip",
+        "popd",
+        "pprint",
+        "precision",
+        "prun",
+        "psearch",
+        "psource",
+        "pushd",
+        "pwd",
+        "pycat",
+        "pylab",
+        "qtconsole",
+        "quickref",
+        "recall",
+        "rehashx",
+        "reload_ext",
+        "rep",
+        "rerun",
+        "reset",
+        "reset_selective",
+        "rm",
+        "rmdir",
+        "run",
+        "save",
+        "sc",
+        "set_env",
+        "subshell",
+        "sx",
+        "system",
+        "tb",
+        "time",
+        "timeit",
+        "unalias",
+        "unload_ext",
+        "uv",
+        "who",
+        "who_ls",
+        "whos",
+        "xdel",
+        "xmode",
+    ]
 )
 CELL_MAGICS = frozenset(
-    "! HTML SVG bash capture cmd code_wrap debug file html javascript js latex markdown perl prun pypy python python2 python3 ruby script sh svg sx "
-    "system time timeit writefile".split()
+    [
+        "!",
+        "HTML",
+        "SVG",
+        "bash",
+        "capture",
+        "cmd",
+        "code_wrap",
+        "debug",
+        "file",
+        "html",
+        "javascript",
+        "js",
+        "latex",
+        "markdown",
+        "perl",
+        "prun",
+        "pypy",
+        "python",
+        "python2",
+        "python3",
+        "ruby",
+        "script",
+        "sh",
+        "svg",
+        "sx",
+        "system",
+        "time",
+        "timeit",
+        "writefile",
+    ]
 )
 """IPython's own. Others come with `%load_ext`."""
 
-_reading = 0
+_READING: list[bool] = []
 
 
 @contextmanager
 def reading() -> Iterator[None]:
     """While a learner's file is read: labs that its cells call do nothing."""
-    global _reading
-    _reading += 1
+    _READING.append(True)
     try:
         yield
     finally:
-        _reading -= 1
+        _READING.pop()
 
 
 def being_read() -> bool:
     """Whether a learner's file is being read at this moment."""
-    return _reading > 0
+    return bool(_READING)
 
 
 class Nothing:
@@ -109,7 +235,7 @@ class Shell(Nothing):
         elif name == "timeit":
             self._apart("\n" + cell)
         elif name in ("writefile", "file"):
-            self._write(line.split()[-1] if line.split() else "", cell)
+            self._write(line.rsplit(maxsplit=1)[-1] if line.split() else "", cell)
         elif name not in CELL_MAGICS and not self._extended:
             raise NameError(
                 f"there is no magic %%{name}, so a notebook runs nothing of this cell. Delete the line"

@@ -164,7 +164,10 @@ class Lab:
         )
 
     def judge(
-        self, names: Mapping[str, Any] | Answer, budget: Budget | None = None, progress: Progress | None = None
+        self,
+        names: Mapping[str, Any] | Answer,
+        budget: Budget | None = None,
+        progress: Progress | None = None,
     ) -> Judgement:
         """Judge every property. Raises AnswerError as `check` does."""
         examination = self._examination(names, budget, progress)
@@ -182,7 +185,9 @@ class Lab:
     def hint(self, rung: int = 1) -> str:
         """A hint: 1 is the plan, 2 the place, 3 nearly the code."""
         if type(rung) is not int:
-            raise MmlocksError(f"a hint has a number from 1 to {len(self.hints)}, as in hint(1), and this is {rung!r}.")
+            raise MmlocksError(
+                f"a hint has a number from 1 to {len(self.hints)}, as in hint(1), and this is {rung!r}."
+            )
         if not 1 <= rung <= len(self.hints):
             raise MmlocksError(f"{self.name} has hints 1 to {len(self.hints)}, and no hint {rung}.")
         return self.hints[rung - 1]

@@ -4,7 +4,6 @@ A cell that fails keeps what it has done so far, and the next one runs: so do nb
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -204,17 +203,11 @@ def _harmless_ipython(source: Source, shell: Shell) -> Iterator[None]:
     if not any("IPython" in cell.source for cell in source.cells if cell.kind == "code"):
         yield
         return
-    try:
-        import IPython.core.getipython
-        import IPython.display
-    except ImportError:
-        yield
-        return
-    changes: list[tuple[Any, str, Any]] = [
-        (IPython, "get_ipython", lambda: shell),
-        (IPython.core.getipython, "get_ipython", lambda: shell),
-        (IPython, "display", Nothing()) if not inspect.ismodule(IPython.display) else (IPython.display, "display", Nothing()),
-    ]
+    changes: list[tuple[Any, str, Any]] = []
+    with contextlib.suppress(ImportError):
+        for module in ("IPython", "IPython.core.getipython"):
+            changes.append((importlib.import_module(module), "get_ipython", lambda: shell))
+        changes.append((importlib.import_module("IPython.display"), "display", Nothing()))
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
     for owner, name, value in changes:
         setattr(owner, name, value)
@@ -236,7 +229,9 @@ def _ours(file: str | None, source: Source) -> bool:
 
 def _line_of(problem: BaseException, file: str) -> int:
     """The innermost line of that file."""
-    lines = [line for frame, line in traceback.walk_tb(problem.__traceback__) if frame.f_code.co_filename == file]
+    lines = [
+        line for frame, line in traceback.walk_tb(problem.__traceback__) if frame.f_code.co_filename == file
+    ]
     return lines[-1] if lines else 0
 
 

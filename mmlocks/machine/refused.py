@@ -13,11 +13,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn
 
 from mmlocks.machine.task import PACKAGE, Place
 
-ENDS = "it ends the whole program, and the kernel does not end here. Delete it; a function is left with `return`"
+ENDS = (
+    "it ends the whole program, and the kernel does not end here. Delete it; a function is left with `return`"
+)
 WAITS = (
     "it waits for a person, and a search runs this code many thousand times. Write the value into the code"
 )
@@ -81,7 +84,7 @@ def guarded() -> Iterator[None]:
 class NobodyThere(io.TextIOBase):
     """A standard input without a person at its other end."""
 
-    read = readline = readlines = __next__ = staticmethod(refusing("reading from stdin", WAITS))  # type: ignore[assignment]
+    read = readline = readlines = __next__ = staticmethod(refusing("reading from stdin", WAITS))
 
     def readable(self) -> bool:
         """It looks like a file that can be read."""
@@ -97,10 +100,10 @@ def _shell() -> Any:
 
 def _asking() -> Place | None:
     """The innermost line outside of this package and of the debugger."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith((f"{PACKAGE}{os.sep}", bdb.__file__.rpartition(os.sep)[0] + os.sep)):
             return Place.of(frame)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None

@@ -5,7 +5,6 @@ compiles to the very code of the function; else the code itself is compared, whi
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -27,13 +26,36 @@ FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_
 
 FOREIGN = tuple(
     str(folder) + os.sep
-    for folder in {PACKAGE, *(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib"))}
+    for folder in {
+        PACKAGE,
+        *(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
+    }
 )
 """Where what learners did not write stands: it goes by its name."""
 
 NO_MEANING = frozenset(
-    "__module__ __doc__ __qualname__ __dict__ __weakref__ __annotations__ __firstlineno__ __static_attributes__ __annotate__ __annotate_func__ "
-    "__annotations_cache__ __classdictcell__ __classcell__ __builtins__ __file__ __spec__ __loader__ __cached__ __package__ __name__".split()
+    [
+        "__module__",
+        "__doc__",
+        "__qualname__",
+        "__dict__",
+        "__weakref__",
+        "__annotations__",
+        "__firstlineno__",
+        "__static_attributes__",
+        "__annotate__",
+        "__annotate_func__",
+        "__annotations_cache__",
+        "__classdictcell__",
+        "__classcell__",
+        "__builtins__",
+        "__file__",
+        "__spec__",
+        "__loader__",
+        "__cached__",
+        "__package__",
+        "__name__",
+    ]
 )
 
 
@@ -85,7 +107,13 @@ class _Walk:
         elif isinstance(value, ModuleType):
             yield f"module {value.__name__}"
             if not _foreign(getattr(value, "__file__", None)):
-                yield from self._named({name: one for name, one in vars(value).items() if isinstance(one, FunctionType | type) or _plain(one)})
+                yield from self._named(
+                    {
+                        name: one
+                        for name, one in vars(value).items()
+                        if isinstance(one, FunctionType | type) or _plain(one)
+                    }
+                )
         elif isinstance(value, type):
             yield from self._class(value)
         elif isinstance(value, list | tuple):
@@ -97,7 +125,9 @@ class _Walk:
                 yield from self._all((key, one))
         elif isinstance(value, set | frozenset):
             yield f"{type(value).__name__} of {len(value)}"
-            yield from sorted(f"{type(one).__name__} {one!r}" if _plain(one) else type(one).__name__ for one in value)
+            yield from sorted(
+                f"{type(one).__name__} {one!r}" if _plain(one) else type(one).__name__ for one in value
+            )
         else:
             yield from self._object(value)
 
@@ -162,7 +192,9 @@ def _own(kind: type) -> bool:
 
 
 def _plain(value: Any) -> bool:
-    return isinstance(value, bool | int | float | complex | str | bytes | list | tuple | dict | set | frozenset)
+    return isinstance(
+        value, bool | int | float | complex | str | bytes | list | tuple | dict | set | frozenset
+    )
 
 
 def _sorted(constant: Any) -> Any:
@@ -243,5 +275,7 @@ def _dump(node: Any, top: bool = True) -> str:
             fields["body"] = fields["body"][1:]
         if top:
             fields.pop("decorator_list", None)  # what they made of it is what is called
-    said = (f"{name}={_dump(value, False)}" for name, value in fields.items() if value is not None and value != [])
+    said = (
+        f"{name}={_dump(value, False)}" for name, value in fields.items() if value is not None and value != []
+    )
     return f"{type(node).__name__}({','.join(said)})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import functools
 import inspect
@@ -50,7 +51,7 @@ def what_is_called(function: Any) -> Any:
             function = function.func
         elif isinstance(function, MethodType | staticmethod | classmethod):
             function = function.__func__
-        elif isinstance(function, FunctionType | type) or not hasattr(type(function), "__call__"):
+        elif isinstance(function, FunctionType | type) or not callable(function):
             return function
         else:
             call = inspect.getattr_static(type(function), "__call__")
@@ -63,10 +64,8 @@ def what_is_called(function: Any) -> Any:
 def code_of(function: Any) -> CodeType | None:
     """The code that a learner wrote for it: of a function in a decorator's wrapper that says what it wraps, the inner one's."""
     function = what_is_called(function)
-    try:
+    with contextlib.suppress(ValueError):  # it wraps itself
         function = what_is_called(inspect.unwrap(function))
-    except ValueError:  # it wraps itself
-        pass
     return getattr(function, "__code__", None)
 
 
