@@ -209,6 +209,8 @@ class Shell(Nothing):
         self._folder = folder
         self._written: tempfile.TemporaryDirectory[str] | None = None
         self._extended = False
+        self.above = 0
+        """Empty lines at the start of the cell that runs now."""
 
     def run_line_magic(self, name: str, line: str, *_: Any, **__: Any) -> Any:
         """A `%magic`: `%time f(x)` runs what follows it, `%run x.py` that file; others do nothing. Raises NameError for an unknown one."""
@@ -231,9 +233,9 @@ class Shell(Nothing):
     def run_cell_magic(self, name: str, line: str, cell: str) -> Any:
         """A `%%magic`: those that run the cell as Python in the notebook do so here. Raises NameError for an unknown one."""
         if name in ("time", "capture", "prun"):
-            self._run("\n" + cell)  # its first line is the magic's
+            self._run("\n" * (self.above + 1) + cell)  # the line before the first is the magic's
         elif name == "timeit":
-            self._apart("\n" + cell)
+            self._apart("\n" * (self.above + 1) + cell)
         elif name in ("writefile", "file"):
             self._write(line.rsplit(maxsplit=1)[-1] if line.split() else "", cell)
         elif name not in CELL_MAGICS and not self._extended:

@@ -52,7 +52,7 @@ class Session:
         self.names = vars(module)
         self._flags = 0
         self._cell = Cell(0, "code", "")
-        shell = Shell(self._magic, self._apart, self.source.path.parent)
+        shell = self._shell = Shell(self._magic, self._apart, self.source.path.parent)
         self.names.update(_surroundings(shell))
         with (
             limited(self.source.name, self.seconds, self._standing),
@@ -74,6 +74,7 @@ class Session:
 
     def _run_cell(self, cell: Cell) -> None:
         self._cell = cell
+        self._shell.above = len(cell.source) - len(cell.source.lstrip("\n"))
         before = self.functions
         try:
             text = as_python(cell.source)
@@ -187,9 +188,7 @@ def _at_home(module: types.ModuleType, source: Source, shell: Shell) -> Iterator
                 if file and place and top != "mmlocks" and _belongs(Path(file), place / top):
                     del sys.modules[name]
                     break
-        if main is None:
-            sys.modules.pop(module.__name__, None)
-        else:
+        if main is not None:  # else it stays: a function may look for its module while it is judged
             sys.modules[module.__name__] = main
 
 

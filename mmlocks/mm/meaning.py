@@ -1,7 +1,8 @@
 """A short name for what a function means: the same wherever its text stands, another one as soon as it, or what it uses, is changed.
 
 Texts are compared as parsed: comments, docstrings, annotations, blank lines and file names do not count. A text is believed only if it
-compiles to the very code of the function; else the code itself is compared, which is other code in other versions of Python.
+compiles to the very code of the function; else the code itself is compared, in which docstrings count and which is another one in another
+version of Python.
 """
 
 from __future__ import annotations
@@ -163,10 +164,11 @@ class _Walk:
     def _code(self, code: CodeType) -> Iterator[str]:
         yield f"code {code.co_name} {code.co_argcount} {code.co_kwonlyargcount} {code.co_flags & ~FUTURE} {code.co_varnames} {code.co_freevars}"
         yield f"{code.co_code.hex()} {code.co_names} {code.co_exceptiontable.hex()}"
-        # The first constant of a function may be its docstring; as text in a message it would be used by number.
-        docstring = code.co_consts[:1] if isinstance((*code.co_consts, None)[0], str) else ()
-        for constant in code.co_consts[len(docstring) :]:
-            yield from self._code(constant) if isinstance(constant, CodeType) else (repr(_sorted(constant)),)
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                yield from self._code(constant)
+            else:
+                yield repr(_sorted(constant))
 
     def _class(self, kind: type) -> Iterator[str]:
         if not _own(kind):
@@ -270,6 +272,10 @@ def _dump(node: Any, top: bool = True) -> str:
     fields = dict(ast.iter_fields(node))
     for name in ("annotation", "returns", "type_comment", "kind", "type_params", "ctx"):
         fields.pop(name, None)
+    if isinstance(node, ast.JoinedStr):  # 3.12.1 adds an empty text to some
+        fields["values"] = [
+            one for one in node.values if not (isinstance(one, ast.Constant) and one.value == "")
+        ]
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         if ast.get_docstring(node, clean=False) is not None:
             fields["body"] = fields["body"][1:]

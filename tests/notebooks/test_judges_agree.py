@@ -19,7 +19,9 @@ NAMES = [EXERCISE["cells"][at]["metadata"]["nbgrader"]["grade_id"] for at in CHE
 def outputs(path: Path) -> dict[str, list[nbformat.NotebookNode]]:
     """What each check cell put out, by its name, where every cell is run, failing or not."""
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if ".verdict(" not in cell.source]  # it repeats the checks
+    notebook.cells = [
+        cell for cell in notebook.cells if ".verdict(" not in cell.source
+    ]  # it repeats the checks
     NotebookClient(
         notebook,
         timeout=120,
