@@ -136,7 +136,8 @@ def _judged(session: Session) -> str:
 
 
 def _replaced(functions: Functions, where: Callable[[str, Any], str]) -> str:
-    spots = ((name, where(name, function)) for name, function in functions.items())
+    spots = [(name, where(name, function)) for name, function in functions.items()]
+    spots.sort(key=lambda pair: [int(number) for number in re.findall(r"\d+", pair[1])])
     return "replaced: " + ", ".join(f"{name} ({spot})" if spot else name for name, spot in spots) + "."
 
 

@@ -202,11 +202,18 @@ def _harmless_ipython(source: Source, shell: Shell) -> Iterator[None]:
     if not any("IPython" in cell.source for cell in source.cells if cell.kind == "code"):
         yield
         return
-    changes: list[tuple[Any, str, Any]] = []
-    with contextlib.suppress(ImportError):
-        for module in ("IPython", "IPython.core.getipython"):
-            changes.append((importlib.import_module(module), "get_ipython", lambda: shell))
-        changes.append((importlib.import_module("IPython.display"), "display", Nothing()))
+    try:
+        ipython, getting, showing = map(
+            importlib.import_module, ("IPython", "IPython.core.getipython", "IPython.display")
+        )
+    except ImportError:
+        yield
+        return
+    changes: list[tuple[Any, str, Any]] = [
+        (ipython, "get_ipython", lambda: shell),
+        (getting, "get_ipython", lambda: shell),
+        (showing, "display", Nothing()),
+    ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
     for owner, name, value in changes:
         setattr(owner, name, value)

@@ -56,10 +56,13 @@ def refusing(what: str, why: str) -> Callable[..., NoReturn]:
 @contextmanager
 def guarded() -> Iterator[None]:
     """While it is entered: exit, quit, input, breakpoint and their kin raise Refused. Not for two threads at once."""
+    import pdb  # noqa: T100  as it is to be kept from starting
+
     changes: list[tuple[Any, str, Any]] = [
         *((builtins, name, refusing(f"{name}()", ENDS)) for name in ("exit", "quit")),
         (builtins, "input", refusing("input()", WAITS)),
         (sys, "breakpointhook", refusing("breakpoint()", STOPS)),
+        (pdb, "set_trace", refusing("set_trace()", STOPS)),
         (bdb.Bdb, "set_trace", refusing("set_trace()", STOPS)),
         (os, "_exit", refusing("os._exit()", ENDS)),
         (os, "abort", refusing("os.abort()", ENDS)),

@@ -202,7 +202,7 @@ def test_partials_methods_and_objects_that_can_be_called_are_told_apart_by_what_
 
 
 def test_the_name_is_the_same_in_another_process_whatever_its_hashes_are() -> None:
-    program = textwrap.dedent(f"""
+    program = textwrap.dedent("""
         import linecache
         from tests.core.test_meaning import BASE, defined
         from mmlocks.mm.meaning import fingerprint

@@ -258,9 +258,8 @@ CASES: dict[str, Case] = {
     "markup_cell": correct(answer(RIGHT), above("%%html\n<b>mine</b>\n"), says="dup_mmap (cell 5)"),
     "own_module_written_by_a_magic": correct(
         above(f"%%writefile forking.py\nfrom mmlocks.mm import *\n\n{SHARE}"),
-        lambda made: change(ANSWER + 1, lambda _: f"from forking import share\n\n{SHARING}")(made),
+        change(ANSWER + 1, lambda _: f"from forking import share\n\n{SHARING}"),
         says="dup_mmap (cell 5)",
-        marks=None,
     ),
     "shell_asked_for_by_name": correct(
         answer(
@@ -374,7 +373,8 @@ CASES: dict[str, Case] = {
         says="(lab.ipynb, cell 4, line 9): os._exit() cannot be used here",
     ),
     "debugger_in_the_function": wrong(
-        answer(inside("import pdb; pdb.set_trace()")), says="set_trace() cannot be used here"
+        answer(inside("import pdb; pdb.set_trace()")),
+        says="(lab.ipynb, cell 4, line 9): set_trace() cannot be used here",
     ),
     "stdin_in_the_function": wrong(
         answer(inside("import sys; sys.stdin.readline()")), says="reading from stdin cannot be used here"
