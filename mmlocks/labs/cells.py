@@ -35,7 +35,7 @@ def as_python(source: str, own: bool = False) -> str:
         return before + str(ipython.TransformerManager().transform_cell(body))
     except ImportError:
         return before + _without_ipython(body)
-    except SyntaxError:
+    except (SyntaxError, RuntimeError):  # the latter for hundreds of magics in one cell
         return source
 
 
@@ -70,6 +70,9 @@ def _without_ipython(source: str) -> str:
 
 def _call(line: str) -> str | None:
     """The Python of a line that could be IPython's."""
+    if found := HELP.match(line):
+        asked = "pinfo2" if "??" in line else "pinfo"
+        return f"{found['indent']}{_magic(asked, found['after'] or found['before'])}"
     if found := MAGIC.match(line):
         return f"{found['indent']}{_magic(found['name'], found['rest'])}"
     if found := SHELL.match(line):
@@ -79,9 +82,6 @@ def _call(line: str) -> str | None:
         name, _, rest = found["rest"].partition(" ")
         shell = f"get_ipython().getoutput({found['rest'].strip()!r})"
         return f"{found['target']} = {shell if found['sign'] == '!' else _magic(name, rest)}"
-    if found := HELP.match(line):
-        asked = "pinfo2" if "??" in line else "pinfo"
-        return f"{found['indent']}{_magic(asked, found['after'] or found['before'])}"
     return None
 
 

@@ -24,7 +24,7 @@ class Session:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._given: dict[str, tuple[Any, int]] = {}
-        self._taken: dict[str, tuple[int, int]] = {}
+        self._taken: dict[str, tuple[int, int]] = {}  # the cell that gave it, and the one that took it away
         self._cells: dict[int, str] = {}
         self._latest: dict[str, int] = {}
         self._deleted: set[str] = set()
@@ -41,11 +41,11 @@ class Session:
             f"Left over: {name}, from In [{number}], which is no longer in the notebook. If you do not want it, restart the kernel and "
             "run your cells again."
             for name in functions
-            if (number := self._number(name, functions[name])) is not None and self._gone(number)
+            if (number := self._number(name, functions[name])) and self._gone(number)
         ]
         if not functions:
             more += [
-                f"In [{by}] put something else in the place of the {name} of In [{number}], as `from mmlocks.mm import *` does."
+                f"{_label(by, 'Your cell')} put something else in the place of the {name} of {_label(number)}, as `from mmlocks.mm import *` does."
                 for name, (number, by) in self._taken.items()
             ]
             more += self._failed[-1:]
@@ -53,9 +53,10 @@ class Session:
 
     def _where(self, name: str, function: Any) -> str:
         number = self._number(name, function)
-        return f"In [{number}]" if number is not None else spot(function)
+        return _label(number) if number is not None else spot(function)
 
     def _number(self, name: str, function: Any) -> int | None:
+        """The number of the cell that gave a function: 0 for a cell without one, None for what no cell gave."""
         given, number = self._given.get(name, (None, 0))
         if given is function:
             return number
@@ -79,17 +80,17 @@ class Session:
         self._before = replacements_in(self._shell.user_ns)
 
     def _ended(self, result: Any) -> None:
-        number, cell = result.execution_count, getattr(result.info, "cell_id", None)
+        # nbval runs cells without counting them, so all of them would be the first.
+        number = result.execution_count or 0 if result.info.store_history else 0
+        cell = getattr(result.info, "cell_id", None)
         after = replacements_in(self._shell.user_ns)
-        if not number:
-            return
         problem = result.error_before_exec or result.error_in_exec
         if problem is not None and DEFINES.search(result.info.raw_cell or ""):
             line = f", line {problem.lineno}" if isinstance(problem, SyntaxError) and problem.lineno else ""
             self._failed.append(
-                f"In [{number}]{line} has an error: {type(problem).__name__}: {problem.args[0] if problem.args else ''}."
+                f"{_label(number, 'Your cell')}{line} has an error: {type(problem).__name__}: {problem.args[0] if problem.args else ''}."
             )
-        if cell:
+        if cell and number:
             self._cells[number] = cell
             self._latest[cell] = number
         for name in self._before.keys() | after.keys():
@@ -98,6 +99,10 @@ class Session:
             elif after[name] is not self._before.get(name):
                 self._given[name] = after[name], number
                 self._taken.pop(name, None)
+
+
+def _label(number: int, unnumbered: str = "your cell") -> str:
+    return f"In [{number}]" if number else unnumbered
 
 
 _sessions: dict[int, Session] = {}

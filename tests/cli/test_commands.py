@@ -250,7 +250,7 @@ def test_check_reads_a_notebook(mmlocks: Mmlocks, answers: Path) -> None:
         {
             "cell_type": "code",
             "source": source.splitlines(keepends=True),
-            "metadata": {"nbgrader": {"solution": True}},
+            "metadata": {"nbgrader": {"solution": False, "locked": False}},
         },
     ]
     (answers / "lab.ipynb").write_text(

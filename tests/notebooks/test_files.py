@@ -76,9 +76,7 @@ TAKEN: dict[str, Callable[[], bytes]] = {
         {"cells": [{"cell_type": "code", "source": RIGHT}]}
     ).encode(),
     "source_as_text.ipynb": lambda: json.dumps(notebook(change(ANSWER, lambda _: RIGHT))).encode(),
-    "module_with_imports.py": lambda: (
-        f"from mmlocks.mm import *\nfrom mmlocks.machine import together\n\n{RIGHT}".encode()
-    ),
+    "module_with_imports.py": f"from mmlocks.mm import *\nfrom mmlocks.machine import together\n\n{RIGHT}".encode,
 }
 
 
