@@ -30,16 +30,14 @@ def load_answer(file: Path, seconds: float = SECONDS) -> Answer:
         return read_answer(file, seconds)
 
 
-def leave_no_thread(status: int) -> int:
-    """The exit status; the process ends with it at once where threads of the answer's would keep it from ending."""
+def leave(status: object) -> None:
+    """End the process at once where threads of an answer's would keep it from ending."""
     mine = threading.main_thread()
-    if threading.current_thread() is mine and any(
-        thread is not mine and not thread.daemon for thread in threading.enumerate()
-    ):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    return status
+    if any(thread is not mine and not thread.daemon for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status if isinstance(status, int) else 1)
 
 
 @contextlib.contextmanager

@@ -346,7 +346,7 @@ def check(
     others, use a sandbox.
     """
     from mmlocks.cli import report
-    from mmlocks.cli.answers import leave_no_thread, load_answer, own_code
+    from mmlocks.cli.answers import load_answer, own_code
 
     chosen = _lab(lab)
     answer = load_answer(file)
@@ -358,7 +358,7 @@ def check(
         report.print_json(shown)
     else:
         report.print_judgement(judgement, file, answer.judged)
-    return leave_no_thread(report.STATUS_OF_FINDING[judgement.finding])
+    return report.STATUS_OF_FINDING[judgement.finding]
 
 
 @app.command()

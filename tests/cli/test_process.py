@@ -178,7 +178,8 @@ def test_an_answer_that_holds_on_is_ended_all_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["import threading, time; threading.Thread(target=time.sleep, args=(1000,)).start()", "import os; os._exit(0)", "import sys; sys.stdin.read()",
+    ["import threading, time; threading.Thread(target=time.sleep, args=(1000,)).start()",
+     "import threading, time; threading.Thread(target=time.sleep, args=(1000,)).start(); 1 / 0", "import os; os._exit(0)", "import sys; sys.stdin.read()",
      "import pdb; pdb.set_trace()", "breakpoint()", "input()", "exit()"],
 )  # fmt: skip
 @pytest.mark.parametrize("where", ["above", "inside"])
@@ -202,7 +203,9 @@ def test_no_answer_keeps_the_command_from_ending_or_ends_it_as_if_it_were_right(
         told, said = process.stdout.read(), process.stderr.read()
         process.wait(timeout=30)
     assert "Traceback" not in said
-    if "Thread" in line:
+    if "Thread" in line and "1 / 0" in line:
+        assert process.returncode == (2 if where == "above" else 1)
+    elif "Thread" in line:
         assert (process.returncode, "CORRECT: 10 of 10 points" in told) == (0, True)
     elif where == "above":
         assert (process.returncode, told) == (2, "")
