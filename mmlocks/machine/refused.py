@@ -11,6 +11,7 @@ import builtins
 import io
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,9 +19,7 @@ from typing import Any, NoReturn
 
 from mmlocks.machine.task import PACKAGE, Place
 
-ENDS = (
-    "it ends the whole program, and the kernel does not end here. Delete it; a function is left with `return`"
-)
+ENDS = "it ends the whole program. Delete it; a function is left with `return`"
 WAITS = (
     "it waits for a person, and a search runs this code many thousand times. Write the value into the code"
 )
@@ -36,12 +35,12 @@ class Refused(BaseException):
     """
 
     def __init__(self, what: str, why: str) -> None:
-        super().__init__(f"{what} cannot be used here: {why}.")
+        super().__init__(f"{what} cannot be used here: {why}")
         self.place = _asking()
 
     def _render_traceback_(self) -> list[str]:
         """What IPython prints instead of a traceback, where a cell asked and no function that is judged."""
-        return [f"{self.place.spot}: {self}" if self.place is not None else str(self)]
+        return [textwrap.fill(f"{self.place.spot}: {self}." if self.place is not None else f"{self}.", 76)]
 
 
 def refusing(what: str, why: str) -> Callable[..., NoReturn]:
