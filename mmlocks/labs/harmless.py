@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mmlocks.labs.files import read_source
+
 LINE_MAGICS = frozenset(
     [
         "alias",
@@ -221,7 +223,7 @@ class Shell(Nothing):
         elif name in ("timeit", "prun"):
             self._apart("\n".join(word for word in [line] if not word.startswith("-")))
         elif name == "run":
-            self._run(self._file(line.strip().strip("'\"")).read_text(encoding="utf-8"))
+            self._run_files([word.strip("'\"") for word in line.split() if not word.startswith("-")][:1])
         elif name not in LINE_MAGICS and not self._extended:
             raise NameError(
                 f"there is no magic %{name}, so a notebook runs nothing of this cell. Delete the line"
@@ -259,6 +261,15 @@ class Shell(Nothing):
         if name and Path(name).name == name:
             (Path(self._written.name) / name).write_text(text, encoding="utf-8")
 
-    def _file(self, name: str) -> Path:
-        mine = Path(self._written.name) / name if self._written is not None else None
-        return mine if mine is not None and mine.is_file() else self._folder / name
+    def _run_files(self, names: list[str]) -> None:
+        """`%run x.py`, `%run x`, and `%run x.ipynb`, whose code cells are run one after the other."""
+        for name in names:
+            places = [*([self.written] if self.written is not None else []), self._folder]
+            found = [
+                place / one for place in places for one in (name, f"{name}.py") if (place / one).is_file()
+            ]
+            if not found:
+                raise FileNotFoundError(f"there is no file {name} beside this one")
+            for cell in read_source(found[0]).cells:
+                if cell.kind == "code":
+                    self._run(cell.source)

@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import inspect
 import linecache
+import os
 import sys
 import traceback
 import types
@@ -169,7 +170,7 @@ def _at_home(module: types.ModuleType, source: Source, shell: Shell) -> Iterator
 
     Those modules are forgotten afterwards, so that the next reading finds them as they are then.
     """
-    folder = source.path.parent.resolve()
+    folder, here = source.path.parent.resolve(), Path.cwd()
     before, path, written = set(sys.modules), list(sys.path), sys.dont_write_bytecode
     main = sys.modules.get(module.__name__)
     sys.modules[module.__name__] = module
@@ -180,6 +181,7 @@ def _at_home(module: types.ModuleType, source: Source, shell: Shell) -> Iterator
         with _harmless_ipython(source, shell):
             yield
     finally:
+        os.chdir(here)
         sys.path[:] = path
         sys.dont_write_bytecode = written
         for name in set(sys.modules) - before:

@@ -10,7 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.notebooks.cases import ANSWER, GIVEN, RIGHT, SETUP, Notebook, answer, change, notebook
+from tests.notebooks.cases import (
+    ANSWER,
+    GIVEN,
+    RIGHT,
+    SETUP,
+    SHARE,
+    SHARING,
+    Notebook,
+    answer,
+    below,
+    change,
+    notebook,
+)
 from tests.notebooks.test_reading import check, put
 
 SOLVED = notebook(answer(RIGHT))
@@ -194,3 +206,34 @@ def test_a_module_may_be_imported_inside_of_a_function(tmp_path: Path) -> None:
     source = RIGHT.replace("    await flush", "    import which\n    if which.FLUSH:\n        await flush")
     (tmp_path / "answer.py").write_text(source)
     assert json.loads(check(tmp_path / "answer.py", "--json").stdout)["points"] == 10
+
+
+def test_a_file_or_a_notebook_beside_it_can_be_run_by_a_magic(tmp_path: Path) -> None:
+    (tmp_path / "forking.py").write_text(SHARE)
+    put(
+        tmp_path,
+        {"cells": [{"cell_type": "code", "source": "1 + 1"}, {"cell_type": "code", "source": SHARE}]},
+        "forking.ipynb",
+    )
+    for call in ("%run forking.py", "%run forking", "%run -i 'forking.py'", "%run forking.ipynb"):
+        done = check(put(tmp_path, notebook(answer(f"{call}\n{SHARING}"))), "--json")
+        assert json.loads(done.stdout)["points"] == 10, (call, done.output)
+    done = check(put(tmp_path, notebook(answer(f"%run nothing.py\n{SHARING}"))))
+    assert "cell 4, line 1: FileNotFoundError: there is no file nothing.py beside this one" in " ".join(
+        done.output.split()
+    )
+
+
+def test_what_cannot_be_text_or_code_in_a_cell_is_said_and_the_rest_is_judged(tmp_path: Path) -> None:
+    for source, said in (
+        ("x = '\ud800'", "surrogates not allowed"),
+        ("\0", "null bytes"),
+        ("(" * 100_000, "cell 5"),
+        ("import os\nos.chdir('/')\n1 / 0", "line 3: ZeroDivisionError"),
+    ):
+        path = tmp_path / "lab.ipynb"
+        path.write_text(json.dumps(notebook(answer(RIGHT), below(source))))
+        done = check(path, "--json")
+        found = json.loads(done.stdout)
+        assert found["points"] == 10
+        assert said in found["judged"]
