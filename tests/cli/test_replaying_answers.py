@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import Result
 
+from mmlocks.mm.meaning import fingerprint
+from tests.core.test_meaning import BASE, defined
 from tests.notebooks.cases import GIVEN, above, answer, below, insert, notebook
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 Mmlocks = Callable[..., Result]
 
 HELPERS = {
@@ -87,3 +93,20 @@ def test_a_schedule_replays_though_the_function_writes_down_what_it_does(
         answer("seen = []\n" + GIVEN.replace("    await flush", "    seen.append(1)\n    await flush")),
     )
     assert mmlocks("replay", schedule(mmlocks, first), "--answer", first).exit_code == 1
+
+
+def test_the_name_is_the_same_in_another_process_whatever_its_hashes_are() -> None:
+    program = textwrap.dedent("""
+        import linecache
+        from tests.core.test_meaning import BASE, defined
+        from mmlocks.mm.meaning import fingerprint
+        print(fingerprint(defined(BASE)))
+    """)
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(REPOSITORY)},
+        ).stdout
+        for seed in ("0", "1", "2")
+    }  # fmt: skip
+    assert said == {f"{fingerprint(defined(BASE))}\n"}

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import linecache
-import subprocess
 import sys
-import textwrap
 import types
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmlocks.mm.meaning import fingerprint
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 BASE = """
 import enum
@@ -199,20 +194,3 @@ def test_partials_methods_and_objects_that_can_be_called_are_told_apart_by_what_
         )
     }
     assert len(set(names.values())) == len(names), names
-
-
-def test_the_name_is_the_same_in_another_process_whatever_its_hashes_are() -> None:
-    program = textwrap.dedent("""
-        import linecache
-        from tests.core.test_meaning import BASE, defined
-        from mmlocks.mm.meaning import fingerprint
-        print(fingerprint(defined(BASE)))
-    """)
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True,
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(REPOSITORY)},
-        ).stdout
-        for seed in ("0", "1", "2")
-    }  # fmt: skip
-    assert said == {f"{fingerprint(defined(BASE))}\n"}

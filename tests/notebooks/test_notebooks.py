@@ -197,6 +197,7 @@ def test_a_notebook_saved_with_the_name_of_another_kernel_is_judged_all_the_same
     assert "NoSuchKernel" not in said and len(said.splitlines()) < 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXERCISES, ids=named)
 @pytest.mark.parametrize("at_the_end", ["exit()", "quit()", "import sys; sys.exit()", "input()"])
 def test_nbval_neither_hangs_nor_loses_its_kernel_at_a_cell_that_ends_or_waits(path, at_the_end, tmp_path):
