@@ -34,6 +34,9 @@ FOREIGN = tuple(
 )
 """Where what learners did not write stands: it goes by its name."""
 
+DEEPEST = 50
+"""Values in values; where Python is WebAssembly, its own limit comes too late."""
+
 NO_MEANING = frozenset(
     [
         "__module__",
@@ -74,6 +77,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self._met: dict[int, int] = {}
+        self._depth = 0
         self._kept: list[Any] = []  # so that no identity is used twice
 
     def of(self, value: Any) -> Iterator[str]:
@@ -86,7 +90,11 @@ class _Walk:
             return
         self._met[id(value)] = len(self._met)
         self._kept.append(value)
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise RecursionError
         yield from self._new(value)
+        self._depth -= 1
 
     def _new(self, value: Any) -> Iterator[str]:
         if isinstance(value, FunctionType):
