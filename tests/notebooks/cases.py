@@ -308,10 +308,10 @@ CASES: dict[str, Case] = {
             "    kind: ClassVar[str] = 'x'\n    flush: bool = True\n\n" + flushing("Plan().flush")
         )
     ),
-    "future_import_in_the_second_cell": correct(
-        answer(
-            f"from __future__ import annotations\n\n{RIGHT.replace('(mm, oldmm)', '(mm: NoSuchName, oldmm)')}"
-        )
+    "future_import_in_an_earlier_cell": correct(
+        above("from __future__ import annotations"),
+        change(ANSWER + 1, lambda _: RIGHT.replace("(mm, oldmm)", "(mm: NoSuchName, oldmm)")),
+        says="replaced: dup_mmap (cell 5).",
     ),
     "named_tuple_and_enum": correct(
         answer(

@@ -40,3 +40,20 @@ def test_what_is_handed_in_gets_its_verdict_and_says_what_was_judged(case: Case,
         said = " ".join([found["judged"], *(one["message"] for one in found["checks"])])
     for words in case.says:
         assert words in said, said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "solved",
+        "unsolved",
+        "hint_in_the_answer_cell",
+        "check_in_the_answer_cell",
+        "failing_check_in_the_answer_cell",
+        "checks_without_globals",
+        "results_looked_at_in_check_cells",
+    ],
+)
+def test_the_labs_own_calls_do_nothing_while_a_file_is_read(name: str, tmp_path: Path) -> None:
+    found = json.loads(check(put(tmp_path, CASES[name].made), "--json").stdout)
+    assert found["judged"] == "replaced: dup_mmap (cell 4).", "no cell of it failed"
