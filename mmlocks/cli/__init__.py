@@ -14,6 +14,11 @@ def main() -> None:
         from mmlocks.cli.app import app
 
         app(prog_name="mmlocks")
+    except SystemExit as done:
+        answers = sys.modules.get("mmlocks.cli.answers")
+        if answers is not None:  # a learner's file was read
+            answers.leave(done.code)
+        raise
     except KeyboardInterrupt:  # so early that nobody else was there to hear it
         print("mmlocks: interrupted; nothing was decided.", file=sys.stderr)
         sys.exit(130)

@@ -371,15 +371,15 @@ def check(
     from mmlocks.cli.answers import load_answer, own_code
 
     chosen = _lab(lab)
-    names = load_answer(file)
+    answer = load_answer(file)
     with own_code(file), Meter(file.name) as meter:
-        judgement = chosen.judge(names, _budget(None, seconds), meter)
+        judgement = chosen.judge(answer, _budget(None, seconds), meter)
     with own_code(file):
-        shown = report.judgement_json(judgement)
+        shown = report.judgement_json(judgement, answer.judged)
     if as_json:
         report.print_json(shown)
     else:
-        report.print_judgement(judgement, file)
+        report.print_judgement(judgement, file, answer.judged)
     return report.STATUS_OF_FINDING[judgement.finding]
 
 
@@ -481,7 +481,7 @@ def _replayed(
     """Scenario, world and run of a schedule text, and the name of the kernel that it ran on."""
     from mmlocks.cli.answers import load_answer
     from mmlocks.machine import Schedule
-    from mmlocks.mm.kernel import Kernel, replacements_in
+    from mmlocks.mm.kernel import Kernel
     from mmlocks.scenarios import replay as replayed
 
     # Lines broken by a terminal, and the words before a schedule, come along when it is copied.
@@ -495,7 +495,7 @@ def _replayed(
             raise ScheduleError(
                 f"this schedule was recorded on plain {release}, without an answer. Leave --answer out."
             )
-        kernel = Kernel(release_named(release), replacements_in(load_answer(answer)))
+        kernel = Kernel(release_named(release), load_answer(answer).functions)
     return *replayed(schedule, kernel, also, story), schedule.kernel
 
 

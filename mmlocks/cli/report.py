@@ -192,11 +192,12 @@ def scenario_json(scenario: Scenario) -> dict[str, Any]:
 # -- an answer that was judged ----------------------------------------------------------------------------------------
 
 
-def print_judgement(judgement: Judgement, file: Path) -> None:
-    """Every check, then the total, then the shortest run that shows the first thing that is wrong."""
+def print_judgement(judgement: Judgement, file: Path, judged: str) -> None:
+    """What was judged, every check, then the total, then the shortest run that shows the first thing that is wrong."""
     lab = judgement.lab
     terminal.paragraph(f"{lab.name}: {lab.title}", terminal.TITLE)
     terminal.write(f"answer: {file}")
+    terminal.paragraph(judged)
     terminal.gap()
     names = max(len(result.check.name) for result in judgement.results)
     findings = max(len(result.finding.value) for result in judgement.results)
@@ -248,10 +249,11 @@ def _run_of(result: CheckResult) -> Run | None:
         return None
 
 
-def judgement_json(judgement: Judgement) -> dict[str, Any]:
+def judgement_json(judgement: Judgement, judged: str) -> dict[str, Any]:
     """The same for programs."""
     return {
         "lab": judgement.lab.name,
+        "judged": judged,
         "finding": judgement.finding.value,
         "points": judgement.points,
         "of": judgement.lab.points,

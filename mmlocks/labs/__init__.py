@@ -1,6 +1,6 @@
 """The labs: what the learner writes, which scenarios judge it, how many points each property is worth, and hints."""
 
-from mmlocks.labs.answer import read_answer
+from mmlocks.labs.answer import Answer, read_answer
 from mmlocks.labs.lab import Check, CheckResult, Judgement, Lab
 from mmlocks.labs.lab07 import LAB07
 
@@ -11,10 +11,12 @@ def lab_named(name: str) -> Lab:
     """The lab of that name; `07` and `lab07` will do. Raises AnswerError, listing the names there are."""
     from mmlocks.errors import AnswerError
 
+    if not isinstance(name, str):
+        raise AnswerError(f'a lab has a name in quotes, as in lab("07"), and this is {name!r}.')
     for lab in LABS.values():
         if name in (lab.name, lab.name.split("_")[0], lab.name.split("_")[0].removeprefix("lab")):
             return lab
     raise AnswerError(f"there is no lab called {name!r}. Known labs: {', '.join(LABS)}.")
 
 
-__all__ = ["LABS", "Check", "CheckResult", "Judgement", "Lab", "lab_named", "read_answer"]
+__all__ = ["LABS", "Answer", "Check", "CheckResult", "Judgement", "Lab", "lab_named", "read_answer"]

@@ -1,114 +1,257 @@
-"""Reading an answer from a file: a .py, or the answer cells of a notebook."""
+"""What is judged: a learner's kernel functions, where they came from, and how to get them once more."""
 
 from __future__ import annotations
 
 import ast
-import json
-import linecache
+import contextlib
+import difflib
+import inspect
+import io
+import re
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmlocks.errors import AnswerError
-from mmlocks.mm.kernel import replacements_in
+from mmlocks.labs.cells import as_python
+from mmlocks.labs.files import Cell, Source, read_source
+from mmlocks.labs.patience import SECONDS
+from mmlocks.labs.session import Session
+from mmlocks.mm.replacing import code_of, replacements_in
 from mmlocks.mm.stubs import kernel_functions
+from mmlocks.sentences import counted
 
-LARGEST = 5_000_000
-"""Bytes; no notebook of this course comes near."""
+EXAMPLE = "An answer defines, for example, `async def dup_mmap(mm, oldmm): ...`."
+
+Functions = Mapping[str, Callable[..., Any]]
 
 
-def read_answer(path: Path) -> dict[str, Any]:
-    """Run the answer in `path` and return the names that it defines.
+@dataclass(frozen=True)
+class Answer:
+    """A learner's answer.
 
-    Of a notebook only the answer cells are run: those that nbgrader's metadata marks as solutions, or, where there are none,
-    those that define a kernel function. *The code runs in this process*: it is meant for your own answers.
-
-    Raises AnswerError, naming file and line, for a file that cannot be read, understood or run, or that answers nothing.
+    `functions` are by the name of the kernel function that each stands in for: anything that gives an awaitable when it is called.
+    `names` is the namespace that they were found in. `judged` is the sentence for the verdict: "replaced: dup_mmap (cell 4)".
+    `again` runs the same source once more in a fresh namespace and gives the functions anew; None where that cannot be done, as for a
+    running notebook: it holds what cells left behind in some order, and a copy would share what they keep with the original.
     """
-    source = _source_of(path)
-    names: dict[str, Any] = {"__name__": "answer", "__builtins__": __builtins__}
-    import mmlocks.mm
 
-    # What the lab's first cell imports.
-    names |= {name: getattr(mmlocks.mm, name) for name in mmlocks.mm.__all__}
-    # The file's own name, and its lines where `inspect` and tracebacks look for them.
-    linecache.cache[path.name] = (len(source), None, source.splitlines(keepends=True), path.name)
-    try:
-        exec(compile(source, path.name, "exec"), names)  # noqa: S102  an answer is code; that it runs here is said above
-    except SyntaxError as problem:
-        line = f", line {problem.lineno}" if problem.lineno else ""
-        raise AnswerError(f"{path.name}{line}: {problem.msg}. Nothing was judged.") from None
-    except BaseException as problem:  # an answer may raise what it likes
-        if isinstance(problem, KeyboardInterrupt) or type(problem).__module__.startswith("mmlocks."):
-            raise  # Ctrl-C, or a time limit of ours
-        line = _line_of(problem, path.name)
+    functions: Functions
+    names: Mapping[str, Any]
+    judged: str
+    again: Callable[[], Functions] | None = None
+
+    def must_replace(self) -> None:
+        """Raise AnswerError if there is nothing to judge."""
+        if not self.functions:
+            raise AnswerError(self.judged)
+
+
+def as_answer(names: Mapping[str, Any] | Answer) -> Answer:
+    """An answer as it is, or what a namespace (a notebook's `globals()`) holds. Raises AnswerError for anything else."""
+    if isinstance(names, Answer):
+        return names
+    if not isinstance(names, Mapping):
+        hint = "Write globals(), with the parentheses" if names is globals else "Write globals() there"
         raise AnswerError(
-            f"{path.name}{line}: {type(problem).__name__}: {problem}. Nothing was judged."
-        ) from None
-    if not replacements_in(names):
-        raise AnswerError(
-            f"{path.name} defines no kernel function, so there is nothing to judge. An answer defines, for example, "
-            "`async def dup_mmap(mm, oldmm): ...`."
+            f"the functions to judge are looked up in globals(), and this is {_a(names)}. {hint}."
         )
-    return names
+    return answer_in(names, lambda _, function: spot(function))
 
 
-def _source_of(path: Path) -> str:
-    try:
-        if path.is_dir():
-            raise AnswerError(f"{path} is a folder. Name the .py or .ipynb file in it.")
-        if path.exists() and not path.is_file():
+def answer_in(names: Mapping[str, Any], where: Callable[[str, Any], str], more: str = "") -> Answer:
+    """The answer in a namespace. `where` says of a function's name and the function where it came from; `more` is added to that."""
+    functions = replacements_in(names)
+    if functions:
+        return Answer(functions, names, " ".join(filter(None, [_replaced(functions, where), more])))
+    shadowed = next(
+        (name for name in kernel_functions() if name in names and not callable(names[name])), None
+    )
+    said = f"{shadowed} is {_a(names[shadowed])} here, and no function. " if shadowed is not None else ""
+    return Answer(
+        {}, names,
+        f"no kernel function of yours is here: run your answer cell (again), which must be a code cell, and then this one. {said}{more}{' ' if more else ''}{EXAMPLE}",
+    )  # fmt: skip
+
+
+def read_answer(path: Path, seconds: float = SECONDS) -> Answer:
+    """Run the code in `path`, a .py or a notebook, and give the answer that it holds.
+
+    Of a notebook every code cell is run, in the order of the file and in one namespace; magics, shell lines and the lab's own checks
+    do nothing. *The code runs in this process*: it is meant for your own answers.
+
+    Raises AnswerError, naming file, cell and line, for a file that cannot be read, understood or run within `seconds`, or that answers
+    nothing.
+    """
+    source = read_source(Path(path))
+    session = Session(source, seconds).run()
+    functions = session.functions
+    if not source.notebook and session.troubles:  # Python ends a script there
+        raise AnswerError(f"{_trouble(source, *session.troubles[0])} Nothing was judged.")
+    if not functions:
+        raise AnswerError(_why_nothing(session))
+
+    def again() -> Functions:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            anew = Session(source, seconds).run().functions
+        if anew.keys() != functions.keys():
             raise AnswerError(
-                f"{path} is no ordinary file. Save your answer as a .py or .ipynb file and name that."
+                f"{source.name} gives {', '.join(anew) or 'no kernel function'} when it is run a second time, and "
+                f"{', '.join(functions)} before. Nothing was judged: an answer must give the same each time."
             )
-        if path.stat().st_size > LARGEST:
-            raise AnswerError(f"{path} has {path.stat().st_size:,} bytes; an answer has at most {LARGEST:,}.")
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise AnswerError(f"there is no file {path}.") from None
-    except OSError as problem:
-        raise AnswerError(f"{path} cannot be read: {problem.strerror}.") from None
-    except UnicodeDecodeError:
-        raise AnswerError(f"{path} is no text file in UTF-8.") from None
-    if path.suffix == ".ipynb":
-        return _answer_cells(path, text)
-    if path.suffix != ".py":
-        raise AnswerError(f"{path} is neither a .py nor an .ipynb file.")
-    return text
+        return anew
+
+    return Answer(functions, session.names, _judged(session), again)
 
 
-def _answer_cells(path: Path, text: str) -> str:
-    try:
-        cells = json.loads(text)["cells"]
-        code = [
-            ("".join(cell["source"]), cell.get("metadata", {}).get("nbgrader", {}))
-            for cell in cells
-            if cell["cell_type"] == "code"
-        ]
-        marked = [source for source, nbgrader in code if nbgrader.get("solution")]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise AnswerError(
-            f"{path} is no notebook: it cannot be read as one. Save it again in JupyterLab."
-        ) from None
-    chosen = marked or [source for source, _ in code if _defines_kernel_function(source)]
-    if not chosen:
-        raise AnswerError(f"{path} has no cell that defines a kernel function.")
-    return "\n\n".join(chosen)
+def _judged(session: Session) -> str:
+    """The sentence for the verdict, and one for each thing about the file that its author may not expect."""
+    source, given = session.source, session.given
+
+    def where(name: str, function: Any) -> str:
+        if source.notebook:
+            return f"cell {given[name][-1].number}"
+        code = code_of(function)
+        if code is not None and code.co_filename != source.name:
+            return spot(function)
+        line = code.co_firstlineno if code is not None else _binds(source.cells[0], name)
+        return f"line {line}" if line else ""
+
+    said = [_replaced(session.functions, where)]
+    for name in session.functions:
+        others = sorted({cell.number for cell in given[name]} - {given[name][-1].number})
+        if others:
+            cells = f"{'Cells' if len(others) > 1 else 'Cell'} {', '.join(map(str, others))}"
+            said.append(
+                f"{cells} {'define' if len(others) > 1 else 'defines'} {name} as well: what is run last counts."
+            )
+    said += [f"{_taken(session, name)}." for name in sorted(session.taken.keys() - session.functions.keys())]
+    said += [
+        _text_cell(source, *found) for found in _in_text_cells(source) if found[1] not in session.functions
+    ]
+    said += [f"Not run to its end: {_trouble(source, *trouble)}" for trouble in session.troubles]
+    return " ".join(said)
 
 
-def _defines_kernel_function(source: str) -> bool:
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return False
-    return any(
-        isinstance(node, ast.AsyncFunctionDef) and node.name in kernel_functions() for node in tree.body
+def _replaced(functions: Functions, where: Callable[[str, Any], str]) -> str:
+    spots = [(name, where(name, function)) for name, function in functions.items()]
+    spots.sort(key=lambda pair: [int(number) for number in re.findall(r"\d+", pair[1])])
+    return "replaced: " + ", ".join(f"{name} ({spot})" if spot else name for name, spot in spots) + "."
+
+
+def spot(function: Any) -> str:
+    """File and line of a function, for the verdict; nothing where they are not known."""
+    code = code_of(function)
+    if code is None or code.co_filename.startswith("<"):
+        return ""
+    return f"{Path(code.co_filename).name}, line {code.co_firstlineno}"
+
+
+def _trouble(source: Source, cell: Cell, line: int, said: str) -> str:
+    return f"{source.line(cell, line)}: {said}"
+
+
+def _taken(session: Session, name: str) -> str:
+    """That a later cell took a function away, and which."""
+    last, by = session.given[name][-1].number, session.taken[name]
+    return (
+        f"{session.source.name}, cell {by.number} puts something else in the place of the {name} of cell {last}, as "
+        f"`from mmlocks.mm import *` does: move it above cell {last}, or delete it"
     )
 
 
-def _line_of(problem: BaseException, file: str) -> str:
-    line, trace = "", problem.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == file:
-            line = f", line {trace.tb_lineno}"
-        trace = trace.tb_next
-    return line
+# -- why a file answers nothing ---------------------------------------------------------------------------------------
+
+
+def _why_nothing(session: Session) -> str:
+    """The likeliest cause, by cell and line, and what to do about it."""
+    source, tail = session.source, "Nothing was judged."
+    if session.troubles:
+        chosen = next((one for one in session.troubles if _ANY.search(one[0].source)), session.troubles[0])
+        return f"{_trouble(source, *chosen)} So no kernel function of yours is there. {tail}"
+    if session.taken:
+        return f"{_taken(session, next(iter(session.taken)))}. So no kernel function of yours is left. {tail}"
+    for found in _in_text_cells(source):
+        return f"{_text_cell(source, *found)} {tail}"
+    for cell in source.cells:
+        if cell.kind == "code" and (said := _misplaced(cell)):
+            line, text = said
+            return f"{source.line(cell, line)}: {text} {tail}"
+    for name in kernel_functions():
+        value = session.names.get(name)
+        if name in session.names and not callable(value):
+            return f"{source.name}: {name} is {_a(value)} in the end, and no kernel function. {tail}"
+    if not source.notebook:
+        return f"{source.name} defines no kernel function, so there is nothing to judge. {EXAMPLE}"
+    many = counted(sum(cell.kind == "code" for cell in source.cells), "code cell")
+    return f"{source.name} ({many}) has no cell that defines a kernel function. Is it the right file, and saved? {EXAMPLE}"
+
+
+_ANY = re.compile(r"^[ \t]*(?:async\s+)?def\s+(\w+)", re.MULTILINE)
+_COMMENTED = re.compile(r"^[ \t]*#[# \t]*async\s+def\s+(\w+)", re.MULTILINE)
+
+
+def _in_text_cells(source: Source) -> list[tuple[Cell, str, int]]:
+    """Kernel functions that stand in cells which Python does not run: cell, name, line."""
+    return [
+        (cell, found[1], cell.source.count("\n", 0, found.start(1)) + 1)
+        for cell in source.cells
+        if cell.kind != "code"
+        for found in _ANY.finditer(cell.source)
+        if found[1] in kernel_functions()
+    ]
+
+
+def _text_cell(source: Source, cell: Cell, name: str, line: int) -> str:
+    kind = "a Markdown cell" if cell.kind == "markdown" else f"a cell of kind {cell.kind!r}"
+    return (
+        f"{source.line(cell, line)}: {name} stands in {kind}, which is text and not run. Make it a code cell: in JupyterLab "
+        "click it, then press Esc and Y."
+    )
+
+
+def _misplaced(cell: Cell) -> tuple[int, str] | None:
+    """A function that was meant and is not where a kernel looks: line and sentence."""
+    functions = kernel_functions()
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+        tree = ast.parse(cell.source)
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.AsyncFunctionDef):
+                continue
+            if node.name in functions and node not in tree.body:
+                return node.lineno, (
+                    f"{node.name} is defined inside of something else, where the kernel does not find it. Let its `async def` begin at the left margin."
+                )
+            close = difflib.get_close_matches(node.name, functions, 1, 0.8)
+            if close and node in tree.body:
+                return node.lineno, f"there is no kernel function {node.name}. Did you mean {close[0]}?"
+    for found in _COMMENTED.finditer(cell.source):
+        if found[1] in functions:
+            line = cell.source.count("\n", 0, found.start(1)) + 1
+            return line, f"{found[1]} is commented out. Take away the # in front of its lines."
+    return None
+
+
+def _binds(cell: Cell, name: str) -> int:
+    """The last line at which a .py gives the name a value; 0 if it is not seen."""
+    return max(
+        (
+            node.lineno
+            for node in ast.walk(ast.parse(as_python(cell.source)))
+            if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name)
+            or (isinstance(node, ast.alias) and (node.asname or node.name) == name)
+        ),
+        default=0,
+    )
+
+
+def _a(value: Any) -> str:
+    """What a value is, in words."""
+    if inspect.isroutine(value):
+        return f"the function {value.__name__}"
+    if isinstance(value, types.ModuleType):
+        return f"the module {value.__name__}"
+    kind = "None" if value is None else type(value).__name__
+    return kind if value is None else f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"

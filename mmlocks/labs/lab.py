@@ -8,9 +8,10 @@ from enum import Enum
 from typing import Any
 
 from mmlocks.errors import AnswerError, MmlocksError
+from mmlocks.labs.answer import Answer, as_answer
 from mmlocks.labs.reach import reached
 from mmlocks.machine import Run
-from mmlocks.mm.kernel import Kernel, replacements_in
+from mmlocks.mm.kernel import Kernel
 from mmlocks.releases import release_named
 from mmlocks.scenarios import SCENARIOS, VARIANTS, Checked, asked, check
 from mmlocks.search import Budget, Progress
@@ -162,39 +163,54 @@ class Lab:
             if scenario.expected.get(self.release) == "safe" and not scenario.lacking(release)
         )
 
-    def kernel(self, names: Mapping[str, Any]) -> Kernel:
+    def kernel(self, names: Mapping[str, Any] | Answer) -> Kernel:
         """The lab's kernel with the answer's functions in place. Raises AnswerError for functions that cannot be placed."""
-        return Kernel(release_named(self.release), replacements_in(names))
+        answer = as_answer(names)
+        return Kernel(release_named(self.release), answer.functions, again=answer.again)
 
     def check(
         self,
         name: str,
-        names: Mapping[str, Any],
+        names: Mapping[str, Any] | Answer,
         budget: Budget | None = None,
         progress: Progress | None = None,
     ) -> CheckResult:
-        """Judge one property of the functions in `names` (a notebook's `globals()`).
+        """Judge one property of an answer, or of the functions in a notebook's `globals()`.
 
-        Raises AnswerError for a check that does not exist and for functions that cannot be placed.
+        Raises AnswerError for a check that does not exist, for functions that cannot be placed, and where there are none.
         """
         for each in self.checks:
             if each.name == name:
-                return each.judge(Examination(self, self.kernel(names), budget, progress), each)
+                return each.judge(self._examination(names, budget, progress), each)
         raise AnswerError(
             f"{self.name} has no check {name!r}. It has: {', '.join(c.name for c in self.checks)}."
         )
 
     def judge(
-        self, names: Mapping[str, Any], budget: Budget | None = None, progress: Progress | None = None
+        self,
+        names: Mapping[str, Any] | Answer,
+        budget: Budget | None = None,
+        progress: Progress | None = None,
     ) -> Judgement:
         """Judge every property. Raises AnswerError as `check` does."""
-        examination = Examination(self, self.kernel(names), budget, progress)
+        examination = self._examination(names, budget, progress)
         results = tuple(each.judge(examination, each) for each in self.checks)
         right = all(result.finding in (Finding.CORRECT, Finding.COSTLY) for result in results)
         return Judgement(self, results, self.compare(examination.kernel) if right else "")
 
+    def _examination(
+        self, names: Mapping[str, Any] | Answer, budget: Budget | None, progress: Progress | None
+    ) -> Examination:
+        answer = as_answer(names)
+        answer.must_replace()
+        return Examination(self, self.kernel(answer), budget, progress)
+
     def hint(self, rung: int = 1) -> str:
         """A hint: 1 is the plan, 2 the place, 3 nearly the code."""
+        if type(rung) is not int:
+            raise MmlocksError(
+                f"a hint has a number from 1 to {len(self.hints)}, as in hint(1), and this is {rung!r}."
+            )
         if not 1 <= rung <= len(self.hints):
             raise MmlocksError(f"{self.name} has hints 1 to {len(self.hints)}, and no hint {rung}.")
         return self.hints[rung - 1]

@@ -123,7 +123,7 @@ class Visit(Outlasting):
         function = functions[self.name]
         args = [from_plain(to_plain(arg), there) for arg in self.args]
         named = {name: from_plain(to_plain(arg), there) for name, arg in self.named.items()}
-        return CoroutineSupplier(self.foreign.cpu, lambda: function(*args, **named), foreign=True)
+        return CoroutineSupplier(self.foreign.cpu, lambda: _coroutine(function(*args, **named)), foreign=True)
 
     def after(self, stop: Stop, result: Any) -> Stop:
         """The stop that follows once the function was told `result`."""
@@ -295,6 +295,19 @@ async def one_by_one(step: Step) -> Any:
     return results
 
 
+def _coroutine(called: Any) -> Any:
+    """What a call gave, if it can be awaited in any way: a decorator's wrapper may give something else than a coroutine."""
+    return (
+        _awaiting(called)
+        if hasattr(type(called), "__await__") and not isinstance(called, Coroutine)
+        else called
+    )
+
+
+async def _awaiting(called: Any) -> Any:
+    return await called
+
+
 def _nothing(frame: Any) -> tuple[Place, ...]:
     return ()
 
@@ -308,3 +321,4 @@ def _there(frame: Any) -> tuple[Place, ...]:
 SHOWN_AS[crossing.__code__] = _there
 SHOWN_AS[carried_out_here.__code__] = _nothing
 SHOWN_AS[one_by_one.__code__] = _nothing
+SHOWN_AS[_awaiting.__code__] = _nothing

@@ -9,14 +9,15 @@ from __future__ import annotations
 import builtins
 import importlib
 import inspect
-import zlib
 from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any
 
-from mmlocks.errors import AnswerError, ModelError
+from mmlocks.errors import ModelError
 from mmlocks.machine.foreign import Foreign, Functions
 from mmlocks.machine.state import Outlasting
+from mmlocks.mm.meaning import fingerprint
+from mmlocks.mm.replacing import check_replacement
 from mmlocks.mm.stubs import MODULES, is_stub, kernel_functions, kernel_text
 from mmlocks.releases import Patch, Release
 
@@ -123,7 +124,10 @@ class Kernel:
         self.apart = apart
         originals = kernel_functions()
         for name, function in {**self.text, **self.replacements}.items():
-            _check_replacement(name, function, originals)
+            check_replacement(name, function, originals)
+        # Before anything runs: a function may keep what it is told in a list beside it.
+        others = {**self.text, **self.replacements}
+        self._fingerprints = {name: fingerprint(function) for name, function in sorted(others.items())}
         self._linked = None if self.replacements else Linked(release, self.text)
 
     def __getattr__(self, name: str) -> Any:
@@ -134,8 +138,7 @@ class Kernel:
     @property
     def name(self) -> str:
         """The release, and the functions that stand in for its own: `6.4.0~dup_mmap.1f2e3d4c`, and `~apart` where steps are taken apart."""
-        others = {**self.text, **self.replacements}
-        parts = [self.release.name, *(f"{name}.{fingerprint(f)}" for name, f in sorted(others.items()))]
+        parts = [self.release.name, *(f"{name}.{short}" for name, short in self._fingerprints.items())]
         return "~".join(parts) + (APART if self.apart else "")
 
     def taken_apart(self) -> Kernel:
@@ -192,69 +195,3 @@ def _rebound(function: FunctionType, names: dict[str, Any]) -> FunctionType:
         function.__qualname__,
     )
     return copy
-
-
-def replacements_in(names: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
-    """The functions among `names` (a notebook's globals) that stand in for kernel functions.
-
-    A kernel function that was merely imported is not a replacement.
-    """
-    originals = kernel_functions()
-    return {
-        name: names[name]
-        for name in originals
-        if name in names and callable(names[name]) and not is_stub(names[name])
-    }
-
-
-def fingerprint(function: Callable[..., Any]) -> str:
-    """Eight hex digits that change when the source of a function, or of a helper that it calls, does."""
-    texts: list[str] = []
-    todo, met = [function], {id(function)}
-    while todo:
-        one = todo.pop()
-        if not isinstance(one, FunctionType):
-            texts.append(repr(one))
-            continue
-        try:
-            texts.append(inspect.getsource(one))
-        except (OSError, TypeError):
-            texts.append(repr((one.__code__.co_code, one.__code__.co_names)))
-        for name in sorted(one.__code__.co_names):
-            value = one.__globals__.get(name)
-            if isinstance(value, int | str):
-                texts.append(f"{name} = {value!r}")
-            elif (
-                isinstance(value, FunctionType)
-                and value.__globals__ is one.__globals__
-                and id(value) not in met
-            ):
-                met.add(id(value))
-                todo.append(value)
-    return f"{zlib.crc32(chr(10).join(texts).encode()):08x}"
-
-
-def _check_replacement(name: str, function: Any, originals: Mapping[str, FunctionType]) -> None:
-    if name not in originals:
-        raise AnswerError(
-            f"{name} is no kernel function, so nothing would call it. There are: {', '.join(sorted(originals))}."
-        )
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise AnswerError(
-            f"{name} contains a `yield`, which makes it a generator. Kernel functions are `async def` with `await` only."
-        )
-    if not inspect.iscoroutinefunction(function) or not isinstance(function, FunctionType):
-        raise AnswerError(
-            f"{name} must be a function written `async def {name}(...)`, and this is {_kind(function)}."
-        )
-    wanted, got = len(inspect.signature(originals[name]).parameters), inspect.signature(function)
-    try:
-        got.bind(*range(wanted))
-    except TypeError:
-        raise AnswerError(
-            f"{name} is called with {wanted} arguments {inspect.signature(originals[name])}, and this one takes {got}."
-        ) from None
-
-
-def _kind(thing: Any) -> str:
-    return "a plain `def`" if isinstance(thing, FunctionType) else f"a {type(thing).__name__}"

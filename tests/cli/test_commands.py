@@ -219,7 +219,7 @@ def test_check(mmlocks: Mmlocks, answers: Path, name: str, finding: str, points:
     done = mmlocks("check", "lab07", answers / f"{name}.py", "--json")
     found = json.loads(done.stdout)
     assert done.exit_code == status
-    assert found.keys() == {"lab", "finding", "points", "of", "checks"}
+    assert found.keys() == {"lab", "judged", "finding", "points", "of", "checks"}
     assert (found["lab"], found["finding"], found["points"], found["of"]) == (
         "lab07_fork_vs_fault",
         finding,
@@ -250,7 +250,7 @@ def test_check_reads_a_notebook(mmlocks: Mmlocks, answers: Path) -> None:
         {
             "cell_type": "code",
             "source": source.splitlines(keepends=True),
-            "metadata": {"nbgrader": {"solution": True}},
+            "metadata": {"nbgrader": {"solution": False, "locked": False}},
         },
     ]
     (answers / "lab.ipynb").write_text(

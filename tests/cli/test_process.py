@@ -176,6 +176,67 @@ def test_an_answer_that_holds_on_is_ended_all_the_same(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["import threading, time; threading.Thread(target=time.sleep, args=(1000,)).start()",
+     "import threading, time; threading.Thread(target=time.sleep, args=(1000,)).start(); 1 / 0", "import os; os._exit(0)", "import sys; sys.stdin.read()",
+     "import pdb; pdb.set_trace()", "breakpoint()", "input()", "exit()"],
+)  # fmt: skip
+@pytest.mark.parametrize("where", ["above", "inside"])
+def test_no_answer_keeps_the_command_from_ending_or_ends_it_as_if_it_were_right(
+    tmp_path: Path, answers: Path, line: str, where: str
+) -> None:
+    right = (answers / "right.py").read_text()
+    source = (
+        f"{line}\n{right}"
+        if where == "above"
+        else right.replace("    await flush", f"    {line}\n    await flush")
+    )
+    (tmp_path / "answer.py").write_text(source)
+    with subprocess.Popen(
+        [*MMLOCKS, "check", "07", tmp_path / "answer.py"],
+        cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert (
+            process.stdout is not None and process.stderr is not None
+        )  # stdin stays open: whoever reads it waits
+        told, said = process.stdout.read(), process.stderr.read()
+        process.wait(timeout=30)
+    assert "Traceback" not in said
+    if "Thread" in line and "1 / 0" in line:
+        assert process.returncode == (2 if where == "above" else 1)
+    elif "Thread" in line:
+        assert (process.returncode, "CORRECT: 10 of 10 points" in told) == (0, True)
+    elif where == "above":
+        assert (process.returncode, told) == (2, "")
+        assert "answer.py, line 1: " in said and "cannot be used here" in said
+    else:
+        assert process.returncode == 1
+        assert "(answer.py, line 8): " in " ".join(told.split()) and "cannot be used here" in " ".join(
+            told.split()
+        )
+
+
+def test_a_notebook_with_magics_is_judged_where_ipython_is_not_installed(
+    tmp_path: Path, answers: Path
+) -> None:
+    source = f"%%time\n{(answers / 'right.py').read_text()}"
+    cells = [{"cell_type": "code", "source": text} for text in ("%matplotlib inline\n!ls\nx = !ls\n", source)]
+    (tmp_path / "lab.ipynb").write_text(json.dumps({"cells": cells}))
+    program = (
+        "import sys\n"
+        "for name in ('ipywidgets', 'anywidget', 'matplotlib', 'IPython', 'jupyterlab', 'nbformat', 'nbclient'):\n"
+        "    sys.modules[name] = None\n"
+        "from mmlocks.cli import main\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "check", "07", tmp_path / "lab.ipynb"],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "replaced: dup_mmap (cell 2)." in done.stdout
+
+
 def test_demo_needs_no_course() -> None:
     program = (
         "import sys\n"

@@ -14,7 +14,7 @@ from mmlocks.labs.cost import left_alone, overlap
 from mmlocks.labs.lab import Examination, Finding
 from mmlocks.labs.reach import reached
 from mmlocks.mm import Kernel
-from mmlocks.mm.kernel import kernel_functions
+from mmlocks.mm.stubs import kernel_functions
 from mmlocks.releases import NEWEST, RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, VARIANTS, asked, check, machine_for, replay, scenario_named
 from mmlocks.scenarios.asked import ALL

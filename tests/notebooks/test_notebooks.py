@@ -22,6 +22,7 @@ NBVAL = [
     "-m",
     "pytest",
     "--nbval-lax",
+    "--nbval-current-env",
     "--noconftest",
     "-c",
     "/dev/null",
@@ -75,7 +76,7 @@ def test_exercises_hold_no_solution_no_output_and_start_from_the_release_of_the_
     assert "SOLUTION" not in text
     assert not any(cell["outputs"] for cell in code_cells(path))
     lab = lab_named(path.stem.split("_")[0])
-    answers = [cell for cell in code_cells(path) if cell["metadata"]["nbgrader"]["solution"]]
+    answers = [cell for cell in code_cells(path) if not cell["metadata"]["nbgrader"]["locked"]]
     given = "".join("".join(cell["source"]) for cell in answers)
     for function in lab.functions:
         body = release_code(function, lab.release).split("\n", 1)[1]
@@ -105,12 +106,32 @@ def test_nbgrader_can_take_the_labs(path):
         )
         assert data["schema_version"] == 3
         assert re.fullmatch(r"[A-Za-z0-9_-]+", data["grade_id"])
-        assert data["locked"] is not data["solution"]
+        assert data["locked"] or not graded, "nbgrader restores what a learner did to a locked cell"
         ids.append(data["grade_id"])
         if graded:
             points[data["grade_id"]] = data["points"]
     assert len(set(ids)) == len(ids)
     assert points == {f"check_{check.name}": check.points for check in lab.checks}
+
+
+@pytest.mark.parametrize("path", [path for path in ALL if "lab" in path.name], ids=named)
+def test_nbgrader_hands_out_the_exercise_as_it_is_shipped(path):
+    """`nbgrader generate_assignment` clears cells with "solution", and puts a stub where a marked region was.
+
+    So no cell is marked: an exercise stays as it is. Of a solution's region in such a cell, nbgrader says that it is no solution cell,
+    and makes nothing: it must be given the exercise. Seen with nbgrader 0.9.6.
+    """
+    cells = read(path)["cells"]
+    assert not any(cell["metadata"]["nbgrader"]["solution"] for cell in cells)
+    regions = [cell for cell in cells if "BEGIN SOLUTION" in "".join(cell["source"])]
+    assert bool(regions) == (path.parent.name == "solutions")
+    # What a learner writes, or adds to the imports, is theirs: nbgrader puts locked cells back.
+    unlocked = {
+        cell["metadata"]["nbgrader"]["grade_id"]
+        for cell in cells
+        if not cell["metadata"]["nbgrader"]["locked"]
+    }
+    assert unlocked == {"setup", *lab_named(path.stem.split("_")[0]).functions}
 
 
 @pytest.mark.parametrize("path", [path for path in ALL if path.parent.name != "exercises"], ids=named)
@@ -147,13 +168,51 @@ def test_an_unsolved_exercise_fails_exactly_at_its_checks_each_with_a_message_th
 
 @pytest.mark.parametrize("path", EXERCISES, ids=named)
 def test_a_check_fails_its_cell_when_the_answer_is_taken_away(path, tmp_path):
-    """A notebook without an answer cell must not pass: the kernel is then 6.4.0's own."""
+    """A notebook without an answer cell must not pass, and is told so: the kernel is then 6.4.0's own, which nobody asked about."""
     notebook = read(path)
-    notebook["cells"] = [cell for cell in notebook["cells"] if not cell["metadata"]["nbgrader"]["solution"]]
+    lab = lab_named(path.stem.split("_")[0])
+    notebook["cells"] = [
+        cell for cell in notebook["cells"] if cell["metadata"]["nbgrader"]["grade_id"] not in lab.functions
+    ]
     copy = tmp_path / path.name
     copy.write_text(notebooks.written(notebook), encoding="utf-8")
-    failed, _ = nbval(copy)
+    failed, said = nbval(copy)
+    assert len(failed) == len(lab.checks)
+    assert said.count("no kernel function of yours is here: run your answer cell (again)") >= len(lab.checks)
+    assert "To step through it yourself" not in said
+
+
+@pytest.mark.parametrize("path", EXERCISES, ids=named)
+def test_a_notebook_saved_with_the_name_of_another_kernel_is_judged_all_the_same(path, tmp_path):
+    notebook = read(path)
+    notebook["metadata"]["kernelspec"] = {
+        "name": "conda-env-mine-py",
+        "display_name": "mine",
+        "language": "python",
+    }
+    copy = tmp_path / path.name
+    copy.write_text(notebooks.written(notebook), encoding="utf-8")
+    failed, said = nbval(copy)
     assert len(failed) == len(lab_named(path.stem.split("_")[0]).checks)
+    assert "NoSuchKernel" not in said and len(said.splitlines()) < 400
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXERCISES, ids=named)
+@pytest.mark.parametrize("at_the_end", ["exit()", "quit()", "import sys; sys.exit()", "input()"])
+def test_nbval_neither_hangs_nor_loses_its_kernel_at_a_cell_that_ends_or_waits(path, at_the_end, tmp_path):
+    notebook = read(path)
+    answers = [
+        number
+        for number, cell in enumerate(notebook["cells"])
+        if cell["metadata"]["nbgrader"]["grade_id"] == "dup_mmap"
+    ]
+    notebook["cells"][answers[0]]["source"] += ["\n", "\n", f"{at_the_end}\n"]
+    copy = tmp_path / path.name
+    copy.write_text(notebooks.written(notebook), encoding="utf-8")
+    failed, said = nbval(copy)
+    assert len(failed) == 1 + len(lab_named(path.stem.split("_")[0]).checks)
+    assert said.count("replaced: dup_mmap (your cell).") >= 4, "the checks judge what the cell defined before"
 
 
 def test_unpaired_solution_markers_are_refused():

@@ -9,8 +9,8 @@ import pytest
 
 from mmlocks.machine.task import Place
 from mmlocks.mm.fork import dup_mmap
-from mmlocks.mm.kernel import kernel_functions
 from mmlocks.mm.source import release_lines, release_source
+from mmlocks.mm.stubs import kernel_functions
 from mmlocks.releases import RELEASES
 from mmlocks.show.source import listing
 

@@ -1,0 +1,112 @@
+"""What may stand in for a kernel function: anything that takes its arguments and gives an awaitable."""
+
+from __future__ import annotations
+
+import contextlib
+import dis
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+from mmlocks.errors import AnswerError
+from mmlocks.mm.stubs import is_stub, kernel_functions
+
+
+def replacements_in(names: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
+    """The functions among `names` (a notebook's globals) that stand in for kernel functions.
+
+    A kernel function that was merely imported is not a replacement.
+    """
+    originals = kernel_functions()
+    return {
+        name: names[name]
+        for name in originals
+        if name in names and callable(names[name]) and not is_stub(names[name])
+    }
+
+
+def check_replacement(name: str, function: Any, originals: Mapping[str, FunctionType]) -> None:
+    """Raise AnswerError, in one sentence, for what cannot stand in for the kernel function of that name.
+
+    A plain function may give a coroutine, as many decorators' do; one that gives nothing in any case was meant to be an `async def`.
+    """
+    if name not in originals:
+        raise AnswerError(
+            f"{name} is no kernel function, so nothing would call it. There are: {', '.join(sorted(originals))}."
+        )
+    called = what_is_called(function)
+    if inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called):
+        raise AnswerError(
+            f"{name} contains a `yield`, which makes it a generator. Kernel functions are `async def` with `await` only."
+        )
+    if not _may_give_an_awaitable(function, called):
+        raise AnswerError(
+            f"{name} must be a function written `async def {name}(...)`, and this is {_kind(function, called)}."
+        )
+    try:
+        got = inspect.signature(function)
+    except (ValueError, TypeError):
+        return  # a builtin that does not say; calling it will
+    wanted = inspect.signature(originals[name])
+    try:
+        got.bind(*range(len(wanted.parameters)))
+    except TypeError:
+        raise AnswerError(
+            f"{name} is called with {len(wanted.parameters)} arguments {wanted}, and this one takes {got}."
+        ) from None
+
+
+def what_is_called(function: Any) -> Any:
+    """The plain function behind a partial, a method, a static method, or an object that can be called; else the thing itself."""
+    for _ in range(100):
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, MethodType | staticmethod | classmethod):
+            function = function.__func__
+        elif isinstance(function, FunctionType | type) or not callable(function):
+            return function
+        else:
+            call = inspect.getattr_static(type(function), "__call__")
+            if not isinstance(call, FunctionType | functools.partial | staticmethod | classmethod):
+                return function
+            function = call
+    return function
+
+
+def code_of(function: Any) -> CodeType | None:
+    """The code that a learner wrote for it: of a function in a decorator's wrapper that says what it wraps, the inner one's."""
+    function = what_is_called(function)
+    with contextlib.suppress(ValueError):  # it wraps itself
+        function = what_is_called(inspect.unwrap(function))
+    return getattr(function, "__code__", None)
+
+
+def _may_give_an_awaitable(function: Any, called: Any) -> bool:
+    if isinstance(called, type):
+        return hasattr(called, "__await__")
+    if not isinstance(called, FunctionType):
+        return callable(called)
+    return inspect.iscoroutinefunction(called) or _gives_something(called.__code__)
+
+
+def _gives_something(code: CodeType) -> bool:
+    """Whether a plain function returns anything but None on some path."""
+    given: Any = None
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "RETURN_CONST" and instruction.argval is not None:
+            return True
+        if instruction.opname == "RETURN_VALUE" and given != ("LOAD_CONST", None):
+            return True
+        given = (instruction.opname, instruction.argval)
+    return False
+
+
+def _kind(thing: Any, called: Any) -> str:
+    if isinstance(thing, FunctionType):
+        return "a plain `def`"
+    if isinstance(thing, type):
+        return "a class"
+    kind = type(thing).__name__
+    return f"a {kind}" + (" of a plain `def`" if isinstance(called, FunctionType) else "")
