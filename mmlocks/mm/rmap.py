@@ -66,6 +66,7 @@ async def find_mergeable_anon_vma(vma: Vma) -> AnonVma | None:
 
     Kernel:  mm/mmap.c find_mergeable_anon_vma(), anon_vma_compatible(), reusable_anon_vma().
     Locks:   mmap_lock for reading: *the neighbours are not covered by this VMA's lock*.
+    Differs: a neighbour is looked at in one step. Up to 6.4.0 a stack grows under mmap_lock held for reading, and Linux can see that half way.
     """
     start, end, pgoff, flags, file = await together(
         vma.vm_start, vma.vm_end, vma.vm_pgoff, vma.vm_flags, vma.vm_file
@@ -74,8 +75,7 @@ async def find_mergeable_anon_vma(vma: Vma) -> AnonVma | None:
         neighbour = await find(vma.vm_mm, edge)
         if neighbour is None:
             continue
-        # mmap_lock keeps these as they are, but for anon_vma and its chain, which are set in one step; and but for a stack that
-        # grew under mmap_lock held for reading (up to 6.4.0), which Linux could see half way here.
+        # anon_vma and its chain are set in one step. So whatever they are, they fit together.
         low, high, offset, theirs, backing, anon_vma, chain = await together(
             neighbour.vm_start, neighbour.vm_end, neighbour.vm_pgoff, neighbour.vm_flags, neighbour.vm_file,
             neighbour.anon_vma, neighbour.anon_vma_chain,
@@ -91,8 +91,13 @@ async def find_mergeable_anon_vma(vma: Vma) -> AnonVma | None:
 
 async def anon_vma_alloc(vma: Vma) -> AnonVma:
     """A fresh anon_vma (mm/rmap.c anon_vma_alloc)."""
-    anon_vma: AnonVma = await Step("anon_vma_alloc", (vma,))
+    anon_vma: AnonVma = await anon_vma_alloc_step(vma)
     return anon_vma
+
+
+def anon_vma_alloc_step(vma: Vma) -> Step:
+    """The step inside `anon_vma_alloc`; its result is the anon_vma."""
+    return Step("anon_vma_alloc", (vma,))
 
 
 async def anon_vma_clone(dst: Vma, src: Vma) -> None:

@@ -21,8 +21,13 @@ async def vm_area_dup(mm: Mm, orig: Vma) -> Vma:
     Races:   a first fault on `orig`, which gives it an anon_vma.
     Differs: one step, since of all that happens here others can see only that orig.anon_vma is read.
     """
-    vma: Vma = await Step("vm_area_dup", (mm, orig))
+    vma: Vma = await vm_area_dup_step(mm, orig)
     return vma
+
+
+def vm_area_dup_step(mm: Mm, orig: Vma) -> Step:
+    """The step inside `vm_area_dup`; its result is the copy."""
+    return Step("vm_area_dup", (mm, orig))
 
 
 async def _duplicate(mm: Mm, orig: Vma) -> Vma:
