@@ -21,7 +21,7 @@ from mmlocks.mm.frames import Frame
 from mmlocks.mm.maple_node import MapleTree
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.pagecache import File
-from mmlocks.mm.stubs import kernel_functions, kernel_text
+from mmlocks.mm.stubs import kernel_functions, kernel_text, text_of
 from mmlocks.mm.vma import Vma
 
 HERE = Path(__file__).resolve().parent
@@ -182,11 +182,13 @@ def _not_yours(what: str) -> str:
 
 
 def _inside(value: Any) -> Iterator[Any]:
-    """All values in a value."""
+    """All values in a value, and the pages of a file: who has the file has found them in the page cache."""
     yield value
     if isinstance(value, tuple):
         for part in value:
             yield from _inside(part)
+    elif isinstance(value, File):
+        yield from map(value.frame, range(value.pages))
 
 
 @cache
@@ -210,6 +212,8 @@ def words_of(name: str) -> frozenset[str]:
         words |= used
         for word in used:
             helper = function.__globals__.get(word)
+            if word.startswith("_"):
+                helper = text_of(helper)  # nobody can replace it, so it is a part of the text that calls it
             if (
                 isinstance(helper, FunctionType)
                 and helper.__globals__ is function.__globals__
