@@ -19,8 +19,13 @@ from mmlocks.mm.stubs import kernel_functions, kernel_text
 from mmlocks.releases import RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.search import Verdict
+from tests.core.stories import STORIES
 
 CODES = {function.__code__: name for name, function in kernel_text().items()}
+
+
+ALL = {**SCENARIOS, **STORIES}
+"""What texts are judged by."""
 
 
 class Own(NamedTuple):
@@ -57,7 +62,7 @@ def own(scenario: str, release: str) -> Own:
     before = sys.gettrace()
     sys.settrace(look)
     try:
-        verdict = check(scenario, release).verdict
+        verdict = check(ALL[scenario], release).verdict
     finally:
         sys.settrace(before)
     return Own(said(verdict), frozenset(called), verdict.states)
@@ -85,7 +90,7 @@ def pasted(function: str, release: str) -> dict[str, Callable[..., Any]]:
 def judged(paste: Paste) -> Verdict:
     """What comes out for it."""
     answer = Kernel(release_named(paste.release), pasted(paste.function, paste.release))
-    return check(paste.scenario, answer).verdict
+    return check(ALL[paste.scenario], answer).verdict
 
 
 def different_releases() -> Iterator[str]:
@@ -95,9 +100,9 @@ def different_releases() -> Iterator[str]:
 
 def every_paste() -> Iterator[Paste]:
     """All functions that a scenario calls, in all scenarios, on all releases that differ; the smallest searches first."""
-    for scenario in sorted(SCENARIOS, key=lambda name: own(name, "6.4.3").states):
+    for scenario in sorted(ALL, key=lambda name: own(name, "6.4.3").states):
         for release in different_releases():
-            if not SCENARIOS[scenario].lacking(RELEASES[release]):
+            if not ALL[scenario].lacking(RELEASES[release]):
                 for function in sorted(own(scenario, release).called):
                     if replaced(function):
                         yield Paste(function, release, scenario)
