@@ -114,13 +114,13 @@ from mmlocks.mm.reclaim import rmap_walk_file, try_to_free_pages, try_to_unmap_o
 from mmlocks.mm.rmap import (
     AnonVma,
     anon_vma_alloc,
-    anon_vma_alloc_step,
     anon_vma_clone,
     anon_vma_fork,
     anon_vma_prepare,
     find_mergeable_anon_vma,
     unlink_anon_vmas,
 )
+from mmlocks.mm.rmap_steps import anon_vma_alloc_step
 from mmlocks.mm.speculative import (
     Pvma,
     add_new_anon_rmap,

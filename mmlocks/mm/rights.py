@@ -21,7 +21,7 @@ from mmlocks.mm.frames import Frame
 from mmlocks.mm.maple_node import MapleTree
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.pagecache import File
-from mmlocks.mm.stubs import kernel_functions, kernel_text, text_of
+from mmlocks.mm.stubs import is_stub, kernel_functions, kernel_text, text_of
 from mmlocks.mm.vma import Vma
 
 HERE = Path(__file__).resolve().parent
@@ -201,7 +201,7 @@ def silent() -> frozenset[str]:
 
 @cache
 def words_of(name: str) -> frozenset[str]:
-    """The names and texts in a kernel function and in the helpers of its own that it calls."""
+    """The names and texts in a kernel function and in the helpers that it calls, whatever file they are in. Other kernel functions are none."""
     words: set[str] = set()
     todo: list[FunctionType] = [kernel_functions()[name]]
     done: set[FunctionType] = set()
@@ -214,12 +214,9 @@ def words_of(name: str) -> frozenset[str]:
             helper = function.__globals__.get(word)
             if word.startswith("_"):
                 helper = text_of(helper)  # nobody can replace it, so it is a part of the text that calls it
-            if (
-                isinstance(helper, FunctionType)
-                and helper.__globals__ is function.__globals__
-                and helper not in done
-            ):
-                todo.append(helper)
+            if isinstance(helper, FunctionType) and not is_stub(helper) and helper not in done:
+                if helper.__module__.startswith("mmlocks.mm."):
+                    todo.append(helper)
     return frozenset(words)
 
 

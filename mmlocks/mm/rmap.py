@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mmlocks.machine import Cell, Layout, Record, Step, View, operation, together
-from mmlocks.machine.step import Footprint, ViolationSignal, touching
+from mmlocks.machine import Cell, Layout, Record, Step, together
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.maple import find_vma, find_vma_before
+from mmlocks.mm.rmap_steps import anon_vma_alloc_step
 from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS
 
 if TYPE_CHECKING:
@@ -95,11 +95,6 @@ async def anon_vma_alloc(vma: Vma) -> AnonVma:
     return anon_vma
 
 
-def anon_vma_alloc_step(vma: Vma) -> Step:
-    """The step inside `anon_vma_alloc`; its result is the anon_vma."""
-    return Step("anon_vma_alloc", (vma,))
-
-
 async def anon_vma_clone(dst: Vma, src: Vma) -> None:
     """Link a VMA to all anon_vmas of another, e.g. because it was a part of it (mm/rmap.c anon_vma_clone).
 
@@ -137,42 +132,3 @@ async def unlink_anon_vmas(vma: Vma) -> None:
             vma.anon_vma_chain.set(()),
             *(anon_vma.put() for anon_vma in chain),
         )
-
-
-def _alloc(view: View, cpu: int, vma: Vma) -> AnonVma:
-    return vma.spare_anon_vmas.take(view, cpu)
-
-
-def _alloc_touches(layout: Layout, cpu: int, vma: Vma) -> Footprint:
-    return touching(
-        reads=[cell.index for each in vma.spare_anon_vmas for cell in (each.refcount, each.freed)]
-    )
-
-
-def _counts(layout: Layout, cpu: int, anon_vma: AnonVma) -> Footprint:
-    cells = [anon_vma.refcount.index, anon_vma.freed.index]
-    return touching(reads=cells, writes=cells)
-
-
-def _get(view: View, cpu: int, anon_vma: AnonVma) -> None:
-    if view[anon_vma.freed.index]:
-        raise ViolationSignal(
-            "freed_anon_vma",
-            f"cpu{cpu}: links a VMA to {anon_vma}, which has been freed (its last VMA has left it)",
-        )
-    view[anon_vma.refcount.index] += 1
-
-
-def _put(view: View, cpu: int, anon_vma: AnonVma) -> None:
-    left = view[anon_vma.refcount.index] - 1
-    if left < 0:
-        raise ViolationSignal(
-            "freed_anon_vma", f"cpu{cpu}: unlinks a VMA from {anon_vma}, to which none is linked"
-        )
-    view[anon_vma.refcount.index] = left
-    view[anon_vma.freed.index] = left == 0
-
-
-operation("anon_vma_alloc", _alloc_touches, _alloc)
-operation("anon_vma_get", _counts, _get)
-operation("anon_vma_put", _counts, _put)
