@@ -58,7 +58,7 @@ async def do_read_fault(vma: Vma, file: File, page: int) -> bool:
              read through it can store through its TLB. The page is not locked meanwhile (folio_lock); see rmap_walk_file.
     """
     mm, table = vma.vm_mm, vma.vm_mm.page_table
-    # The VMA's own fields cannot change under its lock, so it does not matter when we look.
+    # The VMA's fields are read as early as they may be: what changes later is not in the entry.
     _, now, start, pgoff, writable = await together(
         table.ptl[page].lock(), table.pte[page], vma.vm_start, vma.vm_pgoff, vma.vm_page_prot
     )

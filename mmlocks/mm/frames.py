@@ -86,8 +86,13 @@ async def vma_alloc_folio(mm: Mm, page: int, copied_from: Frame | None) -> Frame
     """
     if mm.memory.reclaimable is not None:  # reclaim is built on frames; linking finds it all the same
         await try_to_free_pages(mm.memory.reclaimable)
-    frame: Frame = await Step("alloc_folio", (mm, page, copied_from))
+    frame: Frame = await vma_alloc_folio_step(mm, page, copied_from)
     return frame
+
+
+def vma_alloc_folio_step(mm: Mm, page: int, copied_from: Frame | None) -> Step:
+    """The step inside `vma_alloc_folio`; its result is the frame."""
+    return Step("alloc_folio", (mm, page, copied_from))
 
 
 async def folio_get(folio: Frame) -> None:

@@ -93,8 +93,13 @@ async def for_each_vma(mm: Mm, start: int = 0, end: int = END) -> tuple[Vma, ...
     Locks:   mmap_lock in either mode, which is checked. It keeps the tree as it is, so that looking at all of it is one step.
     Differs: up to 6.4.0 a stack could grow under mmap_lock held for reading by both, and be seen half way.
     """
-    found: tuple[Vma, ...] = await Step("for_each_vma", (mm, start, end))
+    found: tuple[Vma, ...] = await for_each_vma_step(mm, start, end)
     return found
+
+
+def for_each_vma_step(mm: Mm, start: int, end: int) -> Step:
+    """The step inside `for_each_vma`; its result is the tuple of VMAs."""
+    return Step("for_each_vma", (mm, start, end))
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------

@@ -37,13 +37,15 @@ async def mremap(mm: Mm, old: int, old_length: int, new_length: int, flags: int,
     """
     old_length, new_length = page_align(old_length), page_align(new_length)
     await mmap_write_lock(mm)
-    error = await _check(mm, old, old_length, new_length, flags, new)
-    if error:
-        result = error
-    elif MREMAP_MOVES_SEVERAL and flags & MREMAP_FIXED and old_length == new_length:
-        result = await _move_several(mm, old, old_length, flags, new)
-    else:
-        result = await _remap_one(mm, old, old_length, new_length, flags, new)
+    result = await _check(mm, old, old_length, new_length, flags, new)
+    if result == 0:
+        if MREMAP_MOVES_SEVERAL:
+            if flags & MREMAP_FIXED and old_length == new_length:
+                result = await _move_several(mm, old, old_length, flags, new)
+            else:
+                result = await _remap_one(mm, old, old_length, new_length, flags, new)
+        else:
+            result = await _remap_one(mm, old, old_length, new_length, flags, new)
     await mmap_write_unlock(mm)
     return result
 
@@ -67,7 +69,10 @@ async def _check(mm: Mm, old: int, old_length: int, new_length: int, flags: int,
 
 
 async def _move_several(mm: Mm, old: int, length: int, flags: int, new: int) -> int:
-    """Move every VMA of a range, and keep the holes between them (mm/mremap.c remap_move, 6.17)."""
+    """Move every VMA of a range, and keep the holes between them.
+
+    Kernel:  mm/mremap.c remap_move() (6.17).
+    """
     first, at, result = True, old, -EFAULT
     while at < old + length:
         vma = await find_vma(mm, at)
@@ -129,7 +134,8 @@ async def move_vma(mm: Mm, old: int, old_length: int, new_length: int, new: int,
 
     Kernel:  mm/mremap.c move_vma().
     Locks:   mmap_lock for writing; write-locks every VMA that changes.
-    Races:   faults under the VMA lock of the source, until it is write-locked.
+    Races:   faults under the VMA lock of the source, until it is write-locked. Up to 6.4.9, one that looked at anon_vma before it locked
+             the VMA may find it gone: see lock_vma_under_rcu.
     """
     if await mm.map_count >= mm.limits.max_map_count - SPARE_MAPS:
         return -ENOMEM
@@ -144,9 +150,8 @@ async def move_vma(mm: Mm, old: int, old_length: int, new_length: int, new: int,
         if old_length:  # of length 0 only for shared memory, which gets a second mapping
             await do_munmap(mm, old, old_length)
     elif vma.anon_vma is not None and copy is not source and (vma.start, vma.end) == (old, old + old_length):
-        # Not one page is left, so that the next ones can be filed anew. A fault that has looked at anon_vma before it locked this VMA is
-        # in for a surprise; see lock_vma_under_rcu. (A source without anon_vma has nothing filed, and may be gone: where the copy lies beside
-        # it, both have been merged.)
+        # Not one page is left, so that the next ones can be filed anew. (A source without anon_vma has nothing filed, and may be gone: where
+        # the copy lies beside it, both have been merged.)
         await unlink_anon_vmas(source)
     return new
 
@@ -172,9 +177,7 @@ async def copy_vma(mm: Mm, vma: Fields, old: int, new: int, length: int) -> tupl
     if vma.anon_vma is not None:
         await copy.anon_vma.set(vma.anon_vma)
         await anon_vma_clone(copy, vma.vma)
-    await vma_start_write(
-        copy
-    )  # from the start of per-VMA locks: no fault may run here while its pages arrive
+    await vma_start_write(copy)  # no fault may run here while its pages arrive
     await vma_link(mm, copy)  # its vm_pgoff is not below the source's, and the source was there first
     return copy, False
 

@@ -37,7 +37,7 @@ async def munmap(mm: Mm, start: int, length: int) -> int:
         await mmap_write_unlock(mm)
         return gone
     if not MUNMAP_ALWAYS_DOWNGRADES:
-        # Up to 6.4.0 a stack above could grow into the hole under mmap_lock held for reading, and its new pages be freed with the old ones.
+        # Below a stack, mmap_lock is kept for writing: no stack grows into the hole while its pages are freed.
         above = await find_vma(mm, start)
         if above is not None and await above.vm_flags & VM_GROWSDOWN:
             await unmap_region(mm, gone)

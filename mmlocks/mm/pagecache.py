@@ -135,8 +135,13 @@ async def shmem_zero_setup(mm: Mm, pages: int) -> File:
 
     Raises ScenarioTooSmall in a search, which has no room for new files.
     """
-    file: File = await Step("shmem_zero_setup", (mm, pages))
+    file: File = await shmem_zero_setup_step(mm, pages)
     return file
+
+
+def shmem_zero_setup_step(mm: Mm, pages: int) -> Step:
+    """The step inside `shmem_zero_setup`; its result is the file."""
+    return Step("shmem_zero_setup", (mm, pages))
 
 
 def _shmem(view: View, cpu: int, mm: Mm, pages: int) -> File:

@@ -39,9 +39,11 @@ async def get_unmapped_area(mm: Mm, address: int, length: int, fixed: bool, priv
         above = await find_vma(mm, address)
         if above is None or address + length <= await room_ends(mm, above):
             return address
-    huge = THP_ALIGNS_MMAP and private and not address and length >= HUGE
-    if huge and (length % HUGE == 0 or not THP_ALIGNS_MULTIPLES_ONLY):
-        start = await unmapped_area_topdown(mm, length + HUGE)
+    if THP_ALIGNS_MMAP:
+        aligned = private and not address and length >= HUGE
+        if THP_ALIGNS_MULTIPLES_ONLY:
+            aligned = aligned and length % HUGE == 0
+        start = await unmapped_area_topdown(mm, length + HUGE) if aligned else 0
         if start > 0:
             return start + HUGE - start % HUGE
     start = await unmapped_area_topdown(mm, length)

@@ -21,7 +21,7 @@ from mmlocks.mm.frames import Frame
 from mmlocks.mm.maple_node import MapleTree
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.pagecache import File
-from mmlocks.mm.stubs import kernel_functions, kernel_text
+from mmlocks.mm.stubs import is_stub, kernel_functions, kernel_text, text_of
 from mmlocks.mm.vma import Vma
 
 HERE = Path(__file__).resolve().parent
@@ -178,11 +178,13 @@ def _not_yours(what: str) -> str:
 
 
 def _inside(value: Any) -> Iterator[Any]:
-    """All values in a value."""
+    """All values in a value, and the pages of a file: who has the file has found them in the page cache."""
     yield value
     if isinstance(value, tuple):
         for part in value:
             yield from _inside(part)
+    elif isinstance(value, File):
+        yield from map(value.frame, range(value.pages))
 
 
 @cache
@@ -195,7 +197,7 @@ def silent() -> frozenset[str]:
 
 @cache
 def words_of(name: str) -> frozenset[str]:
-    """The names and texts in a kernel function and in the helpers of its own that it calls."""
+    """The names and texts in a kernel function and in the helpers that it calls, whatever file they are in. Other kernel functions are none."""
     words: set[str] = set()
     todo: list[FunctionType] = [kernel_functions()[name]]
     done: set[FunctionType] = set()
@@ -206,12 +208,11 @@ def words_of(name: str) -> frozenset[str]:
         words |= used
         for word in used:
             helper = function.__globals__.get(word)
-            if (
-                isinstance(helper, FunctionType)
-                and helper.__globals__ is function.__globals__
-                and helper not in done
-            ):
-                todo.append(helper)
+            if word.startswith("_"):
+                helper = text_of(helper)  # nobody can replace it, so it is a part of the text that calls it
+            if isinstance(helper, FunctionType) and not is_stub(helper) and helper not in done:
+                if helper.__module__.startswith("mmlocks.mm."):
+                    todo.append(helper)
     return frozenset(words)
 
 

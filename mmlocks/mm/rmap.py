@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mmlocks.machine import Cell, Layout, Record, Step, View, operation, together
-from mmlocks.machine.step import Footprint, ViolationSignal, touching
+from mmlocks.machine import Cell, Layout, Record, Step, together
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.maple import find_vma, find_vma_before
+from mmlocks.mm.rmap_steps import anon_vma_alloc_step
 from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ async def find_mergeable_anon_vma(vma: Vma) -> AnonVma | None:
 
     Kernel:  mm/mmap.c find_mergeable_anon_vma(), anon_vma_compatible(), reusable_anon_vma().
     Locks:   mmap_lock for reading: *the neighbours are not covered by this VMA's lock*.
+    Differs: a neighbour is looked at in one step. Up to 6.4.0 a stack grows under mmap_lock held for reading, and Linux can see that half way.
     """
     start, end, pgoff, flags, file = await together(
         vma.vm_start, vma.vm_end, vma.vm_pgoff, vma.vm_flags, vma.vm_file
@@ -78,8 +79,7 @@ async def find_mergeable_anon_vma(vma: Vma) -> AnonVma | None:
         neighbour = await find(vma.vm_mm, edge)
         if neighbour is None:
             continue
-        # mmap_lock keeps these as they are, but for anon_vma and its chain, which are set in one step; and but for a stack that
-        # grew under mmap_lock held for reading (up to 6.4.0), which Linux could see half way here.
+        # anon_vma and its chain are set in one step. So whatever they are, they fit together.
         low, high, offset, theirs, backing, anon_vma, chain = await together(
             neighbour.vm_start, neighbour.vm_end, neighbour.vm_pgoff, neighbour.vm_flags, neighbour.vm_file,
             neighbour.anon_vma, neighbour.anon_vma_chain,
@@ -95,7 +95,7 @@ async def find_mergeable_anon_vma(vma: Vma) -> AnonVma | None:
 
 async def anon_vma_alloc(vma: Vma) -> AnonVma:
     """A fresh anon_vma (mm/rmap.c anon_vma_alloc)."""
-    anon_vma: AnonVma = await Step("anon_vma_alloc", (vma,))
+    anon_vma: AnonVma = await anon_vma_alloc_step(vma)
     return anon_vma
 
 
@@ -138,42 +138,3 @@ async def unlink_anon_vmas(vma: Vma) -> None:
             vma.anon_vma_chain.set(()),
             *(anon_vma.put() for anon_vma in chain),
         )
-
-
-def _alloc(view: View, cpu: int, vma: Vma) -> AnonVma:
-    return vma.spare_anon_vmas.take(view, cpu)
-
-
-def _alloc_touches(layout: Layout, cpu: int, vma: Vma) -> Footprint:
-    return touching(
-        reads=[cell.index for each in vma.spare_anon_vmas for cell in (each.refcount, each.freed)]
-    )
-
-
-def _counts(layout: Layout, cpu: int, anon_vma: AnonVma) -> Footprint:
-    cells = [anon_vma.refcount.index, anon_vma.freed.index]
-    return touching(reads=cells, writes=cells)
-
-
-def _get(view: View, cpu: int, anon_vma: AnonVma) -> None:
-    if view[anon_vma.freed.index]:
-        raise ViolationSignal(
-            "freed_anon_vma",
-            f"cpu{cpu}: links a VMA to {anon_vma}, which has been freed (its last VMA has left it)",
-        )
-    view[anon_vma.refcount.index] += 1
-
-
-def _put(view: View, cpu: int, anon_vma: AnonVma) -> None:
-    left = view[anon_vma.refcount.index] - 1
-    if left < 0:
-        raise ViolationSignal(
-            "freed_anon_vma", f"cpu{cpu}: unlinks a VMA from {anon_vma}, to which none is linked"
-        )
-    view[anon_vma.refcount.index] = left
-    view[anon_vma.freed.index] = left == 0
-
-
-operation("anon_vma_alloc", _alloc_touches, _alloc)
-operation("anon_vma_get", _counts, _get)
-operation("anon_vma_put", _counts, _put)

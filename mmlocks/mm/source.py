@@ -1,23 +1,29 @@
 """The text of a kernel function as one release had it.
 
 Functions are written once, with lines under `if SOME_PATCH:`. Here those lines are taken out, or put in their place, so
-that 6.4.0's dup_mmap reads as if the later lock had never been thought of.
+that 6.4.0's dup_mmap reads as if the later lock had never been thought of. Comments inside functions are part of that text, so they say
+nothing of other releases; docstrings may, in their sections.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from mmlocks import releases
-from mmlocks.mm.stubs import kernel_functions
+from mmlocks.mm.stubs import kernel_text
 from mmlocks.releases import Patch, Release, release_named
 
 PATCH_NAMES = {name: patch for name, patch in vars(releases).items() if isinstance(patch, Patch)}
 """The patches by the names that kernel code uses: `FORK_LOCKS_VMAS`."""
+
+
+SECTION = re.compile(r"\s*(Kernel|Locks|Races|Returns|Raises|Differs):")
+"""Begins a section of a kernel function's docstring."""
 
 
 class Line(NamedTuple):
@@ -28,34 +34,55 @@ class Line(NamedTuple):
 
 
 def release_source(function: Callable[..., Any] | str, release: Release | str) -> str:
-    """The source of a function (or of the kernel function of that name), valid Python, as `release` had it."""
-    if isinstance(function, str):
-        function = kernel_functions()[function]
-    lines, first = inspect.getsourcelines(function)
-    return "".join(f"{line.text}\n" for line in release_lines("".join(lines), release, first))
+    """The source of a function (or of the kernel function of that name), valid Python, as `release` had it.
+
+    Its docstring says what the function is for, and no more: the sections on locks and races tell what other releases do.
+    """
+    lines, docstring = _parts(function, release)
+    if docstring is None:
+        return "".join(lines)
+    told = lines[docstring.start : docstring.stop]
+    sections = next((number for number, line in enumerate(told) if SECTION.match(line)), len(told))
+    if sections < len(told):
+        purpose = "".join(told[:sections]).rstrip()
+        indent = " " * (len(told[0]) - len(told[0].lstrip()))
+        told = [purpose, f"\n{indent}" if "\n" in purpose else "", '"""\n']
+    return "".join([*lines[: docstring.start], *told, *lines[docstring.stop :]])
 
 
 def release_code(function: Callable[..., Any] | str, release: Release | str) -> str:
     """The same without the docstring, for reading beside a text that explains it."""
-    source = release_source(function, release)
-    first = ast.parse(source).body[0].body[0]  # type: ignore[attr-defined]  # a function has a body
-    if not (
-        isinstance(first, ast.Expr)
-        and isinstance(first.value, ast.Constant)
-        and isinstance(first.value.value, str)
-    ):
-        return source
-    lines = source.splitlines(keepends=True)
-    return "".join(lines[: first.lineno - 1] + lines[first.end_lineno :])
+    lines, docstring = _parts(function, release)
+    if docstring is not None:
+        del lines[docstring.start : docstring.stop]
+    return "".join(lines)
+
+
+def _parts(function: Callable[..., Any] | str, release: Release | str) -> tuple[list[str], range | None]:
+    """The lines of a function in a release, and which of them are its docstring."""
+    if isinstance(function, str):
+        function = kernel_text()[function]
+    source, first = inspect.getsourcelines(function)
+    lines = [f"{line.text}\n" for line in release_lines("".join(source), release, first)]
+    found = ast.parse("".join(lines)).body[0]
+    assert isinstance(found, ast.AsyncFunctionDef | ast.FunctionDef)
+    if ast.get_docstring(found) is None:
+        return lines, None
+    return lines, range(found.body[0].lineno - 1, found.body[0].end_lineno or found.body[0].lineno)
 
 
 def release_lines(source: str, release: Release | str, first: int = 1) -> list[Line]:
-    """The lines of one function's source that `release` has, dedented, with the numbers they have if it begins at `first`."""
+    """The lines of one function's source that `release` has, dedented, with the numbers they have if it begins at `first`.
+
+    What cannot be reached in the release, as it stands behind a `return` of a patch that the release has or lacks, is not among them. A text that
+    asks for no patch is the same in every release.
+    """
     if isinstance(release, str):
         release = release_named(release)
     source = textwrap.dedent(source)
     lines = [Line(number, text) for number, text in enumerate(source.splitlines(), 1)]
-    kept = _Cut(lines, release).body(ast.parse(source).body, 1, len(lines))
+    tree, cut = ast.parse(source), _Cut(lines, release)
+    kept = cut.body(tree.body, 1, len(lines)) if cut.asks(tree) else lines
     return [Line(line.number + first - 1, line.text) for line in kept]
 
 
@@ -65,6 +92,10 @@ class _Cut:
     def __init__(self, lines: list[Line], release: Release) -> None:
         self._lines = lines
         self._release = release
+
+    def asks(self, tree: ast.AST) -> bool:
+        """Whether a text asks for any patch."""
+        return any(isinstance(node, ast.stmt) and self._choice(node) is not None for node in ast.walk(tree))
 
     def body(self, statements: list[ast.stmt], start: int, end: int) -> Iterator[Line]:
         """Lines `start` to `end`, which hold `statements` and the comments around them."""
@@ -84,6 +115,9 @@ class _Cut:
                     if self._empty(block):
                         yield Line(head, " " * block[0].col_offset + "pass")
                     start = (block[-1].end_lineno or head) + 1
+            if self._ends(statement):
+                yield from self._plain(start, last)
+                return
         yield from self._plain(start, end)
 
     def _chosen(self, statement: ast.If, taken: bool) -> Iterator[Line]:
@@ -114,6 +148,23 @@ class _Cut:
             if not self._empty(statement.body if choice else statement.orelse):
                 return False
         return True
+
+    def _ends(self, statement: ast.stmt) -> bool:
+        """Whether in this release whatever stands behind a statement of its block cannot be reached."""
+        if isinstance(statement, ast.Return | ast.Raise | ast.Continue | ast.Break):
+            return True
+        if isinstance(statement, ast.While):
+            forever = isinstance(statement.test, ast.Constant) and bool(statement.test.value)
+            return forever and not any(isinstance(node, ast.Break) for node in ast.walk(statement))
+        if not isinstance(statement, ast.If):
+            return False
+        choice = self._choice(statement)
+        taken = (
+            [statement.body, statement.orelse]
+            if choice is None
+            else [statement.body if choice else statement.orelse]
+        )
+        return all(any(map(self._ends, block)) for block in taken)
 
     def _choice(self, statement: ast.stmt) -> bool | None:
         """For `if PATCH:` and `if not PATCH:`, whether the release takes it; None for every other statement."""

@@ -87,7 +87,8 @@ async def copy_vma_under_rcu(mm: Mm, address: int) -> Pvma | None:
     Races:   every write to a field, between any two of the reads.
     """
     vma: Vma | None
-    _, vma = await together(mm.rcu.read_lock(), mas_walk(mm, address))  # as in lock_vma_under_rcu
+    # Entering the section earlier than the first look inside it protects nothing more.
+    _, vma = await together(mm.rcu.read_lock(), mas_walk(mm, address))
     if vma is None:
         await mm.rcu.read_unlock()
         return None

@@ -125,8 +125,13 @@ async def vm_area_alloc(
 
     Raises ScenarioTooSmall if a search's scenario has set no more aside.
     """
-    vma: Vma = await Step("vm_area_alloc", (mm, start, end, pgoff, flags, file, page_prot))
+    vma: Vma = await vm_area_alloc_step(mm, start, end, pgoff, flags, file, page_prot)
     return vma
+
+
+def vm_area_alloc_step(mm: Mm, *fields: Any) -> Step:
+    """The step inside `vm_area_alloc`, which takes the same arguments; its result is the VMA."""
+    return Step("vm_area_alloc", (mm, *fields))
 
 
 async def vm_area_free(vma: Vma) -> None:

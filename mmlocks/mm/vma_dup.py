@@ -24,13 +24,18 @@ async def vm_area_dup(mm: Mm, orig: Vma) -> Vma:
              anon_vma's lock to link the copy, and puts the copy into the child's tree after it has put it into the file's i_mmap.
     """
     vma: Vma
-    vma, file = await Step("vm_area_dup", (mm, orig))
+    vma, file = await vm_area_dup_step(mm, orig)
     if file is not None:
         # A walk from the file visits the copy after `orig`: both have one vm_pgoff, and `orig` was there first.
         await i_mmap_lock_write(file)
         await vma_link_file(file, vma)
         await i_mmap_unlock_write(file)
     return vma
+
+
+def vm_area_dup_step(mm: Mm, orig: Vma) -> Step:
+    """The step inside `vm_area_dup`; its result is the copy, and the file that it maps."""
+    return Step("vm_area_dup", (mm, orig))
 
 
 async def _duplicate(mm: Mm, orig: Vma) -> tuple[Vma, File | None]:

@@ -78,7 +78,8 @@ async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
     Kernel:  mm/memory.c lock_vma_under_rcu() as of 6.4 (50ee32537206, 2ac0af1b66e3); anon_vma asked under the lock since 657b5146955e
              (6.4.10), and files let in since 350f6bbca1de (6.6; see do_fault).
     Locks:   none on entry; on success the VMA for reading.
-    Races:   everything that changes the tree or the VMA; so all that was found is checked again under the lock.
+    Races:   everything that changes the tree or the VMA; so all that was found is checked again under the lock. Up to 6.4.9 anon_vma is not:
+             mremap can make it None between the look at it and the lock.
     Differs: no VMA has userfaultfd. A detached VMA is looked up again even where the address is out of its range, where Linux gives
              up.
     """
@@ -93,7 +94,6 @@ async def lock_vma_under_rcu(mm: Mm, address: int) -> Vma | None:
             file = await vma.vm_file  # it never changes
             prepared = True  # asked below, under the lock
         else:
-            # What anon_vma is now says little: the VMA is not locked yet, and mremap can make it None again.
             file, anon_vma = await together(vma.vm_file, vma.anon_vma)
             prepared = anon_vma is not None
         if not FIRST_FAULT_FALLS_BACK:

@@ -134,8 +134,8 @@ MUTATIONS = (
     Mutation(
         "2 MiB alignment of every large length",
         "placement",
-        "(length % HUGE == 0 or not THP_ALIGNS_MULTIPLES_ONLY)",
-        "True",
+        "            aligned = aligned and length % HUGE == 0\n",
+        "            pass\n",
     ),
     Mutation("RW to R keeps the account", "mprotect", "        flags &= ~VM_ACCOUNT", "        pass"),
     Mutation(
