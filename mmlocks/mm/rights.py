@@ -32,7 +32,7 @@ SPINLOCKS = {"spin_lock", "spin_trylock", "spin_unlock"}
 SEMAPHORES = {"down_read", "up_read", "down_write", "up_write", "downgrade_write"}
 FREELY = {
     "set_pte", "flush_tlb", "folio_add_new_anon_rmap", "page_try_dup_anon_rmap", "mas_walk", "mas_start", "mas_read",
-    "leave_rcu_if_covered", "mmap_assert_write_locked", "rcu_read_lock", "rcu_read_unlock", "require",
+    "leave_rcu_if_covered", "mmap_assert_write_locked", "rcu_read_lock", "rcu_read_unlock", "vma_interval_tree_foreach", "require",
 }  # fmt: skip
 """Steps of which the operation itself sees to it that kernel code could do the same."""
 COUNTED = {"folio_put", "anon_vma_get", "anon_vma_put"}
