@@ -22,7 +22,14 @@ from tests.core.pasted import ALL, Paste, different_releases, judged, own, paste
 LARGE = ("young_reproducer", "anon_vma_unlocked_check")
 """Scenarios whose searches are long, and that call nothing which no other one calls."""
 
-NEVER_CALLED = {"_duplicate", "_move_several", "folio_get", "shmem_zero_setup"}
+NEVER_CALLED = {
+    "drop_rmap_locks",
+    "take_rmap_locks",
+    "_duplicate",
+    "_move_several",
+    "folio_get",
+    "shmem_zero_setup",
+}
 """`_duplicate` runs inside a step, mremap moves several VMAs in no release, nothing takes a reference by that function, and no search has room for a
 new file. test_release_text.py sees to it that the names in these texts are there."""
 
