@@ -18,6 +18,7 @@ from mmlocks.machine import Run
 from mmlocks.mm.world import World
 from mmlocks.oracles.tools import Saying, what_tools_say
 from mmlocks.scenarios import Checked, Scenario
+from mmlocks.scenarios.asked import ALL
 from mmlocks.sentences import counted
 from mmlocks.show.text import blame, timeline, verdict_text
 
@@ -235,7 +236,9 @@ def _print_counterexample(result: CheckResult, file: Path) -> None:
         else f"A way to break it, in {steps}"
     )
     terminal.gap()
-    terminal.paragraph(f"{result.check.name}, in the scenario {shown.scenario.name}. {shortest}:")
+    terminal.paragraph(
+        f"{result.check.name}, in the scenario {shown.scenario.name.removesuffix(ALL)}. {shortest}:"
+    )
     terminal.gap()
     print_run(run, shown.world, None)
     terminal.gap()

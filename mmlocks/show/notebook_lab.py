@@ -26,6 +26,10 @@ SIGN = {Finding.CORRECT: "✓", Finding.COSTLY: "≈", Finding.WRONG: "✗", Fin
 SWALLOWED = "\n\nWhat your functions print is not shown: a search runs them many times."
 
 
+LONGEST = 76
+"""Characters in a line of prose; longer ones are hard to read."""
+
+
 class CheckFailed(AssertionError):
     """A check that was not passed. Its text is all that the learner needs: no traceback is shown."""
 
@@ -82,8 +86,10 @@ class LabInNotebook:
                 judgement = self.lab.judge(answer)
         except AnswerError as problem:
             return Shown(wrapped(str(problem)))
-        text = verdict_of(judgement, answer.judged)
-        return Shown(text, lambda: in_lines(text))
+        return Shown(
+            verdict_of(judgement, answer.judged),
+            lambda: in_lines(lambda width: verdict_of(judgement, answer.judged, min(width, LONGEST))),
+        )
 
     def replay(self, text: str, names: Mapping[str, Any] | Answer | None = None) -> Any:
         """The execution that a schedule text describes, with the functions in `names`, in a player at its last step.
@@ -151,11 +157,11 @@ def _callers_names() -> Mapping[str, Any]:
     return sys._getframe(2).f_globals
 
 
-def verdict_of(judgement: Judgement, judged: str) -> str:
+def verdict_of(judgement: Judgement, judged: str, width: int = LONGEST) -> str:
     """All checks in words, and the finding on the whole."""
     lines = [
         f"{judgement.finding.value}: {judgement.points} of {judgement.lab.points} points.",
-        wrapped(judged),
+        wrapped(judged, width),
     ]
     lines += [_headline(result) for result in judgement.results]
     worst = next(
@@ -167,9 +173,9 @@ def verdict_of(judgement: Judgement, judged: str) -> str:
         None,
     )
     if worst is not None:
-        lines += ["", wrapped(worst.message)]
+        lines += ["", wrapped(worst.message, width)]
     if judgement.compared:
-        lines += ["", wrapped(judgement.compared)]
+        lines += ["", wrapped(judgement.compared, width)]
     return "\n".join(lines)
 
 
@@ -177,10 +183,9 @@ def _headline(result: CheckResult) -> str:
     return f"{SIGN[result.finding]} {result.check.name}: {result.finding.value}, {result.points} of {result.check.points} points"
 
 
-def _short(result: CheckResult, judged: str) -> str:
-    text = (
-        f"{_headline(result)}\n{wrapped(judged)}\nWanted: {result.check.about}\n\n{wrapped(result.message)}"
-    )
+def _short(result: CheckResult, judged: str, width: int = LONGEST) -> str:
+    told = (_headline(result), judged, f"Wanted: {result.check.about}", "", result.message)
+    text = "\n".join(wrapped(line, width) for line in told)
     if result.shown is not None and result.shown.schedule is not None:
         text += f'\n\nTo step through it yourself:\n{result.lab}.replay("{result.shown.schedule}", globals())'
     return text
@@ -188,18 +193,17 @@ def _short(result: CheckResult, judged: str) -> str:
 
 def _result_text(result: CheckResult, judged: str, width: int = WIDTH) -> str:
     if result.run is None or result.shown is None:
-        return _short(result, judged)
+        return _short(result, judged, min(width, LONGEST))
     shown = result.shown
-    return f"{_headline(result)}\n{wrapped(judged)}\n\n{timeline(result.run, shown.world, shown.scenario, shown.schedule, width)}"
+    return f"{_headline(result)}\n{wrapped(judged, min(width, LONGEST))}\n\n{timeline(result.run, shown.world, shown.scenario, shown.schedule, width)}"
 
 
 def _result_html(result: CheckResult, judged: str) -> str:
     if result.run is None or result.shown is None:
-        return in_lines(_short(result, judged))
+        return in_lines(lambda width: _short(result, judged, min(width, LONGEST)))
     shown = result.shown
     ending = blame(result.run, shown.world, shown.scenario)
-    oracle = shown.verdict.violation.oracle if shown.verdict.violation is not None else ""
-    title = shown.scenario.title if oracle in shown.scenario.explain else ""
+    title = shown.scenario.title if shown.scenario.explanation(shown.world, result.run) else ""
     return with_text(
         drawn(shown.world, result.run, title, ending), lambda width: _result_text(result, judged, width)
     )
