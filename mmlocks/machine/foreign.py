@@ -18,6 +18,7 @@ from typing import Any
 
 from mmlocks.errors import ModelError, NondeterminismError
 from mmlocks.machine.coroutine import CoroutineSupplier
+from mmlocks.machine.loops import Paused
 from mmlocks.machine.moment import SHOWN_AS
 from mmlocks.machine.state import Layout, Outlasting, exact
 from mmlocks.machine.step import UNAWAITED, Call, Step
@@ -158,7 +159,8 @@ class Visit(Outlasting):
         # The task that waits for this call watches what it builds itself, and the steps below are none of that.
         outer, UNAWAITED.steps = UNAWAITED.steps, None
         try:
-            return self._asked(supplier, history, sent)
+            with Paused():
+                return self._asked(supplier, history, sent)
         finally:
             UNAWAITED.steps = outer
 

@@ -68,6 +68,8 @@ class Limited:
         self._count = 0
         self._rings = 0
         self._alarm = alarm
+        self._counting = False
+        self._first = False
         self._thread = threading.get_ident()
         self._before: Any = None
         self._outer: Any = None
@@ -84,7 +86,8 @@ class Limited:
             monitoring = sys.monitoring
             used = monitoring.get_tool(MONITORING_TOOL)
             self._counting = used in (None, NAME)
-            if used is None:
+            self._first = used is None
+            if self._first:
                 monitoring.use_tool_id(MONITORING_TOOL, NAME)
                 monitoring.set_events(MONITORING_TOOL, monitoring.events.JUMP)
             if self._counting:
@@ -108,7 +111,7 @@ class Limited:
         counting, self._counting = self._counting, False
         if counting and sys.version_info >= (3, 12):
             sys.monitoring.register_callback(MONITORING_TOOL, sys.monitoring.events.JUMP, self._outer)
-            if self._outer is None:
+            if self._first:
                 sys.monitoring.set_events(MONITORING_TOOL, 0)
                 sys.monitoring.free_tool_id(MONITORING_TOOL)
         elif counting:
@@ -169,6 +172,32 @@ class Limited:
                 frame.f_trace, frame.f_trace_opcodes = self._traced, True
                 frame = frame.f_back
         raise EndlessLoop(*place) if self._count > LIMIT else Waits(*place)
+
+
+class Paused:
+    """While it is entered: a limit that counts in this thread does not. For our own work in the midst of code that is limited."""
+
+    def __enter__(self) -> None:
+        self._outer: Any = None
+        if sys.version_info >= (3, 12):
+            self._ours = sys.monitoring.get_tool(MONITORING_TOOL) == NAME
+            if self._ours:
+                self._outer = sys.monitoring.register_callback(
+                    MONITORING_TOOL, sys.monitoring.events.JUMP, None
+                )
+        else:
+            self._outer = sys.gettrace()
+            self._ours = isinstance(getattr(self._outer, "__self__", None), Limited)
+            if self._ours:
+                sys.settrace(None)
+
+    def __exit__(self, *_: object) -> None:
+        if not self._ours:
+            return
+        if sys.version_info >= (3, 12):
+            sys.monitoring.register_callback(MONITORING_TOOL, sys.monitoring.events.JUMP, self._outer)
+        else:
+            sys.settrace(self._outer)
 
 
 def _alarms() -> bool:

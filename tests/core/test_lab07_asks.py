@@ -50,7 +50,7 @@ WRONG = {
     "CopyTwoPages": ("lost_store", "fork_elsewhere", "snapshot"),
     "CopyWhatCanBeWritten": ("lost_store", "fork_alone", "snapshot"),
     "CopyWhatNobodyShares": ("lost_store", "fork_twice", "snapshot"),
-    "ChildSharesItsParentsTree": ("lost_store", "fork_lost_store", "whole_child"),
+    "ChildSharesItsParentsTree": ("lost_store", "fork_lost_store", "mistake"),
     "ParentsOtherVmaRuined": ("reproducer", "young_reproducer", "whole_child"),
     "ChildMayWriteItsConstants": ("lost_store", "fork_elsewhere", "whole_child"),
     "ChildMayNotWrite": ("lost_store", "fork_lost_store", "whole_child"),
@@ -65,8 +65,8 @@ WRONG = {
     "CopyOfConstantsIsWritable": ("lost_store", "fork_alone", "sound_entries"),
     "VmaThatLeaks": ("lost_store", "fork_lost_store", "whole_child"),
     "ParentKeepsAWritableEntry": ("lost_store", "fork_alone", "isolation"),
-    "FirstTouchWithoutSecondLook": ("lost_store", "touch_same_page", "lost_store"),
-    "FirstTouchLeavesItsLock": ("lost_store", "touch_same_page", "held_at_end"),
+    "FirstTouchWithoutSecondLook": ("lost_store", "fork_lost_store", "lost_store"),
+    "FirstTouchLeavesItsLock": ("lost_store", "fork_lost_store", "held_at_end"),
     "FirstTouchFilesNothing": ("snapshot", "fork_torn_snapshot", "misfiled"),
     "AnonVmaWithoutSecondLook": ("lost_store", "touch_same_vma", "misfiled"),
     "LookUpWithoutItsChecks": ("lost_store", "stack_find_again", "freed_vma"),
@@ -178,7 +178,6 @@ def test_the_stories_alone_would_pass_what_the_rest_rejects() -> None:
         ("fork_elsewhere", "LockBelowPageSix"),
         ("fork_alone", "ParentKeepsAWritableEntry"),
         ("fork_twice", "CopyWhatNobodyShares"),
-        ("touch_same_page", "FirstTouchLeavesItsLock"),
         ("touch_same_vma", "AnonVmaWithoutSecondLook"),
         ("trespass", "FaultAsksForRightsOnlyAtFirst"),
         ("move_memory", "ProtectsNothing"),
@@ -194,12 +193,16 @@ def test_every_variant_is_the_only_one_to_reject_some_wrong_answer(variant: str,
     assert violated == {variant}
 
 
+ELSEWHERE_NEEDED = {"touch_same_page"}
+"""With all steps taken apart, lab 07's stories show two first touches as well: a page is absent for a moment while it is copied. Labs without a fork need it."""
+
+
 def test_every_variant_has_such_an_answer() -> None:
     (cases,) = [
         mark.args[1]
         for mark in test_every_variant_is_the_only_one_to_reject_some_wrong_answer.pytestmark  # type: ignore[attr-defined]
     ]
-    assert {variant for variant, _ in cases} == VARIANTS.keys()
+    assert {variant for variant, _ in cases} == VARIANTS.keys() - ELSEWHERE_NEEDED
 
 
 def test_a_wrong_answer_comes_with_a_schedule_that_replays_to_the_same_violation(
