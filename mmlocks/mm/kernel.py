@@ -95,7 +95,11 @@ class Linked(Outlasting):
                 space[name] = self._helpers[
                     value
                 ]  # ours, imported along with the kernel functions that it helps
-        space.update(exports)
+        # What nobody can replace is a part of the text that calls it: a variant of ours keeps its own.
+        own = {
+            name for name in space if name.startswith("_") and space[name] is not function.__globals__[name]
+        }
+        space.update({name: value for name, value in exports.items() if name not in own})
         return space
 
 

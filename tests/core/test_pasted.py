@@ -17,6 +17,7 @@ from mmlocks.mm.source import release_code
 from mmlocks.mm.stubs import kernel_text
 from mmlocks.releases import RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, check, machine_for
+from tests.core.mutated import mutated
 from tests.core.pasted import ALL, Paste, different_releases, judged, own, pasted, said
 
 LARGE = ("young_reproducer", "anon_vma_unlocked_check")
@@ -135,3 +136,10 @@ def test_what_an_answer_calls_itself_by_its_own_name_in_a_notebook_is_itself() -
     assert verdict.violation is not None
     assert verdict.violation.oracle == "exception"
     assert "RecursionError" in verdict.violation.message
+
+
+def test_a_variant_of_ours_keeps_the_private_functions_of_its_file() -> None:
+    """Kernel text asks for those by a stub as well. A heap that cannot be moved leaves less to search."""
+    still = mutated("brk", "    if new == old:\n        return True\n", "    return False\n")
+    moved = check(ALL["break"], "6.4.1").verdict
+    assert 0 < check(ALL["break"], Kernel(RELEASES["6.4.1"], text=still)).verdict.states < moved.states
