@@ -5,14 +5,15 @@ It serves the `Supplier` interface of `mmlocks.machine.task`, which another proc
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
 import threading
 import types
 import warnings
+import weakref
 from collections.abc import Callable, Coroutine, Hashable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,50 @@ class _Heard:
         return told[::-1]
 
 
+CLOSINGS = 100
+"""How often a coroutine is told to end that awaits in a `finally`: once for each such await."""
+
+
+def _end(coroutine: Coroutine[Step, Any, Any], foreign: bool) -> None:
+    """End a coroutine that is needed no more, whatever it makes of that.
+
+    One that is merely dropped goes on when Python collects it: in the middle of another task's run, which then seems to do what this one does.
+    """
+    outer, UNAWAITED.steps = UNAWAITED.steps, None
+    told, sys.unraisablehook = sys.unraisablehook, lambda _: None  # of an async generator that awaits in a `finally`
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a run cut short has not awaited is no mistake
+            for _ in range(CLOSINGS):
+                try:
+                    _run_apart(coroutine.close, foreign, limited=foreign)
+                    break
+                except RuntimeError as problem:
+                    if "ignored GeneratorExit" not in str(problem):
+                        break
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: S110  nor is what its `finally` raises
+        pass
+    finally:
+        UNAWAITED.steps, sys.unraisablehook = outer, told
+
+
+def _run_apart(code: Callable[[], Any], foreign: bool, limited: bool) -> Any:
+    """Run some of a task's own code, and note meanwhile whether it is foreign. The kernel's text may run foreign code, and the other way round never."""
+    limit = Limited(alarm=foreign) if limited else None
+    outer, FOREIGN.running = FOREIGN.running, foreign
+    try:
+        if limit is None:
+            return code()
+        with limit:
+            return code()
+    finally:
+        FOREIGN.running = outer
+        if limit is not None:
+            limit.stop()
+
+
 class CoroutineSupplier:
     """Answers "after these results, what is your next step?" by running an `async def` in this process.
 
@@ -101,6 +146,8 @@ class CoroutineSupplier:
         self._live: Coroutine[Step, Any, Any] | None = None
         self._fed: _Heard | None = None
         """What the live one has been told."""
+        self._ending: weakref.finalize[..., CoroutineSupplier] | None = None
+        """Ends the live one."""
         self._pending: list[Step] = []
         self._ended = False
 
@@ -142,7 +189,7 @@ class CoroutineSupplier:
         self._fed = None
         first = self._seen[0] if self._seen else None
         try:
-            made = self._run_apart(self._start, limited=self._foreign)
+            made = _run_apart(self._start, self._foreign, limited=self._foreign)
         except EndlessLoop as endless:
             self._note(None, self._endless(endless, ()), first)
             return
@@ -160,6 +207,8 @@ class CoroutineSupplier:
             )
             return
         self._live = made
+        # Also of a task that somebody drops half-way, with all that belongs to it.
+        self._ending = weakref.finalize(self, _end, made, self._foreign)
         known = first.answer if first is not None else None
         self._note(None, self._resume(None, known, places_of(made)), first)
 
@@ -223,17 +272,22 @@ class CoroutineSupplier:
         )
 
     def _close(self) -> None:
-        if self._live is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what a run cut short has not awaited is no mistake
-                with suppress(
-                    RuntimeError
-                ):  # a task that awaits in `finally` cannot be closed; it is dropped instead
-                    self._live.close()
-            self._live = None
+        self._live = None
+        if self._ending is not None:
+            self._ending()
 
     def _resume(self, result: Any, known: Answer | None, before: tuple[Place, ...]) -> Answer:
         """Let the task take up `result`; `known` is what it did then the last time, `before` where it stands."""
+        # What Python would collect meanwhile is another run's: the `finally` of a coroutine that was dropped, or its forgotten await.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return self._watched(result, known, before)
+        finally:
+            if collects:
+                gc.enable()
+
+    def _watched(self, result: Any, known: Answer | None, before: tuple[Place, ...]) -> Answer:
         if known is not None and known.step is not None:
             # Not watched, but what is built here may be forgotten later on, and then we must know where it came from.
             depth, outer = sys.get_coroutine_origin_tracking_depth(), UNAWAITED.steps
@@ -248,20 +302,6 @@ class CoroutineSupplier:
             answer = self._send(result, before)
         forgotten = watched.forgotten(self.cpu, finished=answer.step is None, failed=answer.ended == "failed")
         return Answer.mistake(before, forgotten) if forgotten else answer
-
-    def _run_apart(self, code: Callable[[], Any], limited: bool) -> Any:
-        """Run some of the task's own code, and note meanwhile whether it is foreign. The kernel's text may run foreign code, and the other way round never."""
-        limit = Limited(alarm=self._foreign) if limited else None
-        outer, FOREIGN.running = FOREIGN.running, self._foreign
-        try:
-            if limit is None:
-                return code()
-            with limit:
-                return code()
-        finally:
-            FOREIGN.running = outer
-            if limit is not None:
-                limit.stop()
 
     def _endless(self, endless: EndlessLoop, before: tuple[Place, ...]) -> Answer:
         """The answer of a task that ran on. Raises NotJudged for one that waited for something else than a lock."""
@@ -288,8 +328,9 @@ class CoroutineSupplier:
         live = self._live
         assert live is not None
         try:
-            yielded = self._run_apart(
+            yielded = _run_apart(
                 lambda: live.throw(result.again()) if isinstance(result, Threw) else live.send(result),
+                self._foreign,
                 limited=known is None or self._foreign,
             )
         except StopIteration as stop:

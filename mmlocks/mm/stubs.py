@@ -64,14 +64,21 @@ def _stub(text: FunctionType) -> Callable[..., Coroutine[Step, Any, Any]]:
 
     @functools.wraps(text)
     async def stub(*args: Any, **named: Any) -> Any:
-        try:
-            bound = signature.bind(*args, **named)
-        except TypeError as problem:
-            raise TypeError(f"{text.__name__}{signature} was called otherwise: {problem}") from None
-        bound.apply_defaults()
-        return await Call(text.__name__, bound.args, text)
+        return await Call(text.__name__, _bound(text, signature, args, named), text)
 
     return stub
+
+
+def _bound(
+    text: FunctionType, signature: inspect.Signature, args: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[Any, ...]:
+    """The arguments in their order. (Not in the stub itself: its local variables are part of a moment, and of what is bound we cannot tell two apart.)"""
+    try:
+        bound = signature.bind(*args, **named)
+    except TypeError as problem:
+        raise TypeError(f"{text.__name__}{signature} was called otherwise: {problem}") from None
+    bound.apply_defaults()
+    return bound.args
 
 
 STUB = next(
