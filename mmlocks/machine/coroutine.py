@@ -13,19 +13,21 @@ import threading
 import types
 import warnings
 import weakref
+from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mmlocks.errors import NondeterminismError, NotJudged, Undecided
+from mmlocks.errors import ModelError, NondeterminismError, NotJudged, Undecided
+from mmlocks.machine.advice import advice_on
 from mmlocks.machine.loops import SECONDS, EndlessLoop, Limited, Waits
 from mmlocks.machine.moment import SHOWN_AS, moment_of, places_of
 from mmlocks.machine.parting import first_difference
-from mmlocks.machine.state import FOREIGN, exact
+from mmlocks.machine.state import FOREIGN, Cell, exact
 from mmlocks.machine.step import UNAWAITED, Step
 from mmlocks.machine.task import PACKAGE, Answer, Ended, Place
-from mmlocks.machine.wire import Threw
+from mmlocks.machine.wire import Threw, plain_from_abroad, to_plain
 
 STEPS_PER_TASK = 1_000
 """More steps than this in one history, and the task is declared never to end."""
@@ -85,7 +87,10 @@ def _end(coroutine: Coroutine[Step, Any, Any], foreign: bool) -> None:
     One that is merely dropped goes on when Python collects it: in the middle of another task's run, which then seems to do what this one does.
     """
     outer, UNAWAITED.steps = UNAWAITED.steps, None
-    told, sys.unraisablehook = sys.unraisablehook, lambda _: None  # of an async generator that awaits in a `finally`
+    told, sys.unraisablehook = (
+        sys.unraisablehook,
+        lambda _: None,
+    )  # of an async generator that awaits in a `finally`
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what a run cut short has not awaited is no mistake
@@ -136,8 +141,10 @@ class CoroutineSupplier:
         start: Callable[[], Coroutine[Step, Any, Any]],
         foreign: bool = False,
         undecided: bool = False,
+        what: str = "the task",
     ) -> None:
         self.cpu = cpu
+        self._what = what
         self._start = start
         self._foreign = foreign
         self._undecided = undecided or foreign
@@ -202,7 +209,9 @@ class CoroutineSupplier:
             kind = "is a generator: it has a `yield`" if yields else f"returned {_a(made)}"
             self._note(
                 None,
-                Answer.mistake((), f"cpu{self.cpu}: the task {kind}. Write it as `async def` with `await`."),
+                Answer.mistake(
+                    (), f"cpu{self.cpu}: {self._what} {kind}. Write it as `async def` with `await`."
+                ),
                 first,
             )
             return
@@ -318,6 +327,21 @@ class CoroutineSupplier:
             "A loop there never stops, or waits without giving other CPUs a turn.",
         )
 
+    def _returned(self, value: Any, before: tuple[Place, ...]) -> Answer:
+        """The answer of a task that has come to its end. What a foreign one was to await, and returned instead, does nothing."""
+        if self._foreign and isinstance(value, types.CoroutineType | Step | Cell):
+            name = value.op if isinstance(value, Step) else getattr(value, "__name__", str(value))
+            if isinstance(value, types.CoroutineType):
+                value.close()
+            self._pending.clear()
+            where = f" at the end of {before[0].function} ({before[0].spot})" if before else ""
+            return Answer.mistake(
+                before,
+                f"cpu{self.cpu}: {name}{'()' if isinstance(value, types.CoroutineType) else ''} was returned but not awaited{where}, so it did nothing. "
+                "Write `return await ...`.",
+            )
+        return Answer.returned(value)
+
     def _key(self, live: Any) -> Hashable | None:
         # A step that was built and dropped has left no trace in the frames, and must still be noticed at the end.
         moment = moment_of(live)
@@ -334,7 +358,7 @@ class CoroutineSupplier:
                 limited=known is None or self._foreign,
             )
         except StopIteration as stop:
-            return Answer.returned(stop.value)
+            return self._returned(stop.value, before)
         except Ended as ended:
             return ended.answer
         except EndlessLoop as endless:
@@ -349,11 +373,15 @@ class CoroutineSupplier:
                 return known
         where = places_of(live)
         if len(where) > DEEPEST:
+            often = Counter(where).most_common(1)[0][0]
             return Answer.mistake(
                 where,
-                f"cpu{self.cpu}: {len(where)} functions wait for one another{_in(where)}. Does one of them call itself for ever?",
+                f"cpu{self.cpu}: {len(where)} functions wait for one another, most of them in {_said((often,))}. Does it call itself for ever?",
             )
         if isinstance(yielded, Step):
+            refused = _cannot_travel(yielded) if self._foreign else ""
+            if refused:
+                return Answer.mistake(where, f"cpu{self.cpu},{_in(where)}: {refused}.")
             return Answer(step=yielded, where=where, key=self._key(live) if known is None else None)
         return Answer.mistake(
             where,
@@ -437,13 +465,29 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
         advice = (
             "it contains a `yield`; kernel functions are `async def` without `yield`"
             if "generator" in kind
+            else "write `(...)` behind its name, so that it is called"
+            if kind in ("method", "function", "builtin_function_or_method", "type")
             else "await kernel functions, cells and steps only"
         )
         return Answer.mistake(where, f"cpu{cpu}: awaited {_an(kind)}{_in(where)}: {advice}.")
-    if isinstance(problem, RuntimeError) and "no running event loop" in text:
-        text += ". asyncio does not run here: await kernel functions, cells and steps only"
-    answer = Answer.failed(where, f"cpu{cpu}: {type(problem).__name__}{_in(where)}: {text}")
+    said = f": {text}" if text else ""
+    told = advice_on(problem, text)
+    answer = Answer.failed(
+        where, f"cpu{cpu}: {type(problem).__name__}{_in_own(where)}{said}{f'. {told}' if told else ''}"
+    )
     return replace(answer, value=Threw.of(problem))
+
+
+def _cannot_travel(step: Step) -> str:
+    """Why a step cannot be handed to another side; "" if it can. Looked at here, since a value that is no plain one is another one in each run."""
+    outer, UNAWAITED.steps = UNAWAITED.steps, None  # the step that is built for it is not the task's
+    try:
+        to_plain(plain_from_abroad(step))
+    except ModelError as problem:
+        return str(problem)
+    finally:
+        UNAWAITED.steps = outer
+    return ""
 
 
 def _what(answer: Answer) -> str:
@@ -472,7 +516,7 @@ def _parted(here: tuple[Place, ...], there: tuple[Place, ...]) -> tuple[tuple[Pl
 
 def _in_own(where: tuple[Place, ...]) -> str:
     """As `_in`; where a function of ours was running, whose caller is the learner's own, with that one as well."""
-    own = tuple(place for place in where if PACKAGE not in Path(place.file).parents)
+    own = tuple(place for place in where if not place.file.startswith(f"{PACKAGE}{os.sep}"))
     caller = f", called from {_said(own[-1:])}" if own and own[-1] != where[-1] else ""
     return _in(where) + caller
 

@@ -207,7 +207,11 @@ class Freezer:
             return item.maxlen, tuple(self.value(part) for part in item)
         if kind in _MAPPINGS:
             pairs = tuple((self.value(key), self.value(part)) for key, part in dict.items(item))
-            return pairs, self.value(getattr(item, "default_factory", None)), self.value(getattr(item, "__dict__", None))
+            return (
+                pairs,
+                self.value(getattr(item, "default_factory", None)),
+                self.value(getattr(item, "__dict__", None)),
+            )
         if _keeps_all_in_its_dict(kind):
             return self.value(vars(item))
         raise Unfreezable

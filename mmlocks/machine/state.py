@@ -336,7 +336,7 @@ class OnDemand(dict[K, V]):
 
     def __missing__(self, key: K) -> V:
         if not self._layout.grows:
-            raise KeyError(key)
+            raise KeyError(f"there is no {key} here, only {', '.join(map(str, self))}")
         made = self[key] = self._make(key)
         return made
 

@@ -10,14 +10,14 @@ import builtins
 import importlib
 import inspect
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType
 from typing import Any
 
 from mmlocks.errors import AnswerError, ModelError
 from mmlocks.machine.foreign import Foreign, Functions
 from mmlocks.machine.state import Outlasting
-from mmlocks.mm.stubs import MODULES, is_stub, kernel_functions, kernel_text
+from mmlocks.mm.stubs import MODULES, is_stub, kernel_functions, kernel_text, names_of
 from mmlocks.releases import Patch, Release
 
 APART = "~apart"
@@ -214,7 +214,15 @@ def fingerprint(function: Callable[..., Any]) -> str:
     while todo:
         one = todo.pop()
         if not isinstance(one, FunctionType):
-            texts.append(repr(one))
+            # A method, a functools.partial, an object that can be called. Its repr may hold an address, and would differ from run to run.
+            texts.append(type(one).__name__)
+            parts = [
+                getattr(one, name, None) for name in ("__func__", "__wrapped__", "func", "args", "keywords")
+            ]
+            parts += [type(one).__call__, *getattr(one, "__dict__", {}).values()]
+            new = [part for part in _functions_in(parts) if id(part) not in met]
+            met.update(map(id, new))
+            todo += new
             continue
         try:
             texts.append(inspect.getsource(one))
@@ -234,6 +242,16 @@ def fingerprint(function: Callable[..., Any]) -> str:
     return f"{zlib.crc32(chr(10).join(texts).encode()):08x}"
 
 
+def _functions_in(parts: Any) -> Iterator[FunctionType]:
+    for part in parts:
+        if isinstance(part, FunctionType):
+            yield part
+        elif isinstance(part, list | tuple):
+            yield from _functions_in(part)
+        elif isinstance(part, dict):
+            yield from _functions_in(part.values())
+
+
 def _check_replacement(name: str, function: Any, originals: Mapping[str, FunctionType]) -> None:
     if name not in originals:
         raise AnswerError(
@@ -243,17 +261,29 @@ def _check_replacement(name: str, function: Any, originals: Mapping[str, Functio
         raise AnswerError(
             f"{name} contains a `yield`, which makes it a generator. Kernel functions are `async def` with `await` only."
         )
-    if not inspect.iscoroutinefunction(function) or not isinstance(function, FunctionType):
+    if not _may_give_a_coroutine(name, function):
         raise AnswerError(
             f"{name} must be a function written `async def {name}(...)`, and this is {_kind(function)}."
         )
-    wanted, got = len(inspect.signature(originals[name]).parameters), inspect.signature(function)
+    wanted, got = inspect.signature(originals[name]), inspect.signature(function)
     try:
-        got.bind(*range(wanted))
+        got.bind(*range(len(wanted.parameters)))
     except TypeError:
         raise AnswerError(
-            f"{name} is called with {wanted} arguments {inspect.signature(originals[name])}, and this one takes {got}."
+            f"{name} is called with {len(wanted.parameters)} arguments {names_of(wanted)}, and this one takes {names_of(got)}. "
+            f"A function called {name} takes the place of the kernel's; if yours is a helper, give it another name."
         ) from None
+
+
+def _may_give_a_coroutine(name: str, function: Any) -> bool:
+    """Whether a call may give something to await: also one of an object, a method, a lambda, or what a decorator has made.
+
+    A plain function of that very name, which nothing has made, is one whose `async` was forgotten.
+    """
+    if isinstance(function, type) or not callable(function):
+        return False
+    written = isinstance(function, FunctionType) and not inspect.iscoroutinefunction(function)
+    return not (written and function.__code__.co_name == name and not hasattr(function, "__wrapped__"))
 
 
 def _kind(thing: Any) -> str:
