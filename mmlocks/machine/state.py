@@ -90,7 +90,12 @@ class Record(Handle):
 
     def __init__(self, layout: Layout, name: str) -> None:
         self.name = name
+        self._number = len(layout.records)
         layout.add_record(self)
+
+    def __hash__(self) -> int:
+        # Not its address: the order of a set of handles would differ from run to run, and with it what is said of an answer that walks one.
+        return self._number
 
     def __repr__(self) -> str:
         return self.name
