@@ -5,26 +5,29 @@ It serves the `Supplier` interface of `mmlocks.machine.task`, which another proc
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
 import threading
 import types
 import warnings
+import weakref
+from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mmlocks.errors import NondeterminismError, NotJudged, Undecided
+from mmlocks.errors import ModelError, NondeterminismError, NotJudged, Undecided
+from mmlocks.machine.advice import advice_on
 from mmlocks.machine.loops import SECONDS, EndlessLoop, Limited, Waits
 from mmlocks.machine.moment import SHOWN_AS, moment_of, places_of
 from mmlocks.machine.parting import first_difference
-from mmlocks.machine.state import FOREIGN, exact
+from mmlocks.machine.state import FOREIGN, Cell, exact
 from mmlocks.machine.step import UNAWAITED, Step
 from mmlocks.machine.task import PACKAGE, Answer, Ended, Place
-from mmlocks.machine.wire import Threw
+from mmlocks.machine.wire import Threw, plain_from_abroad, to_plain
 
 STEPS_PER_TASK = 1_000
 """More steps than this in one history, and the task is declared never to end."""
@@ -74,6 +77,53 @@ class _Heard:
         return told[::-1]
 
 
+CLOSINGS = 100
+"""How often a coroutine is told to end that awaits in a `finally`: once for each such await."""
+
+
+def _end(coroutine: Coroutine[Step, Any, Any], foreign: bool) -> None:
+    """End a coroutine that is needed no more, whatever it makes of that.
+
+    One that is merely dropped goes on when Python collects it: in the middle of another task's run, which then seems to do what this one does.
+    """
+    outer, UNAWAITED.steps = UNAWAITED.steps, None
+    told, sys.unraisablehook = (
+        sys.unraisablehook,
+        lambda _: None,
+    )  # of an async generator that awaits in a `finally`
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a run cut short has not awaited is no mistake
+            for _ in range(CLOSINGS):
+                try:
+                    _run_apart(coroutine.close, foreign, limited=foreign)
+                    break
+                except RuntimeError as problem:
+                    if "ignored GeneratorExit" not in str(problem):
+                        break
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: S110  nor is what its `finally` raises
+        pass
+    finally:
+        UNAWAITED.steps, sys.unraisablehook = outer, told
+
+
+def _run_apart(code: Callable[[], Any], foreign: bool, limited: bool) -> Any:
+    """Run some of a task's own code, and note meanwhile whether it is foreign. The kernel's text may run foreign code, and the other way round never."""
+    limit = Limited(alarm=foreign) if limited else None
+    outer, FOREIGN.running = FOREIGN.running, foreign
+    try:
+        if limit is None:
+            return code()
+        with limit:
+            return code()
+    finally:
+        FOREIGN.running = outer
+        if limit is not None:
+            limit.stop()
+
+
 class CoroutineSupplier:
     """Answers "after these results, what is your next step?" by running an `async def` in this process.
 
@@ -91,8 +141,10 @@ class CoroutineSupplier:
         start: Callable[[], Coroutine[Step, Any, Any]],
         foreign: bool = False,
         undecided: bool = False,
+        what: str = "the task",
     ) -> None:
         self.cpu = cpu
+        self._what = what
         self._start = start
         self._foreign = foreign
         self._undecided = undecided or foreign
@@ -101,6 +153,8 @@ class CoroutineSupplier:
         self._live: Coroutine[Step, Any, Any] | None = None
         self._fed: _Heard | None = None
         """What the live one has been told."""
+        self._ending: weakref.finalize[..., CoroutineSupplier] | None = None
+        """Ends the live one."""
         self._pending: list[Step] = []
         self._ended = False
 
@@ -142,7 +196,7 @@ class CoroutineSupplier:
         self._fed = None
         first = self._seen[0] if self._seen else None
         try:
-            made = self._run_apart(self._start, limited=self._foreign)
+            made = _run_apart(self._start, self._foreign, limited=self._foreign)
         except EndlessLoop as endless:
             self._note(None, self._endless(endless, ()), first)
             return
@@ -155,11 +209,15 @@ class CoroutineSupplier:
             kind = "is a generator: it has a `yield`" if yields else f"returned {_a(made)}"
             self._note(
                 None,
-                Answer.mistake((), f"cpu{self.cpu}: the task {kind}. Write it as `async def` with `await`."),
+                Answer.mistake(
+                    (), f"cpu{self.cpu}: {self._what} {kind}. Write it as `async def` with `await`."
+                ),
                 first,
             )
             return
         self._live = made
+        # Also of a task that somebody drops half-way, with all that belongs to it.
+        self._ending = weakref.finalize(self, _end, made, self._foreign)
         known = first.answer if first is not None else None
         self._note(None, self._resume(None, known, places_of(made)), first)
 
@@ -223,17 +281,22 @@ class CoroutineSupplier:
         )
 
     def _close(self) -> None:
-        if self._live is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what a run cut short has not awaited is no mistake
-                with suppress(
-                    RuntimeError
-                ):  # a task that awaits in `finally` cannot be closed; it is dropped instead
-                    self._live.close()
-            self._live = None
+        self._live = None
+        if self._ending is not None:
+            self._ending()
 
     def _resume(self, result: Any, known: Answer | None, before: tuple[Place, ...]) -> Answer:
         """Let the task take up `result`; `known` is what it did then the last time, `before` where it stands."""
+        # What Python would collect meanwhile is another run's: the `finally` of a coroutine that was dropped, or its forgotten await.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return self._watched(result, known, before)
+        finally:
+            if collects:
+                gc.enable()
+
+    def _watched(self, result: Any, known: Answer | None, before: tuple[Place, ...]) -> Answer:
         if known is not None and known.step is not None:
             # Not watched, but what is built here may be forgotten later on, and then we must know where it came from.
             depth, outer = sys.get_coroutine_origin_tracking_depth(), UNAWAITED.steps
@@ -248,20 +311,6 @@ class CoroutineSupplier:
             answer = self._send(result, before)
         forgotten = watched.forgotten(self.cpu, finished=answer.step is None, failed=answer.ended == "failed")
         return Answer.mistake(before, forgotten) if forgotten else answer
-
-    def _run_apart(self, code: Callable[[], Any], limited: bool) -> Any:
-        """Run some of the task's own code, and note meanwhile whether it is foreign. The kernel's text may run foreign code, and the other way round never."""
-        limit = Limited(alarm=self._foreign) if limited else None
-        outer, FOREIGN.running = FOREIGN.running, self._foreign
-        try:
-            if limit is None:
-                return code()
-            with limit:
-                return code()
-        finally:
-            FOREIGN.running = outer
-            if limit is not None:
-                limit.stop()
 
     def _endless(self, endless: EndlessLoop, before: tuple[Place, ...]) -> Answer:
         """The answer of a task that ran on. Raises NotJudged for one that waited for something else than a lock."""
@@ -278,6 +327,21 @@ class CoroutineSupplier:
             "A loop there never stops, or waits without giving other CPUs a turn.",
         )
 
+    def _returned(self, value: Any, before: tuple[Place, ...]) -> Answer:
+        """The answer of a task that has come to its end. What a foreign one was to await, and returned instead, does nothing."""
+        if self._foreign and isinstance(value, types.CoroutineType | Step | Cell):
+            name = value.op if isinstance(value, Step) else getattr(value, "__name__", str(value))
+            if isinstance(value, types.CoroutineType):
+                value.close()
+            self._pending.clear()
+            where = f" at the end of {before[0].function} ({before[0].spot})" if before else ""
+            return Answer.mistake(
+                before,
+                f"cpu{self.cpu}: {name}{'()' if isinstance(value, types.CoroutineType) else ''} was returned but not awaited{where}, so it did nothing. "
+                "Write `return await ...`.",
+            )
+        return Answer.returned(value)
+
     def _key(self, live: Any) -> Hashable | None:
         # A step that was built and dropped has left no trace in the frames, and must still be noticed at the end.
         moment = moment_of(live)
@@ -288,12 +352,13 @@ class CoroutineSupplier:
         live = self._live
         assert live is not None
         try:
-            yielded = self._run_apart(
+            yielded = _run_apart(
                 lambda: live.throw(result.again()) if isinstance(result, Threw) else live.send(result),
+                self._foreign,
                 limited=known is None or self._foreign,
             )
         except StopIteration as stop:
-            return Answer.returned(stop.value)
+            return self._returned(stop.value, before)
         except Ended as ended:
             return ended.answer
         except EndlessLoop as endless:
@@ -308,11 +373,15 @@ class CoroutineSupplier:
                 return known
         where = places_of(live)
         if len(where) > DEEPEST:
+            often = Counter(where).most_common(1)[0][0]
             return Answer.mistake(
                 where,
-                f"cpu{self.cpu}: {len(where)} functions wait for one another{_in(where)}. Does one of them call itself for ever?",
+                f"cpu{self.cpu}: {len(where)} functions wait for one another, most of them in {_said((often,))}. Does it call itself for ever?",
             )
         if isinstance(yielded, Step):
+            refused = _cannot_travel(yielded) if self._foreign else ""
+            if refused:
+                return Answer.mistake(where, f"cpu{self.cpu},{_in(where)}: {refused}.")
             return Answer(step=yielded, where=where, key=self._key(live) if known is None else None)
         return Answer.mistake(
             where,
@@ -396,13 +465,29 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
         advice = (
             "it contains a `yield`; kernel functions are `async def` without `yield`"
             if "generator" in kind
+            else "write `(...)` behind its name, so that it is called"
+            if kind in ("method", "function", "builtin_function_or_method", "type")
             else "await kernel functions, cells and steps only"
         )
         return Answer.mistake(where, f"cpu{cpu}: awaited {_an(kind)}{_in(where)}: {advice}.")
-    if isinstance(problem, RuntimeError) and "no running event loop" in text:
-        text += ". asyncio does not run here: await kernel functions, cells and steps only"
-    answer = Answer.failed(where, f"cpu{cpu}: {type(problem).__name__}{_in(where)}: {text}")
+    said = f": {text}" if text else ""
+    told = advice_on(problem, text)
+    answer = Answer.failed(
+        where, f"cpu{cpu}: {type(problem).__name__}{_in_own(where)}{said}{f'. {told}' if told else ''}"
+    )
     return replace(answer, value=Threw.of(problem))
+
+
+def _cannot_travel(step: Step) -> str:
+    """Why a step cannot be handed to another side; "" if it can. Looked at here, since a value that is no plain one is another one in each run."""
+    outer, UNAWAITED.steps = UNAWAITED.steps, None  # the step that is built for it is not the task's
+    try:
+        to_plain(plain_from_abroad(step))
+    except ModelError as problem:
+        return str(problem)
+    finally:
+        UNAWAITED.steps = outer
+    return ""
 
 
 def _what(answer: Answer) -> str:
@@ -431,7 +516,7 @@ def _parted(here: tuple[Place, ...], there: tuple[Place, ...]) -> tuple[tuple[Pl
 
 def _in_own(where: tuple[Place, ...]) -> str:
     """As `_in`; where a function of ours was running, whose caller is the learner's own, with that one as well."""
-    own = tuple(place for place in where if PACKAGE not in Path(place.file).parents)
+    own = tuple(place for place in where if not place.file.startswith(f"{PACKAGE}{os.sep}"))
     caller = f", called from {_said(own[-1:])}" if own and own[-1] != where[-1] else ""
     return _in(where) + caller
 

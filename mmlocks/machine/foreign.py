@@ -124,7 +124,9 @@ class Visit(Outlasting):
         function = functions[self.name]
         args = [from_plain(to_plain(arg), there) for arg in self.args]
         named = {name: from_plain(to_plain(arg), there) for name, arg in self.named.items()}
-        return CoroutineSupplier(self.foreign.cpu, lambda: _coroutine(function(*args, **named)), foreign=True)
+        return CoroutineSupplier(
+            self.foreign.cpu, lambda: _coroutine(function(*args, **named)), foreign=True, what=self.name
+        )
 
     def after(self, stop: Stop, result: Any) -> Stop:
         """The stop that follows once the function was told `result`."""

@@ -6,6 +6,8 @@ history of results instead: slower, and always right.
 
 from __future__ import annotations
 
+import collections
+import functools
 import gc
 import sys
 import types
@@ -29,6 +31,39 @@ class Link(NamedTuple):
     frame: Any
     code: types.CodeType
     awaits: Any
+    by: tuple[str, ...] = ()
+    """How it is awaited, where that is not directly: by its `__await__`, or as one `asend` or `athrow` of a generator."""
+
+
+def _link(suspended: Any) -> Link:
+    if isinstance(suspended, types.CoroutineType):
+        return Link(suspended, suspended.cr_frame, suspended.cr_code, suspended.cr_await)
+    if isinstance(suspended, types.GeneratorType):
+        return Link(suspended, suspended.gi_frame, suspended.gi_code, suspended.gi_yieldfrom)
+    return Link(suspended, suspended.ag_frame, suspended.ag_code, suspended.ag_await)
+
+
+_SUSPENDED = {types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType}
+
+
+def _handed_on() -> Iterator[type]:
+    """What Python puts between who awaits and a coroutine, or an async generator: each refers to the one that it stands for."""
+
+    async def coroutine() -> None: ...
+
+    async def generator() -> Any:
+        yield
+
+    made: Any = coroutine()
+    wrapper = made.__await__()
+    yield type(wrapper)
+    made.close()
+    for awaitable in (generator().asend(None), generator().athrow(GeneratorExit), anext(generator(), None)):
+        yield type(awaitable)
+        awaitable.close()
+
+
+_HANDED_ON = frozenset(_handed_on())
 
 
 def chain(outer: Any) -> Iterator[Link]:
@@ -36,20 +71,24 @@ def chain(outer: Any) -> Iterator[Link]:
 
     Raises Unfreezable, at the end, for an awaitable into which we cannot look.
     """
+    by: tuple[str, ...] = ()
     inner = outer
     while inner is not None:
-        if isinstance(inner, types.CoroutineType):
-            link = Link(inner, inner.cr_frame, inner.cr_code, inner.cr_await)
-        elif isinstance(inner, types.GeneratorType):
-            if inner.gi_code in OWN_AWAITS:
-                return
-            link = Link(inner, inner.gi_frame, inner.gi_code, inner.gi_yieldfrom)
-        else:
+        if type(inner) in _HANDED_ON:
+            by = (*by, type(inner).__name__)
+            inner = next((part for part in gc.get_referents(inner) if type(part) in _SUSPENDED), None)
+            if inner is None:
+                raise Unfreezable
+            continue
+        if type(inner) not in _SUSPENDED:
             raise Unfreezable
+        if isinstance(inner, types.GeneratorType) and inner.gi_code in OWN_AWAITS:
+            return
+        link = _link(inner)._replace(by=by)
         if link.frame is None:
             return
         yield link
-        inner = link.awaits
+        inner, by = link.awaits, ()
 
 
 SHOWN_AS: dict[types.CodeType, Callable[[Any], tuple[Place, ...]]] = {}
@@ -111,7 +150,7 @@ class Freezer:
             and not (type(item) is types.FunctionType and item.__code__ is link.code)
         )
         # On those two its order tells when somebody asked, so the names alone count.
-        return id(link.code), link.frame.f_lasti, frozenset(bound), contents
+        return id(link.code), link.frame.f_lasti, frozenset(bound), link.by, contents
 
     def value(self, item: Any) -> Hashable:
         kind = type(item)
@@ -159,6 +198,20 @@ class Freezer:
             return self.value(item.__self__), self.value(item.__func__)
         if kind in _ITERATORS:
             return self.value(item.__reduce__())
+        if kind in _SUSPENDED:  # one that waits for its next turn, such as a generator in a `for`
+            link = _link(item)
+            return "ended" if link.frame is None else self.frame(link._replace(awaits=_NOTHING))
+        if kind is functools.partial:
+            return self.value((item.func, item.args, item.keywords, vars(item)))
+        if kind is collections.deque:
+            return item.maxlen, tuple(self.value(part) for part in item)
+        if kind in _MAPPINGS:
+            pairs = tuple((self.value(key), self.value(part)) for key, part in dict.items(item))
+            return (
+                pairs,
+                self.value(getattr(item, "default_factory", None)),
+                self.value(getattr(item, "__dict__", None)),
+            )
         if _keeps_all_in_its_dict(kind):
             return self.value(vars(item))
         raise Unfreezable
@@ -209,7 +262,14 @@ def _keeps_all_in_its_dict(kind: type) -> bool:
     return same_shape and not slots
 
 
+_NOTHING = object()
+_MAPPINGS = {collections.defaultdict, collections.OrderedDict, collections.Counter}
 _ITERATORS = {
+    map,
+    filter,
+    type(iter({})),
+    type(iter({}.values())),
+    type(iter({}.items())),
     type(iter([])),
     type(iter(())),
     type(iter(range(0))),

@@ -15,7 +15,7 @@ from mmlocks.machine.loops import EndlessLoop, Limited
 from mmlocks.machine.moment import Unfreezable, chain
 from mmlocks.machine.state import exact
 from mmlocks.machine.step import Step
-from mmlocks.machine.task import Place
+from mmlocks.machine.task import Ended, Place
 
 PLAIN = (bool, int, float, str, type(None))
 """Kinds of values that can be shown in a sentence. What else there is may differ without any consequence."""
@@ -34,7 +34,12 @@ def first_difference(
     start: Callable[[], Coroutine[Step, Any, Any]], results: Sequence[Any]
 ) -> Difference | None:
     """The first variable that differs between two runs that receive these results; None if none does, as far as can be seen."""
-    with warnings.catch_warnings(), ExitStack() as closing, suppress(Exception, EndlessLoop), Limited():
+    with (
+        warnings.catch_warnings(),
+        ExitStack() as closing,
+        suppress(Exception, EndlessLoop, Ended),
+        Limited(),
+    ):
         warnings.simplefilter("ignore")
         both = [start(), start()]
         for coroutine in both:

@@ -90,7 +90,12 @@ class Record(Handle):
 
     def __init__(self, layout: Layout, name: str) -> None:
         self.name = name
+        self._number = len(layout.records)
         layout.add_record(self)
+
+    def __hash__(self) -> int:
+        # Not its address: the order of a set of handles would differ from run to run, and with it what is said of an answer that walks one.
+        return self._number
 
     def __repr__(self) -> str:
         return self.name
@@ -336,7 +341,7 @@ class OnDemand(dict[K, V]):
 
     def __missing__(self, key: K) -> V:
         if not self._layout.grows:
-            raise KeyError(key)
+            raise KeyError(f"there is no {key} here, only {', '.join(map(str, self))}")
         made = self[key] = self._make(key)
         return made
 

@@ -11,7 +11,7 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from mmlocks.errors import AnswerError
-from mmlocks.mm.stubs import is_stub, kernel_functions
+from mmlocks.mm.stubs import is_stub, kernel_functions, names_of
 
 
 def replacements_in(names: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
@@ -54,7 +54,8 @@ def check_replacement(name: str, function: Any, originals: Mapping[str, Function
         got.bind(*range(len(wanted.parameters)))
     except TypeError:
         raise AnswerError(
-            f"{name} is called with {len(wanted.parameters)} arguments {wanted}, and this one takes {got}."
+            f"{name} is called with {len(wanted.parameters)} arguments {names_of(wanted)}, and this one takes {names_of(got)}. "
+            f"A function called {name} takes the place of the kernel's; if yours is a helper, give it another name."
         ) from None
 
 

@@ -12,12 +12,16 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Coroutine
-from types import CodeType, FunctionType
+from types import CodeType, CoroutineType, FunctionType
 from typing import Any
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.moment import SHOWN_AS
+from mmlocks.machine.state import Cell, Record
 from mmlocks.machine.step import Call, Step
+from mmlocks.mm.frames import Frame, Memory
+from mmlocks.mm.mm import Mm
+from mmlocks.mm.vma import Vma
 
 MODULES = (
     "frames", "pagecache", "vma", "maple_node", "maple", "rmap", "vma_lock", "mmap_lock", "cow", "filemap", "stack", "speculative", "fault", "vma_dup", "fork",
@@ -64,14 +68,52 @@ def _stub(text: FunctionType) -> Callable[..., Coroutine[Step, Any, Any]]:
 
     @functools.wraps(text)
     async def stub(*args: Any, **named: Any) -> Any:
-        try:
-            bound = signature.bind(*args, **named)
-        except TypeError as problem:
-            raise TypeError(f"{text.__name__}{signature} was called otherwise: {problem}") from None
-        bound.apply_defaults()
-        return await Call(text.__name__, bound.args, text)
+        return await Call(text.__name__, _bound(text, signature, args, named), text)
 
     return stub
+
+
+def _bound(
+    text: FunctionType, signature: inspect.Signature, args: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[Any, ...]:
+    """The arguments in their order.
+
+    Not in the stub itself: its local variables are part of a moment, and of BoundArguments we cannot tell two apart.
+    """
+    try:
+        bound = signature.bind(*args, **named)
+    except TypeError as problem:
+        raise TypeError(f"{text.__name__}{names_of(signature)} was called otherwise: {problem}") from None
+    bound.apply_defaults()
+    for name, value in bound.arguments.items():
+        wanted = HANDLES.get(signature.parameters[name].annotation)
+        if wanted is not None and not isinstance(
+            value, wanted | Cell | CoroutineType
+        ):  # of the latter two the boundary has more to say
+            raise TypeError(
+                f"{text.__name__}{names_of(signature)} takes a handle of kind {wanted.__name__} as {name}, and this is {_this(value)}"
+            )
+    return bound.args
+
+
+HANDLES: dict[Any, Any] = {"Vma": Vma, "Mm": Mm, "Frame": Frame, "Memory": Memory}
+"""The kinds of handles that kernel functions take, as their annotations name them. A handle of another kind fails only deep inside."""
+
+
+def names_of(signature: inspect.Signature) -> str:
+    """The parameters of a function as a caller sees them: `(mm, orig)`."""
+    return f"({', '.join(signature.parameters)})"
+
+
+def _this(value: Any) -> str:
+    kind = type(value).__name__
+    return (
+        "None"
+        if value is None
+        else f"{value!r}, of kind {kind}"
+        if isinstance(value, Record)
+        else f"of kind {kind}"
+    )
 
 
 STUB = next(
@@ -79,7 +121,7 @@ STUB = next(
 )
 """The code that all stubs share."""
 
-SHOWN_AS[STUB] = lambda frame: ()
+SHOWN_AS[STUB] = SHOWN_AS[_bound.__code__] = lambda frame: ()
 
 
 def put_stubs() -> None:

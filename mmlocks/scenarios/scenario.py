@@ -223,8 +223,8 @@ def check(
     # Where our text takes several operations as one step, nobody could tell, as long as all the text is ours. So an answer is judged with
     # all steps apart. What is wrong with it mostly shows in fewer steps as well, and then it is shown that way.
     apart = searched(kernel.taken_apart())
-    if apart.verdict.outcome != "violated":
-        return apart
+    if apart.verdict.outcome != "violated" or apart.verdict.schedule is None:
+        return apart  # without a schedule it is not deterministic, and may do anything in a second search
     whole = searched(kernel)
     return whole if whole.verdict.outcome == "violated" else apart
 
