@@ -14,11 +14,12 @@ set_up = @[ -n "$(BOOT)" ] || { echo "mmlocks: needs Python 3.11 or newer, and f
 	"$(BOOT)" tools/setup_env.py
 IN = .venv/bin/
 
-.PHONY: help lab test lint format bench lock clean
+.PHONY: help lab test test-long lint format bench lock clean
 
 help:
 	@echo "make lab     open the course in JupyterLab     (JUPYTER_ARGS=\"--no-browser --port 8899\")"
 	@echo "make test    lint, then every test              (PYTEST_ARGS=\"-k fork\")"
+	@echo "make test-long  the tests that take minutes each"
 	@echo "make bench   measure the search, and its peers  (BENCH_ARGS=...)"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  let ruff rewrite what it can"
@@ -33,6 +34,10 @@ lab:
 
 test: lint
 	$(IN)pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+test-long:
+	$(set_up) course,test
+	$(IN)pytest -n $(JOBS) -m long $(PYTEST_ARGS)
 
 lint:
 	$(set_up) course,test

@@ -379,7 +379,9 @@ def test_a_loop_that_begins_later_is_stopped_as_well() -> None:
         locked.append(True)
         await mmap_write_unlock(oldmm)
 
-    assert re.search("runs on and on without an await|did something else in dup_mmap", said(dup_mmap=dup_mmap))
+    assert re.search(
+        "runs on and on without an await|did something else in dup_mmap", said(dup_mmap=dup_mmap)
+    )
 
 
 def test_a_bare_except_around_a_loop_does_not_save_it() -> None:

@@ -9,6 +9,8 @@ from mmlocks.search import Budget
 from tests.core import lab07_fixes
 from tests.core.lab07_fixes import answer_of
 
+pytestmark = pytest.mark.slow  # a whole judgement takes seconds, and there are many
+
 LAB = LABS["lab07_fork_vs_fault"]
 ALL = ("lost_store", "snapshot", "reproducer", "cost")
 

@@ -23,6 +23,8 @@ from mmlocks.search import Budget
 from tests.core import lab07_fixes, lab07_more_fixes
 from tests.core.lab07_more_fixes import names_of
 
+pytestmark = pytest.mark.slow  # a whole judgement takes seconds, and there are many
+
 LAB = LABS["lab07_fork_vs_fault"]
 
 RIGHT = (

@@ -52,12 +52,16 @@ def agree(seed: int) -> tuple[str, str]:
     return judged, plain
 
 
-@pytest.mark.parametrize("seed", range(40))
+SEEDS = [pytest.param(seed, marks=[pytest.mark.slow] if seed >= 8 else []) for seed in range(40)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_an_edited_function_is_judged_as_a_plain_search_judges_it(seed: int) -> None:
     agree(seed)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_three_hundred_edited_functions_are_judged_as_a_plain_search_judges_them() -> None:
     found = [agree(seed) for seed in range(40, 340)]
     decided = [both for both in found if "unproved" not in both]
