@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from mmlocks.machine import Machine, Run
@@ -10,6 +11,7 @@ from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
 from mmlocks.scenarios import asked, machine_for
 from mmlocks.scenarios.fork_variants import LOWER, UPPER, beside
+from mmlocks.scenarios.scenario import merged_rightly
 from mmlocks.search import Budget, Progress, Witness, possible
 
 ORDERS = ((LOWER[0], UPPER[1], UPPER[0]), (UPPER[1], LOWER[0], LOWER[1]))
@@ -27,21 +29,36 @@ def overlap(kernel: Kernel, budget: Budget | None, progress: Progress | None) ->
     states = transitions = 0
     reasons = []
     for copied, untouched, fresh in ORDERS:
-        machine, world = machine_for(asked(beside(2, fresh)), kernel)
-        under_way = _UnderWay(machine, world, copied, untouched)
-        witness = possible(
-            machine,
-            lambda state, machine=machine, under_way=under_way: machine.done(state, 1) and under_way(state),  # type: ignore[misc]
-            budget,
-            progress,
-            lambda state, cpu, under_way=under_way: cpu == 0 or under_way(state),  # type: ignore[misc]
+        overlapping = partial(
+            _overlapping, copied=copied, untouched=untouched, budget=budget, progress=progress
         )
+        witness = merged_rightly(asked(beside(2, fresh)), kernel, overlapping)
         states, transitions = states + witness.states, transitions + witness.transitions
         if witness.found:
             return witness
         if witness.found is None:
             reasons.append(witness.reason)
     return Witness(None if reasons else False, None, states, transitions, "; ".join(dict.fromkeys(reasons)))
+
+
+def _overlapping(
+    machine: Machine,
+    world: World,
+    copied: int,
+    untouched: int,
+    budget: Budget | None,
+    progress: Progress | None,
+) -> Witness:
+    under_way = _UnderWay(machine, world, copied, untouched)
+    witness = possible(
+        machine,
+        lambda state: machine.done(state, 1) and under_way(state),
+        budget,
+        progress,
+        lambda state, cpu: cpu == 0 or under_way(state),
+    )
+    machine.verify()
+    return witness
 
 
 class _UnderWay:

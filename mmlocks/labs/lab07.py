@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmlocks.errors import ScenarioTooSmall
+from mmlocks.errors import ScenarioTooSmall, Undecided
 from mmlocks.labs.checks import must_be_safe
 from mmlocks.labs.cost import CPUS, left_alone, overlap
 from mmlocks.labs.lab import Check, CheckResult, Examination, Finding, Lab
@@ -41,7 +41,7 @@ def must_be_cheap(examination: Examination, check: Check) -> CheckResult:
         )
     try:
         forks = [left_alone(examination.kernel, cpus) for cpus in CPUS]
-    except ScenarioTooSmall as problem:
+    except (ScenarioTooSmall, Undecided) as problem:
         return found(
             Finding.UNPROVED, f"A fork that nobody disturbs could not be followed to its end: {problem}."
         )

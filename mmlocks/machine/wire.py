@@ -54,18 +54,32 @@ class Threw(NamedTuple):
         return EXCEPTIONS[self.kind](self.text)
 
 
+LARGEST_BITS = 256
+LONGEST = 1_000
+"""Limits of what foreign code may hand over. Addresses have 64 bits, and a search has far fewer areas and pages."""
+
+
 def plain_from_abroad(value: Any) -> Any:
     """What foreign code hands over, with what Python takes for plain values made plain: a member of an enumeration is an int, a list a tuple.
 
-    No method of the value is called, as that would be foreign code.
+    No method of the value is called, as that would be foreign code. Raises ModelError for what is larger than any value of the machine.
     """
     if isinstance(value, int) and type(value) is not bool:
-        return int.__index__(value)
+        number = int.__index__(value)
+        if number.bit_length() > LARGEST_BITS:
+            raise ModelError(
+                f"a number of {number.bit_length():,} bits is passed on; the largest has {LARGEST_BITS}"
+            )
+        return number
     if isinstance(value, str):
+        if str.__len__(value) > LONGEST:
+            raise ModelError(
+                f"a text of {str.__len__(value):,} characters is passed on; the longest has {LONGEST:,}"
+            )
         return str.__str__(value)
-    if type(value) is list:
-        return tuple(plain_from_abroad(item) for item in value)
-    if type(value) is tuple:
+    if type(value) in (list, tuple):
+        if len(value) > LONGEST:
+            raise ModelError(f"{len(value):,} values are passed on at once; the most are {LONGEST:,}")
         return tuple(plain_from_abroad(item) for item in value)
     if type(value) is Step:
         return Step(value.op, tuple(plain_from_abroad(arg) for arg in value.args))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mmlocks.errors import ModelError
 from mmlocks.machine import Step, View, operation
 from mmlocks.machine.step import ViolationSignal, alive, footprint_of, perform, touching
 from mmlocks.mm.maple_node import Level, MapleNode, MapleTree, Ranges
@@ -11,6 +12,10 @@ from mmlocks.mm.maple_node import Level, MapleNode, MapleTree, Ranges
 if TYPE_CHECKING:
     from mmlocks.mm.mm import Mm
     from mmlocks.mm.vma import Vma
+
+
+DEEPEST = 8
+"""Levels of a tree: sixteen to the eighth is more areas than there are pages."""
 
 
 def mas_start(mm: Mm, address: int) -> Step:
@@ -54,6 +59,10 @@ def _way(view: View, cpu: int, tree: MapleTree, address: int) -> tuple[Level, ..
     while isinstance(node, MapleNode):
         ranges = _read(view, cpu, node)
         path.append(Level(node, start, ranges, ranges.covering(address)))
+        if len(path) > DEEPEST:
+            raise ModelError(
+                f"{tree} leads from node to node more than {DEEPEST} levels down: does it lead to itself?"
+            )
         start = ranges.ends[path[-1].offset - 1] if path[-1].offset else start
         node = path[-1].slot
     return tuple(path)
@@ -88,6 +97,8 @@ def _all(view: View, cpu: int, mm: Mm, start: int, end: int) -> tuple[Vma, ...]:
     while start < end:
         _, _, ranges, offset = _way(view, cpu, mm.mm_mt, start)[-1]
         for vma, high in zip(ranges.slots[offset:], ranges.ends[offset:], strict=True):
+            if high <= start:
+                raise ModelError(f"the ranges of {mm.mm_mt} do not go upwards: {high:#x} follows {start:#x}")
             if start < end and vma is not None:
                 found[vma] = None
             start = high

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
-from typing import Any
+from typing import Any, TypeVar
 
 from mmlocks.errors import ModelError
 from mmlocks.machine import Machine, Run, Schedule, Step, Swap
@@ -19,6 +19,8 @@ from mmlocks.oracles import ORACLES, final_judge, looks_afterwards, watches_for
 from mmlocks.releases import RELEASES, Patch, Release, release_named
 from mmlocks.search import Budget, Progress, Strategy, Verdict, judge, possible
 from mmlocks.search.strategies import STRATEGIES, strategy_named
+
+T = TypeVar("T")
 
 Thread = Callable[..., Coroutine[Step, Any, None]]
 """What one CPU runs: an `async def` that takes the World."""
@@ -205,20 +207,16 @@ def check(
         )
 
     def searched(kernel: Kernel) -> Checked:
-        unmerged: frozenset[str] = frozenset()
-        while True:
-            machine, world = machine_for(scenario, kernel, also=also, unmerged=unmerged)
-            try:
-                verdict = judge(machine, budget, progress, reduced, strategy)
-                if verdict.too_small:
-                    reason = verdict.reason.replace("the scenario", f"the scenario {scenario.name}", 1)
-                    verdict = replace(verdict, reason=reason)
-                if verdict.outcome == "safe":
-                    verdict = _afterwards(machine, verdict, (*scenario.oracles, *also), budget, progress)
-            except MergedWrongly as merged:
-                unmerged |= {merged.name}
-                continue
+        def judged(machine: Machine, world: World) -> Checked:
+            verdict = judge(machine, budget, progress, reduced, strategy)
+            if verdict.too_small:
+                reason = verdict.reason.replace("the scenario", f"the scenario {scenario.name}", 1)
+                verdict = replace(verdict, reason=reason)
+            if verdict.outcome == "safe":
+                verdict = _afterwards(machine, verdict, (*scenario.oracles, *also), budget, progress)
             return Checked(scenario, kernel, world, machine, verdict)
+
+        return merged_rightly(scenario, kernel, judged, also)
 
     if not kernel.replacements:
         return searched(kernel)
@@ -229,6 +227,19 @@ def check(
         return apart
     whole = searched(kernel)
     return whole if whole.verdict.outcome == "violated" else apart
+
+
+def merged_rightly(
+    scenario: Scenario, kernel: Kernel, use: Callable[[Machine, World], T], also: tuple[str, ...] = ()
+) -> T:
+    """What `use` makes of the scenario's machine. If its `verify` finds moments of an answer that were merged wrongly, that function's are told apart."""
+    unmerged: frozenset[str] = frozenset()
+    while True:
+        machine, world = machine_for(scenario, kernel, also=also, unmerged=unmerged)
+        try:
+            return use(machine, world)
+        except MergedWrongly as merged:
+            unmerged |= {merged.name}
 
 
 def _afterwards(
