@@ -11,20 +11,21 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from mmlocks.errors import NondeterminismError, NotJudged, Undecided
+from mmlocks.errors import ModelError, NondeterminismError, NotJudged, Undecided
 from mmlocks.machine.loops import SECONDS, EndlessLoop, Limited, Waits
 from mmlocks.machine.moment import SHOWN_AS, moment_of, places_of
 from mmlocks.machine.parting import first_difference
 from mmlocks.machine.state import FOREIGN, exact
 from mmlocks.machine.step import UNAWAITED, Step
 from mmlocks.machine.task import PACKAGE, Answer, Ended, Place
-from mmlocks.machine.wire import Threw
+from mmlocks.machine.wire import Threw, plain_from_abroad
 
 STEPS_PER_TASK = 1_000
 """More steps than this in one history, and the task is declared never to end."""
@@ -91,8 +92,10 @@ class CoroutineSupplier:
         start: Callable[[], Coroutine[Step, Any, Any]],
         foreign: bool = False,
         undecided: bool = False,
+        looks: int = SECOND_LOOKS,
     ) -> None:
         self.cpu = cpu
+        self._looks = looks
         self._start = start
         self._foreign = foreign
         self._undecided = undecided or foreign
@@ -129,7 +132,33 @@ class CoroutineSupplier:
         """Run every history once more from its start, and raise NondeterminismError if any step comes out different."""
         for heard in [heard for heard in self._seen if not heard.after]:
             self._run(heard)
-        self._close()
+        self.close()
+
+    def ways(self, chooses: Random) -> Iterator[tuple[Any, ...]]:
+        """Histories to run once more, which together pass through all that was ever heard; each goes on to an end of the task.
+
+        A history that led to a moment which another one had led to first was not followed further. It goes on here as the other one did, and
+        `chooses` says which way, where there are several.
+        """
+        first: dict[Any, _Heard] = {}
+        for heard in self._seen:
+            if heard.answer.step is not None and heard.answer.key is not None:
+                first.setdefault((heard.answer.step, heard.answer.key), heard)
+
+        def further(heard: _Heard) -> _Heard:
+            return heard if heard.after else first.get((heard.answer.step, heard.answer.key), heard)
+
+        for leaf in [heard for heard in self._seen if not heard.after]:
+            way, at = leaf.results(), further(leaf)
+            while at.after and len(way) < STEPS_PER_TASK:
+                following = chooses.choice(list(at.after.values()))
+                way.append(following.result)
+                at = further(following)
+            yield tuple(way)
+
+    def anew(self) -> Coroutine[Step, Any, Any]:
+        """The task's code, from its start."""
+        return self._start()
 
     def _run(self, heard: _Heard) -> None:
         self._restart()
@@ -137,7 +166,7 @@ class CoroutineSupplier:
             self._feed(result)
 
     def _restart(self) -> None:
-        self._close()
+        self.close()
         self._pending = []
         self._fed = None
         first = self._seen[0] if self._seen else None
@@ -196,10 +225,10 @@ class CoroutineSupplier:
         if first is not answer and (first.step, first.ended) != (answer.step, answer.ended):
             raise NondeterminismError(self._unsteady(heard, answer))
         if answer.step is None:
-            self._close()
+            self.close()
             if answer.ended == "returned" and not self._ended:
                 self._ended = True
-                for _ in range(SECOND_LOOKS):  # so that unsteady code is found before it is searched for long
+                for _ in range(self._looks):  # so that unsteady code is found before it is searched for long
                     self._run(heard)
 
     def _unsteady(self, heard: _Heard, answer: Answer) -> str:
@@ -222,14 +251,14 @@ class CoroutineSupplier:
             "a class attribute, a default argument, a list of an enclosing function."
         )
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the run that is under way. What the code does then is foreign code like any other, and may not last."""
         if self._live is not None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what a run cut short has not awaited is no mistake
-                with suppress(
-                    RuntimeError
-                ):  # a task that awaits in `finally` cannot be closed; it is dropped instead
-                    self._live.close()
+                # A task that awaits in `finally` cannot be closed; it is dropped instead.
+                with suppress(RuntimeError, EndlessLoop):
+                    self._run_apart(self._live.close, limited=self._foreign)
             self._live = None
 
     def _resume(self, result: Any, known: Answer | None, before: tuple[Place, ...]) -> Answer:
@@ -294,13 +323,14 @@ class CoroutineSupplier:
             )
         except StopIteration as stop:
             return Answer.returned(stop.value)
-        except Ended as ended:
-            return ended.answer
         except EndlessLoop as endless:
             return self._endless(endless, before)
-        except PASSING:
-            raise
         except BaseException as problem:  # a task may raise what it likes, also asyncio's CancelledError
+            # No foreign code runs below foreign code. So what is raised there is its own, and says nothing for us.
+            if isinstance(problem, Ended) and not self._foreign:
+                return problem.answer
+            if isinstance(problem, KeyboardInterrupt if self._foreign else PASSING):
+                raise
             return _failure(self.cpu, problem, before)
         if isinstance(yielded, Step):
             self._pending[:] = [step for step in self._pending if step is not yielded]
@@ -313,12 +343,26 @@ class CoroutineSupplier:
                 f"cpu{self.cpu}: {len(where)} functions wait for one another{_in(where)}. Does one of them call itself for ever?",
             )
         if isinstance(yielded, Step):
-            return Answer(step=yielded, where=where, key=self._key(live) if known is None else None)
+            try:
+                step = _made_plain(yielded) if self._foreign else yielded
+            except ModelError as problem:
+                return Answer.mistake(where, f"cpu{self.cpu},{_in(where)}: {problem}.")
+            return Answer(step=step, where=where, key=self._key(live) if known is None else None)
         return Answer.mistake(
             where,
             f"cpu{self.cpu}: awaited {_a(yielded)}{_in(where)}, which is no step of this machine. Await kernel "
             "functions, cells (`await vma.vm_lock_seq`) and steps (`await lock.down_read()`).",
         )
+
+
+def _made_plain(step: Step) -> Step:
+    """A foreign step as it leaves its code. What it holds may be changed there afterwards, and may say of itself what it likes."""
+    outer, UNAWAITED.steps = UNAWAITED.steps, None
+    try:
+        plain: Step = plain_from_abroad(step)
+        return plain
+    finally:
+        UNAWAITED.steps = outer
 
 
 _WATCHING = threading.RLock()
