@@ -23,7 +23,8 @@ def must_be_safe(examination: Examination, check: Check) -> CheckResult:
     own = _judged(examination, check, check.scenarios)
     if not own.passed or not examination.looks_right():
         return own
-    further = [*check.elsewhere, *(examination.lab.passes if check.breaks_nothing else ())]
+    made = [check.made_for(examination.kernel)] if check.made_for is not None else []
+    further = [*check.elsewhere, *made, *(examination.lab.passes if check.breaks_nothing else ())]
     further = [name for name in dict.fromkeys(further) if name not in check.scenarios]
     return _judged(examination, check, (*check.scenarios, *examination.concerned(further)))
 

@@ -10,21 +10,22 @@ from mmlocks.machine.step import parts
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
 from mmlocks.scenarios import asked, machine_for
-from mmlocks.scenarios.fork_variants import LOWER, UPPER, beside
+from mmlocks.scenarios.fork_somewhere import number_of
+from mmlocks.scenarios.fork_variants import LOWER, OTHERS, UPPER, beside
 from mmlocks.scenarios.scenario import merged_rightly
 from mmlocks.search import Budget, Progress, Witness, possible
 
 ORDERS = ((LOWER[0], UPPER[1], UPPER[0]), (UPPER[1], LOWER[0], LOWER[1]))
 """In either order of the VMAs: the page that is copied first, the one in the other VMA, and the one there that a fault is about."""
-CPUS = (1, 3)
-"""A fork that nobody disturbs is followed where it is alone, and where there are two other CPUs that do nothing."""
+CPUS = (1, 2, 3)
+"""A fork that nobody disturbs is followed where it is alone, and where there are other CPUs that do nothing."""
 
 
-def overlap(kernel: Kernel, budget: Budget | None, progress: Progress | None) -> Witness:
+def overlap(kernel: Kernel, budget: Budget | None, progress: Progress | None, others: int = 0) -> Witness:
     """Whether a fault may begin and end while fork holds mmap_lock, has copied one VMA, and has not touched the one that the fault is in.
 
     Either order of the VMAs will do. All three have to be true all along the fault: mmap_lock is also held before fork begins with the first
-    VMA, and after it has unlocked all of them, when no fault waits whatever fork does.
+    VMA, and after it has unlocked all of them, when no fault waits whatever fork does. The process has `others`, VMAs that nobody touches.
     """
     states = transitions = 0
     reasons = []
@@ -32,7 +33,7 @@ def overlap(kernel: Kernel, budget: Budget | None, progress: Progress | None) ->
         overlapping = partial(
             _overlapping, copied=copied, untouched=untouched, budget=budget, progress=progress
         )
-        witness = merged_rightly(asked(beside(2, fresh)), kernel, overlapping)
+        witness = merged_rightly(asked(beside(2, fresh, others)), kernel, overlapping)
         states, transitions = states + witness.states, transitions + witness.transitions
         if witness.found:
             return witness
@@ -90,9 +91,14 @@ class Alone(NamedTuple):
         return self.operations.count(operation)
 
 
-def left_alone(kernel: Kernel, cpus: int = 1) -> Alone:
-    """Follow a fork of two VMAs to its end, or until it goes round in a circle, for somebody who does not run."""
-    machine, _ = machine_for(asked(beside(cpus, UPPER[0])), kernel)
+def others_for(kernel: Kernel) -> int:
+    """How many VMAs more there are where an answer's cost is looked at a second time. It follows from the answer, which so cannot count on it."""
+    return 1 + number_of(kernel) % len(OTHERS)
+
+
+def left_alone(kernel: Kernel, cpus: int = 1, others: int = 0) -> Alone:
+    """Follow a fork of two VMAs, and `others`, to its end, or until it goes round in a circle, for somebody who does not run."""
+    machine, _ = machine_for(asked(beside(cpus, UPPER[0], others)), kernel)
     run, seen = Run.of(machine), set[int]()
     while run.state not in seen and 0 in run.enabled():
         seen.add(run.state)

@@ -13,7 +13,7 @@ from mmlocks.labs.reach import reached
 from mmlocks.machine import Run
 from mmlocks.mm.kernel import Kernel
 from mmlocks.releases import release_named
-from mmlocks.scenarios import SCENARIOS, VARIANTS, Checked, asked, check
+from mmlocks.scenarios import SCENARIOS, VARIANTS, Checked, asked, check, scenario_named
 from mmlocks.search import Budget, Progress
 
 
@@ -76,7 +76,7 @@ class Examination:
     def search(self, name: str) -> Checked:
         """The scenario of that name, as it is put to answers, searched under the answer's kernel."""
         if name not in self._searched:
-            scenario = asked({**SCENARIOS, **VARIANTS}[name])
+            scenario = asked(scenario_named(name))
             self._searched[name] = check(scenario, self.kernel, self.budget, self.progress)
         return self._searched[name]
 
@@ -88,8 +88,10 @@ class Examination:
 
     def concerned(self, names: Iterable[str]) -> list[str]:
         """Those scenarios in which a function of the answer may run. All others are as the lab's release has them."""
-        scenarios, replaced = {**SCENARIOS, **VARIANTS}, self.kernel.replacements.keys()
-        return [name for name in names if replaced & reached(thread for _, thread in scenarios[name].threads)]
+        replaced = self.kernel.replacements.keys()
+        return [
+            name for name in names if replaced & reached(thread for _, thread in scenario_named(name).threads)
+        ]
 
 
 Judge = Callable[[Examination, "Check"], CheckResult]
@@ -100,7 +102,7 @@ class Check:
     """One property that an answer must have, worth some points. `about` tells the learner what is demanded.
 
     `scenarios` tell what it is about. An answer that passes those of all checks is also judged `elsewhere`, in scenarios with other
-    numbers; and, where the check says that the answer `breaks_nothing`, in all that the lab's release passes.
+    numbers; in the one that is `made_for` it; and, where the check says that the answer `breaks_nothing`, in all that the lab's release passes.
     """
 
     lab: str
@@ -110,6 +112,7 @@ class Check:
     judge: Judge
     scenarios: tuple[str, ...]
     elsewhere: tuple[str, ...] = ()
+    made_for: Callable[[Kernel], str] | None = None
     breaks_nothing: bool = False
 
 

@@ -14,9 +14,10 @@ import types
 import warnings
 import weakref
 from collections import Counter
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from mmlocks.errors import ModelError, NondeterminismError, NotJudged, Undecided
@@ -27,7 +28,7 @@ from mmlocks.machine.parting import first_difference
 from mmlocks.machine.state import FOREIGN, Cell, exact
 from mmlocks.machine.step import UNAWAITED, Step
 from mmlocks.machine.task import PACKAGE, Answer, Ended, Place
-from mmlocks.machine.wire import Threw, plain_from_abroad, to_plain
+from mmlocks.machine.wire import Threw, plain_from_abroad
 
 STEPS_PER_TASK = 1_000
 """More steps than this in one history, and the task is declared never to end."""
@@ -142,9 +143,11 @@ class CoroutineSupplier:
         foreign: bool = False,
         undecided: bool = False,
         what: str = "the task",
+        looks: int = SECOND_LOOKS,
     ) -> None:
         self.cpu = cpu
         self._what = what
+        self._looks = looks
         self._start = start
         self._foreign = foreign
         self._undecided = undecided or foreign
@@ -183,7 +186,33 @@ class CoroutineSupplier:
         """Run every history once more from its start, and raise NondeterminismError if any step comes out different."""
         for heard in [heard for heard in self._seen if not heard.after]:
             self._run(heard)
-        self._close()
+        self.close()
+
+    def ways(self, chooses: Random) -> Iterator[tuple[Any, ...]]:
+        """Histories to run once more, which together pass through all that was ever heard; each goes on to an end of the task.
+
+        A history that led to a moment which another one had led to first was not followed further. It goes on here as the other one did, and
+        `chooses` says which way, where there are several.
+        """
+        first: dict[Any, _Heard] = {}
+        for heard in self._seen:
+            if heard.answer.step is not None and heard.answer.key is not None:
+                first.setdefault((heard.answer.step, heard.answer.key), heard)
+
+        def further(heard: _Heard) -> _Heard:
+            return heard if heard.after else first.get((heard.answer.step, heard.answer.key), heard)
+
+        for leaf in [heard for heard in self._seen if not heard.after]:
+            way, at = leaf.results(), further(leaf)
+            while at.after and len(way) < STEPS_PER_TASK:
+                following = chooses.choice(list(at.after.values()))
+                way.append(following.result)
+                at = further(following)
+            yield tuple(way)
+
+    def anew(self) -> Coroutine[Step, Any, Any]:
+        """The task's code, from its start."""
+        return self._start()
 
     def _run(self, heard: _Heard) -> None:
         self._restart()
@@ -191,7 +220,7 @@ class CoroutineSupplier:
             self._feed(result)
 
     def _restart(self) -> None:
-        self._close()
+        self.close()
         self._pending = []
         self._fed = None
         first = self._seen[0] if self._seen else None
@@ -254,10 +283,10 @@ class CoroutineSupplier:
         if first is not answer and (first.step, first.ended) != (answer.step, answer.ended):
             raise NondeterminismError(self._unsteady(heard, answer))
         if answer.step is None:
-            self._close()
+            self.close()
             if answer.ended == "returned" and not self._ended:
                 self._ended = True
-                for _ in range(SECOND_LOOKS):  # so that unsteady code is found before it is searched for long
+                for _ in range(self._looks):  # so that unsteady code is found before it is searched for long
                     self._run(heard)
 
     def _unsteady(self, heard: _Heard, answer: Answer) -> str:
@@ -280,7 +309,8 @@ class CoroutineSupplier:
             "a class attribute, a default argument, a list of an enclosing function."
         )
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the run that is under way. What the code does then is foreign code like any other, and may not last."""
         self._live = None
         if self._ending is not None:
             self._ending()
@@ -359,17 +389,25 @@ class CoroutineSupplier:
             )
         except StopIteration as stop:
             return self._returned(stop.value, before)
-        except Ended as ended:
-            return ended.answer
         except EndlessLoop as endless:
             return self._endless(endless, before)
-        except PASSING:
-            raise
         except BaseException as problem:  # a task may raise what it likes, also asyncio's CancelledError
+            # No foreign code runs below foreign code. So what is raised there is its own, and says nothing for us.
+            if isinstance(problem, Ended) and not self._foreign:
+                return problem.answer
+            if isinstance(problem, KeyboardInterrupt if self._foreign else PASSING):
+                raise
             return _failure(self.cpu, problem, before)
+        step = yielded
         if isinstance(yielded, Step):
             self._pending[:] = [step for step in self._pending if step is not yielded]
-            if known is not None and yielded == known.step:
+            if self._foreign:
+                try:
+                    step = _made_plain(yielded)
+                except ModelError as problem:
+                    where = places_of(live)
+                    return Answer.mistake(where, f"cpu{self.cpu},{_in(where)}: {problem}.")
+            if known is not None and step == known.step:
                 return known
         where = places_of(live)
         if len(where) > DEEPEST:
@@ -378,16 +416,23 @@ class CoroutineSupplier:
                 where,
                 f"cpu{self.cpu}: {len(where)} functions wait for one another, most of them in {_said((often,))}. Does it call itself for ever?",
             )
-        if isinstance(yielded, Step):
-            refused = _cannot_travel(yielded) if self._foreign else ""
-            if refused:
-                return Answer.mistake(where, f"cpu{self.cpu},{_in(where)}: {refused}.")
-            return Answer(step=yielded, where=where, key=self._key(live) if known is None else None)
+        if isinstance(step, Step):
+            return Answer(step=step, where=where, key=self._key(live) if known is None else None)
         return Answer.mistake(
             where,
             f"cpu{self.cpu}: awaited {_a(yielded)}{_in(where)}, which is no step of this machine. Await kernel "
             "functions, cells (`await vma.vm_lock_seq`) and steps (`await lock.down_read()`).",
         )
+
+
+def _made_plain(step: Step) -> Step:
+    """A foreign step as it leaves its code. What it holds may be changed there afterwards, and may say of itself what it likes."""
+    outer, UNAWAITED.steps = UNAWAITED.steps, None
+    try:
+        plain: Step = plain_from_abroad(step)
+        return plain
+    finally:
+        UNAWAITED.steps = outer
 
 
 _WATCHING = threading.RLock()
@@ -476,18 +521,6 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
         where, f"cpu{cpu}: {type(problem).__name__}{_in_own(where)}{said}{f'. {told}' if told else ''}"
     )
     return replace(answer, value=Threw.of(problem))
-
-
-def _cannot_travel(step: Step) -> str:
-    """Why a step cannot be handed to another side; "" if it can. Looked at here, since a value that is no plain one is another one in each run."""
-    outer, UNAWAITED.steps = UNAWAITED.steps, None  # the step that is built for it is not the task's
-    try:
-        to_plain(plain_from_abroad(step))
-    except ModelError as problem:
-        return str(problem)
-    finally:
-        UNAWAITED.steps = outer
-    return ""
 
 
 def _what(answer: Answer) -> str:

@@ -12,12 +12,13 @@ local state is the same. The code may keep more than that (in a global variable,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 from mmlocks.errors import ModelError, NondeterminismError
-from mmlocks.machine.coroutine import CoroutineSupplier
+from mmlocks.machine.coroutine import SECOND_LOOKS, CoroutineSupplier
 from mmlocks.machine.loops import Paused
 from mmlocks.machine.moment import SHOWN_AS
 from mmlocks.machine.state import Layout, Outlasting, exact
@@ -33,6 +34,12 @@ Functions = Mapping[str, Callable[..., Any]]
 
 TRIES = 2_000
 """Runs that one call's merges are verified with, at most. What is beyond that is not verified, so it is not merged."""
+
+
+LIVES_ON = (
+    "Something lives on from one call to the next, or is shared between CPUs: a global variable, a class attribute, a default argument. Kernel code must "
+    "depend on shared state (fields, locks) and on its local variables alone."
+)
 
 
 class MergedWrongly(Exception):
@@ -69,13 +76,16 @@ class Foreign(Outlasting):
         self.unmerged = unmerged
         self.kernel: Callable[[str, str], Callable[..., Coroutine[Step, Any, Any]]] | None = None
         """Gives the kernel's function of a name, to the foreign function of another; set by the one who links."""
+        self.anew = False
+        """Whether calls run the foreign code itself, from its start, and hold it to what it was seen to do before (see `mmlocks.machine.anew`)."""
         self._visits: dict[Any, Visit] = {}
 
     def stand_in(self, name: str) -> Callable[..., Coroutine[Step, Any, Any]]:
         """What the kernel calls in place of the foreign function."""
 
         async def stand_in(*args: Any, **named: Any) -> Any:
-            return await crossing(self.visit(name, args, named).start)
+            visit = self.visit(name, args, named)
+            return await (crossing_anew(visit) if self.anew else crossing(visit.start))
 
         stand_in.__name__ = stand_in.__qualname__ = name
         SHOWN_AS[stand_in.__code__] = _nothing
@@ -87,6 +97,11 @@ class Foreign(Outlasting):
         if key not in self._visits:
             self._visits[key] = Visit(self, name, args, named)
         return self._visits[key]
+
+    @property
+    def calls(self) -> int:
+        """How many different calls there were."""
+        return len(self._visits)
 
     def verify(self, again: Functions | None = None, layout: Layout | None = None) -> None:
         """Run everything once more, and what was merged away for the first time.
@@ -119,13 +134,17 @@ class Visit(Outlasting):
         """Histories that lead to a stop that another history led to first."""
         self.start = self._stop((), ())
 
-    def _runs(self, functions: Functions, there: Layout) -> Supplier:
+    def _runs(self, functions: Functions, there: Layout, looks: int = SECOND_LOOKS) -> CoroutineSupplier:
         """Runs the function in this process, on handles of the other side."""
         function = functions[self.name]
         args = [from_plain(to_plain(arg), there) for arg in self.args]
         named = {name: from_plain(to_plain(arg), there) for name, arg in self.named.items()}
         return CoroutineSupplier(
-            self.foreign.cpu, lambda: _coroutine(function(*args, **named)), foreign=True, what=self.name
+            self.foreign.cpu,
+            lambda: _coroutine(function(*args, **named)),
+            foreign=True,
+            what=self.name,
+            looks=looks,
         )
 
     def after(self, stop: Stop, result: Any) -> Stop:
@@ -156,6 +175,31 @@ class Visit(Outlasting):
             self._by_key[key] = stop
         return stop
 
+    def once_more(self) -> Generator[Stop, Any, None]:
+        """The call once more, from its start: each stop as before, told by `send` what came of the one before it.
+
+        Raises NondeterminismError where the code does something else than it did.
+        """
+        supplier = self._runs(self.foreign.functions, self.foreign.abroad, looks=0)
+        try:
+            yield from self._held_to(supplier)
+        finally:
+            supplier.close()
+
+    def _held_to(self, supplier: CoroutineSupplier) -> Generator[Stop, Any, None]:
+        stop = self.start
+        history: tuple[Any, ...] = ()
+        while True:
+            found = self._ask(supplier, history, self._sent(history, self.foreign.abroad))
+            if not _same(found, stop.answer):
+                raise NondeterminismError(
+                    f"cpu{self.foreign.cpu}: {self.name} does something else when other calls of the answer's functions came before it: "
+                    f"{_what(found)}, not {_what(stop.answer)}. {LIVES_ON}"
+                )
+            result = yield stop
+            history = (*history, result)
+            stop = self.after(stop, result)
+
     def _ask(self, supplier: Supplier, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Answer:
         """What the code asks for after these results, in handles of this side; a mistake if it may not ask for that."""
         # The task that waits for this call watches what it builds itself, and the steps below are none of that.
@@ -170,11 +214,11 @@ class Visit(Outlasting):
         answer = supplier.answer(sent)
         try:
             if answer.step is not None:
-                answer = replace(answer, step=self._home(answer.step))
+                answer = replace(answer, step=self._home(answer.step))  # it left its code as a plain one
             elif answer.ended == "returned" and self.name in self.foreign.silent:
                 answer = replace(answer, value=None)
             else:
-                answer = replace(answer, value=self._home(answer.value))
+                answer = replace(answer, value=self._home(plain_from_abroad(answer.value)))
         except ModelError as problem:
             return Answer.mistake(answer.where, f"{self._who(answer.where)}: {problem}.")
         if answer.step is None:
@@ -186,7 +230,7 @@ class Visit(Outlasting):
         return tuple(from_plain(to_plain(result), there) for result in history)
 
     def _home(self, value: Any) -> Any:
-        return from_plain(to_plain(plain_from_abroad(value)), self.foreign.home)
+        return from_plain(to_plain(value), self.foreign.home)
 
     def _who(self, where: tuple[Place, ...]) -> str:
         place = where[-1] if where else None
@@ -213,9 +257,7 @@ class Visit(Outlasting):
                 if not _same(found, expected):
                     raise NondeterminismError(
                         f"cpu{self.foreign.cpu}: {self.name} does something else when it is called first and alone: "
-                        f"{_what(found)}, not {_what(expected)}. Something lives on from one call to the next, or is shared between CPUs: a global "
-                        "variable, a class attribute, a default argument. Kernel code must depend on shared state (fields, locks) and on "
-                        "its local variables alone."
+                        f"{_what(found)}, not {_what(expected)}. {LIVES_ON}"
                     )
 
     def _way(self, stop: Stop) -> Iterator[tuple[tuple[Any, ...], Answer]]:
@@ -264,6 +306,20 @@ async def crossing(stop: Stop) -> Any:
     """A call of a foreign function, as the kernel sees it: what the function asks for is carried out here, and it is told the result."""
     while stop.answer.step is not None:
         stop = stop.visit.after(stop, await carried_out_here(stop))
+    return ending(stop)
+
+
+async def crossing_anew(visit: Visit) -> Any:
+    """The same, by the foreign code itself instead of by what is known of it."""
+    with closing(visit.once_more()) as run:
+        stop = next(run)
+        while stop.answer.step is not None:
+            stop = run.send(await carried_out_here(stop))
+    return ending(stop)
+
+
+def ending(stop: Stop) -> Any:
+    """What a call of a foreign function has come to."""
     if stop.answer.ended == "returned":
         return stop.answer.value
     if isinstance(stop.answer.value, Threw):
@@ -322,7 +378,7 @@ def _there(frame: Any) -> tuple[Place, ...]:
     return stop.answer.where
 
 
-SHOWN_AS[crossing.__code__] = _there
+SHOWN_AS[crossing.__code__] = SHOWN_AS[crossing_anew.__code__] = _there
 SHOWN_AS[carried_out_here.__code__] = _nothing
 SHOWN_AS[one_by_one.__code__] = _nothing
 SHOWN_AS[_awaiting.__code__] = _nothing

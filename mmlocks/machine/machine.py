@@ -187,8 +187,8 @@ class Machine:
             result = perform(view, cpu, node.step)
         except ViolationSignal as signal:
             broken = Violation(signal.oracle, signal.message)
-        except UndeclaredAccess:
-            raise
+        except UndeclaredAccess as problem:
+            raise UndeclaredAccess(f"cpu{cpu}: {problem}: {node.step!r}{at(node.answer.where)}") from None
         except ScenarioTooSmall as problem:
             raise ScenarioTooSmall(f"{problem}{at(node.answer.where)}") from None
         except Exception as problem:  # the step's arguments are the task's, and so may be anything

@@ -56,36 +56,68 @@ class Threw(NamedTuple):
 
 LARGEST_BITS = 256
 LONGEST = 1_000
-"""Limits of what foreign code may hand over. Addresses have 64 bits, and a search has far fewer areas and pages."""
+DEEPEST = 20
+"""Limits of what foreign code may hand over: bits of a number, parts of a value, and how deep they nest. Addresses have 64 bits, and a search has far
+fewer areas and pages."""
 
 
-def plain_from_abroad(value: Any) -> Any:
+def plain_from_abroad(value: Any, depth: int = 0) -> Any:
     """What foreign code hands over, with what Python takes for plain values made plain: a member of an enumeration is an int, a list a tuple.
 
-    No method of the value is called, as that would be foreign code. Raises ModelError for what is larger than any value of the machine.
+    No method of the value is called, as that would be foreign code; so it is asked for its type, not for what it says that it is. Raises ModelError for
+    what is no plain value, and for what is larger than any value of the machine.
     """
-    if isinstance(value, int) and type(value) is not bool:
+    kind = type(value)
+    if value is None or kind is bool:
+        return value
+    if depth > DEEPEST:
+        raise ModelError(f"a tuple is passed on that nests more than {DEEPEST} deep")
+    if issubclass(kind, int):
         number = int.__index__(value)
         if number.bit_length() > LARGEST_BITS:
             raise ModelError(
                 f"a number of {number.bit_length():,} bits is passed on; the largest has {LARGEST_BITS}"
             )
         return number
-    if isinstance(value, str):
+    if issubclass(kind, str):
         if str.__len__(value) > LONGEST:
             raise ModelError(
                 f"a text of {str.__len__(value):,} characters is passed on; the longest has {LONGEST:,}"
             )
         return str.__str__(value)
-    if type(value) in (list, tuple):
+    if kind in (list, tuple) or (issubclass(kind, tuple) and NAMED_TUPLES.get(kind.__name__) is kind):
         if len(value) > LONGEST:
             raise ModelError(f"{len(value):,} values are passed on at once; the most are {LONGEST:,}")
-        return tuple(plain_from_abroad(item) for item in value)
-    if type(value) is Step:
-        return Step(value.op, tuple(plain_from_abroad(arg) for arg in value.args))
-    if type(value) is Call:
-        return Call(value.args[0], tuple(plain_from_abroad(arg) for arg in value.args[1:]))
-    return value
+        items = tuple(plain_from_abroad(item, depth + 1) for item in value)
+        return items if kind in (list, tuple) else tuple.__new__(kind, items)
+    if issubclass(kind, Record):
+        return value
+    if issubclass(kind, Step):
+        parts = plain_from_abroad(value.args, depth + 1)
+        if not isinstance(parts, tuple):
+            raise ModelError("a Step is made by hand, and its arguments are no tuple")
+        if issubclass(kind, Call):
+            return Call(parts[0], parts[1:])
+        return Step(plain_from_abroad(value.op, depth + 1), parts)
+    raise _not_plain(value)
+
+
+def _not_plain(value: Any) -> ModelError:
+    """The error about a value that has no plain form."""
+    kind = type(value)
+    if issubclass(kind, Cell):
+        return ModelError(
+            f"the field {value} itself is passed on, not its value; write `await` in front of it"
+        )
+    if kind is types.CoroutineType:
+        value.close()  # else Python warns that it was never awaited
+        return ModelError(
+            f"a call of {value.__name__} is passed on, not its result; write `await` in front of it"
+        )
+    return ModelError(
+        f"a {kind.__name__} is passed on, which is no plain value: fields, steps and kernel functions take None, True and False, "
+        "whole numbers, texts, tuples and handles"
+    )
 
 
 def to_plain(value: Any) -> Plain:
@@ -107,18 +139,7 @@ def to_plain(value: Any) -> Plain:
         return (
             {"named": type(value).__name__, "items": items} if type(value) is not tuple else {"tuple": items}
         )
-    if isinstance(value, Cell):
-        raise ModelError(
-            f"the field {value} itself is passed on, not its value; write `await` in front of it"
-        )
-    if isinstance(value, types.CoroutineType):
-        raise ModelError(
-            f"a call of {value.__name__} is passed on, not its result; write `await` in front of it"
-        )
-    raise ModelError(
-        f"a {type(value).__name__} is passed on, which is no plain value: fields, steps and kernel functions take None, True and False, "
-        "whole numbers, texts, tuples and handles"
-    )
+    raise _not_plain(value)
 
 
 def from_plain(plain: Any, layout: Layout) -> Any:

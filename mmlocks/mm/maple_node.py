@@ -71,7 +71,7 @@ class MapleNode(Reclaimable):
 
     def __init__(self, tree: MapleTree, layout: Layout, name: str) -> None:
         super().__init__(layout, name)
-        self._tree = tree
+        self.tree = tree
         self.ranges: Cell[Any] = layout.cell(f"{name}.ranges", UNBUILT, bits=4)
         layout.hide([self.ranges])
 
@@ -82,7 +82,7 @@ class MapleNode(Reclaimable):
     def reclaim(self, view: View) -> None:
         """Free the node, and poison what it held."""
         view[self.ranges.index] = Poison("freed_node", f"the tree node {self}")
-        self._tree.nodes.give_back(self)
+        self.tree.nodes.give_back(self)
 
 
 class MapleTree(Record):

@@ -57,6 +57,8 @@ def _way(view: View, cpu: int, tree: MapleTree, address: int) -> tuple[Level, ..
     path: list[Level] = []
     start, node = 0, view[tree.ma_root.index]
     while isinstance(node, MapleNode):
+        if node.tree is not tree:
+            raise ModelError(f"{tree} leads to the node {node}, which is another tree's")
         ranges = _read(view, cpu, node)
         path.append(Level(node, start, ranges, ranges.covering(address)))
         if len(path) > DEEPEST:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -124,6 +125,8 @@ class Rights:
 
     def _why_not_step(self, step: Step, given: tuple[Any, ...]) -> str:
         op, args = step.op, step.args
+        if not takes(op, len(args)):
+            return f"the step {op} is made with {len(args)} arguments, and takes others. Call the kernel function or the handle's method that makes it."
         if op == "together":
             return next(
                 filter(None, (self._why_not_step(part, given) for part in args if isinstance(part, Step))), ""
@@ -185,6 +188,18 @@ def _inside(value: Any) -> Iterator[Any]:
             yield from _inside(part)
     elif isinstance(value, File):
         yield from map(value.frame, range(value.pages))
+
+
+@cache
+def takes(op: str, count: int) -> bool:
+    """Whether an operation of that name, if there is one, takes so many arguments."""
+    if op not in OPERATIONS:
+        return True
+    try:
+        signature(OPERATIONS[op].run).bind(*range(2 + count))
+    except TypeError:
+        return False
+    return True
 
 
 @cache

@@ -32,6 +32,7 @@ from mmlocks.oracles.whole import (
     anon_vmas_are_linked,
     child_is_whole,
     entries_are_sound,
+    nothing_leaks,
     parent_is_as_before,
     stores_were_made,
 )
@@ -76,6 +77,7 @@ ORACLES = {
                "asked for)", entries_are_sound),
         Oracle("anon_vmas", "a VMA that has an anon_vma is linked to it, and an anon_vma counts the VMAs that are linked to it (where it is "
                "asked for)", anon_vmas_are_linked),
+        Oracle("leak", "every VMA that no tree leads to has been freed (where it is asked for)", nothing_leaks),
         Oracle("stores_made", "every store that a program was to make has been completed (where it is asked for)", stores_were_made),
         Oracle("unnoticed_store", "no store to a page of a file that wants to be told of the first one, before it was (watched in steps)", None),
         Oracle("freed_frame", "no access to a frame that has been freed (watched in steps)", None),

@@ -47,6 +47,11 @@ def stores_were_made(world: World, state: int) -> Violation | None:
     return _violation("stores_made", _not_stored(world, state))
 
 
+def nothing_leaks(world: World, state: int) -> Violation | None:
+    """Every VMA that no tree leads to has been freed."""
+    return _violation("leak", (problem for mm in world.spaces for problem in _lost(mm, state)))
+
+
 def _violation(oracle: str, problems: Iterator[str]) -> Violation | None:
     problem = next(problems, None)
     return None if problem is None else Violation(oracle, f"at the end {problem}")
@@ -119,11 +124,16 @@ def _mm(mm: Mm, state: int) -> Iterator[str]:
     vmas = mm.mm_mt.contents(state)
     if mm.map_count.of(state) != len(vmas):
         yield f"{_said(mm.map_count, state)}, and its tree has {len(vmas)} VMAs"
+    yield from _lost(mm, state)
+    if mm.mm_seq.of(state) % 2:
+        yield f"{_said(mm.mm_seq, state)}: odd, as if a writer were at work"
+
+
+def _lost(mm: Mm, state: int) -> Iterator[str]:
+    vmas = mm.mm_mt.contents(state)
     for vma in (*mm.vmas, *mm.spare_vmas):
         if vma.life.of(state) == USED and vma not in vmas:
             yield f"VMA {vma} was allocated, and no tree leads to it: it leaks"
-    if mm.mm_seq.of(state) % 2:
-        yield f"{_said(mm.mm_seq, state)}: odd, as if a writer were at work"
 
 
 def _tree(mm: Mm, state: int) -> Iterator[str]:

@@ -14,7 +14,7 @@ from mmlocks.scenarios.scenario import Scenario
 ALL = "+all"
 """How the name of such a scenario ends: `fork_lost_store+all`."""
 
-ALWAYS = ("references", "filed_wrong", "stray_page", "sound_entries", "anon_vmas", "stale_translation", "held_at_end", "atomic_sleep")  # fmt: skip
+ALWAYS = ("references", "filed_wrong", "stray_page", "sound_entries", "anon_vmas", "stale_translation", "held_at_end", "leak", "atomic_sleep")  # fmt: skip
 OF_STORES = ("lost_store", "stores_made")
 OF_FORKS = ("snapshot", "isolation", "whole_child", "same_parent")
 

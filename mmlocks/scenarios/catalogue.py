@@ -9,10 +9,13 @@ from mmlocks.machine import Machine
 from mmlocks.scenarios.anon_vma_unlocked_check import ANON_VMA_UNLOCKED_CHECK
 from mmlocks.scenarios.asked import ALL, asked
 from mmlocks.scenarios.everyday import EVERYDAY
+from mmlocks.scenarios.everyday_races import RACES
 from mmlocks.scenarios.fork_first_touch import FORK_FIRST_TOUCH
 from mmlocks.scenarios.fork_lost_store import FORK_LOST_STORE
 from mmlocks.scenarios.fork_many import MOST_VMAS, MOST_WRITERS, fork_many
 from mmlocks.scenarios.fork_other_vma import FORK_OTHER_VMA
+from mmlocks.scenarios.fork_somewhere import NAME as SOMEWHERE
+from mmlocks.scenarios.fork_somewhere import PROCESSES, fork_somewhere
 from mmlocks.scenarios.fork_torn_across_vmas import FORK_TORN_ACROSS_VMAS
 from mmlocks.scenarios.fork_torn_snapshot import FORK_TORN_SNAPSHOT
 from mmlocks.scenarios.fork_variants import FORK_VARIANTS
@@ -47,7 +50,7 @@ SCENARIOS: dict[str, Scenario] = {
     )
 }
 
-VARIANTS: dict[str, Scenario] = {scenario.name: scenario for scenario in (*FORK_VARIANTS, *EVERYDAY)}
+VARIANTS: dict[str, Scenario] = {scenario.name: scenario for scenario in (*FORK_VARIANTS, *EVERYDAY, *RACES)}
 """Scenarios without a story: what else is asked of answers. The truth table does not have them."""
 
 GROWN = f"fork_lost_store grown to V VMAs (1 to {MOST_VMAS}) and N writers (1 to {MOST_WRITERS})"
@@ -57,7 +60,7 @@ GROWN = f"fork_lost_store grown to V VMAs (1 to {MOST_VMAS}) and N writers (1 to
 def scenario_named(name: str) -> Scenario:
     """The scenario of that name. `fork_many_2_3` is fork of so many VMAs beside so many writers.
 
-    `FILE.py:NAME` is one of your own, in a file, and `NAME+all` is NAME as it is put to an answer. Raises ModelError, listing the names there are.
+    `fork_somewhere_N` is the one that was made for an answer (see there). `FILE.py:NAME` is one of your own, in a file, and `NAME+all` is NAME as it is put to an answer. Raises ModelError, listing the names there are.
     """
     if name.endswith(ALL):
         return asked(scenario_named(name.removesuffix(ALL)))
@@ -67,6 +70,9 @@ def scenario_named(name: str) -> Scenario:
         return VARIANTS[name]
     if is_in_file(name):
         return scenario_in_file(name)
+    made_for = re.fullmatch(rf"{SOMEWHERE}_([0-9]{{1,9}})", name)
+    if made_for and int(made_for[1]) < PROCESSES:
+        return fork_somewhere(int(made_for[1]))
     grown = re.fullmatch(r"fork_many_([0-9]{1,9})_([0-9]{1,9})", name)
     if grown:
         vmas, writers = int(grown[1]), int(grown[2])

@@ -222,8 +222,15 @@ LOWER, UPPER = (3, 4), (7, 8)
 """Two VMAs: in each, a page that holds something, and one that was never touched. """
 
 
-def beside(cpus: int, stores_to: int) -> Scenario:
-    """cpu0 forks a process of two VMAs, in each of which a page was never touched; cpu1, if there is one, stores to page `stores_to`."""
+OTHERS = (5, 10, 12, 14)
+"""Where more VMAs can be, of a page that nobody touches: beside the two, and above them."""
+
+
+def beside(cpus: int, stores_to: int, more: int = 0) -> Scenario:
+    """cpu0 forks a process of two VMAs, in each of which a page was never touched; cpu1, if there is one, stores to page `stores_to`.
+
+    There are `more` VMAs of a page that was never touched either.
+    """
 
     async def writer(world: World) -> None:
         await store(world.mm, address_of(stores_to), 1)
@@ -233,8 +240,12 @@ def beside(cpus: int, stores_to: int) -> Scenario:
 
     def world() -> World:
         return process(
-            (Area("heap", *LOWER, 2), Area("stack", *UPPER, 2)),
-            {LOWER[0]: 5, LOWER[1]: None, UPPER[0]: None, UPPER[1]: 6},
+            (
+                Area("heap", *LOWER, 2),
+                Area("stack", *UPPER, 2),
+                *(Area(f"other{page}", page, page, 2) for page in OTHERS[:more]),
+            ),
+            {LOWER[0]: 5, LOWER[1]: None, UPPER[0]: None, UPPER[1]: 6, **dict.fromkeys(OTHERS[:more])},
             sequence=3,
             faulting={1: [stores_to]} if cpus > 1 else {},
             cached={},
@@ -243,7 +254,7 @@ def beside(cpus: int, stores_to: int) -> Scenario:
 
     others = [(f"stores P{stores_to} = 1", writer), *[("is there", idler)] * cpus][: cpus - 1]
     return Scenario(
-        name=f"fork_beside_{cpus}_{stores_to}",
+        name=f"fork_beside_{cpus}_{stores_to}" + (f"_{more}" if more else ""),
         title="fork, and a fault in one of two VMAs",
         story="Two VMAs. cpu0 forks, another CPU stores to a page that was never touched.",
         threads=(("fork()", forker), *others),

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any, TypeVar
 
-from mmlocks.errors import ModelError
-from mmlocks.machine import Machine, Run, Schedule, Step, Swap
+from mmlocks.errors import ModelError, UndeclaredAccess
+from mmlocks.machine import Machine, Run, Schedule, Step, Swap, Violation
+from mmlocks.machine.anew import run_anew
 from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.foreign import Foreign, MergedWrongly
-from mmlocks.machine.task import Supplier
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.rights import rules_for, silent
 from mmlocks.mm.world import World
@@ -155,11 +155,12 @@ def machine_for(
     else:
         abroad, links = [], [kernel.link] * scenario.cpus
 
-    def starting(cpu: int, thread: Thread) -> Supplier:
+    def starting(cpu: int, thread: Thread) -> CoroutineSupplier:
         linked = links[cpu](thread)
         return CoroutineSupplier(cpu, lambda: linked(world), undecided=bool(abroad))
 
-    tasks = [(what, starting(cpu, thread)) for cpu, (what, thread) in enumerate(scenario.threads)]
+    suppliers = [starting(cpu, thread) for cpu, (_, thread) in enumerate(scenario.threads)]
+    tasks = [(what, supplier) for (what, _), supplier in zip(scenario.threads, suppliers, strict=True)]
     watches = watches_for(world.layout, kernel.release, oracles)
     judge_ending, alike = final_judge(world, oracles), scenario.symmetries(world)
 
@@ -167,6 +168,7 @@ def machine_for(
         for foreign in abroad:
             again = kernel.again() if kernel.again is not None else None
             foreign.verify(again, scenario.world().layout)
+        run_anew(suppliers, abroad)
 
     return Machine(
         world.layout, tasks, judge_ending, split_together or kernel.apart, watches, alike, verify
@@ -208,7 +210,12 @@ def check(
 
     def searched(kernel: Kernel) -> Checked:
         def judged(machine: Machine, world: World) -> Checked:
-            verdict = judge(machine, budget, progress, reduced, strategy)
+            try:
+                verdict = judge(machine, budget, progress, reduced, strategy)
+            except UndeclaredAccess as problem:
+                if not kernel.replacements:
+                    raise  # an operation of ours names too little
+                verdict = _out_of_reach(problem)
             if verdict.too_small:
                 reason = verdict.reason.replace("the scenario", f"the scenario {scenario.name}", 1)
                 verdict = replace(verdict, reason=reason)
@@ -227,6 +234,12 @@ def check(
         return apart  # without a schedule it is not deterministic, and may do anything in a second search
     whole = searched(kernel)
     return whole if whole.verdict.outcome == "violated" else apart
+
+
+def _out_of_reach(problem: UndeclaredAccess) -> Verdict:
+    """The verdict on an answer that gives an operation what kernel text never gives it, so that it touches what it does not say."""
+    message = f"{problem}. No kernel text does so: look whether what is passed on belongs together, such as a VMA and its own address space."
+    return Verdict("violated", 0, 0, 0.0, violation=Violation("mistake", message))
 
 
 def merged_rightly(
