@@ -9,6 +9,7 @@ from __future__ import annotations
 from random import Random
 
 from mmlocks.mm.address import address_of
+from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.meaning import fingerprint
 from mmlocks.mm.user import store
 from mmlocks.mm.world import PRIVATE, STACK, World
