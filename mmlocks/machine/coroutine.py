@@ -15,6 +15,7 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -224,25 +225,27 @@ class CoroutineSupplier:
         self._pending = []
         self._fed = None
         first = self._seen[0] if self._seen else None
+        watched = _Watched(self._pending)
         try:
-            made = _run_apart(self._start, self._foreign, limited=self._foreign)
+            with (
+                watched if self._foreign else nullcontext()
+            ):  # a plain function may be what gives the coroutine, and do more than that
+                made = _run_apart(self._start, self._foreign, limited=self._foreign)
         except EndlessLoop as endless:
             self._note(None, self._endless(endless, ()), first)
             return
-        except Exception as problem:
+        except PASSING:
+            raise
+        except BaseException as problem:
             # The call itself may fail: a wrong number of arguments, a default that raises.
             self._note(None, _failure(self.cpu, problem, ()), first)
             return
         if not isinstance(made, Coroutine):
             yields = isinstance(made, types.GeneratorType | types.AsyncGeneratorType)
             kind = "is a generator: it has a `yield`" if yields else f"returned {_a(made)}"
-            self._note(
-                None,
-                Answer.mistake(
-                    (), f"cpu{self.cpu}: {self._what} {kind}. Write it as `async def` with `await`."
-                ),
-                first,
-            )
+            said = f"cpu{self.cpu}: {self._what} {kind}. Write it as `async def` with `await`."
+            forgotten = watched.forgotten(self.cpu, finished=True, failed=False)
+            self._note(None, Answer.mistake((), forgotten or said), first)
             return
         self._live = made
         # Also of a task that somebody drops half-way, with all that belongs to it.

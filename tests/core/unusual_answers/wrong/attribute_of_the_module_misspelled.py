@@ -1,0 +1,13 @@
+"""A function that mmlocks.mm does not have is asked for as its attribute."""
+
+import mmlocks.mm as kernel
+from mmlocks.mm import *
+
+
+async def dup_mmap(mm, oldmm):
+    await mmap_write_lock(oldmm)
+    for mpnt in await for_each_vma(oldmm):
+        await kernel.vma_lock_write(mpnt)  # here
+        await copy_page_range(await vm_area_dup(mm, mpnt), mpnt)
+    await flush_tlb_mm(oldmm)
+    await mmap_write_unlock(oldmm)

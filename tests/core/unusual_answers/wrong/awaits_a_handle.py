@@ -1,0 +1,12 @@
+"""A VMA is awaited, as if that locked it."""
+
+from mmlocks.mm import *
+
+
+async def dup_mmap(mm, oldmm):
+    await mmap_write_lock(oldmm)
+    for mpnt in await for_each_vma(oldmm):
+        await mpnt  # here
+        await copy_page_range(await vm_area_dup(mm, mpnt), mpnt)
+    await flush_tlb_mm(oldmm)
+    await mmap_write_unlock(oldmm)

@@ -1,0 +1,14 @@
+"""A field is stored, not its value."""
+
+from mmlocks.mm import *
+
+
+async def dup_mmap(mm, oldmm):
+    await mmap_write_lock(oldmm)
+    for mpnt in await for_each_vma(oldmm):
+        await mpnt.vm_lock.down_write()
+        await mpnt.vm_lock_seq.set(oldmm.mm_lock_seq)  # here
+        await mpnt.vm_lock.up_write()
+        await copy_page_range(await vm_area_dup(mm, mpnt), mpnt)
+    await flush_tlb_mm(oldmm)
+    await mmap_write_unlock(oldmm)

@@ -1,0 +1,12 @@
+"""A field that a VMA does not have."""
+
+from mmlocks.mm import *
+
+
+async def dup_mmap(mm, oldmm):
+    await mmap_write_lock(oldmm)
+    for mpnt in await for_each_vma(oldmm):
+        await mpnt.lock.down_write()  # here
+        await copy_page_range(await vm_area_dup(mm, mpnt), mpnt)
+    await flush_tlb_mm(oldmm)
+    await mmap_write_unlock(oldmm)

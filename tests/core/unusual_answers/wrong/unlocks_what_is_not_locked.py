@@ -1,0 +1,13 @@
+"""The VMA's semaphore is given up and was never taken."""
+
+from mmlocks.mm import *
+
+
+async def dup_mmap(mm, oldmm):
+    await mmap_write_lock(oldmm)
+    for mpnt in await for_each_vma(oldmm):
+        await vma_start_write(mpnt)
+        await copy_page_range(await vm_area_dup(mm, mpnt), mpnt)
+        await mpnt.vm_lock.up_write()
+    await flush_tlb_mm(oldmm)
+    await mmap_write_unlock(oldmm)
