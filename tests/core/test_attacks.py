@@ -17,6 +17,8 @@ from mmlocks.scenarios.fork_somewhere import NAME as SOMEWHERE
 from mmlocks.scenarios.fork_somewhere import somewhere
 from tests.core.attacks import Attack, fork, nearly, notes, operations, parts
 
+pytestmark = pytest.mark.slow  # all of it together
+
 LAB = LABS["lab07_fork_vs_fault"]
 KINDS = {
     "A": operations.ATTACKS,
@@ -75,7 +77,7 @@ def test_a_costly_answer_is_not_called_cheap(name: str) -> None:
     assert attack.rejected in judgement.results[-1].message
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ATTACKS)
 def test_no_wrong_answer_is_called_correct(name: str) -> None:
     attack = ATTACKS[name]

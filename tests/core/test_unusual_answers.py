@@ -139,7 +139,7 @@ def test_a_right_answer_is_found_safe_however_it_is_written(name: str, load) -> 
         assert verdict.outcome == expected, verdict
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_right_answer_is_correct_however_it_is_written(name: str, load) -> None:
     judgement = LAB.judge(load("right", name))
