@@ -27,7 +27,7 @@ from mmlocks.machine.loops import SECONDS, EndlessLoop, Limited, Waits
 from mmlocks.machine.moment import SHOWN_AS, moment_of, places_of
 from mmlocks.machine.parting import first_difference
 from mmlocks.machine.state import FOREIGN, Cell, exact
-from mmlocks.machine.step import UNAWAITED, Step
+from mmlocks.machine.step import UNAWAITED, Call, Step
 from mmlocks.machine.task import PACKAGE, Answer, Ended, Place
 from mmlocks.machine.wire import Threw, plain_from_abroad
 
@@ -307,7 +307,7 @@ class CoroutineSupplier:
         )
         return (
             f"cpu{self.cpu}: with the same results as before, the task did something else{_in_own(here)}: "
-            f"{_what(answer)}, not {_what(first)}{_in_own(there) if there != here else ''}. {variable}Kernel code must depend on shared state alone: look for random "
+            f"{what_it_did(answer)}, not {what_it_did(first)}{_in_own(there) if there != here else ''}. {variable}Kernel code must depend on shared state alone: look for random "
             "numbers, the clock, id(), the order of a set, and for what lives on from one call to the next: a global variable, "
             "a class attribute, a default argument, a list of an enclosing function."
         )
@@ -526,7 +526,10 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
     return replace(answer, value=Threw.of(problem))
 
 
-def _what(answer: Answer) -> str:
+def what_it_did(answer: Answer) -> str:
+    """What a task did next, for a sentence."""
+    if isinstance(answer.step, Call):
+        return f"it called {answer.step.args[0]}"
     return repr(answer.step) if answer.step is not None else f"it {answer.ended}"
 
 

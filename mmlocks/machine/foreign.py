@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from mmlocks.errors import ModelError, NondeterminismError
-from mmlocks.machine.coroutine import SECOND_LOOKS, CoroutineSupplier
+from mmlocks.machine.coroutine import SECOND_LOOKS, CoroutineSupplier, what_it_did
 from mmlocks.machine.loops import Paused
 from mmlocks.machine.moment import SHOWN_AS
 from mmlocks.machine.state import Layout, Outlasting, exact
@@ -194,7 +194,7 @@ class Visit(Outlasting):
             if not _same(found, stop.answer):
                 raise NondeterminismError(
                     f"cpu{self.foreign.cpu}: {self.name} does something else when other calls of the answer's functions came before it: "
-                    f"{_what(found)}, not {_what(stop.answer)}. {LIVES_ON}"
+                    f"{what_it_did(found)}, not {what_it_did(stop.answer)}. {LIVES_ON}"
                 )
             result = yield stop
             history = (*history, result)
@@ -257,7 +257,7 @@ class Visit(Outlasting):
                 if not _same(found, expected):
                     raise NondeterminismError(
                         f"cpu{self.foreign.cpu}: {self.name} does something else when it is called first and alone: "
-                        f"{_what(found)}, not {_what(expected)}. {LIVES_ON}"
+                        f"{what_it_did(found)}, not {what_it_did(expected)}. {LIVES_ON}"
                     )
 
     def _way(self, stop: Stop) -> Iterator[tuple[tuple[Any, ...], Answer]]:
@@ -296,10 +296,6 @@ def _paths(stop: Stop) -> Iterator[tuple[tuple[Any, ...], Answer]]:
 
 def _same(one: Answer, other: Answer) -> bool:
     return (one.step, one.ended) == (other.step, other.ended) and exact(one.value) == exact(other.value)
-
-
-def _what(answer: Answer) -> str:
-    return repr(answer.step) if answer.step is not None else f"it {answer.ended}"
 
 
 async def crossing(stop: Stop) -> Any:
