@@ -10,7 +10,7 @@ That finds a note if it makes a difference in one of these runs. It is no proof:
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Generator, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -18,10 +18,12 @@ from mmlocks.machine.coroutine import PASSING, CoroutineSupplier
 from mmlocks.machine.foreign import Foreign
 from mmlocks.machine.step import Step
 
-ROUNDS = 3
-"""How often every history is run, each time in another order."""
-STEPS = 30_000
-"""Steps after which no new history is begun."""
+ROUNDS = 2
+"""How often every history is run at least, each time in another order."""
+STEPS = 2_000
+"""Steps that are taken at least, so that a short task meets a long one at many of its moments."""
+MOST = 30_000
+"""Steps after which no more are taken."""
 
 
 def run_anew(tasks: Sequence[CoroutineSupplier], foreign: Sequence[Foreign]) -> None:
@@ -31,39 +33,41 @@ def run_anew(tasks: Sequence[CoroutineSupplier], foreign: Sequence[Foreign]) -> 
     """
     if sum(each.calls for each in foreign) < 2:
         return  # there is nothing that one call could tell another
-    cpus = [cpu for cpu, each in enumerate(foreign) if each.calls]
+    chooses = Random(0)
+    runs = [_Runs(tasks[cpu], chooses) for cpu, each in enumerate(foreign) if each.calls]
     for each in foreign:
         each.anew = True
     try:
-        for number in range(ROUNDS):
-            chooses = Random(number)
-            _all_at_once([_runs(tasks[cpu], chooses) for cpu in cpus], chooses)
+        for taken in range(MOST):
+            if taken >= STEPS and all(run.rounds >= ROUNDS for run in runs):
+                break
+            next(chooses.choice(runs).steps)
     finally:
+        for run in runs:
+            run.steps.close()
         for each in foreign:
             each.anew = False
 
 
-def _all_at_once(runs: list[Iterator[None]], chooses: Random) -> None:
-    steps = 0
-    while runs and steps < STEPS:
-        run = chooses.choice(runs)
-        steps += 1
-        if next(run, run) is run:
-            runs.remove(run)
-    for run in runs:
-        run.close()  # type: ignore[attr-defined]  # a generator
+class _Runs:
+    """All histories of a task, one after the other, a step at a time, again and again."""
 
+    def __init__(self, task: CoroutineSupplier, chooses: Random) -> None:
+        self.rounds = 0
+        self.steps = self._run(task, chooses)
 
-def _runs(task: CoroutineSupplier, chooses: Random) -> Iterator[None]:
-    """All histories of a task, one after the other, a step at a time."""
-    ways = list(task.ways(chooses))
-    chooses.shuffle(ways)
-    for way in ways:
-        code = task.anew()
-        try:
-            yield from _fed(code, way)
-        finally:
-            code.close()
+    def _run(self, task: CoroutineSupplier, chooses: Random) -> Generator[None, None, None]:
+        while True:
+            ways = list(task.ways(chooses))
+            chooses.shuffle(ways)
+            for way in ways:
+                yield  # so that this never ends without a step
+                code = task.anew()
+                try:
+                    yield from _fed(code, way)
+                finally:
+                    code.close()
+            self.rounds += 1
 
 
 def _fed(code: Coroutine[Step, Any, Any], way: Sequence[Any]) -> Iterator[None]:

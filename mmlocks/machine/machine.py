@@ -53,7 +53,7 @@ class Machine:
     `tasks` are (name, start) pairs, cpu0 first; a start may also be a ready-made `Supplier`. `judges_state` looks at
     a final state (every task returned) and names the first broken rule, or None. `watches` judge every step before it is taken.
     `symmetries` declare which CPUs are alike. `verify` is called
-    after a search: it raises if what the search took for granted is not so.
+    after a search: it raises if what the search took for granted is not so. So is `rehearse`, which takes longer, after a search that found nothing.
     """
 
     def __init__(
@@ -65,9 +65,11 @@ class Machine:
         watches: Sequence[Watch] = (),
         symmetries: Sequence[Swap] = (),
         verify: Callable[[], None] = lambda: None,
+        rehearse: Callable[[], None] = lambda: None,
     ) -> None:
         self.layout = layout
         self._verify = verify
+        self.rehearse = rehearse
         self.watches = tuple(watches)
         self.symmetries = tuple(symmetries)
         self._judge = judge

@@ -168,10 +168,12 @@ def machine_for(
         for foreign in abroad:
             again = kernel.again() if kernel.again is not None else None
             foreign.verify(again, scenario.world().layout)
+
+    def rehearse() -> None:
         run_anew(suppliers, abroad)
 
     return Machine(
-        world.layout, tasks, judge_ending, split_together or kernel.apart, watches, alike, verify
+        world.layout, tasks, judge_ending, split_together or kernel.apart, watches, alike, verify, rehearse
     ), world
 
 

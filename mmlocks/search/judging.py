@@ -50,6 +50,7 @@ def _judged(machine: Machine, meter: Meter, reduced: bool, strategy: Strategy) -
         found = strategy.explore(machine, meter)
         machine.verify()
         if found.outcome == "safe":
+            machine.rehearse()
             endless = never_ending(machine, found.seen, meter)
     except STOPPED as stopped:
         if found.violation is None:

@@ -18,6 +18,8 @@ from mmlocks.mm.stubs import kernel_functions
 from mmlocks.releases import NEWEST, RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, VARIANTS, asked, check, machine_for, replay, scenario_named
 from mmlocks.scenarios.asked import ALL
+from mmlocks.scenarios.everyday_races import RACES
+from mmlocks.scenarios.fork_somewhere import somewhere
 from mmlocks.scenarios.table import REPAIRS, searches
 from mmlocks.search import Budget
 from tests.core import lab07_fixes, lab07_more_fixes
@@ -204,7 +206,8 @@ def test_every_variant_has_such_an_answer() -> None:
         mark.args[1]
         for mark in test_every_variant_is_the_only_one_to_reject_some_wrong_answer.pytestmark  # type: ignore[attr-defined]
     ]
-    assert {variant for variant, _ in cases} == VARIANTS.keys() - ELSEWHERE_NEEDED
+    races = {race.name for race in RACES}  # theirs are in test_attacks
+    assert {variant for variant, _ in cases} | races == VARIANTS.keys() - ELSEWHERE_NEEDED
 
 
 def test_a_wrong_answer_comes_with_a_schedule_that_replays_to_the_same_violation(
@@ -439,7 +442,10 @@ def test_checks_of_one_examination_repeat_no_search(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(module, "check", counting)
     LAB.judge(names_of(lab07_more_fixes.Linux))
-    assert len(names) == len(set(names)) and set(names) <= {name + ALL for name in (*SCENARIOS, *VARIANTS)}
+    assert len(names) == len(set(names)) and set(names) <= {
+        name + ALL
+        for name in (*SCENARIOS, *VARIANTS, somewhere(LAB.kernel(names_of(lab07_more_fixes.Linux))))
+    }
 
 
 def test_an_answer_is_judged_in_seconds(judged: Callable[[str], Judgement]) -> None:

@@ -72,7 +72,7 @@ def between(name: str, why: str, busy: str) -> Attack:
         f"does not wait for the readers of a VMA, of which another function has told it: {why}",
         answer(DUP.replace("@", busy)),
         "fork_torn_snapshot",
-        "",
+        "mistake",
     )
 
 
@@ -191,7 +191,7 @@ ATTACKS = (
                 await vma_start_write(src_vma)
             notes[src_vma] = come
             await kernels_copy(dst_vma, src_vma, page)
-        """), "fork_torn_snapshot", ""),
+        """), "fork_torn_snapshot", "snapshot"),
     Attack("told_while_fork_runs", "a note that is taken only while fork is under way", answer("""
         from mmlocks.mm.vma_dup import vm_area_dup as kernels_dup
         from mmlocks.mm.fork import copy_page_range as kernels_copy
@@ -219,7 +219,7 @@ ATTACKS = (
             else:
                 await vma_start_write(src_vma)
             await kernels_copy(dst_vma, src_vma)
-        """), "fork_torn_snapshot", ""),
+        """), "fork_torn_snapshot", "mistake"),
     Attack("told_inside_of_fork", "a note that one function takes while another one of the answer's waits for it", answer("""
         import mmlocks.mm as kernel
         from mmlocks.mm.vma_dup import vm_area_dup as kernels_dup
@@ -250,7 +250,7 @@ ATTACKS = (
             else:
                 await vma_start_write(src_vma)
             await kernels_copy(dst_vma, src_vma)
-        """), "fork_torn_snapshot", ""),
+        """), "fork_torn_snapshot", "mistake"),
     Attack("told_by_the_fault", "a fault tells fork that it holds the VMA", answer("""
         from mmlocks.mm.vma_lock import vma_start_read as kernels_read, vma_end_read as kernels_end
         held = set()
@@ -276,7 +276,7 @@ ATTACKS = (
                 await copy_page_range(tmp, mpnt)
             await flush_tlb_mm(oldmm)
             await mmap_write_unlock(oldmm)
-        """), "fork_torn_snapshot", ""),
+        """), "fork_torn_snapshot", "mistake"),
     Attack("told_by_the_fault_for_a_moment", "a fault tells fork that it is at work, for as long as one step takes", answer("""
         from mmlocks.mm.cow import do_wp_page as kernels_wp
         from mmlocks.mm.fault import do_anonymous_page as kernels_first
@@ -300,7 +300,7 @@ ATTACKS = (
                 await copy_page_range(tmp, mpnt)
             await flush_tlb_mm(oldmm)
             await mmap_write_unlock(oldmm)
-        """), "fork_torn_snapshot", ""),
+        """), "fork_torn_snapshot", "mistake"),
     Attack("told_by_the_second_fork", "a fork that locks no VMA the second time", fork(imports="forks = []", before="forks.append(mm)", lock="if len(forks) < 2:\n    await vma_start_write(mpnt)"),
-           "fork_lost_store", ""),
+           "fork_lost_store", "lost_store"),
 )  # fmt: skip

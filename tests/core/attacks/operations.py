@@ -14,6 +14,11 @@ def at_once(name: str, why: str, how: str, imports: str = "") -> Attack:
     return Attack(name, why, source, "fork_lost_store", "lost_store")
 
 
+def by_hand(name: str, why: str, how: str, imports: str) -> Attack:
+    """The same, where the parts are made by the way, and so seem to be forgotten."""
+    return at_once(name, why, how, imports)._replace(rejected="not awaited")
+
+
 def refused(
     name: str, why: str, step: str, says: str, imports: str = "", where: str = "fork_lost_store"
 ) -> Attack:
@@ -27,15 +32,15 @@ ATTACKS = (
     at_once("nested_together", "unlocks before it flushes, by steps inside steps",
             "together(together(oldmm.mm_lock_seq.add(1), oldmm.mmap_lock.up_write()), flush_tlb_mm(oldmm))", "from mmlocks.machine import together"),
     at_once("together_in_a_list", "the same, in a list that is taken apart", f"together(*[{UNLOCKS}])", "from mmlocks.machine import together"),
-    at_once("together_by_hand", "the same, as a Step that is written down", f"Step('together', ({UNLOCKS}))", STEP),
-    at_once("together_with_a_list_by_hand", "the same, with a list inside the Step", f"Step('together', [{UNLOCKS}])", STEP),
+    by_hand("together_by_hand", "the same, as a Step that is written down", f"Step('together', ({UNLOCKS}))", STEP),
+    by_hand("together_with_a_list_by_hand", "the same, with a list inside the Step", f"Step('together', [{UNLOCKS}])", STEP),
     at_once("together_in_a_class", "the same, as a static method", f"Both.at_once({UNLOCKS})",
             "from mmlocks.machine import together\nclass Both:\n    at_once = staticmethod(together)"),
     at_once("together_by_partial", "the same, by functools.partial", "functools.partial(together, oldmm.mm_lock_seq.add(1))"
             "(oldmm.mmap_lock.up_write(), flush_tlb_mm(oldmm))", "import functools\nfrom mmlocks.machine import together"),
     at_once("together_of_another_module", "the same, by the name that another module has for it", f"cow.together({UNLOCKS})",
             "import mmlocks.mm.cow as cow"),
-    at_once("together_by_a_subclass", "the same, as a Step of the answer's own class", f"Mine('together', ({UNLOCKS}))",
+    by_hand("together_by_a_subclass", "the same, as a Step of the answer's own class", f"Mine('together', ({UNLOCKS}))",
             f"{STEP}\nclass Mine(Step):\n    pass"),
     at_once("together_by_an_awaitable", "the same, by an object that yields it", "Both(oldmm)", f"""
         {STEP}
@@ -197,12 +202,10 @@ class Load(str):
 
         async def copy_present_pte(dst_vma, src_vma, page):
             await kernels_range(dst_vma, src_vma)
-        """), "fork_lost_store", ""),
+        """), "fork_lost_store", "exception"),
     refused("copy_of_the_copy", "duplicates the child's own VMA", "await vm_area_dup(mm, tmp)", "mistake"),
     Attack("runs_on_when_it_is_ended", "fork without locks, and code that runs on when the judge ends it", fork(
         lock="try:\n    await mpnt.vm_start\nexcept BaseException:\n    while True:\n        pass"), "fork_lost_store", "lost_store"),
-    Attack("reads_a_lock_as_a_note", "takes the VMA's semaphore, and gives it up where it has written to the pages of the next one",
-           fork(lock="await mpnt.vm_lock.down_write()", after="await mpnt.vm_lock.up_write()"), "fork_lost_store", "lost_store"),
     Attack("takes_the_childs_lock_for_the_parents", "write-locks the copy", fork(lock="", dup="tmp = await vm_area_dup(mm, mpnt)\nawait vma_start_write(tmp)"),
            "fork_lost_store", "lost_store"),
     Attack("vma_without_a_page", "the child's VMA is empty", fork(dup="tmp = await vm_area_alloc(mm, 0x3000, 0x3000, 3, await mpnt.vm_flags, None)",

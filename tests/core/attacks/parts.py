@@ -177,7 +177,7 @@ ATTACKS = (
                 await folio_get(entry.frame)
             await kernels(vma, page, entry)
         """, "from mmlocks.mm.cow import do_wp_page as kernels"),
-    function("cow_reuses_a_shared_frame", "a frame with two users is written to", "fork_twice", "isolation", """
+    function("cow_reuses_a_shared_frame", "a frame with two users is written to", "fork_lost_store", "isolation", """
         async def do_wp_page(vma, page, entry):
             mm, table, folio = vma.vm_mm, vma.vm_mm.page_table, entry.frame
             await table.ptl[page].lock()
@@ -189,7 +189,7 @@ ATTACKS = (
             await table.ptl[page].unlock()
             await kernels(vma, page, entry)
         """, "from mmlocks.mm.cow import do_wp_page as kernels"),
-    function("cow_reuses_without_the_lock", "asks for the count before it takes the lock", "fork_lost_store", "isolation", """
+    function("cow_reuses_without_the_lock", "asks for the count before it takes the lock", "fork_lost_store", "lost_store", """
         async def do_wp_page(vma, page, entry):
             mm, table, folio = vma.vm_mm, vma.vm_mm.page_table, entry.frame
             if folio is not mm.memory.zero and await folio.refcount == 1:
@@ -200,7 +200,7 @@ ATTACKS = (
                 return
             await kernels(vma, page, entry)
         """, "from mmlocks.mm.cow import do_wp_page as kernels"),
-    function("first_touch_of_a_zero_page_is_writable", "a page of zeros that everybody shares can be written to", "fork_alone", "zero frame", """
+    function("first_touch_of_a_zero_page_is_writable", "a page of zeros that everybody shares can be written to", "fork_torn_snapshot", "sound_entries", """
         async def do_anonymous_page(vma, page, flags):
             mm, table = vma.vm_mm, vma.vm_mm.page_table
             await table.ptl[page].lock()
@@ -318,7 +318,7 @@ ATTACKS = (
                 return None
             return vma
         """, "from mmlocks.mm.maple import mas_walk"),
-    function("look_up_of_another_vma", "finds the VMA before", "trespass", "", """
+    function("look_up_of_another_vma", "finds the VMA before", "trespass", "promise", """
         async def lock_vma_under_rcu(mm, address):
             await mm.rcu.read_lock()
             vma = await mas_walk(mm, max(address - 0x1000, 0))
@@ -364,7 +364,7 @@ ATTACKS = (
             await mm.map_count.add(1)
             return vma
         """, "from mmlocks.mm.vma import vm_area_alloc\nfrom mmlocks.mm.maple import vma_iter_store"),
-    function("copy_of_the_vma_twice", "the child has two VMAs for one", "fork_lost_store", "whole_child", """
+    function("copy_of_the_vma_twice", "the child has two VMAs for one", "fork_lost_store", "no VMA of child left", """
         async def vm_area_dup(mm, orig):
             await kernels(mm, orig)
             return await kernels(mm, orig)
@@ -373,11 +373,11 @@ ATTACKS = (
         async def vma_alloc_folio(mm, page, copied_from):
             return await Step('alloc_folio', (mm, page, copied_from or mm.memory.frames[0]))
         """, "from mmlocks.machine.step import Step"),
-    function("frame_that_is_everybodys", "allocates the zero frame", "fork_lost_store", "", """
+    function("frame_that_is_everybodys", "allocates the zero frame", "fork_lost_store", "lost_store", """
         async def vma_alloc_folio(mm, page, copied_from):
             return mm.memory.zero
         """),
-    function("frame_that_is_dropped_twice", "drops a reference too many", "fork_lost_store", "freed_frame", """
+    function("frame_that_is_dropped_twice", "drops a reference too many", "fork_lost_store", "snapshot", """
         async def folio_put(memory, folio):
             await kernels(memory, folio)
             if folio is not memory.zero:
@@ -399,7 +399,7 @@ ATTACKS = (
         async def handle_mm_fault(vma, address, flags):
             return 'handled'
         """),
-    function("fault_without_a_segmentation_fault", "a store where no VMA is goes on for ever", "trespass", "", """
+    function("fault_without_a_segmentation_fault", "a store where no VMA is goes on for ever", "trespass", "goes round for ever", """
         async def do_user_addr_fault(mm, address, flags):
             try:
                 await kernels(mm, address, flags)
@@ -410,7 +410,7 @@ ATTACKS = (
         async def do_user_addr_fault(mm, address, flags):
             raise SegmentationFault('no')
         """),
-    function("fault_that_keeps_mmap_lock", "the slow path keeps mmap_lock", "trespass", "", """
+    function("fault_that_keeps_mmap_lock", "the slow path keeps mmap_lock", "trespass", "lock_misuse", """
         async def do_user_addr_fault(mm, address, flags):
             vma = await lock_mm_and_find_vma(mm, address)
             if vma is None:
@@ -431,7 +431,7 @@ ATTACKS = (
         async def find_vma(mm, address):
             return await kernels(mm, 0)
         """, "from mmlocks.mm.maple import find_vma as kernels"),
-    function("store_of_nothing_in_the_tree", "the tree stays as it is", "forget_memory", "", """
+    function("store_of_nothing_in_the_tree", "the tree stays as it is", "forget_memory", "freed_vma", """
         async def vma_iter_store(mm, start, end, vma):
             return None
         """),
