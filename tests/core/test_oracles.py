@@ -38,7 +38,15 @@ from mmlocks.scenarios import SCENARIOS, Scenario, asked, check
 from mmlocks.scenarios.everyday import TRESPASS
 from mmlocks.search import judge
 
-OF_ANSWERS = ("filed_wrong", "whole_child", "same_parent", "sound_entries", "anon_vmas", "stores_made")
+OF_ANSWERS = (
+    "filed_wrong",
+    "whole_child",
+    "same_parent",
+    "sound_entries",
+    "anon_vmas",
+    "leak",
+    "stores_made",
+)
 """What is asked of answers: everything, and so also what the others ask."""
 ALWAYS = tuple(name for name in ORACLES if name not in ("discipline", "lock_order", *OF_ANSWERS))
 """All but those, and those that speak of more than harm, and would have the first word."""
@@ -244,6 +252,12 @@ def asking(*oracles: str) -> Scenario:
     return dataclasses.replace(QUIET, oracles=oracles)
 
 
+async def frees_nothing(vma):
+    """A VMA that nothing leads to any more stays as it is."""
+
+
+LEAKING = dataclasses.replace(SCENARIOS["munmap_downgrade"], oracles=("leak",))
+
 CASES: dict[str, tuple[Scenario, str, Mapping[str, Callable[..., Any]]]] = {
     "lost_store": (SCENARIOS["fork_lost_store"], "6.4.0", {}),
     "snapshot": (QUIET, "6.4.3", {"dup_mmap": fork_of_nothing}),
@@ -264,6 +278,7 @@ CASES: dict[str, tuple[Scenario, str, Mapping[str, Callable[..., Any]]]] = {
     "same_parent": (asking("same_parent"), "6.4.3", {"dup_mmap": parent_made_shorter}),
     "sound_entries": (asking("sound_entries"), "6.4.3", {"copy_present_pte": left_writable}),
     "anon_vmas": (asking("anon_vmas"), "6.4.3", {"dup_mmap": anon_vma_forgotten}),
+    "leak": (LEAKING, "6.4.10", {"vm_area_free": frees_nothing}),
     "stores_made": (asked(dataclasses.replace(QUIET, stores=((3, 0, 7),))), "6.4.3", {}),
     "promise": (TRESPASS, "6.4.3", {"handle_mm_fault": asks_no_rights}),
     "discipline": (AUDITED, "6.4.3", {}),

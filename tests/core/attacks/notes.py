@@ -191,7 +191,7 @@ ATTACKS = (
                 await vma_start_write(src_vma)
             notes[src_vma] = come
             await kernels_copy(dst_vma, src_vma, page)
-        """), "fork_torn_snapshot", "snapshot"),
+        """), "fork_torn_snapshot", "did something else"),
     Attack("told_while_fork_runs", "a note that is taken only while fork is under way", answer("""
         from mmlocks.mm.vma_dup import vm_area_dup as kernels_dup
         from mmlocks.mm.fork import copy_page_range as kernels_copy
@@ -302,5 +302,5 @@ ATTACKS = (
             await mmap_write_unlock(oldmm)
         """), "fork_torn_snapshot", "mistake"),
     Attack("told_by_the_second_fork", "a fork that locks no VMA the second time", fork(imports="forks = []", before="forks.append(mm)", lock="if len(forks) < 2:\n    await vma_start_write(mpnt)"),
-           "fork_lost_store", "lost_store"),
+           "fork_lost_store", "did something else"),
 )  # fmt: skip
