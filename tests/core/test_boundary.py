@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import functools
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -396,6 +397,7 @@ def test_a_bare_except_around_a_loop_does_not_save_it() -> None:
     assert "runs on and on without an await" in said(dup_mmap=dup_mmap)
 
 
+@pytest.mark.skipif(sys.platform == "emscripten", reason="there is no alarm in a browser's Python")
 def test_waiting_for_something_else_ends_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
