@@ -206,7 +206,7 @@ class Freezer:
         if kind is collections.deque:
             return item.maxlen, tuple(self.value(part) for part in item)
         if kind in _MAPPINGS:
-            pairs = tuple((self.value(key), self.value(part)) for key, part in dict.items(item))
+            pairs = tuple((self.value(key), self.value(part)) for key, part in item.items())
             return (
                 pairs,
                 self.value(getattr(item, "default_factory", None)),

@@ -64,22 +64,23 @@ def is_stub(function: Any) -> bool:
 
 def _stub(text: FunctionType) -> Callable[..., Coroutine[Step, Any, Any]]:
     """The stub of a kernel function. Raises TypeError, as the function itself would, for arguments that it does not take."""
-    signature = inspect.signature(text)
 
     @functools.wraps(text)
     async def stub(*args: Any, **named: Any) -> Any:
-        return await Call(text.__name__, _bound(text, signature, args, named), text)
+        return await Call(text.__name__, _bound(text, args, named), text)
 
     return stub
 
 
-def _bound(
-    text: FunctionType, signature: inspect.Signature, args: tuple[Any, ...], named: dict[str, Any]
-) -> tuple[Any, ...]:
+_signature = functools.cache(inspect.signature)
+
+
+def _bound(text: FunctionType, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
     """The arguments in their order.
 
-    Not in the stub itself: its local variables are part of a moment, and of BoundArguments we cannot tell two apart.
+    Not in the stub itself: its variables are part of a moment, and of signatures we cannot say whether two are the same.
     """
+    signature = _signature(text)
     try:
         bound = signature.bind(*args, **named)
     except TypeError as problem:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import platform
 import types
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
 from mmlocks.machine import Cell, Layout, Machine, Record, Step, moment
+from mmlocks.mm import vma_start_write
 from mmlocks.scenarios import SCENARIOS, machine_for
 from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.search import judge
@@ -121,8 +124,6 @@ async def in_an_attribute_of_a_function(a, b, c, out):
 
 
 async def in_a_partial(a, b, c, out):
-    from functools import partial
-
     remember = partial(int, await a)
     await b
     await out.set(remember())
@@ -148,6 +149,87 @@ async def in_an_object(a, b, c, out):
     notes = Notes(await a)
     await b
     await out.set(notes.seen)
+
+
+async def in_a_generator_that_waits(a, b, c, out):
+    def counts(first):
+        yield first
+        yield first + 1
+
+    numbers = counts(await a)
+    next(numbers)
+    await b
+    await out.set(next(numbers) - 1)
+
+
+async def in_an_async_generator_that_waits(a, b, c, out):
+    async def reads():
+        seen = await a
+        yield 0
+        yield seen
+
+    async for seen in reads():
+        await b
+        await out.set(seen)
+
+
+async def behind_an_await_of_its_own(a, b, c, out):
+    class Reads:
+        def __await__(self):
+            seen = yield from a.__await__()
+            yield from b.__await__()
+            return seen
+
+    await out.set(await Reads())
+
+
+async def behind_an_await_that_is_handed_on(a, b, c, out):
+    class Reads:
+        async def run(self):
+            seen = await a
+            await b
+            return seen
+
+        def __await__(self):
+            return self.run().__await__()
+
+    await out.set(await Reads())
+
+
+async def in_a_deque(a, b, c, out):
+    notes = deque([await a], maxlen=2)
+    await b
+    await out.set(notes.pop())
+
+
+async def in_a_default_of_a_dict(a, b, c, out):
+    notes = defaultdict(partial(int, await a))
+    await b
+    await out.set(notes["seen"])
+
+
+async def in_the_order_of_a_dict(a, b, c, out):
+    notes = OrderedDict(one=1, none=0)
+    if await a:
+        notes.move_to_end("none", last=False)
+    await b
+    await out.set(1 - next(iter(notes.values())))
+
+
+async def in_a_view_of_a_dict(a, b, c, out):
+    values = iter({"none": 0, "one": 1}.values())
+    if await a:
+        next(values)
+    await b
+    await out.set(next(values))
+
+
+async def in_a_map(a, b, c, out):
+    numbers = map(int, [0, 1])
+    if await a:
+        next(numbers)
+    await b
+    await out.set(next(numbers))
 
 
 class Slotted:
@@ -277,16 +359,38 @@ async def in_a_context(a, b, c, out):
 
 HIDING_PLACES = [
     compares, adds, calls, builds_a_tuple, in_a_caller, in_an_iterator, in_a_loop, in_a_list, in_one_list_or_two, in_a_closure,
-    in_a_default, in_an_attribute_of_a_function, in_a_partial, in_an_attribute_of_a_tuple, in_an_object,
+    in_a_default, in_an_attribute_of_a_function, in_an_attribute_of_a_tuple, in_an_object,
     in_a_slot_beside_a_dict, in_a_frozen_set, in_a_method_of_a_list, in_a_class,
     in_an_exception, in_an_exception_on_the_way, in_a_generator, in_an_awaitable, in_an_old_style_coroutine,
-    in_an_async_generator, in_an_async_generator_that_nobody_holds, in_an_async_comprehension, in_a_context,
+    in_an_async_comprehension, in_a_context,
+    *(SEEN_THROUGH := [
+        in_a_generator_that_waits, in_an_async_generator_that_waits, behind_an_await_of_its_own, behind_an_await_that_is_handed_on,
+        in_a_deque, in_a_default_of_a_dict, in_the_order_of_a_dict, in_a_view_of_a_dict, in_a_map, in_a_partial,
+        in_an_async_generator, in_an_async_generator_that_nobody_holds,
+    ]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("task", HIDING_PLACES, ids=lambda task: task.__name__)
 def test_what_a_task_has_in_mind_is_not_forgotten(task: Any) -> None:
     assert final_values(tasks_on_cells(task, set_a), "out") == {"0", "1"}
+
+
+@pytest.mark.skipif(platform.python_implementation() != "CPython", reason="other Pythons may go by histories")
+@pytest.mark.parametrize("task", SEEN_THROUGH, ids=lambda task: task.__name__)
+def test_a_moment_is_told_from_others_without_its_history(task: Any) -> None:
+    searched = tasks_on_cells(task, set_a)()
+    judge(searched)
+    assert all(node.answer.key is not None for node in searched.tasks[0].nodes if node.step is not None)
+
+
+@pytest.mark.skipif(platform.python_implementation() != "CPython", reason="other Pythons may go by histories")
+def test_a_moment_inside_a_kernel_functions_stub_is_told_from_others() -> None:
+    world = SCENARIOS["fork_lost_store"].world()
+    waits = vma_start_write(world.mm.vmas[0])
+    waits.send(None)
+    assert moment.moment_of(waits) is not None
+    waits.close()
 
 
 @pytest.mark.parametrize(

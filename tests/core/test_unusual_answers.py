@@ -224,3 +224,9 @@ def test_what_a_run_does_when_it_is_cut_short_is_no_mistake_of_its_authors() -> 
     supplier = CoroutineSupplier(0, asserts, foreign=True)
     assert supplier.answer((1, 1)).step == cell.load()
     assert supplier.answer((0,)).ended == "returned"  # for which the other run was ended
+
+
+def test_a_set_of_handles_has_the_same_order_in_every_world() -> None:
+    worlds = [SCENARIOS["fork_torn_across_vmas"].world() for _ in range(3)]
+    orders = [[str(handle) for handle in set(world.layout.records.values())] for world in worlds]
+    assert orders[0] == orders[1] == orders[2]
