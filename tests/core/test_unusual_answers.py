@@ -20,6 +20,8 @@ from mmlocks.labs import LABS, Judgement
 from mmlocks.labs.lab import Finding
 from mmlocks.machine import Layout
 from mmlocks.machine.coroutine import CoroutineSupplier
+from mmlocks.machine.parting import first_difference
+from mmlocks.machine.task import Answer, Ended
 from mmlocks.scenarios import SCENARIOS, VARIANTS, asked, check
 
 pytestmark = [
@@ -224,6 +226,13 @@ def test_what_a_run_does_when_it_is_cut_short_is_no_mistake_of_its_authors() -> 
     supplier = CoroutineSupplier(0, asserts, foreign=True)
     assert supplier.answer((1, 1)).step == cell.load()
     assert supplier.answer((0,)).ended == "returned"  # for which the other run was ended
+
+
+def test_looking_for_a_difference_ends_where_a_foreign_function_has_failed() -> None:
+    async def fails() -> None:
+        raise Ended(Answer.failed((), "cpu0: it failed"))
+
+    assert first_difference(fails, [1]) is None
 
 
 def test_a_set_of_handles_has_the_same_order_in_every_world() -> None:
