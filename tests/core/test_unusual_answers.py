@@ -84,7 +84,7 @@ WRONG = {
     "object_in_a_step": r"TypeError in dup_mmap \(HERE\): vm_area_dup\(mm, orig\) takes a handle of kind Vma as orig, and this is of kind Locked",
     "one_parameter_too_few": r"dup_mmap is called with 2 arguments \(mm, oldmm\), and this one takes \(oldmm\)",
     "plain_recursion_without_end": r"RecursionError in length \(plain_recursion_without_end\.py, line [67]\): maximum recursion depth exceeded",
-    "plain_wrapper_without_return": r"dup_mmap\(\) was called but not awaited \(HERE\), so it did nothing",
+    "plain_wrapper_without_return": r"dup_mmap must be a function written `async def dup_mmap\(\.\.\.\)`, and this is a plain `def`",
     "raises": r"KeyError in number_of \(HERE\): 'heap'",
     "raises_after_an_await": r"AssertionError in __aenter__ \(HERE\): heap has \d",
     "recursion_without_end": r"101 functions wait for one another, most of them in share_all \(HERE\)\. Does it call itself for ever\?",
@@ -104,7 +104,13 @@ WRONG = {
     "yields": r"dup_mmap contains a `yield`, which makes it a generator\. Kernel functions are `async def` with `await` only",
     "yields_in_a_helper": r"awaited an async_generator in dup_mmap \(HERE\): it contains a `yield`; kernel functions are `async def` without `yield`",
 }
-REFUSED = {"def_without_async", "helper_with_a_kernel_name", "one_parameter_too_few", "yields"}
+REFUSED = {
+    "def_without_async",
+    "helper_with_a_kernel_name",
+    "one_parameter_too_few",
+    "plain_wrapper_without_return",
+    "yields",
+}
 """Not judged at all: nothing was earned or lost."""
 
 

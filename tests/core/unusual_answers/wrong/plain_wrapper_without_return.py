@@ -9,7 +9,7 @@ def announced(function):
     @functools.wraps(function)
     def wrapper(*args):
         print("calling", function.__name__)
-        function(*args)  # here
+        function(*args)
 
     return wrapper
 
