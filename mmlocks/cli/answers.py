@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0
 """An answer defines functions; that takes no time at all."""
+
+
+PATIENCE = 1.0
+"""Seconds that threads have to end when the command is done."""
 
 
 def load_answer(file: Path, seconds: float = SECONDS) -> Answer:
@@ -31,9 +36,13 @@ def load_answer(file: Path, seconds: float = SECONDS) -> Answer:
 
 
 def leave(status: object) -> None:
-    """End the process at once where threads of an answer's would keep it from ending."""
+    """End the process where threads of an answer's would keep it from ending. A pool's own thread ends by itself, and clears up."""
     mine = threading.main_thread()
-    if any(thread is not mine and not thread.daemon for thread in threading.enumerate()):
+    others = [thread for thread in threading.enumerate() if thread is not mine and not thread.daemon]
+    deadline = time.monotonic() + PATIENCE
+    for thread in others:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in others):
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()

@@ -154,7 +154,7 @@ from mmlocks.mm.vm_flags import (
     VM_WRITE,
 )
 from mmlocks.mm.vma import Fields, Vma, fields_of, vm_area_alloc, vm_area_alloc_step, vm_area_free
-from mmlocks.mm.vma_dup import _duplicate, vm_area_dup, vm_area_dup_step
+from mmlocks.mm.vma_dup import _duplicate, _duplicate_at_once, vm_area_dup, vm_area_dup_step
 from mmlocks.mm.vma_lock import (
     lock_vma_under_rcu,
     vma_end_read,
@@ -172,7 +172,7 @@ __all__ = [
     "MREMAP_FIXED", "MREMAP_MAYMOVE", "PAGE_SIZE", "PROT_GROWSDOWN", "PROT_GROWSUP", "PROT_SEM", "SLOTS", "SPARE_MAPS", "VM_ACCESS_FLAGS",
     "VM_ACCOUNT", "VM_EXEC", "VM_GROWSDOWN", "VM_MAYEXEC", "VM_MAYREAD", "VM_MAYSHARE", "VM_MAYWRITE", "VM_MAY_ACCESS", "VM_NORESERVE", "VM_READ",
     "VM_SHARED", "VM_WRITE", "AnonVma", "Fields", "File", "Frame", "Kernel", "Level", "MapleNode", "Memory", "Mm", "Proposal", "Pte", "Pvma",
-    "Ranges", "SegmentationFault", "Vma", "_alike", "_check", "_cut", "_duplicate", "_expand_in_place", "_joined", "_move_brk", "_move_several",
+    "Ranges", "SegmentationFault", "Vma", "_alike", "_check", "_cut", "_duplicate", "_duplicate_at_once", "_expand_in_place", "_joined", "_move_brk", "_move_several",
     "_mprotect_range", "_remap_one", "_rewrite", "accountable", "add_new_anon_rmap", "anon_vma_alloc", "anon_vma_alloc_step", "anon_vma_clone",
     "anon_vma_fork", "anon_vma_prepare", "brk", "change_protection", "commit_merge", "copy_page_range", "copy_present_pte", "copy_vma",
     "copy_vma_under_rcu", "do_anonymous_page", "do_fault", "do_mmap", "do_munmap", "do_read_fault", "do_speculative_fault", "do_user_addr_fault",

@@ -7,6 +7,7 @@ what a linker does for a real kernel. A function of somebody else's is never put
 from __future__ import annotations
 
 import builtins
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -51,6 +52,10 @@ class Linked(Outlasting):
         if foreign is not None:
             foreign.kernel = self.called_by
             names.update({name: foreign.stand_in(name) for name in foreign.functions})
+        replaced = {*text, *(foreign.functions if foreign is not None else ())}
+        if replaced & called_from("_duplicate"):
+            # As one step it would run the text as written, and never ask the replaced function.
+            names["_duplicate_at_once"] = names["_duplicate"]
         self._exports = {**self._patches, **{name: names[name] for name in originals}}
 
     def __getattr__(self, name: str) -> Any:
@@ -165,6 +170,19 @@ class Kernel:
     def linked(self, foreign: Foreign) -> Linked:
         """This kernel for one CPU, whose foreign functions these are."""
         return Linked(self.release, self.text, foreign)
+
+
+@functools.cache
+def called_from(name: str) -> frozenset[str]:
+    """The kernel functions that one of them may call, directly or through others."""
+    texts = kernel_text()
+    found: set[str] = set()
+    todo = [name]
+    while todo:
+        new = texts.keys() & set(texts[todo.pop()].__code__.co_names) - found
+        found |= new
+        todo += new
+    return frozenset(found)
 
 
 def _helpers() -> dict[str, FunctionType]:

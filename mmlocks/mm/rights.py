@@ -39,7 +39,7 @@ FREELY = {
 COUNTED = {"folio_put", "anon_vma_get", "anon_vma_put"}
 """Steps that change a reference count: only of what the function was given, by its caller or by what it read."""
 AS_ITS_ORIGINAL = {
-    "alloc_folio": "alloc_folio", "for_each_vma": "for_each_vma", "vm_area_alloc": "vm_area_alloc", "vm_area_dup": "vm_area_dup",
+    "alloc_folio": "alloc_folio", "for_each_vma": "for_each_vma", "vm_area_alloc": "vm_area_alloc",
     "anon_vma_alloc": "anon_vma_alloc", "shmem_zero_setup": "shmem_zero_setup", "file_by_copy": "file_by_copy",
     "mas_write": "mas_write", "mas_build": "mas_build", "mas_retire": "mas_retire", "call_rcu": "call",
 }  # fmt: skip

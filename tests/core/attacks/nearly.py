@@ -141,4 +141,32 @@ ATTACKS = (
                 await folio_put(mm.memory, old)
             await flush_tlb_page(mm, page)
         """), "look_again", "lost_store"),
+    # What vm_area_dup calls: it is one step of ours, and then nothing that is called inside it would be asked.
+    wrong("copies_without_an_anon_vma", "the child's VMA is in no anon_vma, though its pages are", "fork_lost_store", "misfiled", also="""
+        async def anon_vma_fork(vma, pvma):
+            return
+        """),
+    wrong("child_without_an_anon_vma_of_its_own", "the child's VMA takes the parent's anon_vma for its own", "fork_lost_store", "child", also="""
+        async def anon_vma_fork(vma, pvma):
+            if await pvma.anon_vma is not None:
+                await anon_vma_clone(vma, pvma)
+                await vma.anon_vma.set(await pvma.anon_vma)
+        """),
+    wrong("links_without_counting", "the child's VMA is linked to an anon_vma that does not know of it", "fork_lost_store", "anon_vmas", also="""
+        async def anon_vma_clone(dst, src):
+            await dst.anon_vma_chain.set(await src.anon_vma_chain)
+        """),
+    wrong("child_is_not_in_its_tree", "the child's tree stays empty", "fork_lost_store", "child", also="""
+        async def vma_iter_store(mm, start, end, vma):
+            return
+        """),
+    wrong("child_begins_at_another_page", "the child's VMA has another vm_pgoff", "fork_lost_store", "child", also="""
+        async def vm_area_alloc(mm, start, end, pgoff, flags, file, page_prot=None):
+            return await vm_area_alloc(mm, start, end, pgoff + 1, flags, file, page_prot)
+        """),
+    wrong("child_may_not_write", "the copy of a VMA loses its VM_WRITE", "fork_lost_store", "child", also="""
+        async def fields_of(vma):
+            fields = await fields_of(vma)
+            return fields._replace(flags=fields.flags & ~VM_WRITE)
+        """),
 )  # fmt: skip
