@@ -77,7 +77,8 @@ class Examination:
         """The scenario of that name, as it is put to answers, searched under the answer's kernel."""
         if name not in self._searched:
             scenario = asked(scenario_named(name))
-            self._searched[name] = check(scenario, self.kernel, self.budget, self.progress)
+            wrong = any(found.verdict.violation is not None for found in self._searched.values())
+            self._searched[name] = check(scenario, self.kernel, self.budget, self.progress, suspect=wrong)
         return self._searched[name]
 
     def looks_right(self) -> bool:

@@ -111,9 +111,9 @@ def _end(coroutine: Coroutine[Step, Any, Any], foreign: bool) -> None:
         UNAWAITED.steps, sys.unraisablehook = outer, told
 
 
-def _run_apart(code: Callable[[], Any], foreign: bool, limited: bool) -> Any:
+def _run_apart(code: Callable[[], Any], foreign: bool, limited: bool, again: bool = False) -> Any:
     """Run some of a task's own code, and note meanwhile whether it is foreign. The kernel's text may run foreign code, and the other way round never."""
-    limit = Limited(alarm=foreign) if limited else None
+    limit = Limited(foreign, again) if limited else None
     outer, FOREIGN.running = FOREIGN.running, foreign
     try:
         if limit is None:
@@ -389,6 +389,7 @@ class CoroutineSupplier:
                 lambda: live.throw(result.again()) if isinstance(result, Threw) else live.send(result),
                 self._foreign,
                 limited=known is None or self._foreign,
+                again=known is not None,
             )
         except StopIteration as stop:
             return self._returned(stop.value, before)

@@ -29,6 +29,9 @@ SECONDS = 5.0
 SOON = 0.02
 """Seconds from one alarm to the next."""
 
+LONG = 0.25
+"""Wall time after which code is counted that came to its end the first time (3.11)."""
+
 RINGS = 500
 """Alarms that code may swallow before its process is ended: there is no other way to stop it."""
 
@@ -61,10 +64,12 @@ class Waits(EndlessLoop):
 class Limited:
     """While it is entered: code of this thread raises EndlessLoop once it has done too much, and Waits once it has taken too long (`alarm`).
 
-    Leaves a debugger or a coverage run in place that is tracing already; on 3.11 nothing is counted then. Leaves an alarm in place that somebody has set.
+    Leaves a debugger or a coverage run in place that is tracing already; on 3.11 nothing is counted then. Leaves an alarm in place that was set before. `again` says that
+    this code has come to its end before, after the same results.
     """
 
-    def __init__(self, alarm: bool = False) -> None:
+    def __init__(self, alarm: bool = False, again: bool = False) -> None:
+        self._again = again and sys.version_info < (3, 12)
         self._count = 0
         self._rings = 0
         self._alarm = alarm
@@ -81,7 +86,8 @@ class Limited:
         )
         if self._alarm:
             self._before = signal.signal(signal.SIGALRM, self._rang)
-            signal.setitimer(signal.ITIMER_REAL, SECONDS, SOON)
+            signal.setitimer(signal.ITIMER_REAL, LONG if self._again else SECONDS, SOON)
+        self._again = self._again and self._alarm
         if sys.version_info >= (3, 12):
             monitoring = sys.monitoring
             used = monitoring.get_tool(MONITORING_TOOL)
@@ -99,7 +105,7 @@ class Limited:
             self._counting = self._outer is None or isinstance(
                 getattr(self._outer, "__self__", None), Limited
             )
-            if self._counting:
+            if self._counting and not self._again:
                 sys.settrace(self._traced)
         return self
 
@@ -156,6 +162,11 @@ class Limited:
         if frame is None:
             return
         place = (frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
+        if self._again:
+            self._again = False
+            self._count_from(frame)
+            signal.setitimer(signal.ITIMER_REAL, SECONDS, SOON)
+            return
         self._rings += 1
         if self._rings > RINGS:
             where = f"{Path(place[1]).name}, line {place[2]}"
@@ -166,12 +177,18 @@ class Limited:
                 flush=True,
             )
             os._exit(2)
-        if sys.version_info < (3, 12) and self._counting:
-            sys.settrace(self._traced)
-            while frame is not None and not frame.f_code.co_filename.startswith(OURS):
-                frame.f_trace, frame.f_trace_opcodes = self._traced, True
-                frame = frame.f_back
+        if sys.version_info < (3, 12):
+            self._count_from(frame)
         raise EndlessLoop(*place) if self._count > LIMIT else Waits(*place)
+
+    def _count_from(self, frame: FrameType | None) -> None:
+        """Count the instructions of code that runs already, on 3.11."""
+        if not self._counting:
+            return
+        sys.settrace(self._traced)
+        while frame is not None and not frame.f_code.co_filename.startswith(OURS):
+            frame.f_trace, frame.f_trace_lines, frame.f_trace_opcodes = self._traced, False, True
+            frame = frame.f_back
 
 
 class Paused:
