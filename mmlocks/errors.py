@@ -42,3 +42,7 @@ class Undecided(MmlocksError):
 
 class NondeterminismError(MmlocksError):
     """A task asked for different steps after the same results, so no search of it can be trusted."""
+
+
+class HostError(MmlocksError):
+    """A process, a file under /proc or a tool of this computer is missing, belongs to another user, or is not what it should be."""

@@ -99,7 +99,7 @@ PATCHES = {
 }  # fmt: skip
 
 # Rules of layout that are younger than 6.4. No release of this course has them; a process of the kernel underneath does
-# (mmlocks.host.rules), so that the model can be compared with it.
+# (mmlocks.conformance.rules), so that the model can be compared with it.
 
 THP_ALIGNS_MMAP = Patch(
     "thp_aligns_mmap", "efa7df3e3bb5", "6.7",

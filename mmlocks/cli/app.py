@@ -313,7 +313,7 @@ def explain(
     """
     from mmlocks.cli import explain as explaining
     from mmlocks.cli.answers import own_code
-    from mmlocks.search.explaining import explain as searched
+    from mmlocks.explain.explaining import explain as searched
 
     with own_code(answer or Path()), code_of(scenario or ""):
         story, _, whole, name = _replayed(text, answer, tuple(also or ()), scenario)
@@ -341,8 +341,8 @@ def endings(
     Counts the schedules that lead to each ending on a release.
     """
     from mmlocks.cli import explain as explaining
+    from mmlocks.explain.endings import endings as searched
     from mmlocks.scenarios.scenario import as_kernel, machine_for
-    from mmlocks.search.endings import endings as searched
     from mmlocks.show.explained import what_cells_hold, what_is_read
 
     story = the_scenario(scenario)

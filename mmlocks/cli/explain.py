@@ -14,9 +14,9 @@ from mmlocks.show.text import sentence
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from mmlocks.explain.endings import Ending, Endings
+    from mmlocks.explain.explaining import Explanation
     from mmlocks.scenarios import Scenario
-    from mmlocks.search.endings import Ending, Endings
-    from mmlocks.search.explaining import Explanation
 
 FURTHER = "To search further, raise --states or --seconds."
 

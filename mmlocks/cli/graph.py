@@ -26,9 +26,9 @@ from mmlocks.errors import ModelError
 from mmlocks.sentences import counted
 
 if TYPE_CHECKING:
+    from mmlocks.explain.state_graph import StateGraph
     from mmlocks.machine import Machine, Run
     from mmlocks.search import Budget
-    from mmlocks.search.graph import StateGraph
 
 GRAPH_STATUSES = (
     "Exit status: 0 the graph is whole; 2 bad usage, or a file that cannot be written; "
@@ -89,9 +89,9 @@ def graph(
 ) -> int:
     """Show the states of a scenario, and what can come of each."""
     from mmlocks.cli.report import print_json
+    from mmlocks.explain.state_graph import SMALL
     from mmlocks.scenarios.scenario import as_kernel, machine_for
     from mmlocks.search import Budget
-    from mmlocks.search.graph import SMALL
     from mmlocks.show.graph import picture, too_large
 
     see_names(("--svg", svg, ".svg"))
@@ -125,7 +125,7 @@ def graph(
 
 
 def _explored(machine: Machine, budget: Budget, meter: Meter, reduced: bool) -> StateGraph:
-    from mmlocks.search.graph import state_graph
+    from mmlocks.explain.state_graph import state_graph
 
     found = state_graph(machine, budget, meter, reduced)
     if meter.interrupted:  # a graph up to where somebody lost patience shows nothing

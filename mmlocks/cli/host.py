@@ -28,9 +28,9 @@ from mmlocks.errors import MmlocksError
 from mmlocks.sentences import counted
 
 if TYPE_CHECKING:
-    from mmlocks.host.compare import Mismatch
-    from mmlocks.host.diff import Order
-    from mmlocks.host.program import Program
+    from mmlocks.conformance.compare import Mismatch
+    from mmlocks.conformance.diff import Order
+    from mmlocks.conformance.program import Program
     from mmlocks.releases import Release
 
 ENDINGS = (
@@ -111,8 +111,8 @@ def record(
     sequences: Sequences = 100, ops: Ops = USUAL_OPS, seed: Seed = None, first: First = 0,
 ) -> int:  # fmt: skip
     """Keep what the kernel does with random programs in a file."""
-    from mmlocks.host.diff import record as recorded
-    from mmlocks.host.recorded import check_place, save
+    from mmlocks.conformance.diff import record as recorded
+    from mmlocks.conformance.recorded import check_place, save
 
     check_place(file)
     order = _order(seed, sequences, ops, first, 1)
@@ -137,8 +137,8 @@ def rules(as_json: Json = False) -> int:
 
     Each is a patch that changed how Linux lays out memory. Which of them the running kernel has goes by its version.
     """
-    from mmlocks.host.errors import HostError
-    from mmlocks.host.rules import all_rules, doubts, running_version, spelled
+    from mmlocks.conformance.rules import all_rules, doubts, running_version, spelled
+    from mmlocks.errors import HostError
 
     version, reason = None, ""
     try:
@@ -189,13 +189,13 @@ def rules(as_json: Json = False) -> int:
 
 def _many(order: Order, as_json: bool) -> int:
     from mmlocks.cli.host_report import Told, print_outcome
-    from mmlocks.host.nursery import unsupported
-    from mmlocks.host.rules import doubts, running_release, running_version, spelled
+    from mmlocks.conformance.nursery import unsupported
+    from mmlocks.conformance.rules import doubts, running_release, running_version, spelled
 
     version, release = running_version(), running_release()
     if (reason := unsupported()) is not None:
         raise MmlocksError(f"{reason}. To compare with a recording: mmlocks host diff --recorded FILE")
-    from mmlocks.host.workers import diff as compared  # can only be imported on Linux
+    from mmlocks.conformance.workers import diff as compared  # can only be imported on Linux
 
     kernel = f"Linux {spelled(version)}"
     if not as_json:
@@ -233,9 +233,9 @@ def _many(order: Order, as_json: bool) -> int:
 
 
 def _shrunk(mismatch: Mismatch, release: Release) -> Mismatch:
-    from mmlocks.host.diff import in_model, run_both, start_of
-    from mmlocks.host.nursery import Nursery
-    from mmlocks.host.shrink import shrink
+    from mmlocks.conformance.diff import in_model, run_both, start_of
+    from mmlocks.conformance.nursery import Nursery
+    from mmlocks.conformance.shrink import shrink
 
     with Nursery() as nursery:
         start = start_of(nursery)
@@ -246,11 +246,11 @@ def _shrunk(mismatch: Mismatch, release: Release) -> Mismatch:
 
 def _one_program(file: Path, as_json: bool) -> int:
     from mmlocks.cli.host_report import Told, print_outcome
-    from mmlocks.host.diff import run_some
-    from mmlocks.host.rules import doubts, running_release, running_version, spelled
+    from mmlocks.conformance.diff import run_some
+    from mmlocks.conformance.rules import doubts, running_release, running_version, spelled
 
     program, version = _program_in(file), running_version()
-    from mmlocks.host.nursery import Nursery  # can only be imported on Linux
+    from mmlocks.conformance.nursery import Nursery  # can only be imported on Linux
 
     with Nursery() as nursery:
         outcome = run_some([(0, program)], nursery, running_release())
@@ -268,8 +268,8 @@ def _one_program(file: Path, as_json: bool) -> int:
 
 def _recording(file: Path, as_json: bool) -> int:
     from mmlocks.cli.host_report import Told, print_outcome
-    from mmlocks.host.diff import Outcome, replay
-    from mmlocks.host.recorded import load
+    from mmlocks.conformance.diff import Outcome, replay
+    from mmlocks.conformance.recorded import load
 
     recording = load(file)
     with Count(len(recording.runs)) as progress:
@@ -290,7 +290,7 @@ def _recording(file: Path, as_json: bool) -> int:
 
 
 def _order(seed: str | None, sequences: int, operations: int, first: int, jobs: int) -> Order:
-    from mmlocks.host.diff import Order
+    from mmlocks.conformance.diff import Order
 
     if seed is not None and (not seed.strip() or len(seed) > 100 or not seed.isprintable()):
         raise MmlocksError(
@@ -301,7 +301,7 @@ def _order(seed: str | None, sequences: int, operations: int, first: int, jobs: 
 
 def _program_in(file: Path) -> Program:
     """The program in a file: alone, or in what --json printed."""
-    from mmlocks.host.program import from_json
+    from mmlocks.conformance.program import from_json
 
     if file.exists() and not file.is_file():
         raise MmlocksError(f"{file} is no ordinary file. Name one that holds a program as JSON.")

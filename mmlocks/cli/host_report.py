@@ -20,12 +20,12 @@ from mmlocks.cli.terminal import (
     width,
     write,
 )
-from mmlocks.host.compare import Mismatch, Observation, visible
-from mmlocks.host.coverage import ENOUGH, in_order, rare
-from mmlocks.host.diff import Outcome
-from mmlocks.host.events import Row
-from mmlocks.host.notation import to_c, to_python
-from mmlocks.host.program import Program, compact, errno_name, size, to_json
+from mmlocks.conformance.compare import Mismatch, Observation, visible
+from mmlocks.conformance.coverage import ENOUGH, in_order, rare
+from mmlocks.conformance.diff import Outcome
+from mmlocks.conformance.events import Row
+from mmlocks.conformance.notation import to_c, to_python
+from mmlocks.conformance.program import Program, compact, errno_name, size, to_json
 from mmlocks.mm.area import Area
 from mmlocks.sentences import counted
 

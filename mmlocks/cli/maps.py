@@ -81,8 +81,8 @@ def maps(
 
 def areas_json(areas: Iterable[Area], program: str = "") -> list[dict[str, Any]]:
     """The areas for programs; see SCHEMA. Numbers above 2**53 are no integers in every language, hence the text."""
-    from mmlocks.show.areas_describe import describe
-    from mmlocks.show.areas_kinds import size_of
+    from mmlocks.maps.describe import describe
+    from mmlocks.maps.kinds import size_of
 
     return [
         {
@@ -108,13 +108,13 @@ def areas_json(areas: Iterable[Area], program: str = "") -> list[dict[str, Any]]
 
 
 def _saved(file: str) -> Source:
-    from mmlocks.host.maps import read_saved
+    from mmlocks.maps.reading import read_saved
 
     return Source(read_saved(file), "standard input" if file == "-" else file)
 
 
 def _process(text: str | None) -> Source:
-    from mmlocks.host.maps import name_of, program_of, read_areas
+    from mmlocks.maps.reading import name_of, program_of, read_areas
 
     own = text is None or text == "self"
     pid = os.getpid() if own or text is None else _number(text)
@@ -148,8 +148,8 @@ def _number(text: str) -> int:
 
 
 def _print(source: Source) -> None:
-    from mmlocks.show.areas_kinds import human, visible
-    from mmlocks.show.areas_text import GUESS, accounted, guesses, sums, table
+    from mmlocks.maps.kinds import human, visible
+    from mmlocks.maps.text import GUESS, accounted, guesses, sums, table
 
     paragraph(f"Address space of {visible(source.name)}", TITLE)
     if source.note:
@@ -188,11 +188,11 @@ def _draw(source: Source, svg: Path | None, png: Path | None) -> None:
     title = f"Address space of {source.name}"
     targets = []
     if svg is not None:
-        from mmlocks.show.areas import picture
+        from mmlocks.maps.picture import picture
 
         targets.append(Target(svg, picture(source.areas, title, source.program)))
     if png is not None:
-        from mmlocks.show.areas_png import picture_png
+        from mmlocks.maps.png import picture_png
 
         targets.append(Target(png, picture_png(source.areas, title, source.program)))
     save(targets)

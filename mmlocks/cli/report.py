@@ -11,12 +11,12 @@ from typing import Any
 from mmlocks.cli import terminal
 from mmlocks.cli.terminal import ASIDE, Status
 from mmlocks.errors import MmlocksError
+from mmlocks.explain.tools import Saying, what_tools_say
 from mmlocks.labs import CheckResult, Judgement
 from mmlocks.labs.checks import LIMITS
 from mmlocks.labs.lab import Finding
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
-from mmlocks.oracles.tools import Saying, what_tools_say
 from mmlocks.scenarios import Checked, Scenario
 from mmlocks.scenarios.asked import ALL
 from mmlocks.sentences import counted

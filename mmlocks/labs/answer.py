@@ -18,7 +18,7 @@ from mmlocks.errors import AnswerError
 from mmlocks.labs.cells import as_python
 from mmlocks.labs.files import Cell, Source, read_source
 from mmlocks.labs.patience import SECONDS
-from mmlocks.labs.session import Session
+from mmlocks.labs.running import Session
 from mmlocks.mm.replacing import code_of, replacements_in
 from mmlocks.mm.stubs import kernel_functions
 from mmlocks.sentences import counted

@@ -6,7 +6,6 @@ Reading order: address, frames, pagetable, tlb, vma, mm, mmap_lock, vma_lock, rm
 import mmlocks.mm.narration  # noqa: F401  so that steps can be told
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align, page_of, slot_of
-from mmlocks.mm.brk import _move_brk, brk
 from mmlocks.mm.cow import do_wp_page, wp_page_copy
 from mmlocks.mm.errnos import EACCES, EEXIST, EFAULT, EINVAL, ENOMEM, EPERM
 from mmlocks.mm.fault import SegmentationFault, do_anonymous_page, do_user_addr_fault, handle_mm_fault
@@ -32,7 +31,6 @@ from mmlocks.mm.frames import (
     vma_alloc_folio_step,
 )
 from mmlocks.mm.kernel import Kernel
-from mmlocks.mm.madvise import MADV_DONTNEED, madvise
 from mmlocks.mm.maple import (
     _cut,
     _joined,
@@ -48,21 +46,7 @@ from mmlocks.mm.maple import (
 )
 from mmlocks.mm.maple_node import END, FEWEST, SLOTS, Level, MapleNode, Ranges
 from mmlocks.mm.maple_steps import mas_build, mas_read, mas_retire, mas_start, mas_write
-from mmlocks.mm.merge import Proposal, _alike, commit_merge, goes_after, goes_before, may_share, vma_merge
 from mmlocks.mm.mm import Mm
-from mmlocks.mm.mmap import (
-    MAP_FIXED,
-    MAP_FIXED_NOREPLACE,
-    MAP_GROWSDOWN,
-    MAP_NORESERVE,
-    MAP_PRIVATE,
-    MAP_SHARED,
-    accountable,
-    do_mmap,
-    mmap,
-    mmap_region,
-    vma_link,
-)
 from mmlocks.mm.mmap_lock import (
     mmap_read_lock,
     mmap_read_unlock,
@@ -70,33 +54,6 @@ from mmlocks.mm.mmap_lock import (
     mmap_write_lock,
     mmap_write_unlock,
 )
-from mmlocks.mm.modify import vma_modify_flags
-from mmlocks.mm.mprotect import (
-    PROT_GROWSDOWN,
-    PROT_GROWSUP,
-    PROT_SEM,
-    _mprotect_range,
-    change_protection,
-    mprotect,
-    mprotect_fixup,
-)
-from mmlocks.mm.mremap import (
-    MREMAP_DONTUNMAP,
-    MREMAP_FIXED,
-    MREMAP_MAYMOVE,
-    SPARE_MAPS,
-    _check,
-    _expand_in_place,
-    _move_several,
-    _remap_one,
-    copy_vma,
-    drop_rmap_locks,
-    move_page_tables,
-    move_vma,
-    mremap,
-    take_rmap_locks,
-)
-from mmlocks.mm.munmap import do_munmap, do_vmi_munmap, munmap, unmap_region, zap_page_range
 from mmlocks.mm.pagecache import (
     File,
     i_mmap_lock_write,
@@ -111,7 +68,6 @@ from mmlocks.mm.pagecache import (
     writable_from_the_start,
 )
 from mmlocks.mm.pagetable import Pte, ptep_set_wrprotect, set_pte_at
-from mmlocks.mm.placement import HUGE, get_unmapped_area, room_ends, unmapped_area, unmapped_area_topdown
 from mmlocks.mm.reclaim import rmap_walk_file, try_to_free_pages, try_to_unmap_one, vma_interval_tree_foreach
 from mmlocks.mm.rmap import (
     AnonVma,
@@ -133,9 +89,67 @@ from mmlocks.mm.speculative import (
     speculative_anonymous_page,
     speculative_wp_page,
 )
-from mmlocks.mm.split import split_in_two, split_vma
 from mmlocks.mm.stack import expand_downwards, expand_stack, lock_mm_and_find_vma
 from mmlocks.mm.stubs import put_stubs
+from mmlocks.mm.syscalls.brk import _move_brk, brk
+from mmlocks.mm.syscalls.madvise import MADV_DONTNEED, madvise
+from mmlocks.mm.syscalls.merge import (
+    Proposal,
+    _alike,
+    commit_merge,
+    goes_after,
+    goes_before,
+    may_share,
+    vma_merge,
+)
+from mmlocks.mm.syscalls.mmap import (
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
+    MAP_GROWSDOWN,
+    MAP_NORESERVE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    accountable,
+    do_mmap,
+    mmap,
+    mmap_region,
+    vma_link,
+)
+from mmlocks.mm.syscalls.modify import vma_modify_flags
+from mmlocks.mm.syscalls.mprotect import (
+    PROT_GROWSDOWN,
+    PROT_GROWSUP,
+    PROT_SEM,
+    _mprotect_range,
+    change_protection,
+    mprotect,
+    mprotect_fixup,
+)
+from mmlocks.mm.syscalls.mremap import (
+    MREMAP_DONTUNMAP,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
+    SPARE_MAPS,
+    _check,
+    _expand_in_place,
+    _move_several,
+    _remap_one,
+    copy_vma,
+    drop_rmap_locks,
+    move_page_tables,
+    move_vma,
+    mremap,
+    take_rmap_locks,
+)
+from mmlocks.mm.syscalls.munmap import do_munmap, do_vmi_munmap, munmap, unmap_region, zap_page_range
+from mmlocks.mm.syscalls.placement import (
+    HUGE,
+    get_unmapped_area,
+    room_ends,
+    unmapped_area,
+    unmapped_area_topdown,
+)
+from mmlocks.mm.syscalls.split import split_in_two, split_vma
 from mmlocks.mm.tlb import flush_tlb_mm, flush_tlb_page, flush_tlb_pages
 from mmlocks.mm.user import fetch_add, fork, load, store
 from mmlocks.mm.vm_flags import (

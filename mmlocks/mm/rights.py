@@ -103,9 +103,9 @@ class Rights:
         """
         texts = kernel_text()
         for place in answer.where:
-            if place.function in texts and Path(place.file).parent == HERE:
+            if place.function in texts and HERE in Path(place.file).parents:
                 caller = next(
-                    (each for each in reversed(answer.where) if Path(each.file).parent != HERE),
+                    (each for each in reversed(answer.where) if HERE not in Path(each.file).parents),
                     answer.where[0],
                 )
                 raise NotJudged(

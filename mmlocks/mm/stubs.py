@@ -25,7 +25,7 @@ from mmlocks.mm.vma import Vma
 
 MODULES = (
     "frames", "pagecache", "vma", "maple_node", "maple", "rmap", "vma_lock", "mmap_lock", "cow", "filemap", "stack", "speculative", "fault", "vma_dup", "fork",
-    "merge", "split", "modify", "munmap", "reclaim", "mmap", "mprotect", "placement", "brk", "mremap", "madvise",
+    "syscalls.merge", "syscalls.split", "syscalls.modify", "syscalls.munmap", "reclaim", "syscalls.mmap", "syscalls.mprotect", "syscalls.placement", "syscalls.brk", "syscalls.mremap", "syscalls.madvise",
 )  # fmt: skip
 """The files with kernel functions in them. What is not in these (locks, hardware, programs, oracles) nobody can replace."""
 

@@ -4,7 +4,7 @@ It speaks at the first step that breaks the rule, whether or not any harm comes 
 kernel would notice that had an assertion at every access. So it finds most of the bugs of July 2023 before they can happen, and finds fault with
 much that never harmed anybody. What it does not find is the lost store: fork changed page-table entries under their lock and with mmap_lock held
 for writing, which is all that the table asks. That the VMA must be write-locked for it is a rule about what fork does, and in no row (see ASSERTIONS in
-`mmlocks.oracles.tools`).
+`mmlocks.explain.tools`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who may read and write what: each shared field of an address space, and the locks that protect it. This table is the specification.
 
 Everything that judges locking reads it: the oracle `discipline`, and what the kernel's own tools would have said of an execution
-(`mmlocks.oracles.tools`). `field_table()` prints it; `protected_by` gives one field's line for a picture.
+(`mmlocks.explain.tools`). `field_table()` prints it; `protected_by` gives one field's line for a picture.
 
 Source of the rows, where nothing else is said: Documentation/mm/process_addrs.rst ("Lock usage", "VMA fields"). Where no text of Linux's says who may
 write a field, the source is the code that does, and the row says so.
@@ -55,7 +55,7 @@ class Row:
 
     `fills` holds, instead of `writes`, for a write that finds the field empty. `spared` are the VMAs for which the demands on writes do not hold.
     Of `marked` fields KCSAN says nothing: they are meant to be read while somebody writes them, in Linux mostly with READ_ONCE and WRITE_ONCE
-    (what is left out in that is said in `mmlocks.oracles.tools`). `speculative` are further sets for reads in releases with speculative faults, which compare mm_seq afterwards.
+    (what is left out in that is said in `mmlocks.explain.tools`). `speculative` are further sets for reads in releases with speculative faults, which compare mm_seq afterwards.
     `kind` says of what no access is judged here why: locks have rules of their own, which their operations check.
     """
 

@@ -232,7 +232,7 @@ def kernel_lines(where: tuple[Place, ...]) -> tuple[Place, ...]:
 
 
 def site_of(where: tuple[Place, ...]) -> str:
-    """`vma_start_write (mm/vma_lock.py:60), called from mmap_region (mm/mmap.py:99)`."""
+    """`vma_start_write (mm/vma_lock.py:60), called from mmap_region (mm/syscalls/mmap.py:99)`."""
     lines = kernel_lines(where)
     if not lines:
         return "its program"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mmlocks.mm.address import PAGE_SIZE, address_of
-from mmlocks.mm.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mremap
-from mmlocks.mm.munmap import munmap
+from mmlocks.mm.syscalls.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mremap
+from mmlocks.mm.syscalls.munmap import munmap
 from mmlocks.mm.user import load, store
 from mmlocks.mm.world import World
 from mmlocks.scenarios.happened import asked_before_the_lock

@@ -11,10 +11,10 @@ from typing import Any
 from mmlocks.machine import require
 from mmlocks.mm.address import PAGE_SIZE, address_of
 from mmlocks.mm.fault import SegmentationFault
-from mmlocks.mm.madvise import MADV_DONTNEED, madvise
-from mmlocks.mm.mprotect import mprotect
-from mmlocks.mm.mremap import MREMAP_FIXED, MREMAP_MAYMOVE, mremap
-from mmlocks.mm.munmap import munmap
+from mmlocks.mm.syscalls.madvise import MADV_DONTNEED, madvise
+from mmlocks.mm.syscalls.mprotect import mprotect
+from mmlocks.mm.syscalls.mremap import MREMAP_FIXED, MREMAP_MAYMOVE, mremap
+from mmlocks.mm.syscalls.munmap import munmap
 from mmlocks.mm.user import load, store
 from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_MAY_ACCESS, VM_READ
 from mmlocks.mm.world import World

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mmlocks.mm.address import PAGE_SIZE, address_of
-from mmlocks.mm.mmap import MAP_PRIVATE, mmap
-from mmlocks.mm.munmap import munmap
+from mmlocks.mm.syscalls.mmap import MAP_PRIVATE, mmap
+from mmlocks.mm.syscalls.munmap import munmap
 from mmlocks.mm.user import load, store
 from mmlocks.mm.vm_flags import VM_READ, VM_WRITE
 from mmlocks.mm.world import World

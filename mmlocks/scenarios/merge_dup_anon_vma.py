@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmlocks.mm.address import PAGE_SIZE, address_of
-from mmlocks.mm.mmap import MAP_FIXED, MAP_PRIVATE, mmap
+from mmlocks.mm.syscalls.mmap import MAP_FIXED, MAP_PRIVATE, mmap
 from mmlocks.mm.user import store
 from mmlocks.mm.vm_flags import VM_READ, VM_WRITE
 from mmlocks.mm.world import World

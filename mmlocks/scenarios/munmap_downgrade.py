@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmlocks.mm.address import PAGE_SIZE, address_of
 from mmlocks.mm.fault import SegmentationFault
-from mmlocks.mm.munmap import munmap
+from mmlocks.mm.syscalls.munmap import munmap
 from mmlocks.mm.user import load, store
 from mmlocks.mm.vm_flags import VM_MAY_ACCESS, VM_READ
 from mmlocks.mm.world import World

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmlocks.machine import require
 from mmlocks.mm.address import PAGE_SIZE, address_of
 from mmlocks.mm.fault import SegmentationFault
-from mmlocks.mm.munmap import munmap
+from mmlocks.mm.syscalls.munmap import munmap
 from mmlocks.mm.user import load, store
 from mmlocks.mm.world import STACK, World
 from mmlocks.scenarios.happened import changed_while_lock_was_given_up

@@ -1,26 +1,20 @@
-"""What a learner sees: text, pictures, source, results, questions, and the player.
+"""Pictures, tables and texts of runs.
 
-Reading order: scene, text, source, svg, storyboard, results, explained, trace, layered, graph, progress, notebook_lab, quiz, player. Notebooks import from here; the player
-is loaded when it is asked for, since nothing else needs ipywidgets.
+Reading order: scene, text, listing, draw, panels, svg, storyboard, results, explained, trace, layered, graph, progress.
 """
 
+import importlib
 from typing import Any
 
 from mmlocks.show.explained import explain, show_endings
 from mmlocks.show.graph import show_graph
-from mmlocks.show.notebook_lab import CheckFailed, lab
 from mmlocks.show.progress import show_progress
-from mmlocks.show.quiz import predict
 from mmlocks.show.results import show, show_state, show_tools
 from mmlocks.show.trace import chrome_trace, trace_json
 
 __all__ = [
-    "CheckFailed",
-    "Player",
     "chrome_trace",
     "explain",
-    "lab",
-    "predict",
     "show",
     "show_endings",
     "show_graph",
@@ -30,10 +24,11 @@ __all__ = [
     "trace_json",
 ]
 
+MOVED = {"CheckFailed", "Player", "lab", "predict"}
+"""What notebooks that were handed out earlier import from here."""
+
 
 def __getattr__(name: str) -> Any:
-    if name == "Player":
-        from mmlocks.show.player import Player
-
-        return Player
+    if name in MOVED:
+        return getattr(importlib.import_module("mmlocks.notebook"), name)
     raise AttributeError(f"mmlocks.show has no {name}")

@@ -8,14 +8,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from mmlocks.errors import ModelError
+from mmlocks.explain.endings import Ending, Endings, endings
+from mmlocks.explain.explaining import Explanation
+from mmlocks.explain.explaining import explain as searched
+from mmlocks.explain.slicing import Event, Order, moments_of
 from mmlocks.machine import Run, Schedule
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.world import World
 from mmlocks.scenarios import Checked, replay
-from mmlocks.search.endings import Ending, Endings, endings
-from mmlocks.search.explaining import Explanation
-from mmlocks.search.explaining import explain as searched
-from mmlocks.search.slicing import Event, Order, moments_of
 from mmlocks.sentences import counted
 from mmlocks.show.results import CALL, Shown, in_lines, not_but
 from mmlocks.show.text import WIDTH, broken, function_of, paragraph, sentence, verdict_text

@@ -2,7 +2,7 @@
 
 Time runs downwards. CPUs differ in colour, in the dashes of their lines and, where there is room, by a chip with their number. What kind of end
 an execution comes to is said by shape and sign, and by colour only again. A graph that nobody could read is not drawn: there are
-coarser views of it (`VIEWS`; see `mmlocks.search.graph`), and `readable` picks the finest that can be drawn.
+coarser views of it (`VIEWS`; see `mmlocks.explain.state_graph`), and `readable` picks the finest that can be drawn.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from itertools import pairwise, product
 from typing import NamedTuple
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Machine
-from mmlocks.scenarios import Checked
-from mmlocks.search.graph import (
+from mmlocks.explain.state_graph import (
     DEADLOCK,
     ENDS,
     GOOD,
@@ -28,6 +26,8 @@ from mmlocks.search.graph import (
     positions,
     state_graph,
 )
+from mmlocks.machine import Machine
+from mmlocks.scenarios import Checked
 from mmlocks.sentences import counted
 from mmlocks.show.draw import LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, document, fit, number, sans_width
 from mmlocks.show.layered import Layered, lay_out

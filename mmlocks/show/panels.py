@@ -8,8 +8,8 @@ from html import escape
 from mmlocks.machine import Run
 from mmlocks.oracles.fields import FIELDS
 from mmlocks.show.draw import BOLD, LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, fit, number, sans_width
+from mmlocks.show.listing import line_at
 from mmlocks.show.scene import Area, Backing, Cpu, Entry, Held, Node, Page, Space, Tree
-from mmlocks.show.source import line_at
 
 PAD = 10
 CARD = 184

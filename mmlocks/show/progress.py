@@ -13,10 +13,10 @@ from html import escape
 from itertools import groupby, pairwise, takewhile
 
 from mmlocks.errors import ModelError
+from mmlocks.explain.state_graph import ENDS, SMALL, StateGraph, state_graph
 from mmlocks.machine import Machine
 from mmlocks.machine.task import Task
 from mmlocks.scenarios import Checked
-from mmlocks.search.graph import ENDS, SMALL, StateGraph, state_graph
 from mmlocks.search.shortest import shortest
 from mmlocks.search.verdict import Meter
 from mmlocks.show.draw import LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, document, fit, number

@@ -9,10 +9,10 @@ from html import escape
 from typing import Any
 
 from mmlocks.errors import ModelError
+from mmlocks.explain.tools import tools_text, what_tools_say
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
 from mmlocks.oracles import looks_afterwards
-from mmlocks.oracles.tools import tools_text, what_tools_say
 from mmlocks.scenarios import Checked
 from mmlocks.show.storyboard import NARROW, storyboard
 from mmlocks.show.svg import picture

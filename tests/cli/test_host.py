@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from mmlocks.host.diff import Outcome
-from mmlocks.host.nursery import unsupported
-from mmlocks.host.program import to_json
-from mmlocks.host.rules import rules_of
+from mmlocks.conformance.diff import Outcome
+from mmlocks.conformance.nursery import unsupported
+from mmlocks.conformance.program import to_json
+from mmlocks.conformance.rules import rules_of
 from mmlocks.releases import LAYOUT_RULES
 from tests.host.helpers import RECORDED, recording
 
@@ -31,7 +31,7 @@ MISMATCH = [["mmap", 0, ["arena", 0, 0], 4096, 3, 50, 0, 0], ["munmap", 0, ["are
 @pytest.fixture
 def few(tmp_path: Path) -> Path:
     """A recording of three programs."""
-    from mmlocks.host.recorded import save
+    from mmlocks.conformance.recorded import save
 
     save(tmp_path / "few.json", recording()._replace(runs=recording().runs[:3]))
     return tmp_path / "few.json"
@@ -40,7 +40,7 @@ def few(tmp_path: Path) -> Path:
 @pytest.fixture
 def wrong_munmap(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model in which munmap does nothing."""
-    from mmlocks.mm.process import Process
+    from mmlocks.conformance.process import Process
 
     started = Process.started
 
@@ -190,11 +190,11 @@ def test_a_mismatch_is_made_small_and_can_be_run_again(
     mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong_munmap: None
 ) -> None:
     """The workers are other processes, in which nothing is replaced; so what they would find is given."""
-    from mmlocks.host import workers
-    from mmlocks.host.diff import run_some
-    from mmlocks.host.generate import numbered
-    from mmlocks.host.nursery import Nursery
-    from mmlocks.host.rules import running_release
+    from mmlocks.conformance import workers
+    from mmlocks.conformance.diff import run_some
+    from mmlocks.conformance.generate import numbered
+    from mmlocks.conformance.nursery import Nursery
+    from mmlocks.conformance.rules import running_release
 
     def here(order: Any, _progress: object) -> Outcome:
         with Nursery() as nursery:

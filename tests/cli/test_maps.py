@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mmlocks.cli.app import app
-from mmlocks.host import maps as host
+from mmlocks.maps import reading as host
 from tests.host.big_maps import jvm
 
 Mmlocks = Callable[..., Result]
@@ -201,7 +201,7 @@ def test_json(mmlocks: Mmlocks) -> None:
 
 
 def test_the_help_documents_every_key_and_kind(mmlocks: Mmlocks) -> None:
-    from mmlocks.show.areas_kinds import KINDS
+    from mmlocks.maps.kinds import KINDS
 
     told = " ".join(mmlocks("maps", "--help").stdout.split())
     assert all(re.search(rf"\b{key}\b", told.partition("--json prints")[2]) for key in KEYS)

@@ -21,7 +21,7 @@ STORY = '''
 from __future__ import annotations
 from dataclasses import dataclass
 from mmlocks.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
-from mmlocks.mm.munmap import munmap
+from mmlocks.mm.syscalls.munmap import munmap
 from mmlocks.mm.vma_lock import lock_vma_under_rcu, vma_end_read
 from mmlocks.mm.world import World
 from mmlocks.scenarios import Scenario, check

@@ -7,9 +7,9 @@ the scenario does nothing else.
 from mmlocks.machine import together
 from mmlocks.mm import *  # noqa: F403  the labs' first cell does the same
 from mmlocks.mm.maple import mas_walk, vma_iter_store
-from mmlocks.mm.munmap import do_vmi_munmap, unmap_region, zap_page_range
 from mmlocks.mm.pagecache import unlink_file_vma
 from mmlocks.mm.rmap import unlink_anon_vmas
+from mmlocks.mm.syscalls.munmap import do_vmi_munmap, unmap_region, zap_page_range
 from mmlocks.mm.vma import vm_area_free
 from tests.core.banks import Bank
 

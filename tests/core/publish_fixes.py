@@ -9,7 +9,6 @@ All map files alone, and never merge: the scenarios do nothing else.
 from mmlocks.machine import together
 from mmlocks.mm import *  # noqa: F403  the labs' first cell does the same
 from mmlocks.mm.maple import vma_iter_store
-from mmlocks.mm.munmap import do_munmap
 from mmlocks.mm.pagecache import (
     i_mmap_lock_write,
     i_mmap_unlock_write,
@@ -17,6 +16,7 @@ from mmlocks.mm.pagecache import (
     vma_set_page_prot,
     writable_from_the_start,
 )
+from mmlocks.mm.syscalls.munmap import do_munmap
 from mmlocks.mm.vma import vm_area_alloc
 from tests.core.banks import Bank
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from mmlocks.mm import SegmentationFault, brk, load, madvise, mmap, mprotect, mremap, munmap, store
 from mmlocks.mm.address import PAGE_SIZE, address_of
-from mmlocks.mm.madvise import MADV_DONTNEED
-from mmlocks.mm.mmap import MAP_PRIVATE
-from mmlocks.mm.mremap import MREMAP_FIXED, MREMAP_MAYMOVE
+from mmlocks.mm.syscalls.madvise import MADV_DONTNEED
+from mmlocks.mm.syscalls.mmap import MAP_PRIVATE
+from mmlocks.mm.syscalls.mremap import MREMAP_FIXED, MREMAP_MAYMOVE
 from mmlocks.mm.vm_flags import VM_READ, VM_WRITE
 from mmlocks.mm.world import PRIVATE, World
 from mmlocks.scenarios import Scenario

@@ -18,7 +18,7 @@ from mmlocks.machine import Machine, operation
 from mmlocks.machine.step import touching
 from mmlocks.mm import Kernel, SegmentationFault
 from mmlocks.mm.address import PAGE_SIZE, address_of
-from mmlocks.mm.mmap import MAP_FIXED, MAP_PRIVATE
+from mmlocks.mm.syscalls.mmap import MAP_FIXED, MAP_PRIVATE
 from mmlocks.mm.user import fork, load, store
 from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_GROWSDOWN, VM_MAY_ACCESS, VM_READ, VM_WRITE, flags_text
 from mmlocks.mm.vma import FREED

@@ -113,7 +113,7 @@ SPEAKS = (
     ("stackrot", "6.3", "stack_grows_exclusively", "cpu0 writes upper.vm_start without mmap_lock for writing, in expand_downwards (mm/stack.py:"),
     ("fork_other_vma", "6.4.0", CHECKED, "cpu1 reads stack.anon_vma without mmap_lock or the VMA lock, in lock_vma_under_rcu (mm/vma_lock.py:"),
     ("fork_other_vma", "6.4.8", CHECKED, "cpu1 reads stack.anon_vma without mmap_lock or the VMA lock, in lock_vma_under_rcu (mm/vma_lock.py:"),
-    ("merge_dup_anon_vma", f"6.4.3+{CHECKED}", "merge_locks_first", "cpu0 writes left.anon_vma without page_table_lock or the VMA write lock, in commit_merge (mm/merge.py:"),
+    ("merge_dup_anon_vma", f"6.4.3+{CHECKED}", "merge_locks_first", "cpu0 writes left.anon_vma without page_table_lock or the VMA write lock, in commit_merge (mm/syscalls/merge.py:"),
     ("publish_early", "6.6-like-new_vma_locked", "new_vma_locked", "cpu0 writes vma0.vm_page_prot without the VMA write lock, in vma_set_page_prot (mm/"),
 )  # fmt: skip
 

@@ -12,12 +12,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Machine, Run, Violation
-from mmlocks.scenarios import SCENARIOS, check
-from mmlocks.search import Budget, judge
-from mmlocks.search.endings import endings
-from mmlocks.search.explaining import Explanation, explain
-from mmlocks.search.slicing import (
+from mmlocks.explain.endings import endings
+from mmlocks.explain.explaining import Explanation, explain
+from mmlocks.explain.slicing import (
     Event,
     Order,
     fewest_meeting,
@@ -26,7 +23,10 @@ from mmlocks.search.slicing import (
     slice_of,
     turned_around,
 )
-from mmlocks.search.unavoidable import ends_well, unavoidable
+from mmlocks.explain.unavoidable import ends_well, unavoidable
+from mmlocks.machine import Machine, Run, Violation
+from mmlocks.scenarios import SCENARIOS, check
+from mmlocks.search import Budget, judge
 from mmlocks.search.verdict import Meter
 from tests.core.helpers import tasks_on_cells
 from tests.core.programs import increment, lock_order

@@ -8,12 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Layout, Machine
-from mmlocks.scenarios import SCENARIOS
-from mmlocks.scenarios.scenario import as_kernel, machine_for
-from mmlocks.search import Budget
-from mmlocks.search.exhaustive import explore
-from mmlocks.search.graph import (
+from mmlocks.explain.state_graph import (
     DEADLOCK,
     ENDS,
     GOOD,
@@ -24,6 +19,11 @@ from mmlocks.search.graph import (
     state_graph,
     values_of,
 )
+from mmlocks.machine import Layout, Machine
+from mmlocks.scenarios import SCENARIOS
+from mmlocks.scenarios.scenario import as_kernel, machine_for
+from mmlocks.search import Budget
+from mmlocks.search.exhaustive import explore
 from mmlocks.search.verdict import Meter
 from tests.core.helpers import tasks_on_cells
 from tests.core.programs import PROGRAMS, increment, lock_order

@@ -7,10 +7,10 @@ import pytest
 from mmlocks.mm import Kernel
 from mmlocks.mm.address import PAGE_SIZE, address_of
 from mmlocks.mm.frames import folio_put
-from mmlocks.mm.mmap import MAP_FIXED, MAP_SHARED, mmap
-from mmlocks.mm.mprotect import mprotect
-from mmlocks.mm.munmap import munmap
 from mmlocks.mm.pagetable import Pte, set_pte_at
+from mmlocks.mm.syscalls.mmap import MAP_FIXED, MAP_SHARED, mmap
+from mmlocks.mm.syscalls.mprotect import mprotect
+from mmlocks.mm.syscalls.munmap import munmap
 from mmlocks.mm.user import load, store
 from mmlocks.mm.vm_flags import VM_MAY_ACCESS, VM_MAYSHARE, VM_READ, VM_SHARED, VM_WRITE
 from mmlocks.mm.world import World

@@ -213,7 +213,7 @@ def test_the_inversion_of_july_2023(release: str) -> None:
     assert verdict.violation is not None and verdict.violation.oracle == "lock_order"
     message = verdict.violation.message
     assert message.startswith("lock order i_mmap_rwsem -> vm_lock -> i_mmap_rwsem: cpu0 takes vma0.vm_lock")
-    assert "called from mmap_region (mm/mmap.py:" in message
+    assert "called from mmap_region (mm/syscalls/mmap.py:" in message
     assert "in rmap_walk_file (mm/reclaim.py:" in message
     (inner, outer) = (edge for edge in lock_order([checked.machine]).cycle())
     assert inner.lockdep and outer.lockdep, "Linux's lockdep has both edges, and found it"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pytest
 
+from mmlocks.conformance.process import Process
 from mmlocks.errors import ModelError
 from mmlocks.mm.area import Area, Limits
 from mmlocks.mm.errnos import EACCES, EEXIST, EFAULT, EINVAL, ENOMEM
-from mmlocks.mm.process import Process
 from mmlocks.releases import LAYOUT_RULES, NEWEST, Release
 
 PAGE = 0x1000

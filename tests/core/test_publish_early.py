@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
+from mmlocks.conformance.process import Process
 from mmlocks.machine import Step
 from mmlocks.mm import Kernel, SegmentationFault
 from mmlocks.mm.address import PAGE_SIZE, address_of
 from mmlocks.mm.mm import SMALL
-from mmlocks.mm.mmap import MAP_FIXED, MAP_PRIVATE, MAP_SHARED, mmap
-from mmlocks.mm.mprotect import mprotect
-from mmlocks.mm.mremap import mremap
-from mmlocks.mm.munmap import munmap
 from mmlocks.mm.pagecache import File
 from mmlocks.mm.pagetable import Pte
-from mmlocks.mm.process import Process
+from mmlocks.mm.syscalls.mmap import MAP_FIXED, MAP_PRIVATE, MAP_SHARED, mmap
+from mmlocks.mm.syscalls.mprotect import mprotect
+from mmlocks.mm.syscalls.mremap import mremap
+from mmlocks.mm.syscalls.munmap import munmap
 from mmlocks.mm.user import fork, load, store
 from mmlocks.mm.vm_flags import VM_MAY_ACCESS, VM_MAYSHARE, VM_READ, VM_SHARED, VM_WRITE
 from mmlocks.mm.vma import Vma

@@ -18,14 +18,14 @@ from mmlocks.mm.filemap import do_fault, do_read_fault, finish_fault, wp_page_sh
 from mmlocks.mm.fork import copy_page_range, copy_present_pte, dup_mmap
 from mmlocks.mm.frames import folio_put
 from mmlocks.mm.kernel import Kernel
-from mmlocks.mm.merge import commit_merge
-from mmlocks.mm.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mremap, take_rmap_locks
 from mmlocks.mm.pagecache import File, page_mkwrite
 from mmlocks.mm.pagetable import Pte, set_pte_at
 from mmlocks.mm.reclaim import rmap_walk_file, try_to_unmap_one
 from mmlocks.mm.rmap import anon_vma_clone, anon_vma_fork, anon_vma_prepare, unlink_anon_vmas
-from mmlocks.mm.split import split_in_two
 from mmlocks.mm.stack import expand_downwards
+from mmlocks.mm.syscalls.merge import commit_merge
+from mmlocks.mm.syscalls.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mremap, take_rmap_locks
+from mmlocks.mm.syscalls.split import split_in_two
 from mmlocks.mm.tlb import flush_tlb_page
 from mmlocks.mm.user import copy_to_user, fork, load
 from mmlocks.mm.vm_flags import VM_MAY_ACCESS, VM_READ, VM_SHARED, VM_WRITE

@@ -24,8 +24,8 @@ from mmlocks.mm import (
     vma_alloc_folio,
     vma_start_write,
 )
-from mmlocks.mm.munmap import munmap
 from mmlocks.mm.stubs import kernel_functions
+from mmlocks.mm.syscalls.munmap import munmap
 from mmlocks.mm.world import STACK, World
 from mmlocks.oracles import ORACLES
 from mmlocks.releases import FORK_LOCKS_VMAS, RELEASES, release_named

@@ -125,7 +125,7 @@ async def _sets(cell: Any) -> None:
 
 
 def test_the_player_says_where_the_scenario_ends() -> None:
-    from mmlocks.show.session import Session
+    from mmlocks.notebook.scheduler import Session
 
     session = Session(replace(SCENARIOS["fork_lost_store"]), "6.4.0", {"dup_mmap": one_frame_too_many})
     session.step(0)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from mmlocks.explain.tools import ASSERTIONS, Saying, tools_text, what_tools_say
 from mmlocks.machine import Machine, Run, SpinLock
 from mmlocks.mm import Kernel, for_each_vma, mmap_write_lock
 from mmlocks.mm.user import fork, store
 from mmlocks.mm.world import World
-from mmlocks.oracles.tools import ASSERTIONS, Saying, tools_text, what_tools_say
 from mmlocks.releases import NEWEST, RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.search import judge

@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mmlocks.host.compare import Mismatch, Start, compare, observe
-from mmlocks.host.diff import in_model
-from mmlocks.host.program import Program
-from mmlocks.host.recorded import Recording, load
-from mmlocks.host.rules import release_of
-from mmlocks.host.subject import Subject
+from mmlocks.conformance.compare import Mismatch, Start, compare, observe
+from mmlocks.conformance.diff import in_model
+from mmlocks.conformance.program import Program
+from mmlocks.conformance.recorded import Recording, load
+from mmlocks.conformance.rules import release_of
+from mmlocks.conformance.subject import Subject
 from mmlocks.mm.area import Area
 from mmlocks.releases import Release
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from mmlocks.host import machine_code
-from mmlocks.host.agent import RealProcess
-from mmlocks.host.errors import HostError
-from mmlocks.host.nursery import PROCESSES, Nursery, unsupported
-from mmlocks.host.subject import FILE, FILE_PAGES, FILE_WORD
+from mmlocks.conformance import machine_code
+from mmlocks.conformance.agent import RealProcess
+from mmlocks.conformance.nursery import PROCESSES, Nursery, unsupported
+from mmlocks.conformance.subject import FILE, FILE_PAGES, FILE_WORD
+from mmlocks.errors import HostError
 
 pytestmark = pytest.mark.skipif(unsupported() is not None, reason=str(unsupported()))
 
@@ -310,7 +310,7 @@ def test_nothing_is_left_behind() -> None:
 def test_processes_leave_when_python_is_killed(tmp_path: Path) -> None:
     script = """if True:
         import sys, time
-        from mmlocks.host.nursery import Nursery
+        from mmlocks.conformance.nursery import Nursery
         nursery, other = Nursery(), Nursery()
         processes = [nursery.process(), other.process()]
         processes += [processes[0].fork(), processes[0].fork()]
@@ -339,7 +339,7 @@ def test_a_python_that_ignores_its_children_gets_along() -> None:
     script = """if True:
         import signal
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        from mmlocks.host.nursery import Nursery
+        from mmlocks.conformance.nursery import Nursery
         with Nursery() as nursery:
             for _ in range(3):
                 print(nursery.process().fork().load(0))
@@ -375,7 +375,7 @@ def test_a_stack_limit_below_ours_is_kept(monkeypatch: pytest.MonkeyPatch) -> No
     script = """if True:
         import resource
         resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, 4 << 20))
-        from mmlocks.host.nursery import Nursery
+        from mmlocks.conformance.nursery import Nursery
         with Nursery() as nursery:
             print(nursery.limits.rlimit_stack)
     """
@@ -408,7 +408,7 @@ def test_where_addresses_stay_random_the_limits_are_those_of_this_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     no_such_call = 9999
-    monkeypatch.setattr("mmlocks.host.nursery._PERSONALITY", no_such_call)  # some sandboxes refuse it
+    monkeypatch.setattr("mmlocks.conformance.nursery._PERSONALITY", no_such_call)  # some sandboxes refuse it
     with Nursery() as nursery:
         assert nursery.randomized
         process = nursery.process()

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from mmlocks.host.compare import COMPARED_FLAGS, LEFT_OUT, compare, observe
-from mmlocks.host.errors import HostError
-from mmlocks.host.generate import numbered
-from mmlocks.host.program import (
+from mmlocks.conformance.compare import COMPARED_FLAGS, LEFT_OUT, compare, observe
+from mmlocks.conformance.generate import numbered
+from mmlocks.conformance.program import (
     ARENA,
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -21,6 +20,7 @@ from mmlocks.host.program import (
     Place,
     Program,
 )
+from mmlocks.errors import HostError
 from mmlocks.mm.area import Area
 from tests.host.helpers import Odd, against_odd, model, start
 

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from mmlocks.host.compare import observe
-from mmlocks.host.coverage import ENOUGH, ROWS, count, in_order, rare
-from mmlocks.host.events import Row
-from mmlocks.host.program import (
+from mmlocks.conformance.compare import observe
+from mmlocks.conformance.coverage import ENOUGH, ROWS, count, in_order, rare
+from mmlocks.conformance.events import Row
+from mmlocks.conformance.program import (
     HUGE_PAGE,
     MADV_DONTNEED,
     MAP_ANONYMOUS,

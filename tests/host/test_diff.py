@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from mmlocks.host import workers
-from mmlocks.host.compare import compare, observe, visible
-from mmlocks.host.coverage import ROWS
-from mmlocks.host.diff import Order, in_model, record, run_both, run_some, start_of
-from mmlocks.host.errors import HostError
-from mmlocks.host.generate import numbered
-from mmlocks.host.nursery import Nursery
-from mmlocks.host.program import NOTHING, PAGE, Operation, Place, from_json
-from mmlocks.host.rules import running_release
-from mmlocks.host.shrink import shrink
-from mmlocks.host.workers import diff
+from mmlocks.conformance import workers
+from mmlocks.conformance.compare import compare, observe, visible
+from mmlocks.conformance.coverage import ROWS
+from mmlocks.conformance.diff import Order, in_model, record, run_both, run_some, start_of
+from mmlocks.conformance.generate import numbered
+from mmlocks.conformance.nursery import Nursery
+from mmlocks.conformance.program import NOTHING, PAGE, Operation, Place, from_json
+from mmlocks.conformance.rules import running_release
+from mmlocks.conformance.shrink import shrink
+from mmlocks.conformance.workers import diff
+from mmlocks.errors import HostError
 from tests.host.test_agent import pytestmark as needs_linux
 
 pytestmark = needs_linux

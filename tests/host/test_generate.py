@@ -4,8 +4,8 @@ from collections import Counter
 
 from hypothesis import given, settings
 
-from mmlocks.host.generate import numbered, programs
-from mmlocks.host.program import PARAMETERS, PLACES, PROCESSES, Place, Program, size
+from mmlocks.conformance.generate import numbered, programs
+from mmlocks.conformance.program import PARAMETERS, PLACES, PROCESSES, Place, Program, size
 
 
 def test_equal_seeds_give_equal_programs() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mmlocks.host.nursery import Nursery
-from mmlocks.host.rules import running_release
-from mmlocks.host.subject import Subject
-from mmlocks.mm.process import Process
+from mmlocks.conformance.nursery import Nursery
+from mmlocks.conformance.process import Process
+from mmlocks.conformance.rules import running_release
+from mmlocks.conformance.subject import Subject
 from tests.host.test_agent import pytestmark as needs_linux
 
 PAGE = 0x1000

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlocks.host import maps
-from mmlocks.host.errors import HostError
-from mmlocks.host.maps import name_of, parse_maps, parse_smaps, program_of, read_areas, read_saved
+from mmlocks.errors import HostError
+from mmlocks.maps import reading as maps
+from mmlocks.maps.reading import name_of, parse_maps, parse_smaps, program_of, read_areas, read_saved
 from mmlocks.mm.area import Area
 from tests.host.big_maps import jvm
 
@@ -363,7 +363,7 @@ def test_somebody_elses_process(sleeper: int) -> None:
     program = (
         "import sys, os\n"
         f"sys.path.insert(0, {str(REPOSITORY)!r})\n"
-        "from mmlocks.host.maps import HostError, read_areas\n"
+        "from mmlocks.maps.reading import HostError, read_areas\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         f"try: print(read_areas({sleeper}))\nexcept HostError as problem: print(problem)\n"
     )

@@ -2,11 +2,11 @@
 
 import pytest
 
-from mmlocks.host.compare import Mismatch
-from mmlocks.host.diff import run_some
-from mmlocks.host.generate import numbered
-from mmlocks.host.nursery import Nursery
-from mmlocks.host.rules import running_release
+from mmlocks.conformance.compare import Mismatch
+from mmlocks.conformance.diff import run_some
+from mmlocks.conformance.generate import numbered
+from mmlocks.conformance.nursery import Nursery
+from mmlocks.conformance.rules import running_release
 from tests.host.mutations import MUTATIONS, Mutation, replacements
 from tests.host.test_agent import pytestmark as needs_linux
 

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from mmlocks.host.compare import observe
-from mmlocks.host.diff import start_of
-from mmlocks.host.errors import HostError
-from mmlocks.host.generate import numbered, programs
-from mmlocks.host.notation import to_c, to_python
-from mmlocks.host.program import (
+from mmlocks.conformance.compare import observe
+from mmlocks.conformance.diff import start_of
+from mmlocks.conformance.generate import numbered, programs
+from mmlocks.conformance.notation import to_c, to_python
+from mmlocks.conformance.program import (
     ARENA,
     MAP_ANONYMOUS,
     MAP_PRIVATE,
@@ -32,6 +31,7 @@ from mmlocks.host.program import (
     size,
     to_json,
 )
+from mmlocks.errors import HostError
 from tests.host.test_agent import pytestmark as needs_linux
 
 PLAIN = MAP_PRIVATE | MAP_ANONYMOUS
@@ -109,7 +109,7 @@ def test_flags_and_places_have_their_names() -> None:
 
 def seen_of(program: Program) -> tuple[Program, list[int | None], dict[int, list[str]]]:
     """A program that is written as small as it can be, its results, and the maps lines in the arena at its end, by process."""
-    from mmlocks.host.nursery import Nursery
+    from mmlocks.conformance.nursery import Nursery
 
     with Nursery() as nursery:
         seen = list(observe(program, nursery.process(), start_of(nursery)))

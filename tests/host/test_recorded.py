@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from mmlocks.host.coverage import ROWS, count
-from mmlocks.host.diff import against_recording, replay
-from mmlocks.host.errors import HostError
-from mmlocks.host.events import Row
-from mmlocks.host.recorded import Recording, load, recording_from_json, recording_json, save
+from mmlocks.conformance.coverage import ROWS, count
+from mmlocks.conformance.diff import against_recording, replay
+from mmlocks.conformance.events import Row
+from mmlocks.conformance.recorded import Recording, load, recording_from_json, recording_json, save
+from mmlocks.errors import HostError
 from tests.host.helpers import RECORDED, recording, release
 
 
@@ -134,7 +134,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
 
 
 def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmlocks.host.recorded.LARGEST", 1 << 20)
+    monkeypatch.setattr("mmlocks.conformance.recorded.LARGEST", 1 << 20)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(b" " * (8 << 20)))
     with pytest.raises(HostError, match="holds more than 1 MiB"):
         load(tmp_path / "bomb.gz")

@@ -4,8 +4,7 @@ import platform
 
 import pytest
 
-from mmlocks.host.errors import HostError
-from mmlocks.host.rules import (
+from mmlocks.conformance.rules import (
     BACKPORTS,
     COMPARED,
     all_rules,
@@ -16,6 +15,7 @@ from mmlocks.host.rules import (
     running_version,
     version_of,
 )
+from mmlocks.errors import HostError
 from mmlocks.releases import LAYOUT_RULES, NEWEST
 
 

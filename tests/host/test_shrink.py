@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-from mmlocks.host.compare import Mismatch
-from mmlocks.host.generate import numbered
-from mmlocks.host.program import PAGE, Place, Program, compact, size
-from mmlocks.host.shrink import shrink
+from mmlocks.conformance.compare import Mismatch
+from mmlocks.conformance.generate import numbered
+from mmlocks.conformance.program import PAGE, Place, Program, compact, size
+from mmlocks.conformance.shrink import shrink
 from tests.host.helpers import against_odd
 
 

@@ -89,7 +89,10 @@ def test_the_verdict_names_the_cells_by_the_numbers_that_the_learner_sees(kernel
 
 
 def test_a_function_from_before_the_lab_was_made_has_its_number_too(kernel: Kernel) -> None:
-    kernel.run("from mmlocks.show import notebook_session\nnotebook_session._sessions.clear()\n" + GIVEN)
+    kernel.run(
+        "from mmlocks.notebook import session as notebook_session\nnotebook_session._sessions.clear()\n"
+        + GIVEN
+    )
     assert "replaced: dup_mmap (In [2])." in kernel.run(LOST_STORE).error
 
 
@@ -246,7 +249,7 @@ def test_anything_that_gives_an_awaitable_is_named_with_its_cell(kernel: Kernel,
         + "    async def __call__(self, mm, oldmm):\n        await run(mm, oldmm)\n"
         + f"\ndup_mmap = {made}\n", "a",
     )  # fmt: skip
-    said = kernel.run("from mmlocks.show.notebook_session import session\nsession().answer(globals()).judged")
+    said = kernel.run("from mmlocks.notebook.session import session\nsession().answer(globals()).judged")
     assert "replaced: dup_mmap (In [2])." in said.text
 
 

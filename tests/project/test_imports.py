@@ -13,7 +13,9 @@ PACKAGE = REPOSITORY / "mmlocks"
 BASICS = {"errors", "releases", "sentences"}
 MM = BASICS | {"machine", "mm"}
 SCENARIOS = MM | {"oracles", "search", "scenarios"}
-LABS = SCENARIOS | {"cost", "labs"}
+LABS = SCENARIOS | {"labs"}
+SHOW = LABS | {"explain", "show"}
+ALL = SHOW | {"maps", "notebook", "conformance"}
 MAY_IMPORT = {
     "errors": set[str](),
     "releases": {"errors"},
@@ -23,12 +25,13 @@ MAY_IMPORT = {
     "mm": BASICS | {"machine"},
     "oracles": MM,
     "scenarios": MM | {"oracles", "search"},
-    "cost": SCENARIOS,
-    "labs": SCENARIOS | {"cost"},
-    "host": MM,
-    "show": LABS | {"host"},
-    "grading": LABS | {"host", "show"},
-    "cli": LABS | {"host", "show", "grading"},
+    "explain": SCENARIOS,
+    "labs": SCENARIOS,
+    "show": LABS | {"explain"},
+    "maps": MM | {"show"},
+    "notebook": SHOW,
+    "conformance": MM | {"maps"},
+    "cli": ALL,
     "__init__": LABS,
     "__main__": {"cli"},
 }
@@ -42,13 +45,16 @@ STANDARD_LIBRARY_ONLY = {
     "mm",
     "oracles",
     "scenarios",
+    "explain",
     "labs",
 }
-MAY_IMPORT_WIDGETS = {"show/player.py", "show/quiz.py"}
+MAY_IMPORT_WIDGETS = {"notebook/player.py", "notebook/quiz.py"}
+CIRCLES: set[str] = set()
+"""Files that may stand in a circle of imports. There are none."""
 
 
-def imports() -> Iterator[tuple[Path, int, str]]:
-    """(file, line, dotted name) of every import in mmlocks/, wherever in the file it stands."""
+def imports(single: bool = False) -> Iterator[tuple[Path, int, str]]:
+    """(file, line, dotted name) of every import in mmlocks/, wherever in the file it stands. `single` names what is imported from a package one by one."""
     for file in sorted(PACKAGE.rglob("*.py")):
         package = ("mmlocks", *file.relative_to(PACKAGE).parent.parts)
         for node in ast.walk(ast.parse(file.read_text(), str(file))):
@@ -58,7 +64,8 @@ def imports() -> Iterator[tuple[Path, int, str]]:
                 start = [] if node.level == 0 else list(package[: len(package) + 1 - node.level])
                 base = ".".join([*start, *filter(None, [node.module])])
                 # `from mmlocks import mm` and `from . import mm` name modules after the word import
-                names = [f"{base}.{alias.name}" for alias in node.names] if base == "mmlocks" else [base]
+                own = single or base == "mmlocks"
+                names = [f"{base}.{alias.name}" for alias in node.names] if own else [base]
                 yield from ((file, node.lineno, name) for name in names)
 
 
@@ -117,3 +124,42 @@ def test_import_mmlocks_loads_no_third_party_module() -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
+
+
+def circles() -> list[set[str]]:
+    """Files of which each imports the next and the last one the first, one set for each knot of them (Tarjan 1972)."""
+    modules = {
+        ".".join(file.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in PACKAGE.rglob("*.py")
+    }
+    names = {file: name for name, file in modules.items()}
+    after: dict[str, set[str]] = {name: set() for name in modules}
+    for file, _, imported in imports(single=True):
+        after[names[file]].add(imported if imported in modules else imported.rpartition(".")[0])
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    waiting: list[str] = []
+    found: list[set[str]] = []
+
+    def visit(name: str) -> None:
+        number[name] = lowest[name] = len(number)
+        waiting.append(name)
+        for following in sorted(after[name] & modules.keys()):
+            if following not in number:
+                visit(following)
+            if following in waiting:
+                lowest[name] = min(lowest[name], lowest[following])
+        if lowest[name] == number[name]:
+            at = waiting.index(name)
+            if len(waiting) - at > 1:
+                found.append(set(waiting[at:]))
+            del waiting[at:]
+
+    for name in sorted(modules):
+        if name not in number:
+            visit(name)
+    return found
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert [knot for knot in circles() if not knot <= CIRCLES] == []

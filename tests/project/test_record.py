@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mmlocks.explain.tools import ASSERTED
 from mmlocks.oracles.fields import ROWS
-from mmlocks.oracles.tools import ASSERTED
 from mmlocks.releases import LAYOUT_RULES, PATCHES, RELEASES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,12 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmlocks.errors import MmlocksError
-from mmlocks.host.maps import parse_maps, read_saved
-from mmlocks.mm.area import Area
-from mmlocks.show.areas import COLOURS, picture
-from mmlocks.show.areas_blocks import LIMIT, SINGLY, blocks
-from mmlocks.show.areas_describe import describe
-from mmlocks.show.areas_kinds import (
+from mmlocks.maps.blocks import LIMIT, SINGLY, blocks
+from mmlocks.maps.describe import describe
+from mmlocks.maps.kinds import (
     ANONYMOUS,
     FILE,
     HEAP,
@@ -36,9 +33,12 @@ from mmlocks.show.areas_kinds import (
     shorten,
     visible,
 )
-from mmlocks.show.areas_layout import PAD, ROW, WIDTH, lay_out
-from mmlocks.show.areas_png import picture_png
-from mmlocks.show.areas_text import GUESS, accounted, guesses, sums, table
+from mmlocks.maps.layout import PAD, ROW, WIDTH, lay_out
+from mmlocks.maps.picture import COLOURS, picture
+from mmlocks.maps.png import picture_png
+from mmlocks.maps.reading import parse_maps, read_saved
+from mmlocks.maps.text import GUESS, accounted, guesses, sums, table
+from mmlocks.mm.area import Area
 from tests.host.big_maps import jvm
 
 SAMPLES = Path(__file__).parents[1] / "host" / "maps"
@@ -545,7 +545,7 @@ def test_a_png_has_the_size_of_the_layout_twice() -> None:
 def test_a_png_is_painted_by_what_paints_the_svg(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every text of the SVG is on the PNG, at the same place."""
     pytest.importorskip("matplotlib")
-    from mmlocks.show.areas_png import Brush
+    from mmlocks.maps.png import Brush
 
     painted = []
     before = Brush.text

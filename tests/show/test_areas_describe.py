@@ -7,13 +7,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mmlocks.host.maps import parse_maps, parse_smaps, read_areas
+from mmlocks.maps.blocks import blocks
+from mmlocks.maps.describe import describe
+from mmlocks.maps.kinds import WORTH_SAYING
+from mmlocks.maps.picture import picture
+from mmlocks.maps.reading import parse_maps, parse_smaps, read_areas
+from mmlocks.maps.text import accounted, guesses, sums, table
 from mmlocks.mm.area import Area
-from mmlocks.show.areas import picture
-from mmlocks.show.areas_blocks import blocks
-from mmlocks.show.areas_describe import describe
-from mmlocks.show.areas_kinds import WORTH_SAYING
-from mmlocks.show.areas_text import accounted, guesses, sums, table
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmlocks.errors import ModelError
+from mmlocks.explain.state_graph import Edge, Move, StateGraph, state_graph
 from mmlocks.machine import Machine
 from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.scenarios.scenario import as_kernel, machine_for
 from mmlocks.search import Budget
-from mmlocks.search.graph import Edge, Move, StateGraph, state_graph
 from mmlocks.show import show_graph
 from mmlocks.show.draw import cpu_colour, sans_width
 from mmlocks.show.graph import (

@@ -12,8 +12,8 @@ from mmlocks.scenarios.fork_many import fork_many
 
 pytest.importorskip("ipywidgets")
 
-from mmlocks.show.player import Player
-from mmlocks.show.session import Session
+from mmlocks.notebook.player import Player
+from mmlocks.notebook.scheduler import Session
 
 
 def fixed_dup_mmap() -> Any:
@@ -141,7 +141,7 @@ def test_a_function_of_ones_own_takes_part_and_its_source_is_shown() -> None:
 
 
 def test_a_long_proof_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmlocks.show.player.AT_ONCE", 0.01)
+    monkeypatch.setattr("mmlocks.notebook.player.AT_ONCE", 0.01)
     player = Player(fork_many(3, 4), "6.4.3")
     player.prove_button.click()
     searching = player._searching

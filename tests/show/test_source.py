@@ -12,7 +12,7 @@ from mmlocks.mm.fork import dup_mmap
 from mmlocks.mm.source import PATCH_NAMES, release_lines, release_source
 from mmlocks.mm.stubs import kernel_functions
 from mmlocks.releases import RELEASES
-from mmlocks.show.source import listing
+from mmlocks.show.listing import listing
 
 
 def test_dup_mmap_of_6_4_3_has_one_line_more_than_that_of_6_4_0() -> None:

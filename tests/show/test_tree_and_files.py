@@ -11,12 +11,12 @@ from mmlocks.machine import Run
 from mmlocks.mm import *  # noqa: F403
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.maple import mas_walk
+from mmlocks.notebook.scheduler import TOGETHER, Session
 from mmlocks.oracles.fields import FIELDS
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, check, machine_for
 from mmlocks.show.draw import BOLD, SANS, fit, sans_width
 from mmlocks.show.scene import has_filing, has_tree, scene
-from mmlocks.show.session import TOGETHER, Session
 from mmlocks.show.storyboard import storyboard
 from mmlocks.show.svg import picture
 from mmlocks.show.text import checked_text, function_of, state_text, verdict_text
@@ -420,7 +420,7 @@ def test_a_kernel_is_named_by_what_it_is() -> None:
 
 def test_the_legend_explains_what_there_is() -> None:
     pytest.importorskip("ipywidgets")
-    from mmlocks.show.player import Player
+    from mmlocks.notebook.player import Player
 
     plain, tree, files = (
         Player(name).legend.value for name in ("fork_lost_store", "stackrot", "publish_early")
@@ -434,7 +434,7 @@ def test_the_legend_explains_what_there_is() -> None:
 
 def test_a_long_broken_rule_is_shown_in_lines_of_its_own() -> None:
     pytest.importorskip("ipywidgets")
-    from mmlocks.show.player import Player
+    from mmlocks.notebook.player import Player
 
     player = Player("imap_lock_order", RELEASE["imap_lock_order"])
     player.shortest()

@@ -1,0 +1,223 @@
+"""A lab in a notebook: checks that draw what they found and fail the cell if they must, hints, and the verdict."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from mmlocks.errors import AnswerError, MmlocksError
+from mmlocks.labs import Answer, CheckResult, Judgement, Lab, lab_named
+from mmlocks.labs.answer import as_answer
+from mmlocks.labs.harmless import being_read
+from mmlocks.labs.lab import Finding
+from mmlocks.machine.refused import guarded
+from mmlocks.notebook.quiet import quiet
+from mmlocks.notebook.session import session
+from mmlocks.scenarios import replay
+from mmlocks.show.results import Shown, drawn, in_lines, with_text
+from mmlocks.show.text import WIDTH, blame, timeline
+from mmlocks.show.wrap import wrapped
+
+SIGN = {Finding.CORRECT: "✓", Finding.COSTLY: "≈", Finding.WRONG: "✗", Finding.UNPROVED: "?"}
+
+
+SWALLOWED = "\n\nWhat your functions print is not shown: a search runs them many times."
+
+
+LONGEST = 76
+"""Characters in a line of prose; longer ones are hard to read."""
+
+
+class CheckFailed(AssertionError):
+    """A check that was not passed. Its text is all that the learner needs: no traceback is shown."""
+
+    def __init__(self, result: CheckResult | None, message: str) -> None:
+        super().__init__(message)
+        self.result = result
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints instead of a traceback."""
+        return [str(self)]
+
+
+class LabInNotebook:
+    """The lab's face in a notebook: `lab07 = lab("07")`, then `lab07.check("lost_store", globals())`.
+
+    Where the names are left out, those of the caller are taken. While a file is read, its cells' own calls do nothing.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    def check(self, name: str = "", names: Mapping[str, Any] | Answer | None = None) -> Shown:
+        """Judge one property of the functions in `names`. Raises CheckFailed, after drawing the counterexample."""
+        if being_read():
+            return Shown("")
+        names = _callers_names() if names is None else names
+        try:
+            if not isinstance(name, str) or not name:
+                raise AnswerError(
+                    f'write the name of a check first, as in {self._called}.check("{self.lab.checks[0].name}", globals()). '
+                    f"{self.lab.name} has: {', '.join(check.name for check in self.lab.checks)}."
+                )
+            with guarded(), quiet() as swallowed:
+                answer = _answer(names)
+                result = self.lab.check(name, answer)
+                text, html = _result_text(result, answer.judged), _result_html(result, answer.judged)
+        except MmlocksError as problem:
+            raise CheckFailed(None, wrapped(str(problem))) from None
+        if result.passed:
+            return Shown(text, lambda: html)
+        if result.run is not None:
+            _display(Shown(text, lambda: html))
+        said = f"{_short(result, answer.judged)}{SWALLOWED if swallowed.any else ''}"
+        raise CheckFailed(result, said)
+
+    def verdict(self, names: Mapping[str, Any] | Answer | None = None) -> Shown:
+        """Judge everything. Never fails the cell: whoever is not done yet sees how far it is."""
+        if being_read():
+            return Shown("")
+        names = _callers_names() if names is None else names
+        try:
+            with guarded(), quiet():
+                answer = _answer(names)
+                judgement = self.lab.judge(answer)
+        except AnswerError as problem:
+            return Shown(wrapped(str(problem)))
+        return Shown(
+            verdict_of(judgement, answer.judged),
+            lambda: in_lines(lambda width: verdict_of(judgement, answer.judged, min(width, LONGEST))),
+        )
+
+    def replay(self, text: str, names: Mapping[str, Any] | Answer | None = None) -> Any:
+        """The execution that a schedule text describes, with the functions in `names`, in a player at its last step.
+
+        Raises CheckFailed with one sentence for a text that cannot be replayed.
+        """
+        if being_read():
+            return Shown("")
+        from mmlocks.notebook.player import Player
+
+        names = _callers_names() if names is None else names
+        try:
+            if not isinstance(text, str):
+                raise AnswerError(
+                    f'a schedule is a text in quotes, as in {self._called}.replay("mml1:...", globals()), and this is {text!r}.'
+                )
+            with guarded(), quiet():
+                answer = _answer(names)
+                scenario, _, _ = replay(text, self.lab.kernel(answer))
+                player = Player(scenario.name, self.lab.release, dict(answer.functions))
+                player.paste(text)
+        except MmlocksError as problem:
+            raise CheckFailed(None, wrapped(str(problem))) from None
+        return player
+
+    def hint(self, rung: int = 1) -> Shown:
+        """A hint: 1 is the plan, 2 the place, 3 nearly the code."""
+        text = wrapped(self.lab.hint(rung))
+        return Shown(text, lambda: f"<p style='max-width:46em'>{escape(self.lab.hint(rung))}</p>")
+
+    @property
+    def _called(self) -> str:
+        return self.lab.name.partition("_")[0]
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<li><b>{escape(check.name)}</b>, {check.points} points: {escape(check.about)}</li>"
+            for check in self.lab.checks
+        )
+        return f"<p>{escape(self.lab.title)}: {self.lab.points} points in all.</p><ul>{rows}</ul>"
+
+    def __repr__(self) -> str:
+        checks = "\n".join(
+            f"  {check.points} points  {check.name}: {check.about}" for check in self.lab.checks
+        )
+        return f"{self.lab.name}: {self.lab.title}. {self.lab.points} points in all.\n{checks}"
+
+
+def lab(name: str) -> LabInNotebook:
+    """The lab of that name, for use in a notebook."""
+    found = LabInNotebook(lab_named(name))
+    if not being_read():
+        session()  # which looks on from here
+    return found
+
+
+def _answer(names: Any) -> Answer:
+    """The answer in the names; in a running notebook, with the numbers of its cells."""
+    here = session() if isinstance(names, Mapping) else None
+    return here.answer(names) if here is not None else as_answer(names)
+
+
+def _callers_names() -> Mapping[str, Any]:
+    """The globals of whoever called the lab's method."""
+    return sys._getframe(2).f_globals
+
+
+def verdict_of(judgement: Judgement, judged: str, width: int = LONGEST) -> str:
+    """All checks in words, and the finding on the whole."""
+    lines = [
+        f"{judgement.finding.value}: {judgement.points} of {judgement.lab.points} points.",
+        wrapped(judged, width),
+    ]
+    lines += [_headline(result) for result in judgement.results]
+    worst = next(
+        (
+            result
+            for result in judgement.results
+            if result.finding is judgement.finding and result.points == 0
+        ),
+        None,
+    )
+    if worst is not None:
+        lines += ["", wrapped(worst.message, width)]
+    if judgement.compared:
+        lines += ["", wrapped(judgement.compared, width)]
+    return "\n".join(lines)
+
+
+def _headline(result: CheckResult) -> str:
+    return f"{SIGN[result.finding]} {result.check.name}: {result.finding.value}, {result.points} of {result.check.points} points"
+
+
+def _short(result: CheckResult, judged: str, width: int = LONGEST) -> str:
+    told = (_headline(result), judged, f"Wanted: {result.check.about}", "", result.message)
+    text = "\n".join(wrapped(line, width) for line in told)
+    if result.shown is not None and result.shown.schedule is not None:
+        text += f'\n\nTo step through it yourself:\n{result.lab}.replay("{result.shown.schedule}", globals())'
+    return text
+
+
+def _result_text(result: CheckResult, judged: str, width: int = WIDTH) -> str:
+    if result.run is None or result.shown is None:
+        return _short(result, judged, min(width, LONGEST))
+    shown = result.shown
+    return f"{_headline(result)}\n{wrapped(judged, min(width, LONGEST))}\n\n{timeline(result.run, shown.world, shown.scenario, shown.schedule, width)}"
+
+
+def _result_html(result: CheckResult, judged: str) -> str:
+    if result.run is None or result.shown is None:
+        return in_lines(lambda width: _short(result, judged, min(width, LONGEST)))
+    shown = result.shown
+    ending = blame(result.run, shown.world, shown.scenario)
+    title = shown.scenario.title if shown.scenario.explanation(shown.world, result.run) else ""
+    return with_text(
+        drawn(shown.world, result.run, title, ending), lambda width: _result_text(result, judged, width)
+    )
+
+
+def _display(shown: Shown) -> None:
+    """Draw it in the cell's output, or print it where there is no notebook."""
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        print(shown.text)
+        return
+    if get_ipython() is None:
+        print(shown.text)
+    else:
+        display(shown)  # type: ignore[no-untyped-call]  # IPython has no types here
