@@ -1,4 +1,4 @@
-"""For every test. Imports pytest and hypothesis only: tests/core runs on bare interpreters as well."""
+"""For every test. Imports pytest and hypothesis only: much of it runs on bare interpreters as well."""
 
 from collections.abc import Iterator
 from typing import Any

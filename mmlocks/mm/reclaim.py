@@ -36,7 +36,7 @@ async def rmap_walk_file(file: File, folio: Frame, index: int) -> None:
     Locks:   takes i_mmap_rwsem for reading, which keeps each VMA's place in the file as it is; and each page-table lock. *Not mmap_lock, and no VMA lock.*
     Races:   faults that bring the page back.
     Differs: Linux holds the page's own lock as well (folio_lock), for which a fault waits before it maps the page. Here a fault can map the page behind
-             the walk's back, and the walk ends with the page mapped. (tests/core/test_rmap_locks.py shows it.)
+             the walk's back, and the walk ends with the page mapped. (tests/mm/test_rmap_locks.py shows it.)
     """
     await file.i_mmap_rwsem.down_read()
     for vma in await vma_interval_tree_foreach(file):

@@ -23,7 +23,7 @@ class AnonVma(Record):
     """The file of a family of VMAs (kernel: struct anon_vma). `refcount` is the number of VMAs linked to it; the last one frees it.
 
     Differs: it has no lock (kernel: root->rwsem). A walk from an anonymous frame to its VMAs would take that lock, and no function here makes
-    such a walk. tests/core/test_rmap_locks.py has one, and shows what it then misses.
+    such a walk. tests/mm/test_rmap_locks.py has one, and shows what it then misses.
     """
 
     def __init__(self, layout: Layout, name: str) -> None:

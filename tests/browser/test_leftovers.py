@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 from tests.browser.jupyterlab import Notebook, Server
-from tests.notebooks.cases import RIGHT, answer, below, notebook
+from tests.notebook.cases import RIGHT, answer, below, notebook
 
 AT = "() => { const panel = window.jupyterapp.shell.currentWidget; panel.content.activeCellIndex = %d; return window.jupyterapp.commands.execute('%s'); }"
 

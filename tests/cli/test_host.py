@@ -19,7 +19,7 @@ from mmlocks.conformance.nursery import unsupported
 from mmlocks.conformance.program import to_json
 from mmlocks.conformance.rules import rules_of
 from mmlocks.releases import LAYOUT_RULES
-from tests.host.helpers import RECORDED, recording
+from tests.conformance.helpers import RECORDED, recording
 
 Mmlocks = Callable[..., Result]
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -15,11 +15,11 @@ from typer.testing import CliRunner, Result
 
 from mmlocks.cli.app import app
 from mmlocks.maps import reading as host
-from tests.host.big_maps import jvm
+from tests.maps.big_maps import jvm
 
 Mmlocks = Callable[..., Result]
 REPOSITORY = Path(__file__).resolve().parents[2]
-SAMPLES = REPOSITORY / "tests" / "host" / "maps"
+SAMPLES = REPOSITORY / "tests" / "maps" / "samples"
 SLEEP = SAMPLES / "sleep_smaps.txt"
 LINUX = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
 NO_FLAGS = "Flags (locked, not copied by fork, ...) are not known: only smaps has them, since Linux 3.8."

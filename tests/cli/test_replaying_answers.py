@@ -13,8 +13,8 @@ import pytest
 from typer.testing import Result
 
 from mmlocks.mm.meaning import fingerprint
-from tests.core.test_meaning import BASE, defined
-from tests.notebooks.cases import GIVEN, above, answer, below, insert, notebook
+from tests.mm.test_meaning import BASE, defined
+from tests.notebook.cases import GIVEN, above, answer, below, insert, notebook
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Mmlocks = Callable[..., Result]
@@ -98,7 +98,7 @@ def test_a_schedule_replays_though_the_function_writes_down_what_it_does(
 def test_the_name_is_the_same_in_another_process_whatever_its_hashes_are() -> None:
     program = textwrap.dedent("""
         import linecache
-        from tests.core.test_meaning import BASE, defined
+        from tests.mm.test_meaning import BASE, defined
         from mmlocks.mm.meaning import fingerprint
         print(fingerprint(defined(BASE)))
     """)

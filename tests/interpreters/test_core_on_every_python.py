@@ -10,7 +10,7 @@ from tests.interpreters.interpreters import PYODIDE, REPOSITORY, pytest_command
 
 PYTEST_OPTIONS = [
     "tests/core",
-    "tests/host/test_recorded.py",
+    "tests/conformance/test_recorded.py",
     "-q",
     "-p",
     "no:cacheprovider",

@@ -25,7 +25,7 @@ from mmlocks.scenarios import SCENARIOS
 from mmlocks.search import Exhaustive
 from mmlocks.search.dpor import Dpor
 from mmlocks.search.verdict import Budget, Meter
-from tests.core.families import indexer, lastzero, readers
+from tests.search.families import indexer, lastzero, readers
 
 # -- reports of other tools, as they printed them ---------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ from mmlocks.show.graph import (
 )
 from mmlocks.show.layered import lay_out
 from mmlocks.show.trace import holders
-from tests.core.programs import PROGRAMS
+from tests.machine.programs import PROGRAMS
 
 SVG = "{http://www.w3.org/2000/svg}"
 

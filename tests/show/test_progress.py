@@ -24,7 +24,7 @@ from mmlocks.show.progress import (
     progress_text,
     way_words,
 )
-from tests.core.programs import PROGRAMS
+from tests.machine.programs import PROGRAMS
 
 TWO_LOCKS = """\
   + + + + +

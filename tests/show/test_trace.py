@@ -18,7 +18,7 @@ from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.scenarios.scenario import as_kernel, machine_for
 from mmlocks.search import judge
 from mmlocks.show.trace import CPUS, LOCKS, STEP, chrome_trace, holders, schema, trace_json
-from tests.core.programs import PROGRAMS
+from tests.machine.programs import PROGRAMS
 
 jsonschema = pytest.importorskip("jsonschema")  # Jupyter brings it along
 
