@@ -22,7 +22,7 @@ from mmlocks.mm.area import Area
 from tests.maps.big_maps import jvm
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SAMPLES = Path(__file__).with_name("maps")
+SAMPLES = Path(__file__).with_name("samples")
 LINUX = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
 LINE = "00400000-00401000 r-xp 00000000 fe:00 11                                 /bin/a\n"
 
