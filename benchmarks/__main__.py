@@ -29,11 +29,15 @@ def main() -> int:
     """Run what the command line asks for."""
     wanted = _arguments()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # tables appear as they are ready, in a pipe too
+        sys.stdout.reconfigure(
+            line_buffering=True
+        )  # tables appear as they are ready, in a pipe too
     try:
         if wanted.profile is not None:
             return show_profile(wanted)
-        before = history.last()  # read first: nobody wants to hear after eight minutes that it cannot be
+        before = (
+            history.last()
+        )  # read first: nobody wants to hear after eight minutes that it cannot be
         figures = measure(wanted)
         run_now = history.entry(figures)
         history.compared(run_now, before)
@@ -165,7 +169,10 @@ def _arguments() -> argparse.Namespace:
         help="a peer has so many times as long as mmlocks took, but no more than --limit (default 50; quick: 20)",
     )
     parser.add_argument(
-        "--full-states", type=int, default=3_000_000, help="states for a search without reduction (memory)"
+        "--full-states",
+        type=int,
+        default=3_000_000,
+        help="states for a search without reduction (memory)",
     )
     parser.add_argument(
         "--repeats",
@@ -185,7 +192,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--profile", type=_size, metavar="V,N", help="only show where the time of that search goes"
     )
-    parser.add_argument("--full", action="store_true", help="with --profile: the search without reduction")
+    parser.add_argument(
+        "--full", action="store_true", help="with --profile: the search without reduction"
+    )
     wanted = parser.parse_args()
     wanted.repeats = wanted.repeats or (1 if wanted.quick else 3)
     wanted.patience = wanted.patience or (5.0 if wanted.quick else 20.0)

@@ -18,7 +18,9 @@ def first(scenario: Scenario, release: str) -> dict[str, Any]:
     started = time.perf_counter()
     machine, _ = machine_for(scenario, as_kernel(release))
     found = Exhaustive().explore(machine, Meter(Budget()), stop=True)
-    if found.violation is None:  # seen by an oracle that looks at the machine when all has been searched
+    if (
+        found.violation is None
+    ):  # seen by an oracle that looks at the machine when all has been searched
         found.violation = check(scenario, release).verdict.violation
     return {
         "violation": found.violation.oracle if found.violation else None,

@@ -83,7 +83,9 @@ def _searched(
         "peak_mb_above_imports": above,
         "packed_bytes_per_state": packed / max(verdict.states, 1),
         "bytes_per_state_beyond_packed": (
-            None if above is None or not verdict.states else (above * 2**20 - packed) / verdict.states
+            None
+            if above is None or not verdict.states
+            else (above * 2**20 - packed) / verdict.states
         ),
     }
     return figures, checked.machine

@@ -165,7 +165,9 @@ def peers(
 def _patience(own: float | None, wanted: argparse.Namespace) -> float:
     """Seconds that a peer may take: many times as many as we do are answer enough, but it always has a while."""
     limit: float = wanted.limit
-    return limit if own is None else min(limit, max(wanted.patience, float(round(wanted.times * own))))
+    return (
+        limit if own is None else min(limit, max(wanted.patience, float(round(wanted.times * own))))
+    )
 
 
 def _side_by_side(
@@ -179,7 +181,9 @@ def _side_by_side(
 ) -> dict[str, Measured]:
     """One size, by everybody. What was long before is not searched again; who was `stopped` at a part of it is not asked."""
     steady = before["wall"] is None or before["wall"] >= STEADY
-    measures: dict[str, Callable[[], Measured]] = {"mmlocks": partial(ours.fork, vmas, writers, wanted.limit)}
+    measures: dict[str, Callable[[], Measured]] = {
+        "mmlocks": partial(ours.fork, vmas, writers, wanted.limit)
+    }
     runs = {"mmlocks": [before if steady else measures["mmlocks"]()]}
     quick: set[type[Peer]] = set()
     for peer in (*tools, *VARIANTS):
@@ -189,7 +193,9 @@ def _side_by_side(
         if part[0] <= vmas and part[1] <= writers:
             # It takes at least as long as for the part, of which no more is known than that.
             said = f"stopped at {part[0]},{part[1]} already"
-            runs[peer.name] = [{"outcome": "unproved", "wall": None, "said": said, "limit_seconds": after}]
+            runs[peer.name] = [
+                {"outcome": "unproved", "wall": None, "said": said, "limit_seconds": after}
+            ]
             continue
         measures[peer.name] = partial(asked, peer, Question(vmas, writers), patience)
         answer = measures[peer.name]()

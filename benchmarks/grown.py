@@ -40,7 +40,11 @@ def fork_long(pages: int) -> Scenario:
 
     def world() -> World:
         made = World(
-            3, dict.fromkeys(numbers, (0, 0)), faulting={1: numbers, 2: numbers}, cached={1: [1]}, slots=2
+            3,
+            dict.fromkeys(numbers, (0, 0)),
+            faulting={1: numbers, 2: numbers},
+            cached={1: [1]},
+            slots=2,
         )
         made.map("vma", 1, pages)
         return made
@@ -49,7 +53,11 @@ def fork_long(pages: int) -> Scenario:
         name=f"fork_long_{pages}",
         title=f"fork of {pages} pages beside two writers",
         story=f"cpu0 forks a process with one VMA of {pages} pages; two other CPUs store to each of them.",
-        threads=(("fork()", forker), ("stores to every page", first), ("stores to every page", second)),
+        threads=(
+            ("fork()", forker),
+            ("stores to every page", first),
+            ("stores to every page", second),
+        ),
         world=world,
         oracles=("lost_store", "isolation", "stale_translation", "references", "held_at_end"),
         expected={"6.3": "safe", "6.4.3": "safe"},
@@ -60,8 +68,16 @@ def fork_long(pages: int) -> Scenario:
 AXES = {
     axis.name: axis
     for axis in (
-        Axis("cpus", "fork, the others store; 2 VMAs", (2, 3, 4, 5), 3, lambda n: fork_many(2, n - 1)),
-        Axis("vmas", "fork and 2 writers, a VMA for each", (2, 3, 4, 5, 6, 7), 3, lambda v: fork_many(v, 2)),
+        Axis(
+            "cpus", "fork, the others store; 2 VMAs", (2, 3, 4, 5), 3, lambda n: fork_many(2, n - 1)
+        ),
+        Axis(
+            "vmas",
+            "fork and 2 writers, a VMA for each",
+            (2, 3, 4, 5, 6, 7),
+            3,
+            lambda v: fork_many(v, 2),
+        ),
         Axis("steps", "fork and 2 writers; 1 VMA, more pages", (1, 2, 3, 4, 5), 3, fork_long),
     )
 }

@@ -116,7 +116,10 @@ def growth(wanted: argparse.Namespace) -> dict[str, Any]:
     print(table(["axis", "size", "states", "transitions", "seconds"], lines))
     print("\nThe law that explains most of each (R^2 of the logarithms)")
     print(
-        table(["axis", "held", *FIGURES], [_laws(axis, how, found) for axis in AXES.values() for how in HOW])
+        table(
+            ["axis", "held", *FIGURES],
+            [_laws(axis, how, found) for axis in AXES.values() for how in HOW],
+        )
     )
     return found
 
@@ -149,10 +152,15 @@ def _steadied(times: int, measure: Callable[[], dict[str, Any]]) -> dict[str, An
 
 def _fits(points: list[dict[str, Any]], figure: str) -> dict[str, Any]:
     """Unfinished points are left out: their figures say how far the search came, not how far it had to go."""
-    done = [(float(point["x"]), float(point[figure])) for point in points if point["wall"] is not None]
+    done = [
+        (float(point["x"]), float(point[figure])) for point in points if point["wall"] is not None
+    ]
     chosen = best(done)
     fits = {law: fit for law in LAWS if (fit := fitted(law, done)) is not None}
-    return {"best": chosen.law if chosen else None, **{law: fit._asdict() for law, fit in fits.items()}}
+    return {
+        "best": chosen.law if chosen else None,
+        **{law: fit._asdict() for law, fit in fits.items()},
+    }
 
 
 def _laws(axis: Axis, how: str, found: dict[str, Any]) -> tuple[str, ...]:

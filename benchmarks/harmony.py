@@ -31,16 +31,27 @@ class Harmony:
 
     def missing(self) -> str | None:
         """What to do to have it."""
-        return None if program("harmony") else "not installed: make bench installs it, or pip install harmony"
+        return (
+            None
+            if program("harmony")
+            else "not installed: make bench installs it, or pip install harmony"
+        )
 
     def ask(self, question: Question, limit: float) -> dict[str, Any]:
         """Compile and run."""
-        constants = {"V": question.vmas, "N": question.writers, "FIX": question.fixed, "FOLD": self.fold}
+        constants = {
+            "V": question.vmas,
+            "N": question.writers,
+            "FIX": question.fixed,
+            "FOLD": self.fold,
+        }
         defined = [part for name, value in constants.items() for part in ("-c", f"{name}={value}")]
         with tempfile.TemporaryDirectory(prefix="mmlocks-bench-") as folder:
             shutil.copy(MODEL, folder)  # it writes its results beside the model
             finished = run(
-                [program("harmony") or "harmony", *OPTIONS, *defined, MODEL.name], limit, Path(folder)
+                [program("harmony") or "harmony", *OPTIONS, *defined, MODEL.name],
+                limit,
+                Path(folder),
             )
         if finished.timed_out:
             return {"outcome": "unproved", "wall": None}

@@ -58,7 +58,12 @@ def entry(figures: dict[str, Any]) -> dict[str, Any]:
             at = sizes[f"{row['vmas']},{row['writers']}"]
             at["times_mmlocks"][row["tool"]] = row["times_mmlocks"]
     worst = {row["figure"]: row["worst"] for row in figures.get("violations", {}).get("worst", [])}
-    return {"machine": figures["machine"], "reference_seconds": unit, "sizes": sizes, "violations": worst}
+    return {
+        "machine": figures["machine"],
+        "reference_seconds": unit,
+        "sizes": sizes,
+        "violations": worst,
+    }
 
 
 def last(path: Path = HISTORY) -> dict[str, Any] | None:

@@ -64,7 +64,9 @@ def scenarios() -> list[dict[str, Any]]:
 
 def violations(places: list[tuple[str, str]], times: int) -> list[dict[str, Any]]:
     """Scenarios, each on a release on which it is violated, all in one process."""
-    rows: list[dict[str, Any]] = _child({"kind": "violations", "places": places, "times": times}, 300.0)[1]
+    rows: list[dict[str, Any]] = _child(
+        {"kind": "violations", "places": places, "times": times}, 300.0
+    )[1]
     return rows
 
 
@@ -83,7 +85,13 @@ def traces(program: str, limit: float) -> dict[str, Any]:
 
 def parallel(size: Size, reduced: bool, workers: int, limit: float) -> dict[str, Any]:
     """One search of fork_many by so many workers; with none, by the exhaustive search itself."""
-    wanted = {"kind": "parallel", "size": size, "reduced": reduced, "workers": workers, "seconds": limit}
+    wanted = {
+        "kind": "parallel",
+        "size": size,
+        "reduced": reduced,
+        "workers": workers,
+        "seconds": limit,
+    }
     found: dict[str, Any] = _child(wanted, limit + START_UP)[1]
     return found
 
@@ -110,20 +118,24 @@ def imports(times: int = 7) -> dict[str, Any]:
     """Milliseconds for the imports that users wait for (the interpreter's start not included) and for commands: the median of fresh processes."""
     found: dict[str, Any] = {}
     for module in ("mmlocks", "mmlocks.scenarios"):
-        clock = (
-            f"import time; t = time.perf_counter(); import {module}; print(1000 * (time.perf_counter() - t))"
-        )
+        clock = f"import time; t = time.perf_counter(); import {module}; print(1000 * (time.perf_counter() - t))"
         runs = [_checked(run([sys.executable, "-c", clock], 60.0, ROOT)) for _ in range(times + 1)]
         # The first run may have to compile the package; all others find its bytecode.
-        found[f"import {module}"] = statistics.median(float(finished.output) for finished in runs[1:])
+        found[f"import {module}"] = statistics.median(
+            float(finished.output) for finished in runs[1:]
+        )
     for command in (["-c", "pass"], ["-m", "mmlocks", "--help"], ["-m", "mmlocks", "demo"]):
         runs = [_checked(run([sys.executable, *command], 60.0, ROOT)) for _ in range(times + 1)]
-        found[f"python {' '.join(command)}"] = 1000 * statistics.median(run.seconds for run in runs[1:])
+        found[f"python {' '.join(command)}"] = 1000 * statistics.median(
+            run.seconds for run in runs[1:]
+        )
     return found
 
 
 def _child(wanted: dict[str, Any], limit: float) -> tuple[Finished, Any]:
-    finished = _checked(run([sys.executable, "-m", "benchmarks.child", json.dumps(wanted)], limit, ROOT))
+    finished = _checked(
+        run([sys.executable, "-m", "benchmarks.child", json.dumps(wanted)], limit, ROOT)
+    )
     return finished, json.loads(finished.output)
 
 

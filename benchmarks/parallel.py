@@ -75,14 +75,18 @@ def matrix(workers: int) -> dict[str, Any]:
         found = truth_table(RELEASES, SCENARIOS, executor)
     return {
         "cells": len(found.cells),
-        "outcomes": sorted(f"{cell.scenario} {cell.release} {cell.outcome}" for cell in found.cells.values()),
+        "outcomes": sorted(
+            f"{cell.scenario} {cell.release} {cell.outcome}" for cell in found.cells.values()
+        ),
         "seconds": time.perf_counter() - started,
     }
 
 
 def parallel(scaling: list[dict[str, Any]], wanted: argparse.Namespace) -> list[dict[str, Any]]:
     """Every search of fork_many that was finished and took long enough, again by two workers; a larger one; and the matrix."""
-    print(f"\nTwo processes (seconds of the search, their start included; aim: {AIM:g} times as fast as one)")
+    print(
+        f"\nTwo processes (seconds of the search, their start included; aim: {AIM:g} times as fast as one)"
+    )
     todo = [
         ((row["vmas"], row["writers"]), how)
         for row in scaling
@@ -91,10 +95,17 @@ def parallel(scaling: list[dict[str, Any]], wanted: argparse.Namespace) -> list[
     ]
     rows: list[dict[str, Any]] = []
     for size, how in [*todo, *([] if wanted.quick else [(LARGE, "reduced")])]:
-        one, two = (ours.parallel(size, how == "reduced", workers, wanted.limit) for workers in (0, 2))
+        one, two = (
+            ours.parallel(size, how == "reduced", workers, wanted.limit) for workers in (0, 2)
+        )
         # With reduction, which states stand for others depends a little on the order in which they are met.
-        same = [(run["outcome"], run["endings"], how == "reduced" or run["states"]) for run in (one, two)]
-        rows.append({"what": f"{size[0]},{size[1]} {how}", **_compared(one, two, same[0] == same[1])})
+        same = [
+            (run["outcome"], run["endings"], how == "reduced" or run["states"])
+            for run in (one, two)
+        ]
+        rows.append(
+            {"what": f"{size[0]},{size[1]} {how}", **_compared(one, two, same[0] == same[1])}
+        )
     one, two = (ours.matrix(workers) for workers in (0, 2))
     same = one.pop("outcomes") == two.pop("outcomes")
     rows.append({"what": "every scenario on every release", **_compared(one, two, same)})

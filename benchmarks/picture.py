@@ -68,9 +68,16 @@ def draw(growth: dict[str, Any], machine: dict[str, Any], path: Path = GROWTH) -
             rows[0][column].set_title(axis.what, loc="left", color="#5b6472")
         handles, labels = rows[0][0].get_legend_handles_labels()
         figure.legend(
-            handles, labels, loc="upper right", ncols=2, frameon=False, bbox_to_anchor=(0.995, 0.975)
+            handles,
+            labels,
+            loc="upper right",
+            ncols=2,
+            frameon=False,
+            bbox_to_anchor=(0.995, 0.975),
         )
-        figure.suptitle("How the cost of a search grows", x=0.012, ha="left", fontsize=13, fontweight="bold")
+        figure.suptitle(
+            "How the cost of a search grows", x=0.012, ha="left", fontsize=13, fontweight="bold"
+        )
         where = f"fork beside stores, Linux 6.4.3. {machine['cpu']}, {machine['python']}, {machine['date']}. Dashed: fitted law."
         figure.text(0.012, 0.915, where, color="#5b6472", fontsize=8.5)
         figure.tight_layout(rect=(0, 0, 1, 0.93))
@@ -85,7 +92,14 @@ def _plot(panel: Any, measured: dict[str, Any], what: str, how: str, unit: str) 
     xs, ys = [point["x"] for point in done], [point[what] for point in done]
     panel.plot(xs, ys, marker, color=colour, markersize=5.5, label=NAMES[how], zorder=3)
     for point in open_end:
-        panel.plot(point["x"], point[what], marker, markeredgecolor=colour, markerfacecolor="white", zorder=3)
+        panel.plot(
+            point["x"],
+            point[what],
+            marker,
+            markeredgecolor=colour,
+            markerfacecolor="white",
+            zorder=3,
+        )
         panel.annotate(
             "", (point["x"], point[what] * 3), (point["x"], point[what]),
             arrowprops={"arrowstyle": "->", "color": colour},
@@ -96,7 +110,9 @@ def _plot(panel: Any, measured: dict[str, Any], what: str, how: str, unit: str) 
     fit = Fit(**fits[fits["best"]])
     low, high = min(xs), max(xs)
     line = [low + (high - low) * step / 60 for step in range(61)]
-    panel.plot(line, [fit.at(x) for x in line], "--", color=colour, linewidth=1.2, alpha=0.75, zorder=2)
+    panel.plot(
+        line, [fit.at(x) for x in line], "--", color=colour, linewidth=1.2, alpha=0.75, zorder=2
+    )
     panel.text(
         0.03, 0.97 if how == "full" else 0.88, f"{LAWS[fit.law].words(fit.rate, unit)}   R² {fit.r2:.3f}",
         transform=panel.transAxes, va="top", color=colour, fontsize=8.5,

@@ -41,7 +41,9 @@ def run(command: Sequence[str | Path], limit: float, cwd: Path | None = None) ->
         [str(part) for part in command],
         cwd=cwd,
         # Where it is set, every process would compile every module anew; nobody's own computer has it set.
-        env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+        env={
+            name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

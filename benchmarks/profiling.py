@@ -50,8 +50,16 @@ def profile(size: Size, reduced: bool, seconds: float) -> dict[str, Any]:
             ],
         )
     )
-    named = [dict(zip(("function", "calls", "own", "inside"), row, strict=True)) for row in functions[:SHOWN]]
-    return {"counters": counted, "functions": named, "parts": dict(parts), "profiled_seconds": total}
+    named = [
+        dict(zip(("function", "calls", "own", "inside"), row, strict=True))
+        for row in functions[:SHOWN]
+    ]
+    return {
+        "counters": counted,
+        "functions": named,
+        "parts": dict(parts),
+        "profiled_seconds": total,
+    }
 
 
 def _search(size: Size, reduced: bool, seconds: float) -> tuple[Machine, Exploration]:
@@ -87,7 +95,9 @@ def _profiled(
     for (file, line, name), (_, calls, own, inside, _) in stats.stats.items():
         part, place = _place(file)
         parts[part] += own
-        functions.append((f"{name} ({place}:{line})" if place else name.strip("<>"), calls, own, inside))
+        functions.append(
+            (f"{name} ({place}:{line})" if place else name.strip("<>"), calls, own, inside)
+        )
     functions.sort(key=lambda row: row[2], reverse=True)
     return functions, parts, stats.total_tt
 

@@ -25,7 +25,9 @@ def imports() -> dict[str, Any]:
 def scenarios() -> list[dict[str, Any]]:
     """Every shipped scenario under every release."""
     rows = ours.scenarios()
-    print("\nShipped scenarios, from nothing to the verdict (a violation with its shortest schedule)")
+    print(
+        "\nShipped scenarios, from nothing to the verdict (a violation with its shortest schedule)"
+    )
     print(
         table(
             ["scenario", "release", "verdict", "states", "seconds"],
@@ -79,7 +81,13 @@ def scaling(sizes: list[Size], wanted: argparse.Namespace) -> list[dict[str, Any
         finished = reduced["wall"] is not None and full["wall"] is not None
         factor = full["states"] / reduced["states"] if finished else None
         rows.append(
-            {"vmas": vmas, "writers": writers, "reduced": reduced, "full": full, "reduction_factor": factor}
+            {
+                "vmas": vmas,
+                "writers": writers,
+                "reduced": reduced,
+                "full": full,
+                "reduction_factor": factor,
+            }
         )
         for row, how in ((reduced, "reduced"), (full, "full")):
             stopped = row["wall"] is None

@@ -25,7 +25,9 @@ class Spin:
         self.optimise = optimise
         self.twin = twin
         reduction = "-DNOREDUCE" if twin else "default partial-order reduction"
-        self.settings = f"spin -a{' -o1 -o3' if twin else ''}; gcc {optimise} -DSAFETY; {reduction}; one core"
+        self.settings = (
+            f"spin -a{' -o1 -o3' if twin else ''}; gcc {optimise} -DSAFETY; {reduction}; one core"
+        )
 
     def missing(self) -> str | None:
         """What to do to have it."""

@@ -135,7 +135,10 @@ def _steps(machine: Machine, state: int) -> Iterator[tuple[int, int]]:
 
 
 def _count(
-    start: Any, following: Callable[[Any], Iterator[Any]], whole_path: Callable[[Any], bool], seconds: float
+    start: Any,
+    following: Callable[[Any], Iterator[Any]],
+    whole_path: Callable[[Any], bool],
+    seconds: float,
 ) -> int:
     """Paths from `start` that end where `whole_path` says so: each place is looked at once, and told its number when all behind it have theirs.
 
@@ -196,7 +199,9 @@ def left_on_the_table(wanted: argparse.Namespace) -> list[dict[str, Any]]:
                     whole(row["states"]),
                     whole(row["transitions"]),
                     _count_or_why(row, "declared"),
-                    whole(row["dpor"]) if row["dpor"] is not None else f"> {whole(row['dpor_at_least'])}",
+                    whole(row["dpor"])
+                    if row["dpor"] is not None
+                    else f"> {whole(row['dpor_at_least'])}",
                     whole(row["dpor_transitions"]),
                     f"{row['dpor_seconds']:.2f}",
                 )

@@ -58,7 +58,17 @@ def violations(searched: list[dict[str, Any]], wanted: argparse.Namespace) -> di
     )
     print(
         table(
-            ["scenario", "release", "violation", "steps", "preemptions", "first", "wall", "minimal", "wall"],
+            [
+                "scenario",
+                "release",
+                "violation",
+                "steps",
+                "preemptions",
+                "first",
+                "wall",
+                "minimal",
+                "wall",
+            ],
             [
                 (
                     row["scenario"],
@@ -76,7 +86,9 @@ def violations(searched: list[dict[str, Any]], wanted: argparse.Namespace) -> di
         )
     )
     if not all(row["minimal"] for row in rows):
-        print("* found by an oracle that looks at the searched machine, which has no shortest schedule")
+        print(
+            "* found by an oracle that looks at the searched machine, which has no shortest schedule"
+        )
     return {"rows": rows, "worst": [_worst(rows, *aim) for aim in AIMS]}
 
 

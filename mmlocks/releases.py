@@ -120,7 +120,12 @@ MREMAP_MOVES_SEVERAL = Patch(
 
 LAYOUT_RULES = {
     patch.name: patch
-    for patch in (THP_ALIGNS_MMAP, THP_ALIGNS_MULTIPLES_ONLY, UNFAULTED_MERGES, MREMAP_MOVES_SEVERAL)
+    for patch in (
+        THP_ALIGNS_MMAP,
+        THP_ALIGNS_MULTIPLES_ONLY,
+        UNFAULTED_MERGES,
+        MREMAP_MOVES_SEVERAL,
+    )
 }
 
 
@@ -210,13 +215,19 @@ def release_named(text: str) -> Release:
     Raises ModelError, listing the releases there are.
     """
     if not isinstance(text, str):
-        raise ModelError(f"a release is named by a text such as '6.4.0', not by {text!r}. Put it in quotes.")
+        raise ModelError(
+            f"a release is named by a text such as '6.4.0', not by {text!r}. Put it in quotes."
+        )
     name, *changes = split_name(text)
     if name not in RELEASES:
         raise ModelError(f"there is no release {name!r}. Known releases: {', '.join(RELEASES)}.")
     release = RELEASES[name]
     for change in changes:
-        release = release.with_patch(change[1:]) if change[0] == "+" else release.without_patch(change[1:])
+        release = (
+            release.with_patch(change[1:])
+            if change[0] == "+"
+            else release.without_patch(change[1:])
+        )
     return release
 
 

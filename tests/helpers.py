@@ -26,10 +26,14 @@ class Outcome(NamedTuple):
     violated: bool
 
 
-def outcome(machine: Machine, reduced: bool = True, reduction: type[Reduction] = Reduction) -> Outcome:
+def outcome(
+    machine: Machine, reduced: bool = True, reduction: type[Reduction] = Reduction
+) -> Outcome:
     """Search `machine` to the end, past its violations. Endings are decoded: machines number values as they meet them."""
     own = reduction(machine) if reduced else None
-    found = explore(machine, Meter(Budget(5_000_000, 300.0)), reduced=reduced, stop=False, reduction=own)
+    found = explore(
+        machine, Meter(Budget(5_000_000, 300.0)), reduced=reduced, stop=False, reduction=own
+    )
     assert not found.reason, found.reason
     return Outcome(
         frozenset(decoded(machine, end) for end in found.endings),
@@ -62,7 +66,9 @@ def reduction_loses_nothing(build: Build, reduction: type[Reduction] = Reduction
     return outcome(build(), reduced=True, reduction=reduction) == outcome(build(), reduced=False)
 
 
-def each(task: Callable[[int], Coroutine[Any, Any, None]], cpus: int) -> list[tuple[str, Callable[[], Any]]]:
+def each(
+    task: Callable[[int], Coroutine[Any, Any, None]], cpus: int
+) -> list[tuple[str, Callable[[], Any]]]:
     """The same task on every CPU; it is told its number."""
     return [(task.__name__, lambda cpu=cpu: task(cpu)) for cpu in range(cpus)]
 

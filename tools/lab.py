@@ -26,7 +26,10 @@ def main(arguments: list[str]) -> NoReturn:
     if chosen.port is None:
         port = next(port for port in range(FIRST_PORT, 65536) if is_free(chosen.ip, port))
         if port != FIRST_PORT:
-            print(f"mmlocks: port {FIRST_PORT} is taken, so this JupyterLab is on port {port}", flush=True)
+            print(
+                f"mmlocks: port {FIRST_PORT} is taken, so this JupyterLab is on port {port}",
+                flush=True,
+            )
         options += ["--port", str(port)]
     elif chosen.port and not is_free(chosen.ip, chosen.port):  # port 0 means: any free one
         raise SystemExit(
@@ -35,7 +38,9 @@ def main(arguments: list[str]) -> NoReturn:
             "(`.venv/bin/jupyter server list` shows the JupyterLabs that are running.)"
         )
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.append("--allow-root")  # JupyterLab refuses root without it; containers often are root
+        options.append(
+            "--allow-root"
+        )  # JupyterLab refuses root without it; containers often are root
     # Served from the repository, so that the lesson's link to its lab leads somewhere; and trusted, so that the pictures which
     # are stored in our own notebooks are shown as pictures before their cells are run.
     options += [f"--ServerApp.root_dir={REPOSITORY}"]
@@ -46,13 +51,17 @@ def main(arguments: list[str]) -> NoReturn:
             for folder in ("lessons", "solutions")
             for path in sorted((REPOSITORY / folder).glob("*.ipynb"))
         ]
-        subprocess.run([sys.executable, "-m", "jupyter", "trust", *ours], check=False, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "jupyter", "trust", *ours], check=False, capture_output=True
+        )
     command = [sys.executable, "-m", "jupyterlab", *options]
     os.execv(sys.executable, command)  # so that Ctrl-C and the exit code are JupyterLab's own
 
 
 def is_free(host: str, port: int) -> bool:
-    for family, kind, protocol, _, address in socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM
+    ):
         try:
             with socket.socket(family, kind, protocol) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -58,7 +58,8 @@ def make_exercises() -> None:
     for solution in sorted((REPOSITORY / "solutions").glob("*.ipynb")):
         exercise = REPOSITORY / "exercises" / solution.name
         exercise.write_text(
-            written(exercise_from(json.loads(solution.read_text(encoding="utf-8")))), encoding="utf-8"
+            written(exercise_from(json.loads(solution.read_text(encoding="utf-8")))),
+            encoding="utf-8",
         )
         print(f"{exercise.relative_to(REPOSITORY)} made from {solution.relative_to(REPOSITORY)}")
 
@@ -70,7 +71,10 @@ def run(path: Path) -> None:
 
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types here
     NotebookClient(
-        notebook, timeout=300, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}}
+        notebook,
+        timeout=300,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
     ).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -78,7 +82,9 @@ def run(path: Path) -> None:
             # A widget lives only as long as its kernel; the picture and the text beside it stay.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
             if "traceback" in output:
-                output["traceback"] = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in output["traceback"]]
+                output["traceback"] = [
+                    re.sub(r"\x1b\[[0-9;]*m", "", line) for line in output["traceback"]
+                ]
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
     text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
@@ -88,7 +94,9 @@ def run(path: Path) -> None:
 
 def main() -> int:
     """Do what the command line says."""
-    parser = argparse.ArgumentParser(description="Run lessons and solutions, and make the exercises.")
+    parser = argparse.ArgumentParser(
+        description="Run lessons and solutions, and make the exercises."
+    )
     parser.add_argument("--exercises", action="store_true", help="only make the exercises")
     if not parser.parse_args().exercises:
         for folder in ("lessons", "solutions"):

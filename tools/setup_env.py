@@ -23,7 +23,9 @@ NEEDED = (3, 11)
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 VENV_PYTHON = os.path.join(VENV, "bin", "python")
-STATE = os.path.join(VENV, "mmlocks-setup.json")  # absent: not our .venv; {}: an install that did not finish
+STATE = os.path.join(
+    VENV, "mmlocks-setup.json"
+)  # absent: not our .venv; {}: an install that did not finish
 LOG = os.path.join(VENV, "mmlocks-setup.log")
 INPUTS = ("pyproject.toml", "constraints.txt")
 
@@ -63,7 +65,10 @@ def main(arguments: List[str]) -> int:
         print("mmlocks: {}".format(problem), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nmmlocks: interrupted; run make again and the installation starts afresh", file=sys.stderr)
+        print(
+            "\nmmlocks: interrupted; run make again and the installation starts afresh",
+            file=sys.stderr,
+        )
         return 130
     return 0
 
@@ -99,7 +104,11 @@ def install(extras: Set[str]) -> None:
     write_state({})
     if interpreter:
         make_venv(interpreter)
-    say("installing {} into .venv{}".format(", ".join(sorted(extras)), " (a minute or two)" if new else ""))
+    say(
+        "installing {} into .venv{}".format(
+            ", ".join(sorted(extras)), " (a minute or two)" if new else ""
+        )
+    )
     run_pip(extras)
     if "course" in extras:
         silence_jupyter_news()
@@ -110,10 +119,14 @@ def find_interpreter() -> Interpreter:
     named = os.environ.get("PYTHON", "")
     found = [seen for seen in map(probe, [named] if named else usual_places()) if seen]
     if named and not found:
-        raise Problem("PYTHON={} does not run; give the path of a Python 3.11 or newer".format(named))
+        raise Problem(
+            "PYTHON={} does not run; give the path of a Python 3.11 or newer".format(named)
+        )
     fitting = [seen for seen in found if seen.new_enough]
     if not fitting:
-        seen_text = "; ".join(sorted({"{} is {}".format(seen.path, seen.version) for seen in found}))
+        seen_text = "; ".join(
+            sorted({"{} is {}".format(seen.path, seen.version) for seen in found})
+        )
         raise Problem(
             "needs Python 3.11 or newer (seen: {}). Install one, or name it: "
             "make ... PYTHON=/path/to/python3.12".format(seen_text or "none")
@@ -135,7 +148,10 @@ def usual_places() -> Iterator[str]:
         path = shutil.which(name)
         if path:
             yield path
-    for pattern in ("~/.pyenv/versions/3.*/bin/python3", "~/.local/share/uv/python/cpython-3.*/bin/python3"):
+    for pattern in (
+        "~/.pyenv/versions/3.*/bin/python3",
+        "~/.local/share/uv/python/cpython-3.*/bin/python3",
+    ):
         for path in sorted(glob.glob(os.path.expanduser(pattern)), reverse=True):
             yield path
 
@@ -157,17 +173,24 @@ def probe(path: str) -> Optional[Interpreter]:
 def make_venv(interpreter: Interpreter) -> None:
     say("making .venv with Python {} ({})".format(interpreter.version, interpreter.path))
     made = subprocess.run(
-        [interpreter.path, "-m", "venv", VENV], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        [interpreter.path, "-m", "venv", VENV],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
     )
     if made.returncode:
-        raise Problem("python -m venv failed: {}".format(last_words(made.stdout.decode(errors="replace"))))
+        raise Problem(
+            "python -m venv failed: {}".format(last_words(made.stdout.decode(errors="replace")))
+        )
 
 
 def run_pip(extras: Set[str]) -> None:
     command = [VENV_PYTHON, "-m", "pip", "install", "--constraint", "constraints.txt"]
     command += ["--disable-pip-version-check", "--no-input"]
     command += ["--editable", ".[{}]".format(",".join(sorted(extras)))]
-    surroundings = dict({"PIP_RETRIES": "2"}, **os.environ)  # also for the pip that pip itself starts
+    surroundings = dict(
+        {"PIP_RETRIES": "2"}, **os.environ
+    )  # also for the pip that pip itself starts
     with open(LOG, "w", encoding="utf-8") as log:
         pip = subprocess.Popen(
             command, cwd=ROOT, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -190,7 +213,9 @@ def explain_pip_failure(output: str) -> str:
         return "no network: pip could not reach its package index. Connect, then run make again"
     if "No space left on device" in output:
         return "the disk is full; free about 1 GB, then run make again"
-    return "pip failed: {} (all it said: .venv/{})".format(last_words(output), os.path.basename(LOG))
+    return "pip failed: {} (all it said: .venv/{})".format(
+        last_words(output), os.path.basename(LOG)
+    )
 
 
 def last_words(output: str) -> str:

@@ -96,7 +96,9 @@ class Memory:
         self.pte = cells(*[Entry(page, True) for page in range(vmas)])
         self.child = cells(*[None] * vmas)
         self.count = cells(*[1] * vmas, *[0] * writers)
-        self.data = [cells(*[0 if frame < vmas else POISON] * words) for frame in range(vmas + writers)]
+        self.data = [
+            cells(*[0 if frame < vmas else POISON] * words) for frame in range(vmas + writers)
+        ]
         self.truth = [cells(*[0] * words) for _ in range(vmas)]
         # CPU n's translation of the one page that it uses; CPU 1 has stored to it.
         self.tlb = cells(None, Entry(0, True), *[None] * (writers - 1))
@@ -294,7 +296,9 @@ def writer(number: int) -> Callable[[Memory], Coroutine[Any, Any, None]]:
 def judge(memory: Memory) -> bool:
     """What the oracles say of a final state; nothing if somebody gave up who could go on now."""
     if memory.waiting:
-        insist(any(free(writer, readers) for writer, readers in memory.waiting.values()), "deadlock")
+        insist(
+            any(free(writer, readers) for writer, readers in memory.waiting.values()), "deadlock"
+        )
         return True
     insist(free(memory.mmap_writer, memory.mmap_readers), "held_at_end")
     for page in range(memory.vmas):

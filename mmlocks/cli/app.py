@@ -70,10 +70,13 @@ def _positive(seconds: float | None) -> float | None:
 
 Patches = Annotated[
     list[str] | None,
-    typer.Option("--with", metavar="PATCH", help=f"Add a patch: {', '.join(PATCHES)}. May be repeated."),
+    typer.Option(
+        "--with", metavar="PATCH", help=f"Add a patch: {', '.join(PATCHES)}. May be repeated."
+    ),
 ]
 NoPatches = Annotated[
-    list[str] | None, typer.Option("--without", metavar="PATCH", help="Take a patch away. May be repeated.")
+    list[str] | None,
+    typer.Option("--without", metavar="PATCH", help="Take a patch away. May be repeated."),
 ]
 Also = Annotated[
     list[str] | None,
@@ -81,7 +84,9 @@ Also = Annotated[
         "--also", metavar="ORACLE", help="Ask one more oracle, such as stale_copy. May be repeated."
     ),
 ]
-Full = Annotated[bool, typer.Option("--full", help="The same as --strategy full: every order of steps.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="The same as --strategy full: every order of steps.")
+]
 StrategyName = Annotated[
     str | None,
     typer.Option(
@@ -94,20 +99,28 @@ StrategyName = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(min=0, metavar="N", help="Which random choices random and pct make.", show_default="0"),
+    typer.Option(
+        min=0, metavar="N", help="Which random choices random and pct make.", show_default="0"
+    ),
 ]
 States = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Stop after so many states.", show_default="2 million")
+    int | None,
+    typer.Option(min=1, metavar="N", help="Stop after so many states.", show_default="2 million"),
 ]
 Seconds = Annotated[
     float | None,
     typer.Option(
-        metavar="S", callback=_positive, help="Stop each search after so many seconds.", show_default="60"
+        metavar="S",
+        callback=_positive,
+        help="Stop each search after so many seconds.",
+        show_default="60",
     ),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, max=256, metavar="N", help="Search on so many processes.", show_default="1"),
+    typer.Option(
+        min=1, max=256, metavar="N", help="Search on so many processes.", show_default="1"
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 InFile = Annotated[
@@ -118,7 +131,9 @@ InFile = Annotated[
         help="The scenario of your own that it was recorded with. The file is run.",
     ),
 ]
-LabName = Annotated[str, typer.Argument(metavar="LAB", help="lab07_fork_vs_fault; lab07 or 07 will do.")]
+LabName = Annotated[
+    str, typer.Argument(metavar="LAB", help="lab07_fork_vs_fault; lab07 or 07 will do.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -162,7 +177,10 @@ def demo() -> int:
         fixed = check(scenario, "6.4.3", progress=meter)
     report.print_checked(fixed)
     gap()
-    paragraph(f"Found, shortened and proved in {time.perf_counter() - began:.1f} s. {scenario.remark}", ASIDE)
+    paragraph(
+        f"Found, shortened and proved in {time.perf_counter() - began:.1f} s. {scenario.remark}",
+        ASIDE,
+    )
     paragraph("There is more: mmlocks scenarios", ASIDE)
     if "unproved" in (broken.verdict.outcome, fixed.verdict.outcome):
         return Status.UNPROVED
@@ -238,10 +256,14 @@ def scenarios(as_json: Json = False) -> int:
 @app.command(epilog=STATUSES)
 def replay(
     text: Annotated[
-        str, typer.Argument(metavar="TEXT", help="A schedule, `mml1:...`, as printed below every timeline.")
+        str,
+        typer.Argument(
+            metavar="TEXT", help="A schedule, `mml1:...`, as printed below every timeline."
+        ),
     ],
     step: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Show the state after step N, not the timeline.")
+        int | None,
+        typer.Option(min=0, metavar="N", help="Show the state after step N, not the timeline."),
     ] = None,
     svg: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a picture of what is shown, as SVG.")
@@ -249,12 +271,15 @@ def replay(
     answer: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The answer (.py, .ipynb) that it was recorded with. Its code is run."
+            metavar="FILE",
+            help="The answer (.py, .ipynb) that it was recorded with. Its code is run.",
         ),
     ] = None,
     trace: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write everything that each step did, as JSON with a schema."),
+        typer.Option(
+            metavar="FILE", help="Write everything that each step did, as JSON with a schema."
+        ),
     ] = None,
     chrome: Annotated[
         Path | None,
@@ -278,7 +303,9 @@ def replay(
             f"this schedule has {counted(len(whole), 'step')}, so --step takes 0 to {len(whole)}, not {step}."
         )
     shown = whole if step is None else whole.at(step)
-    pictures = [Target(svg, report.run_picture(story, world, whole, step))] if svg is not None else []
+    pictures = (
+        [Target(svg, report.run_picture(story, world, whole, step))] if svg is not None else []
+    )
     save([*pictures, *traces(whole, story.name, name, trace, chrome)])
     paragraph(f"{story.name} on {name}: {story.title}", TITLE)
     gap()
@@ -357,7 +384,9 @@ def endings(
 @app.command(epilog=STATUSES)
 def check(
     lab: LabName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .py or .ipynb with your function.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .py or .ipynb with your function.")
+    ],
     seconds: Seconds = None,
     as_json: Json = False,
 ) -> int:
@@ -428,7 +457,9 @@ def _release(names: list[str] | None, more: list[str], less: list[str]) -> Relea
     for patch in more:
         release = _changed(release, release.with_patch(patch), f"--with {patch}", "has it already")
     for patch in less:
-        release = _changed(release, release.without_patch(patch), f"--without {patch}", "does not have it")
+        release = _changed(
+            release, release.without_patch(patch), f"--without {patch}", "does not have it"
+        )
     return release
 
 
@@ -442,7 +473,9 @@ def _strategy(name: str | None, full: bool, seed: int | None) -> Strategy:
     from mmlocks.search import STRATEGIES, kind_named, strategy_named
 
     if full and name not in (None, "full"):
-        raise ModelError(f"--full and --strategy {name!r} contradict each other. Leave one of them out.")
+        raise ModelError(
+            f"--full and --strategy {name!r} contradict each other. Leave one of them out."
+        )
     text = "full" if full else next(iter(STRATEGIES)) if name is None else name
     named(kind_named, text.partition(":")[0], STRATEGIES)
     return strategy_named(text, seed)
@@ -507,5 +540,7 @@ def _recorded_with(name: str, file: str | None) -> Scenario:
         except ModelError as problem:
             raise ModelError(f"{problem} For a schedule of one: --scenario FILE.py:NAME") from None
     if not in_file(file):
-        raise ModelError(f"--scenario takes FILE.py:NAME, a scenario of your own in a file, not {file!r}.")
+        raise ModelError(
+            f"--scenario takes FILE.py:NAME, a scenario of your own in a file, not {file!r}."
+        )
     return the_scenario(file)

@@ -67,7 +67,11 @@ def print_endings(found: Endings, scenario: Scenario, kernel: str, as_json: bool
             paragraph(FURTHER)
     if found.reason:
         return Status.UNPROVED
-    return Status.WRONG if any(ending.violation is not None for ending in found.endings) else Status.FINE
+    return (
+        Status.WRONG
+        if any(ending.violation is not None for ending in found.endings)
+        else Status.FINE
+    )
 
 
 def _paint(shown: Text) -> None:

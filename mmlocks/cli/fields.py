@@ -21,7 +21,9 @@ KERNEL_NAMES = {
 def fields(
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="Print a list of objects: record, field, protected_by, marked, source."),
+        typer.Option(
+            "--json", help="Print a list of objects: record, field, protected_by, marked, source."
+        ),
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a markdown table.")] = False,
 ) -> int:

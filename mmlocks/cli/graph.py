@@ -75,17 +75,26 @@ def graph(
     ] = None,
     reduced: Annotated[
         bool,
-        typer.Option("--reduced", help="Of steps that commute only one order (partial-order reduction)."),
+        typer.Option(
+            "--reduced", help="Of steps that commute only one order (partial-order reduction)."
+        ),
     ] = False,
     reduction: Annotated[
-        bool, typer.Option("--show-reduction", help="Mark what the partial-order reduction would leave out.")
+        bool,
+        typer.Option(
+            "--show-reduction", help="Mark what the partial-order reduction would leave out."
+        ),
     ] = False,
-    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture of it, as SVG.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a picture of it, as SVG.")
+    ] = None,
     states: Annotated[
         int | None,
         typer.Option(min=2, metavar="N", help="Stop after so many states.", show_default="20,000"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON value and nothing else.")
+    ] = False,
 ) -> int:
     """Show the states of a scenario, and what can come of each."""
     from mmlocks.cli.report import print_json
@@ -192,7 +201,9 @@ def _progress(machine: Machine, title: str, svg: Path | None, as_json: bool) -> 
     from mmlocks.show.progress import progress_graph, progress_picture, progress_text
 
     if as_json:
-        raise ModelError("a progress graph is a picture; for data leave --view progress out, or --json.")
+        raise ModelError(
+            "a progress graph is a picture; for data leave --view progress out, or --json."
+        )
     found = progress_graph(machine)
     if svg is not None:
         save([Target(svg, progress_picture(found, title))])
@@ -215,7 +226,9 @@ def _view(graph: StateGraph, view: View) -> StateGraph:
     return VIEWS[view.words](graph) if view.words in VIEWS else readable(graph)
 
 
-def traces(run: Run, scenario: str, kernel: str, trace: Path | None, chrome: Path | None) -> list[Target]:
+def traces(
+    run: Run, scenario: str, kernel: str, trace: Path | None, chrome: Path | None
+) -> list[Target]:
     """A run as JSON, and for trace viewers, to be written to files."""
     from mmlocks.machine import Schedule
     from mmlocks.show.trace import chrome_trace, trace_json

@@ -49,7 +49,9 @@ Sequences = Annotated[int, typer.Option(min=1, metavar="N", help="How many rando
 Ops = Annotated[int, typer.Option(min=1, max=1000, metavar="K", help="Operations in each program.")]
 Seed = Annotated[
     str | None,
-    typer.Option(metavar="S", help="Makes the programs; the same ones again.", show_default="a fresh one"),
+    typer.Option(
+        metavar="S", help="Makes the programs; the same ones again.", show_default="a fresh one"
+    ),
 ]
 First = Annotated[int, typer.Option(min=0, metavar="N", help="Number of the first program.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
@@ -176,7 +178,11 @@ def rules(as_json: Json = False) -> int:
         here = {True: "active here", False: "not here", None: ""}[rule.active]
         since = f"since {rule.patch.shipped}" + "".join(f", {stable}" for stable in rule.earlier)
         checked = "" if rule.compared else "not compared yet"
-        write("   ".join(filter(None, [f"{rule.patch.name:<26}", rule.patch.commit, since, here, checked])))
+        write(
+            "   ".join(
+                filter(None, [f"{rule.patch.name:<26}", rule.patch.commit, since, here, checked])
+            )
+        )
         paragraph(f"{rule.patch.about}.", indent=4)
     if doubt:
         gap()
@@ -194,7 +200,9 @@ def _many(order: Order, as_json: bool) -> int:
 
     version, release = running_version(), running_release()
     if (reason := unsupported()) is not None:
-        raise MmlocksError(f"{reason}. To compare with a recording: mmlocks host diff --recorded FILE")
+        raise MmlocksError(
+            f"{reason}. To compare with a recording: mmlocks host diff --recorded FILE"
+        )
     from mmlocks.conformance.workers import diff as compared  # can only be imported on Linux
 
     kernel = f"Linux {spelled(version)}"
@@ -210,7 +218,9 @@ def _many(order: Order, as_json: bool) -> int:
             with suppress(KeyboardInterrupt):  # then it is shown as it was found
                 outcome.mismatch = _shrunk(found, release)
     if outcome.interrupted:
-        so_far = "no mismatch so far" if found is None else f"program {outcome.number} shows a mismatch"
+        so_far = (
+            "no mismatch so far" if found is None else f"program {outcome.number} shows a mismatch"
+        )
         complain(
             f"interrupted after {outcome.programs:,} of {order.sequences:,} programs of seed {order.seed}; {so_far}."
         )
@@ -240,7 +250,8 @@ def _shrunk(mismatch: Mismatch, release: Release) -> Mismatch:
     with Nursery() as nursery:
         start = start_of(nursery)
         return shrink(
-            mismatch, lambda one: run_both(one, nursery.process(), in_model(start, release), start)[0]
+            mismatch,
+            lambda one: run_both(one, nursery.process(), in_model(start, release), start)[0],
         )
 
 

@@ -118,7 +118,9 @@ def print_expectation(checked: Checked) -> None:
     if expected is None:
         terminal.paragraph(f"Nothing is on record for {release}.", ASIDE)
     elif expected == checked.verdict.outcome:
-        terminal.paragraph(f"As expected of {release}: {expected}. Source: {scenario.source}.", ASIDE)
+        terminal.paragraph(
+            f"As expected of {release}: {expected}. Source: {scenario.source}.", ASIDE
+        )
     else:
         terminal.paragraph(f"Expected of {release}: {expected}. Source: {scenario.source}.")
     if scenario.remark:
@@ -154,7 +156,11 @@ def _violation(checked: Checked | None) -> dict[str, Any] | None:
         return None
     oracle, message = checked.verdict.violation
     schedule = checked.verdict.schedule
-    return {"oracle": oracle, "message": message, "step": None if schedule is None else len(schedule)}
+    return {
+        "oracle": oracle,
+        "message": message,
+        "step": None if schedule is None else len(schedule),
+    }
 
 
 def _text(schedule: object | None) -> str | None:
@@ -171,7 +177,9 @@ def print_scenario(scenario: Scenario) -> None:
     terminal.write(scenario.name, terminal.TITLE)
     terminal.paragraph(f"{scenario.title}.", indent=4)
     terminal.paragraph(
-        f"{scenario.cpus} CPUs. Expected: {expected}.", terminal.BAD if violated else terminal.GOOD, indent=4
+        f"{scenario.cpus} CPUs. Expected: {expected}.",
+        terminal.BAD if violated else terminal.GOOD,
+        indent=4,
     )
     if scenario.remark:
         terminal.paragraph(scenario.remark, ASIDE, indent=4)
@@ -248,7 +256,9 @@ def _print_counterexample(result: CheckResult, file: Path) -> None:
 def _run_of(result: CheckResult) -> Run | None:
     try:
         return result.run
-    except MmlocksError:  # an answer that is not deterministic cannot be replayed; its message says so
+    except (
+        MmlocksError
+    ):  # an answer that is not deterministic cannot be replayed; its message says so
         return None
 
 

@@ -90,7 +90,9 @@ def paragraph(text: str, style: str = "", indent: int = 0) -> None:
     """Print a paragraph, broken to fit."""
     lead = " " * indent
     write(
-        textwrap.fill(text, width(), initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False),
+        textwrap.fill(
+            text, width(), initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False
+        ),
         style,
     )
 
@@ -116,9 +118,14 @@ def steps_painter(bad: bool) -> Callable[[Text], None]:
         for rule in rules:
             shown.stylize(ASIDE, *rule.span())
         start, end = rules[0].end(), rules[1].start()
-        for function in re.finditer(r"(?<=\s)[a-z][a-z0-9_]*:(?=\s)(?! \S+ ->)", shown.plain[start:end]):
+        for function in re.finditer(
+            r"(?<=\s)[a-z][a-z0-9_]*:(?=\s)(?! \S+ ->)", shown.plain[start:end]
+        ):
             shown.stylize(CODE, start + function.start(), start + function.end())
-        last = [number.start() for number in re.finditer(r"^ *\d+ ", shown.plain[start:end], re.MULTILINE)]
+        last = [
+            number.start()
+            for number in re.finditer(r"^ *\d+ ", shown.plain[start:end], re.MULTILINE)
+        ]
         if bad and last:
             shown.stylize(BAD, start + last[-1], end)
 
@@ -160,7 +167,10 @@ class Meter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         import signal
 
@@ -183,7 +193,9 @@ class Meter:
     def _show(self, line: str) -> None:
         if self._live is None:
             console = Screen(stderr=True)
-            if not console.file.isatty() or console.is_dumb_terminal:  # FORCE_COLOR makes no terminal
+            if (
+                not console.file.isatty() or console.is_dumb_terminal
+            ):  # FORCE_COLOR makes no terminal
                 self._next = float("inf")
                 return
             from rich.live import Live
@@ -270,7 +282,9 @@ class Commands(TyperGroup):
         import traceback
 
         traceback.print_exc()
-        complain("the above is a defect of mmlocks, not of what you typed. Please report it with that text.")
+        complain(
+            "the above is a defect of mmlocks, not of what you typed. Please report it with that text."
+        )
         return Status.DEFECT
 
 

@@ -28,7 +28,14 @@ FILE_FD: Final = 0
 PATIENCE: Final = 60
 """After how many seconds a process that lives and does not answer is given up."""
 
-_SYSTEM_CALLS: Final = {"mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "mremap": 25, "madvise": 28}
+_SYSTEM_CALLS: Final = {
+    "mmap": 9,
+    "mprotect": 10,
+    "munmap": 11,
+    "brk": 12,
+    "mremap": 25,
+    "madvise": 28,
+}
 _COMMAND: Final = struct.Struct(f"<{machine_code.COMMAND_WORDS}Q")
 _REPLY: Final = struct.Struct("<qQ")
 _LABELS: Final = machine_code.labels()
@@ -126,7 +133,9 @@ class Agent:
 
     def _wait(self) -> None:
         self.ended = "has ended"
-        with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored here, so the kernel waited for it
+        with contextlib.suppress(
+            ChildProcessError
+        ):  # SIGCHLD is ignored here, so the kernel waited for it
             _, status = os.waitpid(self.pid, 0)
             if os.WIFSIGNALED(status):
                 self.ended = f"was ended by signal {os.WTERMSIG(status)}"
@@ -148,7 +157,9 @@ class RealProcess:
     def call(self, name: str, *args: int) -> int:
         """A system call on memory, as in Subject: `call("munmap", address, length)`."""
         if name not in _SYSTEM_CALLS:
-            raise HostError(f"{name} is no call that changes memory. These are: {', '.join(_SYSTEM_CALLS)}.")
+            raise HostError(
+                f"{name} is no call that changes memory. These are: {', '.join(_SYSTEM_CALLS)}."
+            )
         if name == "mmap":
             addr, length, prot, flags, file, offset = args
             args = (addr, length, prot, flags, FILE_FD if file == FILE else -1, offset)

@@ -174,7 +174,9 @@ def _reached(name: str, args: tuple[int, ...], limit: int) -> Iterator[tuple[int
 def _note_touched(touched: set[int], name: str, args: tuple[int, ...], result: int | None) -> None:
     """Remember the pages whose contents are to be looked at, at their old and their new place where they were moved."""
     if name in ("store", "load"):
-        touched.add(args[0] & -PAGE)  # an address at which nothing ever is costs little, and must stay so
+        touched.add(
+            args[0] & -PAGE
+        )  # an address at which nothing ever is costs little, and must stay so
     elif name == "mremap" and is_address(result):
         assert result is not None
         old, length = args[0], args[1]
@@ -203,7 +205,9 @@ def compare(
             raise
         except Exception as problem:
             note = f"{type(problem).__name__}: {problem}"
-            return Mismatch(program, number, "error", operation.process, one, LEFT_OUT, tuple(results), note)
+            return Mismatch(
+                program, number, "error", operation.process, one, LEFT_OUT, tuple(results), note
+            )
         difference = _difference(operation.process, one, other)
         if difference is not None:
             return Mismatch(program, number, *difference, one, other, tuple(results))
@@ -228,4 +232,6 @@ def _difference(process: int, one: Observation, other: Observation) -> tuple[str
 def visible(area: Area) -> Area:
     """What takes part in the comparison: not what the area is called, only whether it shows a file."""
     flags = None if area.flags is None else area.flags & COMPARED_FLAGS
-    return Area(area.start, area.end, area.perms, area.offset, "/" * area.file.startswith("/"), flags)
+    return Area(
+        area.start, area.end, area.perms, area.offset, "/" * area.file.startswith("/"), flags
+    )

@@ -104,7 +104,12 @@ ROWS: dict[str, tuple[str, ...]] = {
 
 def rare(counts: Counter[Row], least: int = ENOUGH) -> list[Row]:
     """The expected rows that are below `least`."""
-    return [(heading, row) for heading, rows in ROWS.items() for row in rows if counts[heading, row] < least]
+    return [
+        (heading, row)
+        for heading, rows in ROWS.items()
+        for row in rows
+        if counts[heading, row] < least
+    ]
 
 
 def in_order(counts: Counter[Row]) -> dict[str, dict[str, int]]:
@@ -143,6 +148,8 @@ def _events(operation: Operation, moment: Moment) -> Iterator[Row]:
     name = operation.name
     if moment.result is not None and moment.result < 0:
         yield "refused", f"{name} {errno_name(moment.result)}"
-    yield from touch_events(name, moment) if name in ("store", "load") else CALL_EVENTS[name](moment)
+    yield from (
+        touch_events(name, moment) if name in ("store", "load") else CALL_EVENTS[name](moment)
+    )
     if moment.before != moment.after and name != "fork":
         yield from area_events(name, moment)

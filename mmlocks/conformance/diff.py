@@ -74,7 +74,9 @@ class Outcome:
         self.operations += other.operations
         self.different |= other.different
         self.counts.update(other.counts)
-        if other.mismatch is not None and (self.number is None or (other.number or 0) < self.number):
+        if other.mismatch is not None and (
+            self.number is None or (other.number or 0) < self.number
+        ):
             self.mismatch, self.number = other.mismatch, other.number
 
 
@@ -107,7 +109,9 @@ def run_both(
 ) -> tuple[Mismatch | None, list[Observation]]:
     """Run a program on both, until they differ; and what was seen of the real one."""
     seen: list[Observation] = []
-    return compare(program, _kept(observe(program, real, start), seen), observe(program, model, start)), seen
+    return compare(
+        program, _kept(observe(program, real, start), seen), observe(program, model, start)
+    ), seen
 
 
 def _kept(observations: Iterator[Observation], into: list[Observation]) -> Iterator[Observation]:
@@ -126,7 +130,9 @@ def run_some(
     start, outcome = start_of(nursery), Outcome()
     for number, program in programs:
         try:
-            mismatch, seen = run_both(program, nursery.process(), in_model(start, release, text), start)
+            mismatch, seen = run_both(
+                program, nursery.process(), in_model(start, release, text), start
+            )
         except HostError as problem:
             outcome.trouble, outcome.number = str(problem), number
             break

@@ -112,9 +112,15 @@ def _brk(moment: Moment) -> Iterator[Row]:
         if old == page_align(limits.start_brk):
             yield "brk", "heap began"
         elif area is not None:
-            yield "brk", "heap grew in its area" if area.start < old else "heap grew into a new area"
+            yield (
+                "brk",
+                "heap grew in its area" if area.start < old else "heap grew into a new area",
+            )
     elif new < old:
-        yield "brk", "heap shrank to nothing" if new == page_align(limits.start_brk) else "heap shrank"
+        yield (
+            "brk",
+            "heap shrank to nothing" if new == page_align(limits.start_brk) else "heap shrank",
+        )
 
 
 def _mremap(moment: Moment) -> Iterator[Row]:
@@ -131,7 +137,11 @@ def _mremap(moment: Moment) -> Iterator[Row]:
         new, was = page_align(new_length), page_align(length)
         yield (
             "mremap",
-            "grew in place" if new > was else "shrank" if new < was else "length unchanged: nothing done",
+            "grew in place"
+            if new > was
+            else "shrank"
+            if new < was
+            else "length unchanged: nothing done",
         )
         return
     if any("gd" in (area.flags or ()) for area in old):

@@ -22,10 +22,16 @@ def touch_events(name: str, moment: Moment) -> Iterator[Row]:
     if name == "store":
         if page not in moment.last.words[moment.process]:
             yield "pages", "first store to a page"
-        others = [words.get(page) for process, words in moment.now.words.items() if process != moment.process]
+        others = [
+            words.get(page)
+            for process, words in moment.now.words.items()
+            if process != moment.process
+        ]
         mine = moment.now.words[moment.process].get(page)
         befores = [
-            words.get(page) for process, words in moment.last.words.items() if process != moment.process
+            words.get(page)
+            for process, words in moment.last.words.items()
+            if process != moment.process
         ]
         if others and mine != moment.last.words[moment.process].get(page):
             if mine in others and others != befores:
@@ -64,7 +70,11 @@ def _refused_touch(name: str, moment: Moment, area: Area | None) -> Iterator[Row
         return
     yield "pages", f"{name} refused: no area"
     above = area_above(moment.before, address)
-    if above is None or "gd" not in (above.flags or ()) or above.start - address > 2 * limits.rlimit_stack:
+    if (
+        above is None
+        or "gd" not in (above.flags or ())
+        or above.start - address > 2 * limits.rlimit_stack
+    ):
         return
     below = area_below(moment.before, address)
     if below is not None and (address & -PAGE) - below.end < limits.stack_guard_gap:

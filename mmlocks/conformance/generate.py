@@ -85,9 +85,13 @@ PAGES = weighted((26, 1), (22, 2), (14, 3), (9, 4), (4, 5), (4, 8), (2, 16), (1,
 HUGE_LENGTHS = weighted(
     (4, HUGE_PAGE), (2, 2 * HUGE_PAGE), (1, HUGE_PAGE + PAGE), (1, HUGE_PAGE - PAGE), (1, HUGE_PAGE + HUGE_PAGE // 2),
 )  # fmt: skip
-FILE_OFFSETS = weighted(*((1, page) for page in range(FILE_PAGES)), *((4, page) for page in (13, 14, 15)))
+FILE_OFFSETS = weighted(
+    *((1, page) for page in range(FILE_PAGES)), *((4, page) for page in (13, 14, 15))
+)
 """In pages. Near the end of the file, as there is nothing behind it."""
-ODD_LENGTHS = weighted((3, 0), (4, PAGE + 1), (2, 100), (1, 1 << 47), (1, 2**64 - PAGE), (1, 2**64 - 1))
+ODD_LENGTHS = weighted(
+    (3, 0), (4, PAGE + 1), (2, 100), (1, 1 << 47), (1, 2**64 - PAGE), (1, 2**64 - 1)
+)
 REMAPS = weighted(
     (10, MREMAP_MAYMOVE),
     (8, MREMAP_MAYMOVE | MREMAP_FIXED),
@@ -222,7 +226,9 @@ def _mremap(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, .
     new_length = length if choose(8) < (7 if remap & MREMAP_DONTUNMAP else 3) else _length(choose)
     new_place = _place(choose, sketch, 20) if remap & MREMAP_FIXED else Place("zero")
     shared = sketch.of_kind(MAP_SHARED)
-    if choose(10) == 9 and (shared or choose(3) == 2):  # no length asks for a second mapping of shared pages
+    if choose(10) == 9 and (
+        shared or choose(3) == 2
+    ):  # no length asks for a second mapping of shared pages
         place, length = (sketch.spot(choose, shared).place if shared else place), 0
     if remap & MREMAP_MAYMOVE and not remap & MREMAP_DONTUNMAP and length:
         sketch.drop(place, length)
@@ -283,7 +289,9 @@ def _place(choose: Choose, sketch: Sketch, spots: int) -> Place:
     if kind < spots and sketch.spots:
         spot = sketch.spot(choose)
         place = _edge(choose, spot)
-        if spot.kind & MAP_GROWSDOWN and choose(3) == 0:  # as near below it as may be, or a little nearer
+        if (
+            spot.kind & MAP_GROWSDOWN and choose(3) == 0
+        ):  # as near below it as may be, or a little nearer
             place = moved(spot.place, -GUARD - choose(10))
     elif kind < 34:
         place = Place("arena", choose(sketch.width))

@@ -172,7 +172,9 @@ def _program(commands_fd: int, replies_fd: int) -> _Text:
     text.label(
         "fork"
     )  # the child's pipes, for commands and for replies; its process id is the parent's reply
-    text.set("rdi", _CLONE_PARENT | _SIGCHLD)  # a sibling, so that Python can wait for every process
+    text.set(
+        "rdi", _CLONE_PARENT | _SIGCHLD
+    )  # a sibling, so that Python can wait for every process
     for register in _ARGUMENTS[1:]:
         text.set(register, 0)
     text.syscall("clone")
@@ -207,7 +209,9 @@ def executable(commands_fd: int, replies_fd: int) -> bytes:
     data = bytearray(DATA_PAGES * PAGE_SIZE)
     on_fault = text.labels["on_fault"]
     # x86-64 wants a restorer, although it is only needed to return; nothing is blocked, as our handler does not unblock either
-    struct.pack_into("<QQQQ", data, ON_FAULT, on_fault, _SA_SIGINFO | _SA_RESTORER | _SA_NODEFER, on_fault, 0)
+    struct.pack_into(
+        "<QQQQ", data, ON_FAULT, on_fault, _SA_SIGINFO | _SA_RESTORER | _SA_NODEFER, on_fault, 0
+    )
 
     header = struct.pack(
         "<4sBBBB8xHHIQQQIHHHHHH",
@@ -225,4 +229,6 @@ def executable(commands_fd: int, replies_fd: int) -> bytes:
 
 
 def _segment(kind: int, permissions: int, offset: int, address: int, size: int) -> bytes:
-    return struct.pack("<IIQQQQQQ", kind, permissions, offset, address, address, size, size, PAGE_SIZE)
+    return struct.pack(
+        "<IIQQQQQQ", kind, permissions, offset, address, address, size, size, PAGE_SIZE
+    )

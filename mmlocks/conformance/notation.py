@@ -32,14 +32,19 @@ def to_python(program: Program, results: Results = ()) -> str:
         "from mmlocks.conformance.nursery import Nursery",
         "from mmlocks.conformance.program import *",
         "from mmlocks.conformance.rules import running_release",
-        *(["from mmlocks.conformance.subject import FILE"] if any(map(_maps_file, program)) else []),
+        *(
+            ["from mmlocks.conformance.subject import FILE"]
+            if any(map(_maps_file, program))
+            else []
+        ),
         "",
         "with Nursery() as nursery:",
         "    for p0 in nursery.process(), in_model(start_of(nursery), running_release()):",
     ]
     body = [*_python_bases(program), *_python_operations(program, results)]
     body += [
-        f'print(*p{process}.areas(flags=True), "", sep="\\n")' for process in sorted(processes_of(program))
+        f'print(*p{process}.areas(flags=True), "", sep="\\n")'
+        for process in sorted(processes_of(program))
     ]
     return "\n".join([*lines, *(f"        {line}" for line in body), ""])
 
@@ -233,7 +238,9 @@ def _c_statement(operation: Operation, result: int | None) -> str:
     if operation.name == "fork":
         return f"me = fork() == 0 ? {operation.args[0]} : {operation.process};"
     if operation.name in ("store", "load"):
-        access = f"*(volatile long *)({args[0]})" + (f" = {args[1]}" if operation.name == "store" else "")
+        access = f"*(volatile long *)({args[0]})" + (
+            f" = {args[1]}" if operation.name == "store" else ""
+        )
         return f"{access};" if result is not None else f"(void)(FAULTS({access}));"
     if operation.name == "mmap":
         args[4] = "test_file()" if _maps_file(operation) else "-1"
@@ -277,7 +284,12 @@ def _value(parameter: str, value: int) -> str:
         return "FILE" if value == FILE else str(value)
     if parameter == "advice":
         return "MADV_DONTNEED" if value == numbers.MADV_DONTNEED else str(value)
-    if parameter in ("length", "new_length", "offset") and value and value % PAGE == 0 and value < 1 << 40:
+    if (
+        parameter in ("length", "new_length", "offset")
+        and value
+        and value % PAGE == 0
+        and value < 1 << 40
+    ):
         return f"{value // PAGE} * PAGE" if value > PAGE else "PAGE"
     return hex(value) if value > 1 << 20 else str(value)
 

@@ -121,7 +121,9 @@ class Nursery:
             raise HostError(
                 f"process {agent.pid} cannot fork any more: {self._broken}. Open another Nursery."
             )
-        self._broken = "an earlier fork was interrupted, so that there may be a process that nobody knows"
+        self._broken = (
+            "an earlier fork was interrupted, so that there may be a process that nobody knows"
+        )
         pair = min(free)
         try:
             pid, _ = agent.ask("fork", _commands_fd(pair), _replies_fd(pair))
@@ -158,7 +160,10 @@ class Nursery:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -175,8 +180,12 @@ class Nursery:
                 f"/proc/self/fd/{program}",
                 ["agent"],
                 {},
-                file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in by_number.items()],
-                setsigmask=[signal.SIGINT],  # Ctrl-C is for Python, and reaches everybody in the terminal
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, fd, number) for number, fd in by_number.items()
+                ],
+                setsigmask=[
+                    signal.SIGINT
+                ],  # Ctrl-C is for Python, and reaches everybody in the terminal
             )
         except OSError as problem:
             raise HostError(
@@ -213,7 +222,9 @@ class Nursery:
         program = machine_code.executable(_commands_fd(0), _replies_fd(0))
         try:
             return self._memory_file("mmlocks-program", program, _MFD_EXEC)
-        except OSError:  # before Linux 6.3 all memory files could be executed, and nobody could ask for it
+        except (
+            OSError
+        ):  # before Linux 6.3 all memory files could be executed, and nobody could ask for it
             return self._memory_file("mmlocks-program", program)
 
     def _make_pipes(self) -> tuple[list[Pipes], dict[int, int]]:
@@ -245,12 +256,16 @@ class Nursery:
         first = RealProcess(self, self._first)
         personality = first.system_call(_PERSONALITY, 0xFFFF_FFFF)  # asks for it
         self.randomized = first.system_call(_PERSONALITY, personality | _ADDR_NO_RANDOMIZE) < 0
-        first.system_call(_CLOSE_RANGE, _NEXT_FD, 0xFFFF_FFFF, 0)  # whatever else Python had left open
+        first.system_call(
+            _CLOSE_RANGE, _NEXT_FD, 0xFFFF_FFFF, 0
+        )  # whatever else Python had left open
         place = machine_code.DATA + machine_code.SCRATCH
         _write(first, place, f"/proc/self/fd/{_PROGRAM_FD}", arguments=[place, 0])
         refused = first.system_call(_EXECVE, place, place + _TEXT_ROOM, 0)
         if refused:
-            raise HostError(f"a real process cannot execute its program again: {os.strerror(-refused)}.")
+            raise HostError(
+                f"a real process cannot execute its program again: {os.strerror(-refused)}."
+            )
         _write(first, place, "mmlocks process")  # for ps
         first.system_call(_PRCTL, _PR_SET_NAME, place)
         for area in first.areas(flags=False):
@@ -268,7 +283,9 @@ class Nursery:
         for area in self.areas:  # if some of what should have been unmapped is still there
             if area.start == mmap_base:
                 mmap_base = area.end
-        lowest = first.call("mmap", PAGE_SIZE, PAGE_SIZE, _PROT_NONE, _MAP_PRIVATE | _MAP_ANONYMOUS, 0, 0)
+        lowest = first.call(
+            "mmap", PAGE_SIZE, PAGE_SIZE, _PROT_NONE, _MAP_PRIVATE | _MAP_ANONYMOUS, 0, 0
+        )
         first.call("munmap", lowest, PAGE_SIZE)
         brk = first.call("brk", 0)
         self.limits = Limits(
@@ -281,9 +298,14 @@ class Nursery:
         )
         self.overcommit = _setting("overcommit_memory")
         status = os.fstat(self._test_file)
-        self.test_file = (f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}", status.st_ino)
+        self.test_file = (
+            f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}",
+            status.st_ino,
+        )
         if _setting("legacy_va_layout"):
-            raise HostError("this kernel places mappings from below: set vm.legacy_va_layout to 0 for this.")
+            raise HostError(
+                "this kernel places mappings from below: set vm.legacy_va_layout to 0 for this."
+            )
 
 
 _TEXT_ROOM: Final = 4 * WORD

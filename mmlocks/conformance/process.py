@@ -55,13 +55,20 @@ class Process:
     """A process of the model. What it does changes it; a forked child is a process of its own."""
 
     def __init__(
-        self, layout: Sequential, kernel: Kernel, mm: Mm, files: Mapping[int, File], beyond: tuple[Area, ...]
+        self,
+        layout: Sequential,
+        kernel: Kernel,
+        mm: Mm,
+        files: Mapping[int, File],
+        beyond: tuple[Area, ...],
     ) -> None:
         self._layout = layout
         self._beyond = beyond  # what maps shows above all user addresses ([vsyscall]) is no VMA: nothing can be done to it
         self._kernel = kernel
         self._files = files
-        self._store, self._load, self._fork = (kernel.link(program) for program in (store, load, fork))
+        self._store, self._load, self._fork = (
+            kernel.link(program) for program in (store, load, fork)
+        )
         self.mm = mm
 
     @classmethod
@@ -102,7 +109,9 @@ class Process:
     def call(self, name: str, *args: int) -> int:
         """Carry out a system call; its result, or minus an errno. The `file` argument of mmap is 0 or a number of `files`."""
         if name not in SYSTEM_CALLS:
-            raise ModelError(f"the model has no system call {name}. It has {', '.join(SYSTEM_CALLS)}.")
+            raise ModelError(
+                f"the model has no system call {name}. It has {', '.join(SYSTEM_CALLS)}."
+            )
         given: tuple[Any, ...] = args
         if name == "mmap":
             address, length, prot, flags, number, offset = args
@@ -130,7 +139,14 @@ class Process:
         """A child with a copy of the address space."""
         mm = self.mm
         limits = mm.limits._replace(brk=mm.brk.of(self._layout.now))
-        child = Mm(self._layout, mm.memory, mm.rcu, [], name=f"mm{len(self._layout.records)}", limits=limits)
+        child = Mm(
+            self._layout,
+            mm.memory,
+            mm.rcu,
+            [],
+            name=f"mm{len(self._layout.records)}",
+            limits=limits,
+        )
         self._layout.run(self._fork(mm, child))
         return Process(self._layout, self._kernel, child, self._files, self._beyond)
 
@@ -147,7 +163,9 @@ class Process:
                     flags_text(vm_flags)[:4],
                     vma.vm_pgoff.of(now) * PAGE_SIZE if file is not None else 0,
                     file.name if file is not None else "",
-                    frozenset(code for code, bit in CODES.items() if vm_flags & bit) if flags else None,
+                    frozenset(code for code, bit in CODES.items() if vm_flags & bit)
+                    if flags
+                    else None,
                 )
             )
         return [*shown, *self._beyond]
@@ -205,7 +223,15 @@ def _settle(mm: Mm, area: Area, file: File | None) -> None:
         )
     # Its pages, if it has any, are filed with those of the process that it was forked from, so that nothing new joins it.
     chain = (AnonVma(layout, f"{vma}'s parent's"), AnonVma(layout, f"{vma}'s"))
-    settle(vma, area.start, area.end, flags, file, (area.offset if file else area.start) // PAGE_SIZE, chain)
+    settle(
+        vma,
+        area.start,
+        area.end,
+        flags,
+        file,
+        (area.offset if file else area.start) // PAGE_SIZE,
+        chain,
+    )
     layout.run(vma_iter_store(mm, area.start, area.end, vma))
     layout.run(_count(mm))
 

@@ -139,7 +139,9 @@ def from_json(value: Any, where: str) -> Program:
     """The program that `to_json` wrote. Raises HostError, naming `where` and the operation, if it is none."""
     if not isinstance(value, list) or len(value) > LONGEST:
         raise HostError(f"{where}: a program is a list of at most {LONGEST:,} operations.")
-    return tuple(_operation(one, f"{where}, operation {number}") for number, one in enumerate(value))
+    return tuple(
+        _operation(one, f"{where}, operation {number}") for number, one in enumerate(value)
+    )
 
 
 def _operation(value: Any, where: str) -> Operation:
@@ -151,7 +153,9 @@ def _operation(value: Any, where: str) -> Operation:
     name, process, *given = value
     parameters = PARAMETERS[name]
     if not _whole(process, 0, PROCESSES - 1):
-        raise HostError(f"{where}: {name} is done by process 0 to {PROCESSES - 1}, not {process!r}.")
+        raise HostError(
+            f"{where}: {name} is done by process 0 to {PROCESSES - 1}, not {process!r}."
+        )
     if len(given) != len(parameters):
         raise HostError(
             f"{where}: {name} takes {', '.join(parameters) or 'nothing'}; {len(given)} were given."
@@ -175,7 +179,9 @@ def _argument(value: Any, parameter: str, where: str) -> Place | int:
             f"r and the number of an operation; not {value!r}."
         )
     if not all(_whole(number, -(2**63), 2**63) for number in value[1:]):
-        raise HostError(f"{where}'s {parameter}: pages and bytes are whole numbers, not {value[1:]!r}.")
+        raise HostError(
+            f"{where}'s {parameter}: pages and bytes are whole numbers, not {value[1:]!r}."
+        )
     return Place(*value)
 
 

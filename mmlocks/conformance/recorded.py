@@ -101,7 +101,9 @@ def load(file: Path) -> Recording:
             content = _unpacked(stream.read(LARGEST + 1), file)
         return recording_from_json(json.loads(content), str(file))
     except FileNotFoundError:
-        raise HostError(f"there is no file {file}. To make one: mmlocks host record {file}") from None
+        raise HostError(
+            f"there is no file {file}. To make one: mmlocks host record {file}"
+        ) from None
     except OSError as problem:
         raise HostError(f"{file} cannot be read: {problem.strerror or problem}.") from None
     except (ValueError, RecursionError):
@@ -116,7 +118,9 @@ def _unpacked(content: bytes, file: Path) -> bytes:
         try:
             content = unpack.decompress(content, LARGEST + 1)
         except zlib.error:
-            raise HostError(f"{file} is damaged: gzip cannot unpack it. Copy or record it again.") from None
+            raise HostError(
+                f"{file} is damaged: gzip cannot unpack it. Copy or record it again."
+            ) from None
         if not unpack.eof and len(content) <= LARGEST:
             raise HostError(f"{file} is cut off. Copy or record it again.")
     if len(content) > LARGEST:
@@ -136,7 +140,8 @@ def recording_json(recording: Recording) -> dict[str, Any]:
         "kernel": recording.kernel,
         "start": {"limits": start.limits._asdict(), "areas": list(map(_area_json, start.areas))},
         "runs": [
-            {"program": to_json(run.program), "seen": list(_seen_json(run.seen))} for run in recording.runs
+            {"program": to_json(run.program), "seen": list(_seen_json(run.seen))}
+            for run in recording.runs
         ],
     }
 
@@ -155,7 +160,9 @@ def _seen_json(seen: tuple[Observation, ...]) -> Iterator[Any]:
         }
         new = {
             str(process): {
-                str(page): both for page, both in now.items() if words.get(process, {}).get(page) != both
+                str(page): both
+                for page, both in now.items()
+                if words.get(process, {}).get(page) != both
             }
             for process, now in one.words.items()
         }
@@ -174,7 +181,14 @@ def _splice(before: list[Area], after: list[Area]) -> list[Any] | None:
 
 
 def _area_json(area: Area) -> list[Any]:
-    return [area.start, area.end, area.perms, area.offset, area.file, " ".join(sorted(area.flags or ()))]
+    return [
+        area.start,
+        area.end,
+        area.perms,
+        area.offset,
+        area.file,
+        " ".join(sorted(area.flags or ())),
+    ]
 
 
 # -- from JSON --------------------------------------------------------------------------------------------------------
@@ -183,7 +197,9 @@ def _area_json(area: Area) -> list[Any]:
 def recording_from_json(value: Any, where: str) -> Recording:
     """The recording that `recording_json` wrote. Raises HostError, naming `where`, if it is none."""
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise HostError(f"{where} is no recording of a kernel. `mmlocks host record FILE` makes one.")
+        raise HostError(
+            f"{where} is no recording of a kernel. `mmlocks host record FILE` makes one."
+        )
     if value.get("version") != VERSION:
         raise HostError(
             f"{where} is a recording of version {value.get('version')!r}, and this mmlocks reads version {VERSION}. "
@@ -254,6 +270,10 @@ def _area(value: list[Any]) -> Area:
     start, end, perms, offset, file, flags = value
     if not (type(start) is type(end) is type(offset) is int and start < end):
         raise ValueError(f"an area from {start!r} to {end!r}")
-    if not (isinstance(perms, str) and re.fullmatch(r"[r-][w-][x-][ps]", perms) and isinstance(file, str)):
+    if not (
+        isinstance(perms, str)
+        and re.fullmatch(r"[r-][w-][x-][ps]", perms)
+        and isinstance(file, str)
+    ):
         raise ValueError(f"an area with permissions {perms!r} of {file!r}")
     return Area(start, end, perms, offset, file, frozenset(flags.split()))

@@ -116,4 +116,7 @@ def spelled(version: Version) -> str:
 def _has(version: Version, patch: Patch) -> bool:
     if version >= version_of(patch.shipped):
         return True
-    return any(version[:2] == earlier[:2] and version >= earlier for earlier in BACKPORTS.get(patch.name, ()))
+    return any(
+        version[:2] == earlier[:2] and version >= earlier
+        for earlier in BACKPORTS.get(patch.name, ())
+    )

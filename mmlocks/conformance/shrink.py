@@ -54,7 +54,9 @@ def shrink(mismatch: Mismatch, run: Run, seconds: float = SECONDS) -> Mismatch:
     """
     search = _Search(mismatch, run, time.monotonic() + seconds)
     try:
-        while search.fewer_operations() or search.simpler_operations() or search.nearer_to_the_start():
+        while (
+            search.fewer_operations() or search.simpler_operations() or search.nearer_to_the_start()
+        ):
             pass
     except (KeyboardInterrupt, _OutOfTime):
         pass
@@ -102,7 +104,9 @@ class _Search:
             while at < len(self.program):
                 part = self.program[at : at + length]
                 rest = (NOTHING,) * len(part)
-                if part != rest and self._works(self.program[:at] + rest + self.program[at + length :]):
+                if part != rest and self._works(
+                    self.program[:at] + rest + self.program[at + length :]
+                ):
                     helped = True
                 at += length
         return helped
@@ -129,7 +133,9 @@ class _Search:
             if isinstance(arg, Place) and arg.base == "arena"
         ]
         down = min(pages, default=0)
-        return down > 0 and self._works(tuple(_moved(operation, down) for operation in self.program))
+        return down > 0 and self._works(
+            tuple(_moved(operation, down) for operation in self.program)
+        )
 
 
 def _simpler(operation: Operation, position: int) -> Iterator[Operation]:
@@ -140,7 +146,9 @@ def _simpler(operation: Operation, position: int) -> Iterator[Operation]:
         return
     value, parameter = operation.args[position], PARAMETERS[operation.name][position]
     before, after = operation.args[:position], operation.args[position + 1 :]
-    for candidate in _simpler_places(value) if isinstance(value, Place) else SIMPLER.get(parameter, ()):
+    for candidate in (
+        _simpler_places(value) if isinstance(value, Place) else SIMPLER.get(parameter, ())
+    ):
         if candidate == value:
             return
         yield operation._replace(args=(*before, candidate, *after))
@@ -164,7 +172,9 @@ def _simpler_places(place: Place) -> Iterator[Place]:
 def _moved(operation: Operation, down: int) -> Operation:
     return operation._replace(
         args=tuple(
-            arg._replace(page=arg.page - down) if isinstance(arg, Place) and arg.base == "arena" else arg
+            arg._replace(page=arg.page - down)
+            if isinstance(arg, Place) and arg.base == "arena"
+            else arg
             for arg in operation.args
         )
     )

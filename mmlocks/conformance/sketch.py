@@ -82,7 +82,9 @@ class Sketch:
 
     def drop(self, place: Place, length: int) -> None:
         """Forget a spot that has gone. Others stay, though parts of them may be gone: those are edges, too."""
-        self.spots = [spot for spot in self.spots if spot.place != place or spot.pages * PAGE > length]
+        self.spots = [
+            spot for spot in self.spots if spot.place != place or spot.pages * PAGE > length
+        ]
 
     def of_kind(self, kind: int) -> list[Spot]:
         """The spots with one of those flags."""

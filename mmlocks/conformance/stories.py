@@ -95,7 +95,9 @@ def near_the_guard(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
     """Something that grows down, and below it something that it must not come near: what may be touched to the page."""
     who = _Who(choose, sketch)
     pages = 1 + choose(3)
-    neighbour = Place("arena", choose(sketch.width)) if choose(3) else Place("stack", -300 - choose(20))
+    neighbour = (
+        Place("arena", choose(sketch.width)) if choose(3) else Place("stack", -300 - choose(20))
+    )
     yield _mmap(who(), neighbour, pages, *pick(weighted((5, (PLAIN, RW)), (1, (PLAIN, PROT_NONE)), (1, (PLAIN | MAP_GROWSDOWN, RW))), choose))  # fmt: skip
     stack, size = moved(neighbour, pages + GUARD + choose(9)), 1 + choose(3)
     if neighbour.base == "arena":
@@ -169,15 +171,23 @@ def there_and_back(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
         yield _store(who(), pick((home, away), choose))
     if choose(2):
         yield _mmap(who(), moved(home, pages), 1)
-    yield Operation("mremap", who(), (away, pages * PAGE, pages * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, home))
+    yield Operation(
+        "mremap", who(), (away, pages * PAGE, pages * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, home)
+    )
     yield _store(who(), home)
 
 
 def pages_of_a_file(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
     """A file, or memory without a name, that is shared, or private until it is written to; and what lies behind the end of the file."""
     who = _Who(choose, sketch)
-    place, pages, offset = Place("arena", choose(sketch.width)), 1 + choose(4), FILE_PAGES - 1 - choose(4)
-    kind = pick(weighted((2, MAP_SHARED), (2, MAP_PRIVATE), (1, MAP_SHARED | MAP_ANONYMOUS)), choose)
+    place, pages, offset = (
+        Place("arena", choose(sketch.width)),
+        1 + choose(4),
+        FILE_PAGES - 1 - choose(4),
+    )
+    kind = pick(
+        weighted((2, MAP_SHARED), (2, MAP_PRIVATE), (1, MAP_SHARED | MAP_ANONYMOUS)), choose
+    )
     file = (0, 0) if kind & MAP_ANONYMOUS else (FILE, offset * PAGE)
     yield Operation("mmap", who(), (place, pages * PAGE, RW, kind | MAP_FIXED, *file))
     for _ in range(3):

@@ -64,7 +64,11 @@ def _check(part: Outcome, order: Order) -> Outcome:
 
 
 def _again(order: Order, first: int, sequences: int) -> str:
-    ops = f" --ops {order.operations}" if order.operations != Order._field_defaults["operations"] else ""
+    ops = (
+        f" --ops {order.operations}"
+        if order.operations != Order._field_defaults["operations"]
+        else ""
+    )
     return f"mmlocks host diff --seed {shlex.quote(order.seed)} --first {first} --sequences {sequences}{ops}"
 
 

@@ -104,7 +104,9 @@ class _Survey:
     def after(self, state: int) -> list[tuple[int, Any]]:
         """What each CPU can do here: the state after it, or the violation."""
         machine = self.machine
-        outcomes = ((cpu, machine.outcome(state, machine.node(state, cpu), cpu)) for cpu in machine.cpus)
+        outcomes = (
+            (cpu, machine.outcome(state, machine.node(state, cpu), cpu)) for cpu in machine.cpus
+        )
         return [
             (cpu, state + outcome if isinstance(outcome, int) else outcome)
             for cpu, outcome in outcomes
@@ -134,8 +136,13 @@ class _Survey:
                         work.append(after)
                     into[after] += 1
             if not following:
-                violation = machine.judge(state) if machine.finished(state) else machine.deadlock(state)
-                self.ends[state] = (violation, None if violation is not None else self.matters(state))
+                violation = (
+                    machine.judge(state) if machine.finished(state) else machine.deadlock(state)
+                )
+                self.ends[state] = (
+                    violation,
+                    None if violation is not None else self.matters(state),
+                )
 
     def count(self) -> None:
         """Give every ending its states and its schedules (Kahn's algorithm; who is on or behind a cycle is never free)."""
@@ -248,6 +255,7 @@ class _Survey:
         ]
         many = [float("inf") if ending.schedules is None else ending.schedules for ending in found]
         order = sorted(
-            range(len(found)), key=lambda number: (found[number].violation is not None, -many[number])
+            range(len(found)),
+            key=lambda number: (found[number].violation is not None, -many[number]),
         )
         return tuple(found[number] for number in order)

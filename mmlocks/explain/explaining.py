@@ -35,11 +35,17 @@ class Explanation:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why parts of the explanation are missing or may be improved on; empty if it is whole."""
-        said = (self.no_return.reason, self.twin.reason if self.twin is not None else "", self.slice.reason)
+        said = (
+            self.no_return.reason,
+            self.twin.reason if self.twin is not None else "",
+            self.slice.reason,
+        )
         return tuple(dict.fromkeys(reason for reason in said if reason))
 
 
-def explain(run: Run, budget: Budget | None = None, progress: Progress | None = None) -> Explanation:
+def explain(
+    run: Run, budget: Budget | None = None, progress: Progress | None = None
+) -> Explanation:
     """Explain a run that breaks a rule, or that can never end.
 
     Everything is searched without reduction, within one budget. Raises ModelError if nothing is wrong with the run, or nothing that the
@@ -56,10 +62,16 @@ def explain(run: Run, budget: Budget | None = None, progress: Progress | None = 
             f"{violation.oracle} is a rule about all runs together. This one does not break it, and so nothing in it explains why."
         )
     back = no_return(run, meter)
-    good = twin(run, back.step - 1, back.way_out, meter) if back.step and back.way_out is not None else None
+    good = (
+        twin(run, back.step - 1, back.way_out, meter)
+        if back.step and back.way_out is not None
+        else None
+    )
     found = slice_of(run, meter)
     turned = turned_around(run, found.orders or (), good.run) if good is not None else ()
-    return Explanation(run, violation, back, good, found, turned, back.states + found.states, meter.seconds)
+    return Explanation(
+        run, violation, back, good, found, turned, back.states + found.states, meter.seconds
+    )
 
 
 def _never_ends(run: Run, meter: Meter) -> Violation:
@@ -69,5 +81,7 @@ def _never_ends(run: Run, meter: Meter) -> Violation:
     except STOPPED:
         endless = None
     if endless is None:
-        raise ModelError("this run breaks no rule, so there is nothing to explain. Take one that does.")
+        raise ModelError(
+            "this run breaks no rule, so there is nothing to explain. Take one that does."
+        )
     return endless[1]

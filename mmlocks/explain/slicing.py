@@ -85,7 +85,9 @@ class Slice:
         named = {event for order in self.orders for event in order[:2]}
         last = len(self.run) if _broken_by_a_step(self.run) else 0
         return tuple(
-            number for number, event in enumerate(_events(self.run), 1) if event in named or number == last
+            number
+            for number, event in enumerate(_events(self.run), 1)
+            if event in named or number == last
         )
 
 
@@ -145,7 +147,9 @@ def orders_of(run: Run) -> tuple[Order, ...]:
     """
     machine, moments = run.machine, moments_of(run)
     cells = len(machine.layout.cells)
-    touches = [(event, _footprint(machine, moment.state, event.cpu)) for event, moment in moments.items()]
+    touches = [
+        (event, _footprint(machine, moment.state, event.cpu)) for event, moment in moments.items()
+    ]
     orders = []
     for place, (then, footprint) in enumerate(touches):
         touch = touched(footprint, cells)
@@ -156,12 +160,19 @@ def orders_of(run: Run) -> tuple[Order, ...]:
     waiting = {event.cpu: event for event in reversed(moments) if event not in own}
     last = {event.cpu: event for event in own}
     known = {order[:2] for order in orders}
-    pairs = [(first, then) for then in waiting.values() for first in last.values() if first.cpu != then.cpu]
+    pairs = [
+        (first, then)
+        for then in waiting.values()
+        for first in last.values()
+        if first.cpu != then.cpu
+    ]
     return (*orders, *(Order(*pair) for pair in pairs if pair not in known))
 
 
 def _events(run: Run) -> tuple[Event, ...]:
-    return tuple(Event(cpu, run.cpus[: number + 1].count(cpu)) for number, cpu in enumerate(run.cpus))
+    return tuple(
+        Event(cpu, run.cpus[: number + 1].count(cpu)) for number, cpu in enumerate(run.cpus)
+    )
 
 
 def _broken_by_a_step(run: Run) -> bool:
@@ -305,7 +316,9 @@ class _Path:
         try:
             return self._at[cpu, node.index]
         except KeyError:
-            return self._at.setdefault((cpu, node.index), self._events.get(self._name(cpu, node), ()))
+            return self._at.setdefault(
+                (cpu, node.index), self._events.get(self._name(cpu, node), ())
+            )
 
     def leads_to(self, event: Event, node: Node) -> bool:
         """Whether the event's CPU, standing at that node, is on its way to the event."""
@@ -355,6 +368,9 @@ def _meeting(sets: Sequence[int], chosen: int, more: int) -> int | None:
         return None if left else chosen
     smallest = min(left, key=int.bit_count)
     for index in range(smallest.bit_length()):
-        if smallest >> index & 1 and (found := _meeting(left, chosen | 1 << index, more - 1)) is not None:
+        if (
+            smallest >> index & 1
+            and (found := _meeting(left, chosen | 1 << index, more - 1)) is not None
+        ):
             return found
     return None

@@ -117,7 +117,11 @@ class StateGraph:
             arriving[edge.target].append(edge.source)
         reached = [0 for _ in self.vertices]
         for bit in ends.values():
-            work = [vertex.number for vertex in self.vertices if ends.get(ENDS.get(vertex.kind, "")) == bit]
+            work = [
+                vertex.number
+                for vertex in self.vertices
+                if ends.get(ENDS.get(vertex.kind, "")) == bit
+            ]
             while work:
                 number = work.pop()
                 if not reached[number] & bit:
@@ -157,7 +161,9 @@ class StateGraph:
                 continue
             while edge.target in gone:
                 following = follows[edge.target]
-                edge = Edge(edge.source, following.target, edge.moves + following.moves, edge.followed)
+                edge = Edge(
+                    edge.source, following.target, edge.moves + following.moves, edge.followed
+                )
             edges.append(edge)
         kept = [vertex for vertex in self.vertices if vertex.number not in gone]
         number = {vertex.number: new for new, vertex in enumerate(kept)}
@@ -165,7 +171,8 @@ class StateGraph:
             self,
             vertices=tuple(vertex._replace(number=number[vertex.number]) for vertex in kept),
             edges=tuple(
-                edge._replace(source=number[edge.source], target=number[edge.target]) for edge in edges
+                edge._replace(source=number[edge.source], target=number[edge.target])
+                for edge in edges
             ),
             quotient=(*self.quotient, "sequences without a choice are one edge"),
         )
@@ -203,7 +210,10 @@ class StateGraph:
         def keyed(vertex: Vertex) -> Hashable:
             if not vertex.states:
                 return vertex.number
-            end = ENDS.get(vertex.kind) and (vertex.kind, vertex.violation and vertex.violation.oracle)
+            end = ENDS.get(vertex.kind) and (
+                vertex.kind,
+                vertex.violation and vertex.violation.oracle,
+            )
             try:
                 return end, frozenset(map(key, vertex.states))
             except TypeError as problem:
@@ -213,7 +223,9 @@ class StateGraph:
 
         return self._merged_by(keyed, what)
 
-    def _merged_by(self, key: Callable[[Vertex], Hashable], what: str, settled: bool = False) -> StateGraph:
+    def _merged_by(
+        self, key: Callable[[Vertex], Hashable], what: str, settled: bool = False
+    ) -> StateGraph:
         members: dict[Hashable, list[Vertex]] = {}
         for vertex in self.vertices:
             members.setdefault(key(vertex), []).append(vertex)
@@ -227,7 +239,9 @@ class StateGraph:
                 continue  # a step inside of what has become one
             known = edges.setdefault(new[:3], new)
             edges[new[:3]] = known._replace(followed=known.followed or new.followed)
-        return replace(self, vertices=vertices, edges=tuple(edges.values()), quotient=(*self.quotient, what))
+        return replace(
+            self, vertices=vertices, edges=tuple(edges.values()), quotient=(*self.quotient, what)
+        )
 
     # -- told -----------------------------------------------------------------------------------------------------
 
@@ -236,7 +250,10 @@ class StateGraph:
         lines: list[str] = []
         for state in vertex.states[:1]:
             for task in self.machine.tasks:
-                node, why = self.machine.node(state, task.cpu), self.machine.why_blocked(state, task.cpu)
+                node, why = (
+                    self.machine.node(state, task.cpu),
+                    self.machine.why_blocked(state, task.cpu),
+                )
                 if node.step is None:
                     lines.append(f"cpu{task.cpu} is done")
                 elif why is not None:
@@ -255,7 +272,9 @@ class StateGraph:
         cells = self.machine.layout.cells
         states = [state for vertex in self.vertices for state in vertex.states]
         return tuple(
-            cell.index for cell in cells if states and len({state & cell.mask for state in states}) > 1
+            cell.index
+            for cell in cells
+            if states and len({state & cell.mask for state in states}) > 1
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -408,7 +427,8 @@ class _Building:
             visited = _visited(vertices, self.edges)
             edges = [
                 edge._replace(
-                    followed=edge.source in visited and edge.moves[0].cpu in vertices[edge.source].follows
+                    followed=edge.source in visited
+                    and edge.moves[0].cpu in vertices[edge.source].follows
                 )
                 for edge in edges
             ]

@@ -110,8 +110,15 @@ def _gone_on(run: Run) -> Run:
     The step that broke a rule does not happen in the model, so its CPU stays where it is.
     """
     broken = run.taken[-1] if run.taken and run.taken[-1].violation is not None else None
-    if broken is not None and broken.violation is not None and broken.violation.oracle == "lock_order":
-        run, broken = run.at(len(run) - 1), None  # a step that harms nobody, and that the machine does take
+    if (
+        broken is not None
+        and broken.violation is not None
+        and broken.violation.oracle == "lock_order"
+    ):
+        run, broken = (
+            run.at(len(run) - 1),
+            None,
+        )  # a step that harms nobody, and that the machine does take
     rest = Run(run.machine, (run.states[-2] if broken is not None else run.state,))
     for _ in range(STEPS_AFTER):
         ready = [cpu for cpu in rest.enabled() if broken is None or cpu != broken.cpu]
@@ -167,7 +174,9 @@ def _freed(owner: Record, before: View, access: Access) -> bool:
 
 # -- KCSAN ------------------------------------------------------------------------------------------------------------
 
-LEADS = frozenset({"MapleTree.ma_root", "MapleNode.ranges", "Mm.mm_lock_seq", "Mm.mm_seq", "Vma.vm_lock_seq"})
+LEADS = frozenset(
+    {"MapleTree.ma_root", "MapleNode.ranges", "Mm.mm_lock_seq", "Mm.mm_seq", "Vma.vm_lock_seq"}
+)
 """Marked fields by which readers go: who reads what a writer stored there, sees what that writer did before."""
 
 
@@ -242,7 +251,9 @@ def _kcsan(world: World, moments: tuple[Moment, ...], release: Release) -> Sayin
             if place is not None and place.row.name in LEADS and access.writes:
                 clocks.give(cpu, access.cell)
         _release(clocks, cpu, step)
-    return Saying("KCSAN", False, "", "Whatever two CPUs touched is kept apart by locks, or marked as meant")
+    return Saying(
+        "KCSAN", False, "", "Whatever two CPUs touched is kept apart by locks, or marked as meant"
+    )
 
 
 def _race(one: _Use, other: _Use) -> str:
@@ -288,7 +299,9 @@ def _lockdep(run: Run, moments: tuple[Moment, ...]) -> Saying:
             return Saying("lockdep", True, says, "A lock is held where none may be")
     for moment in moments:
         if moment.part.step.op == "mas_start" and not _protected(moment):
-            says = f"suspicious RCU usage: cpu{moment.cpu} reads the root of the tree in {moment.at}"
+            says = (
+                f"suspicious RCU usage: cpu{moment.cpu} reads the root of the tree in {moment.at}"
+            )
             return Saying(
                 "lockdep", True, says, "It holds neither mmap_lock nor is it in an RCU read section"
             )
@@ -312,10 +325,14 @@ def _assertions(world: World, moments: tuple[Moment, ...], release: Release) -> 
     for moment in moments:
         if moment.part.step.op == "mmap_assert_write_locked" and moment.part.broke is not None:
             says = f"mmap_assert_write_locked in {moment.at} fires on cpu{moment.cpu}"
-            return Saying("assertions", True, says, "Linux has it there since 6.4, and the model as well")
+            return Saying(
+                "assertions", True, says, "Linux has it there since 6.4, and the model as well"
+            )
         for assertion in ASSERTIONS:
             place = _asserted(moment, assertion)
-            if place is not None and not holding.holds(moment.part.before, moment.cpu, assertion.lock, place):
+            if place is not None and not holding.holds(
+                moment.part.before, moment.cpu, assertion.lock, place
+            ):
                 line = next(line for line in moment.where if line.function == assertion.function)
                 says = f"{place.words(assertion.lock.asserted)} in {line.function} ({line.spot}) fires on cpu{moment.cpu}"
                 why = f"Linux has it there since {assertion.since}; before, {assertion.before} stood there, and was content. The rule: {assertion.about}"
@@ -324,11 +341,16 @@ def _assertions(world: World, moments: tuple[Moment, ...], release: Release) -> 
     for moment in moments:
         for access in moment.part.accesses:
             place = judged.place(moment.cpu, moment.part.step, access)
-            missing = judged.missing(moment.part.before, moment.cpu, access) if place is not None else ()
+            missing = (
+                judged.missing(moment.part.before, moment.cpu, access) if place is not None else ()
+            )
             if place is not None and any(missing):
                 return _fires(moment, place, access, missing)
     return Saying(
-        "assertions", False, "", "Wherever a field is used, the locks that the table demands are held"
+        "assertions",
+        False,
+        "",
+        "Wherever a field is used, the locks that the table demands are held",
     )
 
 
@@ -346,7 +368,9 @@ def _asserted(moment: Moment, assertion: Assertion) -> Place | None:
 
 
 def _fires(moment: Moment, place: Place, access: Access, missing: tuple[LockSet, ...]) -> Saying:
-    asserted = " or ".join(" and ".join(place.words(lock.asserted) for lock in each) for each in missing)
+    asserted = " or ".join(
+        " and ".join(place.words(lock.asserted) for lock in each) for each in missing
+    )
     does = "writes" if access.writes else "reads"
     found = (ASSERTED.get((line.function, place.row.name)) for line in moment.where)
     since = next(filter(None, found), None)

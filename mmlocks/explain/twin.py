@@ -57,12 +57,17 @@ def twin(bad: Run, common: int, way_out: tuple[int, ...], meter: Meter) -> Twin:
                     way.append(place[1])
                     place = came_from[place]
                 return Twin(
-                    _continued(bad.at(common), tuple(reversed(way))), common, cost // PREEMPTION, True
+                    _continued(bad.at(common), tuple(reversed(way))),
+                    common,
+                    cost // PREEMPTION,
+                    True,
                 )
             ticks += 1
             if ticks % meter.every == 0:
                 meter.check(len(costs))
-            outcomes = [machine.outcome(state, machine.node(state, cpu), cpu) for cpu in machine.cpus]
+            outcomes = [
+                machine.outcome(state, machine.node(state, cpu), cpu) for cpu in machine.cpus
+            ]
             going_on = last >= 0 and outcomes[last] is not None
             for cpu, outcome in enumerate(outcomes):
                 if not isinstance(outcome, int):

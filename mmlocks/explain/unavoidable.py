@@ -138,7 +138,9 @@ def no_return(run: Run, meter: Meter) -> NoReturn:
     return NoReturn(0, 0, None, len(doomed))
 
 
-def _way_to_end_well(machine: Machine, start: int, doomed: set[int], meter: Meter) -> tuple[int, ...] | None:
+def _way_to_end_well(
+    machine: Machine, start: int, doomed: set[int], meter: Meter
+) -> tuple[int, ...] | None:
     """A way from `start` to a good ending, depth first; if there is none, all states that were met join the `doomed`."""
     came_from: dict[int, tuple[int, int]] = {}
     seen = {start}

@@ -54,7 +54,9 @@ def as_answer(names: Mapping[str, Any] | Answer) -> Answer:
     if isinstance(names, Answer):
         return names
     if not isinstance(names, Mapping):
-        hint = "Write globals(), with the parentheses" if names is globals else "Write globals() there"
+        hint = (
+            "Write globals(), with the parentheses" if names is globals else "Write globals() there"
+        )
         raise AnswerError(
             f"the functions to judge are looked up in globals(), and this is {_a(names)}. {hint}."
         )
@@ -69,7 +71,11 @@ def answer_in(names: Mapping[str, Any], where: Callable[[str, Any], str], more: 
     shadowed = next(
         (name for name in kernel_functions() if name in names and not callable(names[name])), None
     )
-    said = f"{shadowed} is {_a(names[shadowed])} here, and no function. " if shadowed is not None else ""
+    said = (
+        f"{shadowed} is {_a(names[shadowed])} here, and no function. "
+        if shadowed is not None
+        else ""
+    )
     return Answer(
         {}, names,
         f"no kernel function of yours is here: run your answer cell (again), which must be a code cell, and then this one. {said}{more}{' ' if more else ''}{EXAMPLE}",
@@ -127,9 +133,14 @@ def _judged(session: Session) -> str:
             said.append(
                 f"{cells} {'define' if len(others) > 1 else 'defines'} {name} as well: what is run last counts."
             )
-    said += [f"{_taken(session, name)}." for name in sorted(session.taken.keys() - session.functions.keys())]
     said += [
-        _text_cell(source, *found) for found in _in_text_cells(source) if found[1] not in session.functions
+        f"{_taken(session, name)}."
+        for name in sorted(session.taken.keys() - session.functions.keys())
+    ]
+    said += [
+        _text_cell(source, *found)
+        for found in _in_text_cells(source)
+        if found[1] not in session.functions
     ]
     said += [f"Not run to its end: {_trouble(source, *trouble)}" for trouble in session.troubles]
     return " ".join(said)
@@ -138,7 +149,9 @@ def _judged(session: Session) -> str:
 def _replaced(functions: Functions, where: Callable[[str, Any], str]) -> str:
     spots = [(name, where(name, function)) for name, function in functions.items()]
     spots.sort(key=lambda pair: [int(number) for number in re.findall(r"\d+", pair[1])])
-    return "replaced: " + ", ".join(f"{name} ({spot})" if spot else name for name, spot in spots) + "."
+    return (
+        "replaced: " + ", ".join(f"{name} ({spot})" if spot else name for name, spot in spots) + "."
+    )
 
 
 def spot(function: Any) -> str:
@@ -169,7 +182,9 @@ def _why_nothing(session: Session) -> str:
     """The likeliest cause, by cell and line, and what to do about it."""
     source, tail = session.source, "Nothing was judged."
     if session.troubles:
-        chosen = next((one for one in session.troubles if _ANY.search(one[0].source)), session.troubles[0])
+        chosen = next(
+            (one for one in session.troubles if _ANY.search(one[0].source)), session.troubles[0]
+        )
         return f"{_trouble(source, *chosen)} So no kernel function of yours is there. {tail}"
     if session.taken:
         return f"{_taken(session, next(iter(session.taken)))}. So no kernel function of yours is left. {tail}"
@@ -182,7 +197,9 @@ def _why_nothing(session: Session) -> str:
     for name in kernel_functions():
         value = session.names.get(name)
         if name in session.names and not callable(value):
-            return f"{source.name}: {name} is {_a(value)} in the end, and no kernel function. {tail}"
+            return (
+                f"{source.name}: {name} is {_a(value)} in the end, and no kernel function. {tail}"
+            )
     if not source.notebook:
         return f"{source.name} defines no kernel function, so there is nothing to judge. {EXAMPLE}"
     many = counted(sum(cell.kind == "code" for cell in source.cells), "code cell")
@@ -226,7 +243,10 @@ def _misplaced(cell: Cell) -> tuple[int, str] | None:
                 )
             close = difflib.get_close_matches(node.name, functions, 1, 0.8)
             if close and node in tree.body:
-                return node.lineno, f"there is no kernel function {node.name}. Did you mean {close[0]}?"
+                return (
+                    node.lineno,
+                    f"there is no kernel function {node.name}. Did you mean {close[0]}?",
+                )
     for found in _COMMENTED.finditer(cell.source):
         if found[1] in functions:
             line = cell.source.count("\n", 0, found.start(1)) + 1

@@ -13,7 +13,9 @@ import warnings
 MAGIC = re.compile(r"(?P<indent>\s*)%(?P<name>[^\W\d]\w*)\s*(?P<rest>.*)$")
 SHELL = re.compile(r"(?P<indent>\s*)!(?P<twice>!?)(?P<rest>.*)$")
 GIVEN = re.compile(r"(?P<target>\s*[\w.,\[\] ]+?)\s*=\s*(?P<sign>[%!])(?P<rest>.*)$")
-HELP = re.compile(r"(?P<indent>\s*)(?:\?{1,2}(?P<after>[\w.*]+)|(?P<before>%{0,2}[\w.*]+)\?{1,2})\s*$")
+HELP = re.compile(
+    r"(?P<indent>\s*)(?:\?{1,2}(?P<after>[\w.*]+)|(?P<before>%{0,2}[\w.*]+)\?{1,2})\s*$"
+)
 PROMPT = re.compile(r"^(?:>>> ?|\.\.\. ?|In \[\d*\]: ?| *\.\.\.+: ?)", re.MULTILINE)
 
 
@@ -26,7 +28,9 @@ def as_python(source: str, own: bool = False) -> str:
     if _is_python(source):
         return source
     body = source.lstrip("\n")
-    before = "\n" * (len(source) - len(body))  # IPython drops leading empty lines, and with them the numbers
+    before = "\n" * (
+        len(source) - len(body)
+    )  # IPython drops leading empty lines, and with them the numbers
     if own:
         return before + _without_ipython(body)
     try:

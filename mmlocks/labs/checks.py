@@ -83,9 +83,7 @@ def _why_unproved(found: Checked) -> str:
             f"Not proved, and the answer is not to blame: {found.verdict.reason.replace(ALL, '')}. "
             f"{counted(found.verdict.states, 'state')} seen, nothing wrong found so far."
         )
-    return (
-        f"{_story(found)}: {found.verdict.coverage}. Nothing wrong was found so far, and nothing is proved."
-    )
+    return f"{_story(found)}: {found.verdict.coverage}. Nothing wrong was found so far, and nothing is proved."
 
 
 def _story(found: Checked) -> str:

@@ -21,7 +21,9 @@ CPUS = (1, 2, 3)
 """A fork that nobody disturbs is followed where it is alone, and where there are other CPUs that do nothing."""
 
 
-def overlap(kernel: Kernel, budget: Budget | None, progress: Progress | None, others: int = 0) -> Witness:
+def overlap(
+    kernel: Kernel, budget: Budget | None, progress: Progress | None, others: int = 0
+) -> Witness:
     """Whether a fault may begin and end while fork holds mmap_lock, has copied one VMA, and has not touched the one that the fault is in.
 
     Either order of the VMAs will do. All three have to be true all along the fault: mmap_lock is also held before fork begins with the first
@@ -39,7 +41,9 @@ def overlap(kernel: Kernel, budget: Budget | None, progress: Progress | None, ot
             return witness
         if witness.found is None:
             reasons.append(witness.reason)
-    return Witness(None if reasons else False, None, states, transitions, "; ".join(dict.fromkeys(reasons)))
+    return Witness(
+        None if reasons else False, None, states, transitions, "; ".join(dict.fromkeys(reasons))
+    )
 
 
 def _overlapping(

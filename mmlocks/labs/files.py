@@ -93,7 +93,10 @@ def _bytes_of(path: Path) -> bytes:
             raise AnswerError(
                 f"{path} is no ordinary file. Save your answer as a .py or .ipynb file and name that."
             )
-        size, most = path.stat().st_size, LARGEST if path.suffix.lower() == ".py" else LARGEST_NOTEBOOK
+        size, most = (
+            path.stat().st_size,
+            LARGEST if path.suffix.lower() == ".py" else LARGEST_NOTEBOOK,
+        )
         if size > most:
             raise AnswerError(
                 f"{path} has {size:,} bytes; an answer has at most {most:,}. Is it the right file?"
@@ -109,7 +112,9 @@ def _bytes_of(path: Path) -> bytes:
 
 def _text_of(path: Path, raw: bytes, kind: str) -> str:
     """The bytes as text whose lines end as Python's do."""
-    encoding = next((name for mark, name in MARKS if raw.startswith(mark)), "") or _unmarked(raw, kind)
+    encoding = next((name for mark, name in MARKS if raw.startswith(mark)), "") or _unmarked(
+        raw, kind
+    )
     try:
         text = raw.decode(encoding)
     except (UnicodeDecodeError, LookupError):
@@ -142,7 +147,9 @@ def _as_notebook(text: str) -> dict[str, Any] | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) and ("cells" in value or "worksheets" in value) else None
+    return (
+        value if isinstance(value, dict) and ("cells" in value or "worksheets" in value) else None
+    )
 
 
 def _cells_of(path: Path, notebook: dict[str, Any]) -> tuple[Cell, ...]:
@@ -152,7 +159,11 @@ def _cells_of(path: Path, notebook: dict[str, Any]) -> tuple[Cell, ...]:
         else:  # the format up to 2014
             found = [cell for sheet in notebook["worksheets"] for cell in sheet["cells"]]
         return tuple(
-            Cell(number, cell["cell_type"], _joined(cell["source"] if "source" in cell else cell["input"]))
+            Cell(
+                number,
+                cell["cell_type"],
+                _joined(cell["source"] if "source" in cell else cell["input"]),
+            )
             for number, cell in enumerate(found, 1)
         )
     except (KeyError, TypeError, AttributeError):

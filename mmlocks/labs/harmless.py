@@ -205,7 +205,9 @@ class Nothing:
 class Shell(Nothing):
     """What `get_ipython()` gives. `run` executes Python text in the cells' namespace, `apart` in a copy of it."""
 
-    def __init__(self, run: Callable[[str], Any], apart: Callable[[str], Any], folder: Path) -> None:
+    def __init__(
+        self, run: Callable[[str], Any], apart: Callable[[str], Any], folder: Path
+    ) -> None:
         self._run = run
         self._apart = apart
         self._folder = folder
@@ -223,7 +225,9 @@ class Shell(Nothing):
         elif name in ("timeit", "prun"):
             self._apart("\n".join(word for word in [line] if not word.startswith("-")))
         elif name == "run":
-            self._run_files([word.strip("'\"") for word in line.split() if not word.startswith("-")][:1])
+            self._run_files(
+                [word.strip("'\"") for word in line.split() if not word.startswith("-")][:1]
+            )
         elif name not in LINE_MAGICS and not self._extended:
             raise NameError(
                 f"there is no magic %{name}, so a notebook runs nothing of this cell. Delete the line"
@@ -256,8 +260,12 @@ class Shell(Nothing):
 
     def _write(self, name: str, text: str) -> None:
         if self._written is None:
-            self._written = tempfile.TemporaryDirectory(prefix="mmlocks-", ignore_cleanup_errors=True)
-            sys.path.insert(0, self._written.name)  # whoever runs the cells puts sys.path right afterwards
+            self._written = tempfile.TemporaryDirectory(
+                prefix="mmlocks-", ignore_cleanup_errors=True
+            )
+            sys.path.insert(
+                0, self._written.name
+            )  # whoever runs the cells puts sys.path right afterwards
         if name and Path(name).name == name:
             (Path(self._written.name) / name).write_text(text, encoding="utf-8")
 
@@ -266,7 +274,10 @@ class Shell(Nothing):
         for name in names:
             places = [*([self.written] if self.written is not None else []), self._folder]
             found = [
-                place / one for place in places for one in (name, f"{name}.py") if (place / one).is_file()
+                place / one
+                for place in places
+                for one in (name, f"{name}.py")
+                if (place / one).is_file()
             ]
             if not found:
                 raise FileNotFoundError(f"there is no file {name} beside this one")

@@ -55,7 +55,9 @@ class CheckResult:
     @property
     def shown(self) -> Checked | None:
         """The search that found a violation."""
-        return next((checked for checked in self.searched if checked.verdict.violation is not None), None)
+        return next(
+            (checked for checked in self.searched if checked.verdict.violation is not None), None
+        )
 
     @property
     def run(self) -> Run | None:
@@ -66,7 +68,9 @@ class CheckResult:
 class Examination:
     """One answer under examination: its kernel, and the searches made so far, so that no two checks repeat one."""
 
-    def __init__(self, lab: Lab, kernel: Kernel, budget: Budget | None, progress: Progress | None) -> None:
+    def __init__(
+        self, lab: Lab, kernel: Kernel, budget: Budget | None, progress: Progress | None
+    ) -> None:
         self.lab = lab
         self.kernel = kernel
         self.budget = budget
@@ -78,7 +82,9 @@ class Examination:
         if name not in self._searched:
             scenario = asked(scenario_named(name))
             wrong = any(found.verdict.violation is not None for found in self._searched.values())
-            self._searched[name] = check(scenario, self.kernel, self.budget, self.progress, suspect=wrong)
+            self._searched[name] = check(
+                scenario, self.kernel, self.budget, self.progress, suspect=wrong
+            )
         return self._searched[name]
 
     def looks_right(self) -> bool:
@@ -91,7 +97,9 @@ class Examination:
         """Those scenarios in which a function of the answer may run. All others are as the lab's release has them."""
         replaced = self.kernel.replacements.keys()
         return [
-            name for name in names if replaced & reached(thread for _, thread in scenario_named(name).threads)
+            name
+            for name in names
+            if replaced & reached(thread for _, thread in scenario_named(name).threads)
         ]
 
 

@@ -35,7 +35,9 @@ def must_be_cheap(examination: Examination, check: Check) -> CheckResult:
     if witness.found:
         witness = overlap(kernel, examination.budget, examination.progress, more)
     if witness.found is None:
-        return found(Finding.UNPROVED, f"The search for an overlap stopped early: {witness.reason}.")
+        return found(
+            Finding.UNPROVED, f"The search for an overlap stopped early: {witness.reason}."
+        )
     if not witness.found:
         return found(
             Finding.COSTLY,
@@ -83,9 +85,7 @@ def compare_with_linux(kernel: Kernel) -> str:
     others = sorted(set(kernel.replacements) - {"dup_mmap"})
     ours, theirs = left_alone(kernel).operations, left_alone(linux).operations
     if ours == theirs and not others:
-        return (
-            "Left alone, your fork does operation by operation what that of Linux 6.4.3 does (fb49c455323f)."
-        )
+        return "Left alone, your fork does operation by operation what that of Linux 6.4.3 does (fb49c455323f)."
     said = "Linux 6.4.3 does it otherwise: dup_mmap write-locks each parent VMA first thing in the loop (fb49c455323f)."
     if ours != theirs:
         said += f" Left alone, your fork takes {len(ours)} operations and Linux's {len(theirs)}."

@@ -23,13 +23,18 @@ class TooLong(BaseException):
 
 
 @contextlib.contextmanager
-def limited(name: str, seconds: float, line_in: Callable[[FrameType | None], str]) -> Iterator[None]:
+def limited(
+    name: str, seconds: float, line_in: Callable[[FrameType | None], str]
+) -> Iterator[None]:
     """A limit of wall time, where the system has interval timers (all but Windows) and for the main thread.
 
     `line_in` says of a frame where in the learner's file it stands. Raises AnswerError. A file that catches even TooLong ends the
     process, with exit status 2: there is no other way to stop it.
     """
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+    ):
         yield
         return
     places: list[str] = []

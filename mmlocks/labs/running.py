@@ -103,7 +103,9 @@ class Session:
     def _magic(self, text: str) -> Any:
         """Run the text of a magic in the namespace; the value of an expression is given back."""
         with contextlib.suppress(SyntaxError):
-            code = compile(text, self.source.file_of(self._cell), "eval", self._flags, dont_inherit=True)
+            code = compile(
+                text, self.source.file_of(self._cell), "eval", self._flags, dont_inherit=True
+            )
             return eval(code, self.names)  # noqa: S307
         return self._execute(as_python(text), self.names)
 
@@ -118,12 +120,20 @@ class Session:
             return text
         if line in ("exit", "quit"):
             return f"{text.rstrip()}()"
-        known = word in LINE_MAGICS and not line[len(word) :].lstrip().startswith(("=", ",", "(", "."))
-        return f"get_ipython().run_line_magic({word!r}, {line[len(word) :].strip()!r})" if known else text
+        known = word in LINE_MAGICS and not line[len(word) :].lstrip().startswith(
+            ("=", ",", "(", ".")
+        )
+        return (
+            f"get_ipython().run_line_magic({word!r}, {line[len(word) :].strip()!r})"
+            if known
+            else text
+        )
 
     def _note(self, cell: Cell, problem: BaseException) -> None:
         if isinstance(problem, SyntaxError) and _ours(problem.filename, self.source):
-            self.troubles.append((cell, problem.lineno or 0, _shorter(problem.msg or "it cannot be read")))
+            self.troubles.append(
+                (cell, problem.lineno or 0, _shorter(problem.msg or "it cannot be read"))
+            )
             return
         line = _line_of(problem, self.source.file_of(cell))
         try:
@@ -238,7 +248,9 @@ def _ours(file: str | None, source: Source) -> bool:
 def _line_of(problem: BaseException, file: str) -> int:
     """The innermost line of that file."""
     lines = [
-        line for frame, line in traceback.walk_tb(problem.__traceback__) if frame.f_code.co_filename == file
+        line
+        for frame, line in traceback.walk_tb(problem.__traceback__)
+        if frame.f_code.co_filename == file
     ]
     return lines[-1] if lines else 0
 

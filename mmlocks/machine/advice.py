@@ -18,9 +18,15 @@ SLIPS = (
         "If it is meant for `async with`, write that",
     ),
     ("'(Cell|Counter)'", "A field was used in place of its value: write `await` in front of it"),
-    ("'(Step|Call|coroutine)'", "A call was used in place of its result: write `await` in front of it"),
+    (
+        "'(Step|Call|coroutine)'",
+        "A call was used in place of its result: write `await` in front of it",
+    ),
     ("cannot reuse already awaited coroutine", "Call the function again for each `await`"),
-    ("no running event loop", "asyncio does not run here: await kernel functions, cells and steps only"),
+    (
+        "no running event loop",
+        "asyncio does not run here: await kernel functions, cells and steps only",
+    ),
 )
 """What Python says, and what its author is to do, where an `await` or an `async` is the matter."""
 
@@ -42,10 +48,14 @@ def nearest(name: str, names: list[str]) -> str:
     if ordered:
         return ordered[0]
     few = 1 + len(name) // 5
-    alike = [(_changes(name, other), other) for other in names if abs(len(other) - len(name)) <= few]
+    alike = [
+        (_changes(name, other), other) for other in names if abs(len(other) - len(name)) <= few
+    ]
     if alike and min(alike)[0] <= few:
         return min(alike)[1]
-    return min((other for other in names if set(words) < set(other.split("_"))), key=len, default="")
+    return min(
+        (other for other in names if set(words) < set(other.split("_"))), key=len, default=""
+    )
 
 
 def _changes(one: str, other: str) -> int:

@@ -289,7 +289,9 @@ class CoroutineSupplier:
             self.close()
             if answer.ended == "returned" and not self._ended:
                 self._ended = True
-                for _ in range(self._looks):  # so that unsteady code is found before it is searched for long
+                for _ in range(
+                    self._looks
+                ):  # so that unsteady code is found before it is searched for long
                     self._run(heard)
 
     def _unsteady(self, heard: _Heard, answer: Answer) -> str:
@@ -342,7 +344,9 @@ class CoroutineSupplier:
                 sys.set_coroutine_origin_tracking_depth(depth)
         with _Watched(self._pending) as watched:
             answer = self._send(result, before)
-        forgotten = watched.forgotten(self.cpu, finished=answer.step is None, failed=answer.ended == "failed")
+        forgotten = watched.forgotten(
+            self.cpu, finished=answer.step is None, failed=answer.ended == "failed"
+        )
         return Answer.mistake(before, forgotten) if forgotten else answer
 
     def _endless(self, endless: EndlessLoop, before: tuple[Place, ...]) -> Answer:
@@ -378,7 +382,11 @@ class CoroutineSupplier:
     def _key(self, live: Any) -> Hashable | None:
         # A step that was built and dropped has left no trace in the frames, and must still be noticed at the end.
         moment = moment_of(live)
-        return None if moment is None else (moment, tuple((step.op, step.made_at) for step in self._pending))
+        return (
+            None
+            if moment is None
+            else (moment, tuple((step.op, step.made_at) for step in self._pending))
+        )
 
     def _send(self, result: Any, before: tuple[Place, ...], known: Answer | None = None) -> Answer:
         """Let the task take up `result`. If it is `known` what it does then, and it does that, that is the answer."""
@@ -386,7 +394,9 @@ class CoroutineSupplier:
         assert live is not None
         try:
             yielded = _run_apart(
-                lambda: live.throw(result.again()) if isinstance(result, Threw) else live.send(result),
+                lambda: (
+                    live.throw(result.again()) if isinstance(result, Threw) else live.send(result)
+                ),
                 self._foreign,
                 limited=known is None or self._foreign,
                 again=known is not None,
@@ -395,7 +405,9 @@ class CoroutineSupplier:
             return self._returned(stop.value, before)
         except EndlessLoop as endless:
             return self._endless(endless, before)
-        except BaseException as problem:  # a task may raise what it likes, also asyncio's CancelledError
+        except (
+            BaseException
+        ) as problem:  # a task may raise what it likes, also asyncio's CancelledError
             # No foreign code runs below foreign code. So what is raised there is its own, and says nothing for us.
             if isinstance(problem, Ended) and not self._foreign:
                 return problem.answer
@@ -496,7 +508,9 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
     trace = problem.__traceback__
     while trace is not None:
         shown = SHOWN_AS.get(trace.tb_frame.f_code)
-        line = Place(trace.tb_frame.f_code.co_name, trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+        line = Place(
+            trace.tb_frame.f_code.co_name, trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        )
         places.extend((line,) if shown is None else shown(trace.tb_frame))
         trace = trace.tb_next
     machinery = __file__.rpartition("coroutine.py")[0]
@@ -522,7 +536,8 @@ def _failure(cpu: int, problem: BaseException, before: tuple[Place, ...]) -> Ans
     said = f": {text}" if text else ""
     told = advice_on(problem, text)
     answer = Answer.failed(
-        where, f"cpu{cpu}: {type(problem).__name__}{_in_own(where)}{said}{f'. {told}' if told else ''}"
+        where,
+        f"cpu{cpu}: {type(problem).__name__}{_in_own(where)}{said}{f'. {told}' if told else ''}",
     )
     return replace(answer, value=Threw.of(problem))
 
@@ -546,7 +561,9 @@ def _in(where: tuple[Place, ...]) -> str:
     return f" in {_said(where)}" if where else ""
 
 
-def _parted(here: tuple[Place, ...], there: tuple[Place, ...]) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
+def _parted(
+    here: tuple[Place, ...], there: tuple[Place, ...]
+) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
     """Two await chains up to the function in which they part: that one went another way, not those that it called then."""
     for level, (one, other) in enumerate(zip(here, there, strict=False), 1):
         if one != other:
@@ -563,6 +580,7 @@ def _in_own(where: tuple[Place, ...]) -> str:
 
 def _said(where: tuple[Place, ...], function: bool = True) -> str:
     place = next(
-        (place for place in reversed(where) if not place.file.startswith(STANDARD_LIBRARY)), where[-1]
+        (place for place in reversed(where) if not place.file.startswith(STANDARD_LIBRARY)),
+        where[-1],
     )
     return f"{place.function} ({place.spot})" if function else place.spot

@@ -122,7 +122,9 @@ class Foreign(Outlasting):
 class Visit(Outlasting):
     """One call of a foreign function: the automaton of what it asks for."""
 
-    def __init__(self, foreign: Foreign, name: str, args: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+    def __init__(
+        self, foreign: Foreign, name: str, args: tuple[Any, ...], named: Mapping[str, Any]
+    ) -> None:
         self.foreign = foreign
         self.name = name
         self.args = args
@@ -134,7 +136,9 @@ class Visit(Outlasting):
         """Histories that lead to a stop that another history led to first."""
         self.start = self._stop((), ())
 
-    def _runs(self, functions: Functions, there: Layout, looks: int = SECOND_LOOKS) -> CoroutineSupplier:
+    def _runs(
+        self, functions: Functions, there: Layout, looks: int = SECOND_LOOKS
+    ) -> CoroutineSupplier:
         """Runs the function in this process, on handles of the other side."""
         function = functions[self.name]
         args = [from_plain(to_plain(arg), there) for arg in self.args]
@@ -214,7 +218,9 @@ class Visit(Outlasting):
         answer = supplier.answer(sent)
         try:
             if answer.step is not None:
-                answer = replace(answer, step=self._home(answer.step))  # it left its code as a plain one
+                answer = replace(
+                    answer, step=self._home(answer.step)
+                )  # it left its code as a plain one
             elif answer.ended == "returned" and self.name in self.foreign.silent:
                 answer = replace(answer, value=None)
             else:
@@ -223,8 +229,14 @@ class Visit(Outlasting):
             return Answer.mistake(answer.where, f"{self._who(answer.where)}: {problem}.")
         if answer.step is None:
             return answer
-        refused = self.foreign.rules(self.name, answer, (*self.args, *self.named.values(), *history))
-        return Answer.mistake(answer.where, f"{self._who(answer.where)}: {refused}") if refused else answer
+        refused = self.foreign.rules(
+            self.name, answer, (*self.args, *self.named.values(), *history)
+        )
+        return (
+            Answer.mistake(answer.where, f"{self._who(answer.where)}: {refused}")
+            if refused
+            else answer
+        )
 
     def _sent(self, history: tuple[Any, ...], there: Layout) -> tuple[Any, ...]:
         return tuple(from_plain(to_plain(result), there) for result in history)
@@ -275,7 +287,8 @@ class Visit(Outlasting):
                 tries += 1
                 tried = (*history, *path)
                 if tries > TRIES or not _same(
-                    self._ask(self._supplier, tried, self._sent(tried, self.foreign.abroad)), expected
+                    self._ask(self._supplier, tried, self._sent(tried, self.foreign.abroad)),
+                    expected,
                 ):
                     raise MergedWrongly(self.name)
 
@@ -295,7 +308,9 @@ def _paths(stop: Stop) -> Iterator[tuple[tuple[Any, ...], Answer]]:
 
 
 def _same(one: Answer, other: Answer) -> bool:
-    return (one.step, one.ended) == (other.step, other.ended) and exact(one.value) == exact(other.value)
+    return (one.step, one.ended) == (other.step, other.ended) and exact(one.value) == exact(
+        other.value
+    )
 
 
 async def crossing(stop: Stop) -> Any:

@@ -58,7 +58,9 @@ class RwSem(Record):
     def __init__(self, layout: Layout, name: str, poison: Poison | None = None) -> None:
         super().__init__(layout, name)
         self.writer = layout.counter(name, FREE, bits=(layout.cpus + 1).bit_length())
-        self.readers = tuple(layout.counter(f"{name}.reader{cpu}", 0, bits=1) for cpu in range(layout.cpus))
+        self.readers = tuple(
+            layout.counter(f"{name}.reader{cpu}", 0, bits=1) for cpu in range(layout.cpus)
+        )
         layout.locks([self.writer, *self.readers])
         self.writer.poison = poison
         self.writer.with_cpus = owned_by
@@ -147,7 +149,9 @@ def _alive(view: View, cpu: int, call: str, writer: int) -> None:
     poison = view.layout.cells[writer].poison
     if poison is not None and view[writer] > view.layout.cpus:
         name = view.layout.cells[writer].name
-        raise ViolationSignal(poison.oracle, f"cpu{cpu}: {call}({name}), but {poison.what} has been freed")
+        raise ViolationSignal(
+            poison.oracle, f"cpu{cpu}: {call}({name}), but {poison.what} has been freed"
+        )
 
 
 def _spin_lock(view: View, cpu: int, owner: int) -> Any:
@@ -163,7 +167,9 @@ def _spin_trylock(view: View, cpu: int, owner: int) -> bool:
 
 def _spin_unlock(view: View, cpu: int, owner: int) -> None:
     if view[owner] != cpu + 1:
-        raise _misuse(view, cpu, "spin_unlock", owner, "by a CPU that does not hold it. Take the lock first.")
+        raise _misuse(
+            view, cpu, "spin_unlock", owner, "by a CPU that does not hold it. Take the lock first."
+        )
     view[owner] = FREE
 
 
@@ -191,7 +197,11 @@ def _down_read(view: View, cpu: int, writer: int, wait: bool) -> Any:
 def _up_read(view: View, cpu: int, writer: int) -> None:
     if not view[_reader(writer, cpu)]:  # freeing sees to it that nobody holds a lock that was freed
         raise _misuse(
-            view, cpu, "up_read", writer, "by a CPU that does not hold it for reading. Take it first."
+            view,
+            cpu,
+            "up_read",
+            writer,
+            "by a CPU that does not hold it for reading. Take it first.",
         )
     view[_reader(writer, cpu)] = 0
 
@@ -207,14 +217,20 @@ def _down_write(view: View, cpu: int, writer: int, wait: bool) -> Any:
 def _up_write(view: View, cpu: int, writer: int) -> None:
     if view[writer] != cpu + 1:
         raise _misuse(
-            view, cpu, "up_write", writer, "by a CPU that does not hold it for writing. Take it first."
+            view,
+            cpu,
+            "up_write",
+            writer,
+            "by a CPU that does not hold it for writing. Take it first.",
         )
     view[writer] = FREE
 
 
 def _downgrade(view: View, cpu: int, writer: int) -> None:
     if view[writer] != cpu + 1:
-        raise _misuse(view, cpu, "downgrade_write", writer, "by a CPU that does not hold it for writing.")
+        raise _misuse(
+            view, cpu, "downgrade_write", writer, "by a CPU that does not hold it for writing."
+        )
     view[writer] = FREE
     view[_reader(writer, cpu)] = 1
 
@@ -237,7 +253,9 @@ def _write_footprint(layout: Layout, cpu: int, writer: int, *_: Any) -> Footprin
 
 
 def _says(text: str) -> Any:
-    def tell(layout: Layout, before: int, after: int, cpu: int, result: Any, index: int, *_: Any) -> str:
+    def tell(
+        layout: Layout, before: int, after: int, cpu: int, result: Any, index: int, *_: Any
+    ) -> str:
         name = layout.cells[index].name
         return f"cannot have {name}" if result is False else text.format(name)
 
@@ -266,10 +284,16 @@ lock_operation(
     awaits=_wants(""), holders=_owner,
 )  # fmt: skip
 lock_operation(
-    "spin_trylock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_trylock, _says("takes {}")
+    "spin_trylock",
+    lambda layout, cpu, i: touching(reads=[i], writes=[i]),
+    _spin_trylock,
+    _says("takes {}"),
 )
 lock_operation(
-    "spin_unlock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_unlock, _says("releases {}")
+    "spin_unlock",
+    lambda layout, cpu, i: touching(reads=[i], writes=[i]),
+    _spin_unlock,
+    _says("releases {}"),
 )
 lock_operation(
     "down_read",

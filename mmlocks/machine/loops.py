@@ -82,7 +82,9 @@ class Limited:
 
     def __enter__(self) -> Limited:
         self._alarm = (
-            self._alarm and _alarms() and signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, signal.SIG_IGN)
+            self._alarm
+            and _alarms()
+            and signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, signal.SIG_IGN)
         )
         if self._alarm:
             self._before = signal.signal(signal.SIGALRM, self._rang)
@@ -116,7 +118,9 @@ class Limited:
         """Limit nothing any more."""
         counting, self._counting = self._counting, False
         if counting and sys.version_info >= (3, 12):
-            sys.monitoring.register_callback(MONITORING_TOOL, sys.monitoring.events.JUMP, self._outer)
+            sys.monitoring.register_callback(
+                MONITORING_TOOL, sys.monitoring.events.JUMP, self._outer
+            )
             if self._first:
                 sys.monitoring.set_events(MONITORING_TOOL, 0)
                 sys.monitoring.free_tool_id(MONITORING_TOOL)
@@ -133,7 +137,9 @@ class Limited:
         self._count += 1
         if self._count > LIMIT:
             lines = [
-                line for start, end, line in code.co_lines() if start <= offset < end and line is not None
+                line
+                for start, end, line in code.co_lines()
+                if start <= offset < end and line is not None
             ]
             line = lines[0] if lines else code.co_firstlineno
             raise EndlessLoop(code.co_name, code.co_filename, line)
@@ -212,13 +218,18 @@ class Paused:
         if not self._ours:
             return
         if sys.version_info >= (3, 12):
-            sys.monitoring.register_callback(MONITORING_TOOL, sys.monitoring.events.JUMP, self._outer)
+            sys.monitoring.register_callback(
+                MONITORING_TOOL, sys.monitoring.events.JUMP, self._outer
+            )
         else:
             sys.settrace(self._outer)
 
 
 def _alarms() -> bool:
     """Whether this thread can be rung, and no alarm is set (Windows and WebAssembly have none)."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+    ):
         return False
     return signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

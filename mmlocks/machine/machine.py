@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 from mmlocks.errors import ScenarioTooSmall, UndeclaredAccess
 from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.state import PC_BITS, Layout, View
-from mmlocks.machine.step import BLOCKED, OPERATIONS, Footprint, Step, ViolationSignal, parts, perform
+from mmlocks.machine.step import (
+    BLOCKED,
+    OPERATIONS,
+    Footprint,
+    Step,
+    ViolationSignal,
+    parts,
+    perform,
+)
 from mmlocks.machine.symmetry import Swap
 from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task, at, cannot_happen
 from mmlocks.machine.watch import Watch
@@ -88,7 +96,9 @@ class Machine:
 
     def with_tasks(self, tasks: Sequence[tuple[str, Supplier]]) -> Machine:
         """A machine with the same cells, judge, watches and symmetries, and other tasks."""
-        return Machine(self.layout, tasks, self._judge, watches=self.watches, symmetries=self.symmetries)
+        return Machine(
+            self.layout, tasks, self._judge, watches=self.watches, symmetries=self.symmetries
+        )
 
     def judge(self, state: int) -> Violation | None:
         """What the program's judge says of a final state. A state of which it cannot make sense is a violation as well."""
@@ -118,7 +128,9 @@ class Machine:
 
     def enabled(self, state: int) -> list[int]:
         """The CPUs that can take a step now."""
-        return [cpu for cpu in self.cpus if self.outcome(state, self.node(state, cpu), cpu) is not None]
+        return [
+            cpu for cpu in self.cpus if self.outcome(state, self.node(state, cpu), cpu) is not None
+        ]
 
     def why_blocked(self, state: int, cpu: int) -> Blocked | None:
         """What `cpu` waits for and who holds it; None if it can run or is done."""
@@ -190,7 +202,9 @@ class Machine:
         except ViolationSignal as signal:
             broken = Violation(signal.oracle, signal.message)
         except UndeclaredAccess as problem:
-            raise UndeclaredAccess(f"cpu{cpu}: {problem}: {node.step!r}{at(node.answer.where)}") from None
+            raise UndeclaredAccess(
+                f"cpu{cpu}: {problem}: {node.step!r}{at(node.answer.where)}"
+            ) from None
         except ScenarioTooSmall as problem:
             raise ScenarioTooSmall(f"{problem}{at(node.answer.where)}") from None
         except Exception as problem:  # the step's arguments are the task's, and so may be anything
@@ -241,7 +255,9 @@ class Machine:
         known = OPERATIONS[taken.step.op]
         if taken.violation is not None:
             return taken.violation.message
-        told = known.tell(self.layout, before, taken.state, taken.cpu, taken.result, *taken.step.args)
+        told = known.tell(
+            self.layout, before, taken.state, taken.cpu, taken.result, *taken.step.args
+        )
         return told or ", ".join(part.op for part in parts(taken.step))
 
     def verify(self) -> None:
@@ -253,7 +269,9 @@ class Machine:
 
 def _ended_badly(node: Node) -> Violation | None:
     if node.answer.ended in ("failed", "mistake"):
-        return Violation("exception" if node.answer.ended == "failed" else "mistake", node.answer.message)
+        return Violation(
+            "exception" if node.answer.ended == "failed" else "mistake", node.answer.message
+        )
     return None
 
 

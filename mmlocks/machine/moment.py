@@ -58,7 +58,11 @@ def _handed_on() -> Iterator[type]:
     wrapper = made.__await__()
     yield type(wrapper)
     made.close()
-    for awaitable in (generator().asend(None), generator().athrow(GeneratorExit), anext(generator(), None)):
+    for awaitable in (
+        generator().asend(None),
+        generator().athrow(GeneratorExit),
+        anext(generator(), None),
+    ):
         yield type(awaitable)
         awaitable.close()
 
@@ -76,7 +80,9 @@ def chain(outer: Any) -> Iterator[Link]:
     while inner is not None:
         if type(inner) in _HANDED_ON:
             by = (*by, type(inner).__name__)
-            inner = next((part for part in gc.get_referents(inner) if type(part) in _SUSPENDED), None)
+            inner = next(
+                (part for part in gc.get_referents(inner) if type(part) in _SUSPENDED), None
+            )
             if inner is None:
                 raise Unfreezable
             continue
@@ -255,9 +261,13 @@ class _Plain:
 
 def _keeps_all_in_its_dict(kind: type) -> bool:
     """Whether an instance of a class has no state but its `__dict__`: nothing in slots, nothing in C."""
-    same_shape = kind.__basicsize__ == _Plain.__basicsize__ and kind.__dictoffset__ == _Plain.__dictoffset__
+    same_shape = (
+        kind.__basicsize__ == _Plain.__basicsize__ and kind.__dictoffset__ == _Plain.__dictoffset__
+    )
     slots = any(
-        isinstance(part, types.MemberDescriptorType) for base in kind.__mro__ for part in vars(base).values()
+        isinstance(part, types.MemberDescriptorType)
+        for base in kind.__mro__
+        for part in vars(base).values()
     )
     return same_shape and not slots
 

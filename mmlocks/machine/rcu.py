@@ -44,12 +44,16 @@ class Rcu(Record):
 
     def __init__(self, layout: Layout, name: str = "rcu") -> None:
         super().__init__(layout, name)
-        self.sections = tuple(layout.counter(f"{name}.cpu{cpu}", 0, bits=4) for cpu in range(layout.cpus))
+        self.sections = tuple(
+            layout.counter(f"{name}.cpu{cpu}", 0, bits=4) for cpu in range(layout.cpus)
+        )
         layout.locks(self.sections)
         for cpu, section in enumerate(self.sections):
             section.changed_by = cpu
         self.waiting: Cell[Waiting] = layout.cell(f"{name}.waiting", (), bits=12)
-        self.waiting.show = lambda waiting: ", ".join(str(thing) for thing, _ in waiting) or "nothing"
+        self.waiting.show = lambda waiting: (
+            ", ".join(str(thing) for thing, _ in waiting) or "nothing"
+        )
         self.waiting.with_cpus = _waiting_for
         layout.read_only([self.waiting])
         self.reclaimable: list[Reclaimable] = []
@@ -83,7 +87,9 @@ class Rcu(Record):
 
 def _waiting_for(waiting: Waiting, numbers: Sequence[int]) -> Waiting:
     """What waits, once cpu n is called `numbers[n]`."""
-    return tuple((thing, tuple(sorted(numbers[reader] for reader in readers))) for thing, readers in waiting)
+    return tuple(
+        (thing, tuple(sorted(numbers[reader] for reader in readers))) for thing, readers in waiting
+    )
 
 
 def _enter(view: View, cpu: int, rcu: Rcu) -> None:
@@ -91,7 +97,8 @@ def _enter(view: View, cpu: int, rcu: Rcu) -> None:
     number = view[own]
     if number % 2 == 1:
         raise ViolationSignal(
-            "lock_misuse", f"cpu{cpu}: rcu_read_lock inside a read section; the model has no nesting."
+            "lock_misuse",
+            f"cpu{cpu}: rcu_read_lock inside a read section; the model has no nesting.",
         )
     view[own] = (number + 1) % SECTIONS
 
@@ -106,7 +113,10 @@ def _leave(view: View, cpu: int, rcu: Rcu) -> None:
     view[own] = (number + 1) % SECTIONS
     if rcu.reclaimable:
         waiting: Waiting = view[rcu.waiting.index]
-        left = [(thing, tuple(reader for reader in readers if reader != cpu)) for thing, readers in waiting]
+        left = [
+            (thing, tuple(reader for reader in readers if reader != cpu))
+            for thing, readers in waiting
+        ]
         view[rcu.waiting.index] = tuple((thing, readers) for thing, readers in left if readers)
         for thing, readers in left:
             if not readers:
@@ -114,7 +124,9 @@ def _leave(view: View, cpu: int, rcu: Rcu) -> None:
 
 
 def _call(view: View, cpu: int, rcu: Rcu, thing: Reclaimable) -> None:
-    readers = tuple(other for other, section in enumerate(rcu.sections) if view[section.index] % 2 == 1)
+    readers = tuple(
+        other for other, section in enumerate(rcu.sections) if view[section.index] % 2 == 1
+    )
     if readers and thing not in rcu.reclaimable:
         raise ScenarioTooSmall(
             f"cpu{cpu} frees {thing} while RCU readers look on, which was not set up to be freed so"

@@ -20,9 +20,7 @@ from typing import Any, NoReturn
 from mmlocks.machine.task import PACKAGE, Place
 
 ENDS = "it ends the whole program. Delete it; a function is left with `return`"
-WAITS = (
-    "it waits for a person, and a search runs this code many thousand times. Write the value into the code"
-)
+WAITS = "it waits for a person, and a search runs this code many thousand times. Write the value into the code"
 STOPS = "it waits for a person, and a search runs this code many thousand times. Delete it; to look into a run, step through its schedule"
 
 MISSING = object()
@@ -40,7 +38,11 @@ class Refused(BaseException):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython prints instead of a traceback, where a cell asked and no function that is judged."""
-        return [textwrap.fill(f"{self.place.spot}: {self}." if self.place is not None else f"{self}.", 76)]
+        return [
+            textwrap.fill(
+                f"{self.place.spot}: {self}." if self.place is not None else f"{self}.", 76
+            )
+        ]
 
 
 def refusing(what: str, why: str) -> Callable[..., NoReturn]:

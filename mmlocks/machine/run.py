@@ -99,7 +99,9 @@ class Run:
         transition = self.machine.step(self.state, cpu)
         if transition is None:
             return self
-        return replace(self, states=(*self.states, transition.state), taken=(*self.taken, transition))
+        return replace(
+            self, states=(*self.states, transition.state), taken=(*self.taken, transition)
+        )
 
     def undo(self, steps: int = 1) -> Run:
         """This run without its last steps."""

@@ -40,7 +40,9 @@ def exact(value: Any) -> Any:
         return kind, tuple(exact(part) for part in value)
     if isinstance(value, frozenset):
         return kind, frozenset(exact(part) for part in value)
-    return kind, repr(value) if isinstance(value, float | complex) else value  # 0.0 and -0.0 are equal too
+    return kind, repr(value) if isinstance(
+        value, float | complex
+    ) else value  # 0.0 and -0.0 are equal too
 
 
 def words(value: Any) -> str:
@@ -206,7 +208,9 @@ class Cell(Handle, Generic[T]):
     # A cell is not its value. Comparing one is the commonest slip of all (a forgotten await), and Python would
     # answer False without a word.
     def __bool__(self) -> NoReturn:
-        raise TypeError(f"{self.name} was used as a value but never read; write `await` in front of it")
+        raise TypeError(
+            f"{self.name} was used as a value but never read; write `await` in front of it"
+        )
 
     def __eq__(self, other: object) -> NoReturn:
         raise TypeError(f"{self.name} was compared but never read; write `await` in front of it")
@@ -297,7 +301,9 @@ class Layout:
 
     def preset(self, cell: Cell[T], value: T) -> None:
         """Change a cell's initial value while the program is being set up."""
-        self.initial += (cell.encode(value) - ((self.initial & cell.mask) >> cell.shift)) << cell.shift
+        self.initial += (
+            cell.encode(value) - ((self.initial & cell.mask) >> cell.shift)
+        ) << cell.shift
 
     def hide(self, cells: Iterable[Cell[Any]]) -> None:
         """Put cells out of reach of plain loads and stores (see `Cell.hidden`)."""
@@ -367,13 +373,17 @@ class View:
     def __getitem__(self, index: int) -> Any:
         self.reads |= 1 << index
         if not self._readable >> index & 1:
-            raise UndeclaredAccess(f"a step read {self.layout.cells[index].name} without declaring it")
+            raise UndeclaredAccess(
+                f"a step read {self.layout.cells[index].name} without declaring it"
+            )
         return self.layout.cells[index].of(self.state + self.delta)
 
     def __setitem__(self, index: int, value: Any) -> None:
         self.writes |= 1 << index
         if not self._writable >> index & 1:
-            raise UndeclaredAccess(f"a step wrote {self.layout.cells[index].name} without declaring it")
+            raise UndeclaredAccess(
+                f"a step wrote {self.layout.cells[index].name} without declaring it"
+            )
         cell = self.layout.cells[index]
         old = (self.state + self.delta & cell.mask) >> cell.shift
         self.delta += (cell.encode(value) - old) << cell.shift

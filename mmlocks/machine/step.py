@@ -30,7 +30,9 @@ class Footprint(NamedTuple):
 
     def joined(self, other: Footprint) -> Footprint:
         """Everything that either of the two may touch."""
-        return Footprint(self.reads | other.reads, self.writes | other.writes, self.adds | other.adds)
+        return Footprint(
+            self.reads | other.reads, self.writes | other.writes, self.adds | other.adds
+        )
 
     def narrowed(self, read: int, written: int) -> Footprint:
         """The part of it that a step really touched, if it read and wrote these cells.
@@ -45,7 +47,9 @@ class Footprint(NamedTuple):
 NOTHING = Footprint(0, 0, 0)
 
 
-def touching(*, reads: Iterable[int] = (), writes: Iterable[int] = (), adds: Iterable[int] = ()) -> Footprint:
+def touching(
+    *, reads: Iterable[int] = (), writes: Iterable[int] = (), adds: Iterable[int] = ()
+) -> Footprint:
     """A footprint from cell indices."""
     return Footprint(_bits(reads), _bits(writes), _bits(adds))
 
@@ -150,7 +154,9 @@ class Step:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Step) or self.op != other.op or len(self.args) != len(other.args):
             return False
-        return all(map(operator.is_, self.args, other.args)) or exact(self.args) == exact(other.args)
+        return all(map(operator.is_, self.args, other.args)) or exact(self.args) == exact(
+            other.args
+        )
 
     def __hash__(self) -> int:
         return hash((self.op, self.args))
@@ -172,7 +178,9 @@ class Call(Step):
 
     __slots__ = ("text",)
 
-    def __init__(self, name: str, args: tuple[Any, ...], text: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self, name: str, args: tuple[Any, ...], text: Callable[..., Any] | None = None
+    ) -> None:
         super().__init__(CALL, (name, *args))
         self.text = text
 
@@ -207,7 +215,9 @@ def _known(step: Step) -> Operation:
                 f"{step.args[0]} was called outside of any kernel. A scenario's threads call kernel functions by the names that they have in "
                 "mmlocks.mm, and run under a kernel: check(scenario, '6.4.3')"
             ) from None
-        raise ModelError(f"no operation is called {step.op}; register it with operation()") from None
+        raise ModelError(
+            f"no operation is called {step.op}; register it with operation()"
+        ) from None
 
 
 def together(*parts: Step | Cell[Any]) -> Step:
@@ -219,13 +229,17 @@ def together(*parts: Step | Cell[Any]) -> Step:
     """
     steps = tuple(part.load() if isinstance(part, Cell) else part for part in parts)
     if UNAWAITED.steps is not None:
-        UNAWAITED.steps[:] = [step for step in UNAWAITED.steps if not any(step is part for part in steps)]
+        UNAWAITED.steps[:] = [
+            step for step in UNAWAITED.steps if not any(step is part for part in steps)
+        ]
     return Step("together", steps)
 
 
 def parts(step: Step) -> list[Step]:
     """The operations inside a step, in their order: those that were put `together`, or the step itself."""
-    return [step] if step.op != "together" else [inner for part in step.args for inner in parts(part)]
+    return (
+        [step] if step.op != "together" else [inner for part in step.args for inner in parts(part)]
+    )
 
 
 def require(condition: bool, oracle: str, message: str) -> Step:
@@ -259,7 +273,9 @@ def _together_run(view: View, cpu: int, *parts: Step) -> Any:
     return tuple(results)
 
 
-def _together_tell(layout: Layout, before: int, after: int, cpu: int, result: Any, *parts: Step) -> str:
+def _together_tell(
+    layout: Layout, before: int, after: int, cpu: int, result: Any, *parts: Step
+) -> str:
     told: list[str] = []
     aside: list[str] = []
     state = before
@@ -314,7 +330,9 @@ def alive(view: View, cpu: int, index: int, does: str) -> Any:
     value = view[index]
     if isinstance(value, Poison):
         name = view.layout.cells[index].name
-        raise ViolationSignal(value.oracle, f"cpu{cpu}: {does} {name}, but {value.what} has been freed")
+        raise ViolationSignal(
+            value.oracle, f"cpu{cpu}: {does} {name}, but {value.what} has been freed"
+        )
     return value
 
 
@@ -336,7 +354,9 @@ def _swap(view: View, cpu: int, index: int, expected: Any, value: Any) -> bool:
 
 def _add(view: View, cpu: int, index: int, n: int) -> None:
     if not isinstance(view.layout.cells[index], Counter):
-        raise ModelError(f"{view.layout.cells[index].name} is no counter, so nothing can be added to it")
+        raise ModelError(
+            f"{view.layout.cells[index].name} is no counter, so nothing can be added to it"
+        )
     view[index] = view[_plain(view, cpu, index)] + n
 
 
@@ -361,7 +381,9 @@ def _only_changer(view: View, cpu: int, index: int, *_: Any) -> tuple[int, ...]:
     return () if changer is None else (changer,)
 
 
-def _tell_change(layout: Layout, before: int, after: int, cpu: int, result: Any, index: int, *_: Any) -> str:
+def _tell_change(
+    layout: Layout, before: int, after: int, cpu: int, result: Any, index: int, *_: Any
+) -> str:
     cell = layout.cells[index]
     old, new = cell.text(cell.of(before)), cell.text(cell.of(after))
     return f"{cell.name}: {old} -> {new}" if old != new else f"{cell.name} stays {new}"
@@ -372,7 +394,14 @@ def _tell_load(layout: Layout, before: int, after: int, cpu: int, result: Any, i
     return f"{cell.name} is {cell.text(result)}"
 
 
-operation("together", _together_touches, _together_run, _together_tell, _together_awaits, _together_holders)
+operation(
+    "together",
+    _together_touches,
+    _together_run,
+    _together_tell,
+    _together_awaits,
+    _together_holders,
+)
 operation("load", lambda layout, cpu, i: touching(reads=[i]), _load, _tell_load)
 operation("store", lambda layout, cpu, i, value: touching(writes=[i]), _store, _tell_change)
 operation("swap", lambda layout, cpu, i, *_: touching(reads=[i], writes=[i]), _swap, _tell_change)
@@ -384,7 +413,9 @@ operation(
     _add,
     _tell_change,
 )
-operation("fetch_add", lambda layout, cpu, i, n: touching(reads=[i], writes=[i]), _fetch_add, _tell_change)
+operation(
+    "fetch_add", lambda layout, cpu, i, n: touching(reads=[i], writes=[i]), _fetch_add, _tell_change
+)
 operation(
     "wait",
     lambda layout, cpu, i, *_: touching(reads=[i]),
@@ -401,5 +432,7 @@ operation(
     "require",
     lambda layout, cpu, *_: NOTHING,
     _require,
-    lambda layout, before, after, cpu, result, condition, oracle, message: f"the rule {oracle} holds",
+    lambda layout, before, after, cpu, result, condition, oracle, message: (
+        f"the rule {oracle} holds"
+    ),
 )

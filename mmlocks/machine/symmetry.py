@@ -89,4 +89,12 @@ class Swap:
 
 def _kind(cell: Cell[Any]) -> Sequence[Any]:
     names_cpus = cell.with_cpus is not None
-    return type(cell), cell.bits, cell.hidden, cell.read_only, cell.is_lock, cell.poison is None, names_cpus
+    return (
+        type(cell),
+        cell.bits,
+        cell.hidden,
+        cell.read_only,
+        cell.is_lock,
+        cell.poison is None,
+        names_cpus,
+    )

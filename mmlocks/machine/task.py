@@ -92,7 +92,9 @@ class Stop(Outlasting):
     `sent` is the history of results as the function was told them: with handles of its own side.
     """
 
-    def __init__(self, visit: Any, answer: Answer, history: tuple[Any, ...], sent: tuple[Any, ...]) -> None:
+    def __init__(
+        self, visit: Any, answer: Answer, history: tuple[Any, ...], sent: tuple[Any, ...]
+    ) -> None:
         self.visit = visit
         self.answer = answer
         self.history = history
@@ -194,7 +196,9 @@ class Task:
                 footprint = footprint_of(self.layout, self.cpu, answer.step)
                 looks = self._looks_at(self.cpu, answer.step)
                 project = self._bits(footprint.reads | footprint.writes | footprint.adds | looks)
-            except Exception as problem:  # the step's arguments are the task's, and so may be anything
+            except (
+                Exception
+            ) as problem:  # the step's arguments are the task's, and so may be anything
                 answer = Answer.mistake(
                     answer.where, cannot_happen(self.cpu, answer.step, answer.where, problem)
                 )
@@ -231,10 +235,10 @@ class Task:
 
 def cannot_happen(cpu: int, step: Step, where: tuple[Place, ...], problem: Exception) -> str:
     """The sentence about a step that makes no sense to the machine."""
-    why = str(problem) if isinstance(problem, ModelError) else f"{type(problem).__name__}: {problem}"
-    return (
-        f"cpu{cpu}: the step {step!r}{at(where)} cannot be carried out. {why}. Check what you passed to it."
+    why = (
+        str(problem) if isinstance(problem, ModelError) else f"{type(problem).__name__}: {problem}"
     )
+    return f"cpu{cpu}: the step {step!r}{at(where)} cannot be carried out. {why}. Check what you passed to it."
 
 
 def at(where: tuple[Place, ...]) -> str:
@@ -287,5 +291,9 @@ class _Part:
         if step is not None and step.op == "together":
             key = None if whole.key is None else (whole.key, exact(done))
             self.answer = Answer(
-                step=step.args[len(done)], where=whole.where, key=key, part=len(done), parts=len(step.args)
+                step=step.args[len(done)],
+                where=whole.where,
+                key=key,
+                part=len(done),
+                parts=len(step.args),
             )

@@ -85,9 +85,13 @@ def plain_from_abroad(value: Any, depth: int = 0) -> Any:
                 f"a text of {str.__len__(value):,} characters is passed on; the longest has {LONGEST:,}"
             )
         return str.__str__(value)
-    if kind in (list, tuple) or (issubclass(kind, tuple) and NAMED_TUPLES.get(kind.__name__) is kind):
+    if kind in (list, tuple) or (
+        issubclass(kind, tuple) and NAMED_TUPLES.get(kind.__name__) is kind
+    ):
         if len(value) > LONGEST:
-            raise ModelError(f"{len(value):,} values are passed on at once; the most are {LONGEST:,}")
+            raise ModelError(
+                f"{len(value):,} values are passed on at once; the most are {LONGEST:,}"
+            )
         items = tuple(plain_from_abroad(item, depth + 1) for item in value)
         return items if kind in (list, tuple) else tuple.__new__(kind, items)
     if issubclass(kind, Record):
@@ -126,7 +130,9 @@ def to_plain(value: Any) -> Plain:
     Raises ModelError for a value that has none.
     """
     if isinstance(value, None | bool | int | str) and type(value) in (type(None), bool, int, str):
-        return value  # an enumeration's member is an int to isinstance, and another value to a program
+        return (
+            value  # an enumeration's member is an int to isinstance, and another value to a program
+        )
     if isinstance(value, Record):
         return {"record": value.name}
     if isinstance(value, Step):
@@ -137,7 +143,9 @@ def to_plain(value: Any) -> Plain:
     if isinstance(value, tuple):
         items = [to_plain(item) for item in value]
         return (
-            {"named": type(value).__name__, "items": items} if type(value) is not tuple else {"tuple": items}
+            {"named": type(value).__name__, "items": items}
+            if type(value) is not tuple
+            else {"tuple": items}
         )
     raise _not_plain(value)
 

@@ -32,12 +32,15 @@ def words_of(machine: Machine) -> Words:
     """All numbers that `machine` has given out. Raises ModelError for a value that cannot travel."""
     plain = {
         "cells": [
-            [cell.name, cell.bits, [to_plain(value) for value in cell.met]] for cell in machine.layout.cells
+            [cell.name, cell.bits, [to_plain(value) for value in cell.met]]
+            for cell in machine.layout.cells
         ],
         "tasks": [
             {
                 # Nobody there asks what a task returned. Its number keeps two ends apart.
-                "answers": [to_plain(replace(node.answer, value=node.index)) for node in task.nodes],
+                "answers": [
+                    to_plain(replace(node.answer, value=node.index)) for node in task.nodes
+                ],
                 "footprints": [[*node.footprint, node.project] for node in task.nodes],
                 "touched": [list(node.touched) for node in task.nodes],
                 "edges": [
@@ -59,13 +62,19 @@ def dictated(machine: Machine, words: Words) -> Machine:
     """
     plain = json.loads(zlib.decompress(words))
     layout = machine.layout
-    _same("cells", [[cell.name, cell.bits] for cell in layout.cells], [told[:2] for told in plain["cells"]])
+    _same(
+        "cells",
+        [[cell.name, cell.bits] for cell in layout.cells],
+        [told[:2] for told in plain["cells"]],
+    )
     _same("number of tasks", len(machine.tasks), len(plain["tasks"]))
     for cell, (name, _, values) in zip(layout.cells, plain["cells"], strict=True):
         for value in values:
             cell.encode(from_plain(value, layout))
         _same(f"values of {name}", [to_plain(value) for value in cell.met], values)
-    answers = [[from_plain(answer, layout) for answer in task["answers"]] for task in plain["tasks"]]
+    answers = [
+        [from_plain(answer, layout) for answer in task["answers"]] for task in plain["tasks"]
+    ]
     names = [task.name for task in machine.tasks]
     first = [(name, _Dictated(told[0])) for name, told in zip(names, answers, strict=True)]
     made = machine.with_tasks(first)
@@ -105,4 +114,6 @@ class _Dictated:
         return self._first
 
     def verify(self) -> NoReturn:
-        raise NotImplementedError("the process that leads the search runs the code, and verifies it")
+        raise NotImplementedError(
+            "the process that leads the search runs the code, and verifies it"
+        )

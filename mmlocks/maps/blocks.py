@@ -83,7 +83,9 @@ def purpose_of_pair(one: Described) -> str:
         return THREAD_STACK
     if given_name(one.area.file):
         return ""
-    return next((purpose for purpose in (THREAD_STACK, THREAD_ARENA) if one.part.endswith(purpose)), "")
+    return next(
+        (purpose for purpose in (THREAD_STACK, THREAD_ARENA) if one.part.endswith(purpose)), ""
+    )
 
 
 def _hangs_on(one: Described) -> bool:

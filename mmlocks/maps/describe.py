@@ -57,7 +57,9 @@ class _Space:
         self.code = self._files_with_code()
         self.known = bool(program) and any(area.file == program for area in areas)
         self.program = program if self.known else self._probable_program()
-        self.kinds = [self._kind(area, source) for area, source in zip(areas, self.origins, strict=True)]
+        self.kinds = [
+            self._kind(area, source) for area, source in zip(areas, self.origins, strict=True)
+        ]
 
     # -- of all together ----------------------------------------------------------------------------------------------
 
@@ -106,7 +108,11 @@ class _Space:
             return SHARED
         if source in (Origin.NOTHING, Origin.ZEROS):
             return ANONYMOUS
-        return LIBRARY if source is Origin.FILE and like_library(area.file) and not shared(area) else FILE
+        return (
+            LIBRARY
+            if source is Origin.FILE and like_library(area.file) and not shared(area)
+            else FILE
+        )
 
     def described(self, index: int) -> Described:
         """All that is said of one."""
@@ -116,12 +122,18 @@ class _Space:
             return Described(area, kind, growth="grows up" if top else "")
         if kind is STACK:
             first = area.file == "[stack]"
-            return Described(area, kind, growth="grows down" if first and area.flags is None else "")
+            return Described(
+                area, kind, growth="grows down" if first and area.flags is None else ""
+            )
         if given_name(area.file):
             return Described(area, kind, given_name(area.file))
         if kind in (PROGRAM, LIBRARY, FILE):
             return Described(
-                area, kind, self._part(area, kind), shown_name(area.file), kind is PROGRAM and not self.known
+                area,
+                kind,
+                self._part(area, kind),
+                shown_name(area.file),
+                kind is PROGRAM and not self.known,
             )
         part = ""
         if kind is KERNEL:
@@ -162,12 +174,16 @@ class _Space:
         if below is None:
             return ""
         lower = self.areas[below]
-        loaded = self.kinds[below] in (PROGRAM, LIBRARY) or (self.x_means_code and lower.file in self.code)
+        loaded = self.kinds[below] in (PROGRAM, LIBRARY) or (
+            self.x_means_code and lower.file in self.code
+        )
         if loaded and "w" in lower.perms:
             # A file's variables that begin as zeros lie above its others. Other memory may lie there, too; it is mostly larger.
             first = below
             while (
-                first and self.areas[first - 1].file == lower.file and self._neighbour(first, -1) is not None
+                first
+                and self.areas[first - 1].file == lower.file
+                and self._neighbour(first, -1) is not None
             ):
                 first -= 1
             return (
@@ -185,10 +201,16 @@ class _Space:
         if above is not None and below is not None:
             file = self.areas[above].file
             if self.origins[above] is Origin.FILE and file == self.areas[below].file:
-                return "between its parts" if file == area.file else f"between parts of {base_name(file)}"
+                return (
+                    "between its parts"
+                    if file == area.file
+                    else f"between parts of {base_name(file)}"
+                )
         if area.file:
             return ""
-        if above is not None and (self._purpose(above) == THREAD_STACK or thread(self.areas[above].file)):
+        if above is not None and (
+            self._purpose(above) == THREAD_STACK or thread(self.areas[above].file)
+        ):
             return f"guard below {THREAD_STACK}"
         if below is not None and _arena(self.areas[below], area):
             return f"rest of {THREAD_ARENA}"

@@ -22,13 +22,21 @@ class Kind(NamedTuple):
 
 PROGRAM = Kind("program", "P", "the file that the process executes")
 LIBRARY = Kind("library", "L", "another file that is named like a library (.so), mapped privately")
-FILE = Kind("file", "F", "any other file: on a disk, or in memory if it is mapped privately; or a device")
+FILE = Kind(
+    "file", "F", "any other file: on a disk, or in memory if it is mapped privately; or a device"
+)
 HEAP = Kind("heap", "H", "[heap], which brk moves; malloc's first choice")
-STACK = Kind("stack", "S", "[stack], that of the first thread; other threads' where the kernel says so")
+STACK = Kind(
+    "stack", "S", "[stack], that of the first thread; other threads' where the kernel says so"
+)
 ANONYMOUS = Kind("anonymous", "A", "private memory that began as zeros")
 SHARED = Kind("shared memory", "M", "memory that processes may share, without a file on a disk")
-KERNEL = Kind("kernel", "K", "the kernel's own: [vdso], [vvar], buffers of perf, io_uring, sockets, ...")
-NO_ACCESS = Kind("no access", "N", "a guard, addresses kept for later, a gap in a library: maps does not say")
+KERNEL = Kind(
+    "kernel", "K", "the kernel's own: [vdso], [vvar], buffers of perf, io_uring, sockets, ..."
+)
+NO_ACCESS = Kind(
+    "no access", "N", "a guard, addresses kept for later, a gap in a library: maps does not say"
+)
 KINDS = (PROGRAM, LIBRARY, FILE, HEAP, STACK, ANONYMOUS, SHARED, KERNEL, NO_ACCESS)
 
 WORTH_SAYING = {
@@ -100,7 +108,9 @@ class Described(NamedTuple):
     @property
     def is_guess(self) -> bool:
         """True if something that is said of it is a guess."""
-        return self.label.endswith("?") or (self.part.endswith("?") and not given_name(self.area.file))
+        return self.label.endswith("?") or (
+            self.part.endswith("?") and not given_name(self.area.file)
+        )
 
     def words(self, room: int = 1 << 20, dots: str = "...") -> str:
         """All of it in at most `room` characters: "library /usr/lib/libc.so.6: code", "anonymous: a thread's stack?"."""
@@ -140,7 +150,10 @@ def size_of(area: Area) -> int:
 def permissions(area: Area) -> str:
     """What the program may do there, in words."""
     words = ("read", "write", "exec")
-    return " ".join(word for word, sign in zip(words, area.perms, strict=False) if sign != "-") or "no access"
+    return (
+        " ".join(word for word, sign in zip(words, area.perms, strict=False) if sign != "-")
+        or "no access"
+    )
 
 
 def base_name(file: str) -> str:
@@ -185,5 +198,6 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii")
+        for sign in text
     )

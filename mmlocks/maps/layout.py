@@ -122,13 +122,9 @@ def lay_out(areas: Sequence[Area], title: str, program: str) -> Layout:
     room = WIDTH - PAD - (bar + BAR + INDENT + BESIDE + INDENT)
 
     mapped = sum(size_of(area) for area in areas)
-    summary = (
-        f"{len(areas):,} area{'s' * (len(areas) != 1)}, {human(mapped)} mapped, high addresses at the top."
-    )
+    summary = f"{len(areas):,} area{'s' * (len(areas) != 1)}, {human(mapped)} mapped, high addresses at the top."
     if len(drawn) < len(areas):
-        summary += (
-            f" The areas are drawn as {len(drawn)} blocks: those of one file together, and small neighbours."
-        )
+        summary += f" The areas are drawn as {len(drawn)} blocks: those of one file together, and small neighbours."
     under_title = tuple(fit(summary, WIDTH - 2 * PAD, 4, SANS))
     legend = _legend(described)
     top = PAD + 26.0 + len(under_title) * LINE
@@ -136,8 +132,12 @@ def lay_out(areas: Sequence[Area], title: str, program: str) -> Layout:
     rows, braces = _braced(_rows(drawn, top, room), room)
     top = rows[-1].top + rows[-1].height if rows else top
 
-    notes = ["The larger, the taller, by the logarithm of the size. Gaps (zigzag) are not to scale."]
-    notes.append("r may be read, w written, x executed; p private: stores stay in this process; s shared.")
+    notes = [
+        "The larger, the taller, by the logarithm of the size. Gaps (zigzag) are not to scale."
+    ]
+    notes.append(
+        "r may be read, w written, x executed; p private: stores stay in this process; s shared."
+    )
     if any(len(block.members) > 1 for block in drawn):
         notes.append(
             "A bar in parts is several areas: each of them, low addresses left, or just their kinds. The second size is with the "
@@ -198,7 +198,11 @@ def _row(block: Block, top: float, room: float) -> Row:
             beside.append(f"in {human(block.end - block.start)}")
         lines = _title_of_many(block, int(room / NAME))
         cells = _cells(block)
-    height = ROW + (max(len(beside), len(lines)) - 1) * (LINE - 1) + GROWTH * log2(max(1, block.mapped >> 12))
+    height = (
+        ROW
+        + (max(len(beside), len(lines)) - 1) * (LINE - 1)
+        + GROWTH * log2(max(1, block.mapped >> 12))
+    )
     return Row(block.start, block.end, top, height, cells, tuple(beside), tuple(lines), file, label)
 
 
@@ -223,7 +227,10 @@ def _title_of_many(block: Block, signs: int) -> list[str]:
         members = [one for one in block.members if one.area.file == block.file]
         lead = next((one.label for one in members if one.kind is not NO_ACCESS), NO_ACCESS.name)
         bss = ", with its .bss?" if any(one.part.startswith(BSS) for one in block.members) else ""
-        return [f"{lead} {shorten(visible(base_name(block.file)), signs - len(lead) - 1, '…')}", count + bss]
+        return [
+            f"{lead} {shorten(visible(base_name(block.file)), signs - len(lead) - 1, '…')}",
+            count + bss,
+        ]
     purposes = {purpose_of_pair(one) for one in block.members}
     used = sum(one.kind is not NO_ACCESS for one in block.members)
     if purposes == {THREAD_STACK}:
@@ -271,7 +278,9 @@ def _cells(block: Block) -> tuple[Cell, ...]:
         size = sum(size_of(one.area) for one in block.members if one.kind is kind)
         if size:
             weights[kind] = 6 + log2(size >> 12 or 1)
-    return tuple(Cell(kind, kind.letter, weight / sum(weights.values())) for kind, weight in weights.items())
+    return tuple(
+        Cell(kind, kind.letter, weight / sum(weights.values())) for kind, weight in weights.items()
+    )
 
 
 def _braced(rows: Sequence[Row], room: float) -> tuple[tuple[Row, ...], tuple[Brace, ...]]:
@@ -286,7 +295,9 @@ def _braced(rows: Sequence[Row], room: float) -> tuple[tuple[Row, ...], tuple[Br
             name = shorten(visible(base_name(file)), int(room / NAME) - len(kind) - 1, "…")
             size = human(sum(row.end - row.start for row in run))
             height = run[-1].top + run[-1].height - run[0].top
-            braces.append(Brace(run[0].top, height, (f"{kind} {name}", f"{size} in {len(run)} areas")))
+            braces.append(
+                Brace(run[0].top, height, (f"{kind} {name}", f"{size} in {len(run)} areas"))
+            )
             run = [row._replace(title=()) for row in run]
         result += run
     return tuple(result), tuple(braces)

@@ -51,7 +51,9 @@ COLOURS = {
 class Brush(Protocol):
     """What paints: `Pen` for SVG, and its counterpart for PNG. Coordinates are in pixels, y grows downwards."""
 
-    def text(self, x: float, y: float, text: str, kind: str = "", anchor: str = "", colour: str = "") -> None:
+    def text(
+        self, x: float, y: float, text: str, kind: str = "", anchor: str = "", colour: str = ""
+    ) -> None:
         """Text on the baseline y."""
         ...
 
@@ -87,7 +89,9 @@ def description(layout: Layout) -> str:
         what = " ".join((*row.title, *(brace.title[:1] if brace else ())))
         perms = " ".join(cell.text for cell in row.cells)
         where = f"{row.start:x} to {row.end:x}"
-        lines.append(f"{where}: {what}, {' '.join(row.beside)}{' ' if perms else ''}{perms}".rstrip())
+        lines.append(
+            f"{where}: {what}, {' '.join(row.beside)}{' ' if perms else ''}{perms}".rstrip()
+        )
     return "\n".join(lines)
 
 

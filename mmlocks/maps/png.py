@@ -44,9 +44,14 @@ def picture_png(areas: Sequence[Area], title: str = "An address space", program:
     paint(Brush(figure, WIDTH, layout.height), layout)
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a file's name in a script that the font lacks
+        warnings.filterwarnings(
+            "ignore", message="Glyph"
+        )  # a file's name in a script that the font lacks
         figure.savefig(
-            file, format="png", dpi=SCALE * POINT, metadata={"Software": None, "Title": layout.title}
+            file,
+            format="png",
+            dpi=SCALE * POINT,
+            metadata={"Software": None, "Title": layout.title},
         )
     return file.getvalue()
 
@@ -60,7 +65,9 @@ class Brush:
         self.axes.set_xlim(0, width)
         self.axes.set_ylim(height, 0)  # y grows downwards, as in SVG
 
-    def text(self, x: float, y: float, text: str, kind: str = "", anchor: str = "", colour: str = "") -> None:
+    def text(
+        self, x: float, y: float, text: str, kind: str = "", anchor: str = "", colour: str = ""
+    ) -> None:
         """Text on the baseline y; `kind` is one or more of the SVG's style classes."""
         kinds = kind.split()
         self.axes.text(
@@ -80,7 +87,9 @@ class Brush:
 
         del kind, radius
         self.axes.add_patch(
-            Rectangle((x, y), width, height, facecolor=fill or "#fff", edgecolor="#5f5f5f", linewidth=1.2)
+            Rectangle(
+                (x, y), width, height, facecolor=fill or "#fff", edgecolor="#5f5f5f", linewidth=1.2
+            )
         )
 
     def path(self, points: str, kind: str) -> None:

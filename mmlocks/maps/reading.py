@@ -28,7 +28,8 @@ _HEAD = (
 _MAPS = re.compile(_HEAD)
 # Possessive (*+, ?+): a field that was taken is never given back, which is twice as fast and finds the first bad line.
 _SMAPS = re.compile(
-    _HEAD + r"(?:[A-Z](?!mFlags)\w*:.*(?:\n|\Z))*+(?:VmFlags:(.*)(?:\n|\Z))?+(?:[A-Z]\w*:.*(?:\n|\Z))*+"
+    _HEAD
+    + r"(?:[A-Z](?!mFlags)\w*:.*(?:\n|\Z))*+(?:VmFlags:(.*)(?:\n|\Z))?+(?:[A-Z]\w*:.*(?:\n|\Z))*+"
 )
 _FIELD = re.compile(r"^[A-Z]\w*:", re.MULTILINE)
 _LINE = "START-END PERMISSIONS OFFSET DEVICE INODE FILE, such as '00400000-0048a000 r-xp 00000000 fd:03 960637 /bin/bash'"
@@ -73,7 +74,9 @@ def _parse(pattern: re.Pattern[str], text: str, where: str, expected: str) -> li
         low, high, perms, offset, device, inode, file, *flags = found.groups()
         start, end = int(low, 16), int(high, 16)
         if start >= end:
-            raise _bad_line(text, position, where, "ends before it begins. Expected START below END.")
+            raise _bad_line(
+                text, position, where, "ends before it begins. Expected START below END."
+            )
         if start < last:
             problem = _bad_line(
                 text, position, where, f"begins below {last:x}, where the area before it ends."
@@ -125,7 +128,9 @@ def read_areas(pid: int | None = None) -> list[Area]:
                     raise
     except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
         if folder.exists():
-            raise HostError(f"process {who} ended while it was read. Choose one that runs on.") from None
+            raise HostError(
+                f"process {who} ended while it was read. Choose one that runs on."
+            ) from None
         raise HostError(
             f"there is no process {who}, or none that you may see; perhaps it has ended. To list yours: ps -u {os.getuid()}"
         ) from None
@@ -148,7 +153,10 @@ def read_areas(pid: int | None = None) -> list[Area]:
 def _read(folder: Path) -> list[Area]:
     try:
         return parse_smaps(_decoded((folder / "smaps").read_bytes()), str(folder / "smaps"))
-    except (FileNotFoundError, PermissionError):  # no such file in some kernels; or some sandbox forbids it
+    except (
+        FileNotFoundError,
+        PermissionError,
+    ):  # no such file in some kernels; or some sandbox forbids it
         return parse_maps(_decoded((folder / "maps").read_bytes()), str(folder / "maps"))
 
 
@@ -172,7 +180,9 @@ def program_of(pid: int) -> str:
 def _without_memory(pid: int) -> HostError | None:
     """Why a process has no areas, if it is of a kind that has none."""
     try:
-        state, *fields = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        state, *fields = (
+            (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        )
         flags = int(fields[5])
     except (OSError, ValueError, IndexError):
         return None
@@ -214,7 +224,9 @@ def read_saved(file: str) -> list[Area]:
         ) from None
     except (OSError, ValueError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else problem
-        raise HostError(f"{_short(name)} cannot be read: {reason or problem}. Name another file.") from None
+        raise HostError(
+            f"{_short(name)} cannot be read: {reason or problem}. Name another file."
+        ) from None
     if not text.strip():
         raise HostError(
             f"{name} is empty. The maps of a kernel thread, or of a process that has ended, are: save those of one that "

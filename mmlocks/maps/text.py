@@ -64,7 +64,9 @@ def sums(areas: Sequence[Area], program: str = "") -> Iterator[str]:
         called[one.kind.name] = one.kind_name
         count[one.kind.name] += 1
         size[one.kind.name] += size_of(one.area)
-    rows = [(called[kind.name], count[kind.name], size[kind.name]) for kind in KINDS if count[kind.name]]
+    rows = [
+        (called[kind.name], count[kind.name], size[kind.name]) for kind in KINDS if count[kind.name]
+    ]
     for name, areas_of_it, bytes_of_it in [*rows, ("in all", len(areas), sum(size.values()))]:
         yield f"{name:<13}  {areas_of_it:>6,} area{'s' * (areas_of_it != 1):<1}  {human(bytes_of_it):>9}"
 

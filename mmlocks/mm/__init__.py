@@ -8,7 +8,12 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align, page_of, slot_of
 from mmlocks.mm.cow import do_wp_page, wp_page_copy
 from mmlocks.mm.errnos import EACCES, EEXIST, EFAULT, EINVAL, ENOMEM, EPERM
-from mmlocks.mm.fault import SegmentationFault, do_anonymous_page, do_user_addr_fault, handle_mm_fault
+from mmlocks.mm.fault import (
+    SegmentationFault,
+    do_anonymous_page,
+    do_user_addr_fault,
+    handle_mm_fault,
+)
 from mmlocks.mm.filemap import (
     FAULT_FLAG_USER,
     FAULT_FLAG_VMA_LOCK,
@@ -68,7 +73,12 @@ from mmlocks.mm.pagecache import (
     writable_from_the_start,
 )
 from mmlocks.mm.pagetable import Pte, ptep_set_wrprotect, set_pte_at
-from mmlocks.mm.reclaim import rmap_walk_file, try_to_free_pages, try_to_unmap_one, vma_interval_tree_foreach
+from mmlocks.mm.reclaim import (
+    rmap_walk_file,
+    try_to_free_pages,
+    try_to_unmap_one,
+    vma_interval_tree_foreach,
+)
 from mmlocks.mm.rmap import (
     AnonVma,
     anon_vma_alloc,
@@ -141,7 +151,13 @@ from mmlocks.mm.syscalls.mremap import (
     mremap,
     take_rmap_locks,
 )
-from mmlocks.mm.syscalls.munmap import do_munmap, do_vmi_munmap, munmap, unmap_region, zap_page_range
+from mmlocks.mm.syscalls.munmap import (
+    do_munmap,
+    do_vmi_munmap,
+    munmap,
+    unmap_region,
+    zap_page_range,
+)
 from mmlocks.mm.syscalls.placement import (
     HUGE,
     get_unmapped_area,

@@ -71,7 +71,9 @@ async def handle_mm_fault(vma: Vma, address: int, flags: int) -> bool:
     """
     page = page_of(address)
     # vm_file and vm_flags cannot change under the lock that we hold.
-    entry, file, vm_flags = await together(vma.vm_mm.page_table.pte[page], vma.vm_file, vma.vm_flags)
+    entry, file, vm_flags = await together(
+        vma.vm_mm.page_table.pte[page], vma.vm_file, vma.vm_flags
+    )
     if not vm_flags & (VM_WRITE if flags & FAULT_FLAG_WRITE else VM_ACCESS_FLAGS):
         return False
     if entry is None:

@@ -68,7 +68,9 @@ async def do_read_fault(vma: Vma, file: File, page: int) -> bool:
         return cached is not None
     # The page cache keeps the frame, so that our reference can wait until here.
     await together(
-        cached.refcount.add(1), set_pte_at(mm, page, Pte(cached, writable)), table.ptl[page].unlock()
+        cached.refcount.add(1),
+        set_pte_at(mm, page, Pte(cached, writable)),
+        table.ptl[page].unlock(),
     )
     return True
 

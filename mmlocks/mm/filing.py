@@ -52,7 +52,9 @@ def page_try_dup_anon_rmap(folio: Frame, dst_vma: Vma) -> Step:
     return Step("page_try_dup_anon_rmap", (folio, dst_vma))
 
 
-def file_under(view: View, cpu: int, mm: Mm, folio: Frame, page: int, index: int, filed: Filing) -> None:
+def file_under(
+    view: View, cpu: int, mm: Mm, folio: Frame, page: int, index: int, filed: Filing
+) -> None:
     """For operations: file a frame, if whoever looks for it will find it there."""
     vma, anon_vma, chain = filed
     if anon_vma is None or anon_vma not in chain:
@@ -74,15 +76,20 @@ def file_under(view: View, cpu: int, mm: Mm, folio: Frame, page: int, index: int
 
 def _file(view: View, cpu: int, folio: Frame, vma: Vma, page: int, start: int) -> None:
     pgoff, anon_vma, chain = (
-        alive(view, cpu, cell.index, "reads") for cell in (vma.vm_pgoff, vma.anon_vma, vma.anon_vma_chain)
+        alive(view, cpu, cell.index, "reads")
+        for cell in (vma.vm_pgoff, vma.anon_vma, vma.anon_vma_chain)
     )
     index = linear_page_index(pgoff, start, page * PAGE_SIZE)
     file_under(view, cpu, vma.vm_mm, folio, page, index, Filing(vma, anon_vma, chain))
 
 
-def _file_touches(layout: Layout, cpu: int, folio: Frame, vma: Vma, page: int, start: int) -> Footprint:
+def _file_touches(
+    layout: Layout, cpu: int, folio: Frame, vma: Vma, page: int, start: int
+) -> Footprint:
     ours = [folio.index.index, folio.mapping.index]
-    return touching(reads=[vma.vm_pgoff.index, vma.anon_vma.index, vma.anon_vma_chain.index], writes=ours)
+    return touching(
+        reads=[vma.vm_pgoff.index, vma.anon_vma.index, vma.anon_vma_chain.index], writes=ours
+    )
 
 
 def _dup(view: View, cpu: int, folio: Frame, dst_vma: Vma) -> None:
@@ -98,6 +105,8 @@ def _dup(view: View, cpu: int, folio: Frame, dst_vma: Vma) -> None:
 operation("folio_add_new_anon_rmap", _file_touches, _file)
 operation(
     "page_try_dup_anon_rmap",
-    lambda layout, cpu, folio, dst_vma: touching(reads=[folio.mapping.index, dst_vma.anon_vma_chain.index]),
+    lambda layout, cpu, folio, dst_vma: touching(
+        reads=[folio.mapping.index, dst_vma.anon_vma_chain.index]
+    ),
     _dup,
 )

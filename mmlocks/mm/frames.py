@@ -42,7 +42,9 @@ class Frame(Record):
         self.mapping: Cell[AnonVma | None] = layout.cell(f"{name}.mapping", None, bits=3)
         layout.read_only([self.index, self.mapping])
         # Only where somebody looks at it: on frames of files that want to be told.
-        self.dirty: Cell[bool] | None = layout.cell(f"{name}.dirty", False, bits=1) if notified else None
+        self.dirty: Cell[bool] | None = (
+            layout.cell(f"{name}.dirty", False, bits=1) if notified else None
+        )
 
 
 class Memory(Record):
@@ -63,7 +65,11 @@ class Memory(Record):
         self.reclaimable: File | None = None
 
     def new_frame(
-        self, name: str | None = None, count: int = 0, values: tuple[Any, ...] = (), notified: bool = False
+        self,
+        name: str | None = None,
+        count: int = 0,
+        values: tuple[Any, ...] = (),
+        notified: bool = False,
     ) -> Frame:
         """One more frame; in use from the start if `count` is not 0; one of a file that has a name, and may be `notified` of stores."""
         called = name or f"F{len(self.frames)}"
@@ -84,7 +90,9 @@ async def vma_alloc_folio(mm: Mm, page: int, copied_from: Frame | None) -> Frame
              takes some on the way.
     Differs: allocation and copy are one step, as nobody can see the frame in between; a copy is not torn within a page.
     """
-    if mm.memory.reclaimable is not None:  # reclaim is built on frames; linking finds it all the same
+    if (
+        mm.memory.reclaimable is not None
+    ):  # reclaim is built on frames; linking finds it all the same
         await try_to_free_pages(mm.memory.reclaimable)
     frame: Frame = await vma_alloc_folio_step(mm, page, copied_from)
     return frame
@@ -140,7 +148,9 @@ def _alloc_touches(layout: Layout, cpu: int, mm: Mm, page: int, old: Frame | Non
 
 
 def _alloc(view: View, cpu: int, mm: Mm, page: int, old: Frame | None) -> Frame:
-    free = [frame for frame in mm.memory.pools.get((page, cpu), []) if view[frame.refcount.index] == 0]
+    free = [
+        frame for frame in mm.memory.pools.get((page, cpu), []) if view[frame.refcount.index] == 0
+    ]
     if view.layout.grows:
         free.append(mm.memory.new_frame())
     if not free:

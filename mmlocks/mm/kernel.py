@@ -39,11 +39,15 @@ class Linked(Outlasting):
         for name in MODULES:
             names.update(vars(importlib.import_module(f"mmlocks.mm.{name}")))
         self._patches = {
-            key: value in release.patches for key, value in names.items() if isinstance(value, Patch)
+            key: value in release.patches
+            for key, value in names.items()
+            if isinstance(value, Patch)
         }
         names.update(self._patches)
         helpers = _helpers()
-        names.update({name: _rebound(function, names) for name, function in {**helpers, **originals}.items()})
+        names.update(
+            {name: _rebound(function, names) for name, function in {**helpers, **originals}.items()}
+        )
         self._originals = {name: names[name] for name in originals}
         self._helpers = {function: names[name] for name, function in helpers.items()}
         self._text = text
@@ -102,7 +106,9 @@ class Linked(Outlasting):
                 ]  # ours, imported along with the kernel functions that it helps
         # What nobody can replace is a part of the text that calls it: a variant of ours keeps its own.
         own = {
-            name for name in space if name.startswith("_") and space[name] is not function.__globals__[name]
+            name
+            for name in space
+            if name.startswith("_") and space[name] is not function.__globals__[name]
         }
         space.update({name: value for name, value in exports.items() if name not in own})
         return space
@@ -136,7 +142,9 @@ class Kernel:
             check_replacement(name, function, originals)
         # Before anything runs: a function may keep what it is told in a list beside it.
         others = {**self.text, **self.replacements}
-        self._fingerprints = {name: fingerprint(function) for name, function in sorted(others.items())}
+        self._fingerprints = {
+            name: fingerprint(function) for name, function in sorted(others.items())
+        }
         self._linked = None if self.replacements else Linked(release, self.text)
 
     def __getattr__(self, name: str) -> Any:
@@ -147,7 +155,10 @@ class Kernel:
     @property
     def name(self) -> str:
         """The release, and the functions that stand in for its own: `6.4.0~dup_mmap.1f2e3d4c`, and `~apart` where steps are taken apart."""
-        parts = [self.release.name, *(f"{name}.{short}" for name, short in self._fingerprints.items())]
+        parts = [
+            self.release.name,
+            *(f"{name}.{short}" for name, short in self._fingerprints.items()),
+        ]
         return "~".join(parts) + (APART if self.apart else "")
 
     def taken_apart(self) -> Kernel:

@@ -157,7 +157,11 @@ async def _rewrite(mm: Mm, path: tuple[Level, ...], new: Ranges) -> None:
         # The tree becomes one level lower.
         await together(mm.mm_mt.ma_root.set(new.slots[0]), mas_retire(mm, old.node))
         return
-    retired, first, last = [old.node], 0, 0  # `first` and `last`: which of the parent's ranges are replaced
+    retired, first, last = (
+        [old.node],
+        0,
+        0,
+    )  # `first` and `last`: which of the parent's ranges are replaced
     if above:
         parent = above[-1]
         first = last = parent.offset
@@ -169,7 +173,9 @@ async def _rewrite(mm: Mm, path: tuple[Level, ...], new: Ranges) -> None:
             first, last = min(first, neighbour), max(last, neighbour)
             retired.append(beside)
     half = (len(new.slots) + 1) // 2
-    parts = [new] if len(new.slots) <= SLOTS else [_cut(new, 0, half), _cut(new, half, len(new.slots))]
+    parts = (
+        [new] if len(new.slots) <= SLOTS else [_cut(new, 0, half), _cut(new, half, len(new.slots))]
+    )
     built: tuple[MapleNode, ...] = ()
     for part in parts:
         built = (*built, await mas_build(mm, part))
@@ -177,7 +183,9 @@ async def _rewrite(mm: Mm, path: tuple[Level, ...], new: Ranges) -> None:
     if above:
         kept = above[-1].ranges
         ends = (*kept.ends[:first], *ends, *kept.ends[last + 1 :])
-        await _rewrite(mm, tuple(above), Ranges(ends, (*kept.slots[:first], *built, *kept.slots[last + 1 :])))
+        await _rewrite(
+            mm, tuple(above), Ranges(ends, (*kept.slots[:first], *built, *kept.slots[last + 1 :]))
+        )
     else:
         root = built[0] if len(built) == 1 else await mas_build(mm, Ranges(ends, built))
         # Whoever was led to the old root finds in it what was true just now; whether it is marked already makes no difference.
@@ -190,7 +198,9 @@ async def _rewrite(mm: Mm, path: tuple[Level, ...], new: Ranges) -> None:
 def _joined(left: Ranges, right: Ranges) -> Ranges:
     """Two neighbouring nodes' ranges; what reaches from one into the other becomes one range."""
     skip = left.slots[-1] is right.slots[0] and not isinstance(right.slots[0], MapleNode)
-    return Ranges((*left.ends[: len(left.ends) - skip], *right.ends), (*left.slots, *right.slots[skip:]))
+    return Ranges(
+        (*left.ends[: len(left.ends) - skip], *right.ends), (*left.slots, *right.slots[skip:])
+    )
 
 
 def _cut(ranges: Ranges, first: int, last: int) -> Ranges:

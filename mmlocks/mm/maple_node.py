@@ -120,7 +120,9 @@ class MapleTree(Record):
 
     def contents(self, state: Any) -> list[Vma]:
         """The VMAs of the tree in a state, in the order of their addresses."""
-        return list(dict.fromkeys(vma for vma in _below(self.ma_root.of(state), state) if vma is not None))
+        return list(
+            dict.fromkeys(vma for vma in _below(self.ma_root.of(state), state) if vma is not None)
+        )
 
 
 def _below(node: MapleNode, state: Any) -> Iterable[Vma | None]:

@@ -100,7 +100,9 @@ def _all(view: View, cpu: int, mm: Mm, start: int, end: int) -> tuple[Vma, ...]:
         _, _, ranges, offset = _way(view, cpu, mm.mm_mt, start)[-1]
         for vma, high in zip(ranges.slots[offset:], ranges.ends[offset:], strict=True):
             if high <= start:
-                raise ModelError(f"the ranges of {mm.mm_mt} do not go upwards: {high:#x} follows {start:#x}")
+                raise ModelError(
+                    f"the ranges of {mm.mm_mt} do not go upwards: {high:#x} follows {start:#x}"
+                )
             if start < end and vma is not None:
                 found[vma] = None
             start = high
@@ -133,7 +135,9 @@ def _tree_touched(mm: Mm) -> list[int]:
 
 operation(
     "mas_walk",
-    lambda layout, cpu, mm, address: touching(reads=[*_tree_touched(mm), mm.rcu.sections[cpu].index]),
+    lambda layout, cpu, mm, address: touching(
+        reads=[*_tree_touched(mm), mm.rcu.sections[cpu].index]
+    ),
     _walk,
 )
 operation(
@@ -158,14 +162,20 @@ operation(
 operation("mas_read", lambda layout, cpu, node: touching(reads=[node.ranges.index]), _read)
 operation(
     "mas_write",
-    lambda layout, cpu, node, ranges: touching(reads=[node.ranges.index], writes=[node.ranges.index]),
+    lambda layout, cpu, node, ranges: touching(
+        reads=[node.ranges.index], writes=[node.ranges.index]
+    ),
     _write,
 )
 operation(
     "mas_build",
-    lambda layout, cpu, tree, ranges: touching(reads=_nodes_touched(tree), writes=_nodes_touched(tree)),
+    lambda layout, cpu, tree, ranges: touching(
+        reads=_nodes_touched(tree), writes=_nodes_touched(tree)
+    ),
     _build,
 )
 operation(
-    "mas_retire", lambda layout, cpu, tree, node: footprint_of(layout, cpu, tree.rcu.call(node)), _retire
+    "mas_retire",
+    lambda layout, cpu, tree, node: footprint_of(layout, cpu, tree.rcu.call(node)),
+    _retire,
 )

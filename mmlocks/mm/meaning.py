@@ -81,7 +81,11 @@ class _Walk:
         self._kept: list[Any] = []  # so that no identity is used twice
 
     def of(self, value: Any) -> Iterator[str]:
-        if value is None or isinstance(value, bool | int | float | complex | str | bytes) or value is ...:
+        if (
+            value is None
+            or isinstance(value, bool | int | float | complex | str | bytes)
+            or value is ...
+        ):
             if type(value).__module__ == "builtins":
                 yield f"{type(value).__name__} {value!r}"
                 return
@@ -135,7 +139,8 @@ class _Walk:
         elif isinstance(value, set | frozenset):
             yield f"{type(value).__name__} of {len(value)}"
             yield from sorted(
-                f"{type(one).__name__} {one!r}" if _plain(one) else type(one).__name__ for one in value
+                f"{type(one).__name__} {one!r}" if _plain(one) else type(one).__name__
+                for one in value
             )
         else:
             yield from self._object(value)
@@ -163,7 +168,9 @@ class _Walk:
                 yield from self.of(cell.cell_contents)
             except ValueError:
                 yield "empty"
-        yield from self._named({name: one for name, one in vars(function).items() if name != "__wrapped__"})
+        yield from self._named(
+            {name: one for name, one in vars(function).items() if name != "__wrapped__"}
+        )
         for name in sorted(_globals_of(code)):
             if name in function.__globals__:
                 yield f"global {name}"
@@ -242,7 +249,9 @@ def _text(code: CodeType) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _parsed(text: str, file: str, flags: int) -> tuple[dict[tuple[str, int], ast.AST], frozenset[CodeType]]:
+def _parsed(
+    text: str, file: str, flags: int
+) -> tuple[dict[tuple[str, int], ast.AST], frozenset[CodeType]]:
     """All functions of a file by name and first line (None where two share both), and all code that it compiles to."""
     flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     nodes: dict[tuple[str, int], Any] = {}
@@ -255,7 +264,10 @@ def _parsed(text: str, file: str, flags: int) -> tuple[dict[tuple[str, int], ast
             return {}, frozenset()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            key = node.name, min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            key = (
+                node.name,
+                min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]),
+            )
         elif isinstance(node, ast.Lambda):
             key = "<lambda>", node.lineno
         else:
@@ -290,6 +302,8 @@ def _dump(node: Any, top: bool = True) -> str:
         if top:
             fields.pop("decorator_list", None)  # what they made of it is what is called
     said = (
-        f"{name}={_dump(value, False)}" for name, value in fields.items() if value is not None and value != []
+        f"{name}={_dump(value, False)}"
+        for name, value in fields.items()
+        if value is not None and value != []
     )
     return f"{type(node).__name__}({','.join(said)})"

@@ -14,7 +14,11 @@ from mmlocks.mm.tlb import Tlb
 from mmlocks.mm.vma import SPARE, Vma
 
 SMALL = Limits(
-    mmap_base=0x40_000, task_size=0x50_000, mmap_min_addr=0x1000, stack_guard_gap=0x1000, rlimit_stack=0x8000
+    mmap_base=0x40_000,
+    task_size=0x50_000,
+    mmap_min_addr=0x1000,
+    stack_guard_gap=0x1000,
+    rlimit_stack=0x8000,
 )
 """The limits of a process in a search: an address space of a few pages."""
 

@@ -33,7 +33,9 @@ def _through(layout: Layout, before: int, after: int, cpu: int, mm: Mm, page: in
     if was == entry:
         current = mm.page_table.pte[page].of(before)
         stale = (
-            "" if current is not None and entry in (current, current.wrprotected()) else ", which is stale"
+            ""
+            if current is not None and entry in (current, current.wrprotected())
+            else ", which is stale"
         )
         return f" into {entry.frame} through its TLB{stale}"
     return f" into {entry.frame}"
@@ -52,7 +54,14 @@ def _store_told(
 @telling("mmu_load")
 @telling("mmu_fetch_add")
 def _load_told(
-    layout: Layout, before: int, after: int, cpu: int, got: tuple[Any, ...], mm: Mm, address: int, *_: Any
+    layout: Layout,
+    before: int,
+    after: int,
+    cpu: int,
+    got: tuple[Any, ...],
+    mm: Mm,
+    address: int,
+    *_: Any,
 ) -> str:
     page, slot = page_of(address), slot_of(address)
     if not got:
@@ -64,12 +73,22 @@ def _why(mm: Mm, state: int, page: int, cpu: int) -> str:
     entry = mm.page_table.pte[page].of(state)
     if entry is None:
         return f"P{page} is not present"
-    return f"P{page} is not to be accessed, {entry}" if entry.none else f"P{page} is read-only, {entry}"
+    return (
+        f"P{page} is not to be accessed, {entry}"
+        if entry.none
+        else f"P{page} is read-only, {entry}"
+    )
 
 
 @telling("flush_tlb")
 def _flush_told(
-    layout: Layout, before: int, after: int, cpu: int, result: Any, mm: Mm, pages: tuple[int, ...] | None
+    layout: Layout,
+    before: int,
+    after: int,
+    cpu: int,
+    result: Any,
+    mm: Mm,
+    pages: tuple[int, ...] | None,
 ) -> str:
     dropped = [
         cell.name
@@ -82,10 +101,21 @@ def _flush_told(
 
 @telling("alloc_folio")
 def _alloc_told(
-    layout: Layout, before: int, after: int, cpu: int, got: Frame, mm: Mm, page: int, old: Frame | None
+    layout: Layout,
+    before: int,
+    after: int,
+    cpu: int,
+    got: Frame,
+    mm: Mm,
+    page: int,
+    old: Frame | None,
 ) -> str:
     contents = " ".join(str(cell.of(after)) for cell in got.data)
-    return f"copies {old} to new {got} ({contents})" if old is not None else f"new zeroed {got} for P{page}"
+    return (
+        f"copies {old} to new {got} ({contents})"
+        if old is not None
+        else f"new zeroed {got} for P{page}"
+    )
 
 
 @telling("folio_put")
@@ -96,7 +126,14 @@ def _put_told(layout: Layout, before: int, after: int, cpu: int, result: Any, fo
 
 @telling("set_pte")
 def _set_pte_told(
-    layout: Layout, before: int, after: int, cpu: int, result: None, mm: Mm, page: int, entry: Pte | None
+    layout: Layout,
+    before: int,
+    after: int,
+    cpu: int,
+    result: None,
+    mm: Mm,
+    page: int,
+    entry: Pte | None,
 ) -> str:
     cell = mm.page_table.pte[page]
     return f"{cell.name}: {cell.of(before) or 'none'} -> {entry or 'none'}"
@@ -104,7 +141,13 @@ def _set_pte_told(
 
 @telling("vm_area_dup")
 def _dup_told(
-    layout: Layout, before: int, after: int, cpu: int, result: tuple[Vma, File | None], mm: Mm, orig: Vma
+    layout: Layout,
+    before: int,
+    after: int,
+    cpu: int,
+    result: tuple[Vma, File | None],
+    mm: Mm,
+    orig: Vma,
 ) -> str:
     return f"duplicates VMA {orig} as {result[0]}"
 
@@ -118,19 +161,31 @@ def _mappings_told(
 
 @telling("vm_area_alloc")
 def _vma_told(
-    layout: Layout, before: int, after: int, cpu: int, vma: Vma, mm: Mm, start: int, end: int, *_: Any
+    layout: Layout,
+    before: int,
+    after: int,
+    cpu: int,
+    vma: Vma,
+    mm: Mm,
+    start: int,
+    end: int,
+    *_: Any,
 ) -> str:
     return f"new VMA {vma} for [{start:#x}, {end:#x})"
 
 
 @telling("anon_vma_alloc")
-def _anon_vma_told(layout: Layout, before: int, after: int, cpu: int, anon_vma: AnonVma, vma: Vma) -> str:
+def _anon_vma_told(
+    layout: Layout, before: int, after: int, cpu: int, anon_vma: AnonVma, vma: Vma
+) -> str:
     return f"new {anon_vma}"
 
 
 @telling("anon_vma_get")
 @telling("anon_vma_put")
-def _links_told(layout: Layout, before: int, after: int, cpu: int, result: None, anon_vma: AnonVma) -> str:
+def _links_told(
+    layout: Layout, before: int, after: int, cpu: int, result: None, anon_vma: AnonVma
+) -> str:
     left = anon_vma.refcount.of(after)
     return f"{anon_vma} has {left} VMA{'s' * (left != 1)} now" if left else f"frees {anon_vma}"
 
@@ -169,7 +224,14 @@ def _walk_told(
 
 @telling("for_each_vma")
 def _all_told(
-    layout: Layout, before: int, after: int, cpu: int, vmas: tuple[Vma, ...], mm: Mm, start: int, end: int
+    layout: Layout,
+    before: int,
+    after: int,
+    cpu: int,
+    vmas: tuple[Vma, ...],
+    mm: Mm,
+    start: int,
+    end: int,
 ) -> str:
     if not start and end >= mm.limits.task_size:
         return f"the VMAs of {mm}: {', '.join(map(str, vmas)) or 'none'}"
@@ -192,7 +254,9 @@ def _start_told(
 
 
 @telling("mas_read")
-def _read_told(layout: Layout, before: int, after: int, cpu: int, ranges: Ranges, node: MapleNode) -> str:
+def _read_told(
+    layout: Layout, before: int, after: int, cpu: int, ranges: Ranges, node: MapleNode
+) -> str:
     return f"{node} holds {ranges}"
 
 
@@ -205,20 +269,34 @@ def _write_told(
 
 @telling("mas_build")
 def _build_told(
-    layout: Layout, before: int, after: int, cpu: int, node: MapleNode, tree: MapleTree, ranges: Ranges
+    layout: Layout,
+    before: int,
+    after: int,
+    cpu: int,
+    node: MapleNode,
+    tree: MapleTree,
+    ranges: Ranges,
 ) -> str:
     return f"builds {node}: {ranges}"
 
 
 @telling("mas_retire")
 def _retire_told(
-    layout: Layout, before: int, after: int, cpu: int, result: None, tree: MapleTree, node: MapleNode
+    layout: Layout,
+    before: int,
+    after: int,
+    cpu: int,
+    result: None,
+    tree: MapleTree,
+    node: MapleNode,
 ) -> str:
     return f"{node} is dead" + (" and freed" if isinstance(node.ranges.of(after), Poison) else "")
 
 
 @telling("shmem_zero_setup")
-def _shmem_told(layout: Layout, before: int, after: int, cpu: int, file: File, mm: Mm, pages: int) -> str:
+def _shmem_told(
+    layout: Layout, before: int, after: int, cpu: int, file: File, mm: Mm, pages: int
+) -> str:
     return f"new {file} of {pages} pages"
 
 

@@ -59,7 +59,9 @@ class File(Record):
         if page not in self._frames:
             name = f"{self.name} page {page}"
             words, notified = self._words(page), self.notified
-            self._frames[page] = self._memory.new_frame(name, count=1, values=words, notified=notified)
+            self._frames[page] = self._memory.new_frame(
+                name, count=1, values=words, notified=notified
+            )
         return self._frames[page]
 
 

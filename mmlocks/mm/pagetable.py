@@ -48,7 +48,9 @@ class PageTable(Record):
             layout, lambda page: layout.cell(pte_name(mm, page), None, bits=5), pages
         )
         layout.read_only(self.pte.values())
-        self.ptl = OnDemand(layout, lambda page: SpinLock(layout, f"{pte_name(mm, page)}.ptl"), pages)
+        self.ptl = OnDemand(
+            layout, lambda page: SpinLock(layout, f"{pte_name(mm, page)}.ptl"), pages
+        )
 
     def pages(self, start: int, end: int) -> list[int]:
         """The pages in [start, end) (byte addresses) that can have an entry, in order."""

@@ -87,7 +87,9 @@ def _foreach(view: View, cpu: int, file: File) -> tuple[Vma, ...]:
 
 
 def _foreach_touches(layout: Layout, cpu: int, file: File) -> Footprint:
-    places = [record.vm_pgoff.index for record in layout.records.values() if isinstance(record, Vma)]
+    places = [
+        record.vm_pgoff.index for record in layout.records.values() if isinstance(record, Vma)
+    ]
     return touching(reads=[file.i_mmap.index, *places])
 
 

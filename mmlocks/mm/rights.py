@@ -65,7 +65,9 @@ FIELDS: dict[type[Record], tuple[str, ...]] = {
 """The fields that kernel code stores to, by kind of handle."""
 
 
-def rules_for(replaced: Iterable[str], layout: Layout) -> Callable[[str, Answer, tuple[Any, ...]], str]:
+def rules_for(
+    replaced: Iterable[str], layout: Layout
+) -> Callable[[str, Answer, tuple[Any, ...]], str]:
     """The rules for functions that replace kernel functions of these names, in that layout (see `mmlocks.machine.foreign.Rules`)."""
     rights = Rights(frozenset().union(*(words_of(name) for name in replaced)), layout)
     return rights.why_not
@@ -86,13 +88,21 @@ class Rights:
         trees = [record for record in layout.records.values() if isinstance(record, MapleTree)]
         self._roots = {tree.ma_root.index for tree in trees}
         self._owner = {
-            frame.refcount.index: frame for frame in layout.records.values() if isinstance(frame, Frame)
+            frame.refcount.index: frame
+            for frame in layout.records.values()
+            if isinstance(frame, Frame)
         }
         self._locks = {
-            SpinLock: {lock.owner.index for lock in layout.records.values() if isinstance(lock, SpinLock)},
-            RwSem: {lock.writer.index for lock in layout.records.values() if isinstance(lock, RwSem)},
+            SpinLock: {
+                lock.owner.index for lock in layout.records.values() if isinstance(lock, SpinLock)
+            },
+            RwSem: {
+                lock.writer.index for lock in layout.records.values() if isinstance(lock, RwSem)
+            },
             SeqCount: {
-                count.sequence.index for count in layout.records.values() if isinstance(count, SeqCount)
+                count.sequence.index
+                for count in layout.records.values()
+                if isinstance(count, SeqCount)
             },
         }
 
@@ -105,7 +115,11 @@ class Rights:
         for place in answer.where:
             if place.function in texts and HERE in Path(place.file).parents:
                 caller = next(
-                    (each for each in reversed(answer.where) if HERE not in Path(each.file).parents),
+                    (
+                        each
+                        for each in reversed(answer.where)
+                        if HERE not in Path(each.file).parents
+                    ),
                     answer.where[0],
                 )
                 raise NotJudged(
@@ -129,7 +143,11 @@ class Rights:
             return f"the step {op} is made with {len(args)} arguments, and takes others. Call the kernel function or the handle's method that makes it."
         if op == "together":
             return next(
-                filter(None, (self._why_not_step(part, given) for part in args if isinstance(part, Step))), ""
+                filter(
+                    None,
+                    (self._why_not_step(part, given) for part in args if isinstance(part, Step)),
+                ),
+                "",
             )
         if op in FREELY:
             return ""
@@ -163,7 +181,11 @@ class Rights:
             done = "stored to" if op in STORES else "read"
             return f"{cell} cannot be {done} like a variable. Use the function that the kernel has for it, such as set_pte_at or flush_tlb_mm."
         if op in STORES and index in self._roots:
-            return "" if {"mas_retire", "mas_build"} & self._words else _not_yours(f"a store to {cell}")
+            return (
+                ""
+                if {"mas_retire", "mas_build"} & self._words
+                else _not_yours(f"a store to {cell}")
+            )
         if op in STORES and index in self._owner and not self._given(self._owner[index], given):
             return _not_given(self._owner[index])
         return ""
@@ -206,7 +228,9 @@ def takes(op: str, count: int) -> bool:
 def silent() -> frozenset[str]:
     """The kernel functions that return nothing."""
     return frozenset(
-        name for name, text in kernel_functions().items() if text.__annotations__["return"] == "None"
+        name
+        for name, text in kernel_functions().items()
+        if text.__annotations__["return"] == "None"
     )
 
 
@@ -224,7 +248,9 @@ def words_of(name: str) -> frozenset[str]:
         for word in used:
             helper = function.__globals__.get(word)
             if word.startswith("_"):
-                helper = text_of(helper)  # nobody can replace it, so it is a part of the text that calls it
+                helper = text_of(
+                    helper
+                )  # nobody can replace it, so it is a part of the text that calls it
             if isinstance(helper, FunctionType) and not is_stub(helper) and helper not in done:
                 if helper.__module__.startswith("mmlocks.mm."):
                     todo.append(helper)

@@ -59,7 +59,10 @@ async def anon_vma_prepare(vma: Vma) -> None:
         anon_vma = found or await anon_vma_alloc(vma)
         # A fault that finds the anon_vma finds itself linked to it. Everybody else waits for page_table_lock.
         await together(
-            anon_vma.get(), vma.anon_vma_chain.set((anon_vma,)), vma.anon_vma.set(anon_vma), lock.unlock()
+            anon_vma.get(),
+            vma.anon_vma_chain.set((anon_vma,)),
+            vma.anon_vma.set(anon_vma),
+            lock.unlock(),
         )
     else:
         await lock.unlock()

@@ -58,7 +58,9 @@ def release_code(function: Callable[..., Any] | str, release: Release | str) -> 
     return "".join(lines)
 
 
-def _parts(function: Callable[..., Any] | str, release: Release | str) -> tuple[list[str], range | None]:
+def _parts(
+    function: Callable[..., Any] | str, release: Release | str
+) -> tuple[list[str], range | None]:
     """The lines of a function in a release, and which of them are its docstring."""
     if isinstance(function, str):
         function = kernel_text()[function]
@@ -95,7 +97,9 @@ class _Cut:
 
     def asks(self, tree: ast.AST) -> bool:
         """Whether a text asks for any patch."""
-        return any(isinstance(node, ast.stmt) and self._choice(node) is not None for node in ast.walk(tree))
+        return any(
+            isinstance(node, ast.stmt) and self._choice(node) is not None for node in ast.walk(tree)
+        )
 
     def body(self, statements: list[ast.stmt], start: int, end: int) -> Iterator[Line]:
         """Lines `start` to `end`, which hold `statements` and the comments around them."""
@@ -123,7 +127,9 @@ class _Cut:
     def _chosen(self, statement: ast.If, taken: bool) -> Iterator[Line]:
         """The branch that the release has, moved to where the `if` stood; comments right under `if` belong to its branch."""
         end = statement.body[-1].end_lineno or statement.lineno
-        branch, start = (statement.body, statement.lineno + 1) if taken else (statement.orelse, end + 1)
+        branch, start = (
+            (statement.body, statement.lineno + 1) if taken else (statement.orelse, end + 1)
+        )
         if not branch:
             return
         shift = branch[0].col_offset - statement.col_offset
@@ -168,9 +174,9 @@ class _Cut:
 
     def _choice(self, statement: ast.stmt) -> bool | None:
         """For `if PATCH:` and `if not PATCH:`, whether the release takes it; None for every other statement."""
-        if not isinstance(statement, ast.If) or self._lines[statement.lineno - 1].text.lstrip().startswith(
-            "elif "
-        ):
+        if not isinstance(statement, ast.If) or self._lines[
+            statement.lineno - 1
+        ].text.lstrip().startswith("elif "):
             return None
         test, wanted = statement.test, True
         if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
@@ -185,5 +191,11 @@ def _blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
     found: list[list[ast.stmt]] = []
     for name in ("body", "handlers", "orelse", "finalbody", "cases"):
         block = getattr(statement, name, None) or []
-        found += [part.body for part in block] if name in ("handlers", "cases") else [block] if block else []
+        found += (
+            [part.body for part in block]
+            if name in ("handlers", "cases")
+            else [block]
+            if block
+            else []
+        )
     return sorted(found, key=lambda block: block[0].lineno)

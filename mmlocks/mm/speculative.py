@@ -69,7 +69,9 @@ async def do_speculative_fault(mm: Mm, address: int, flags: int) -> bool:
     # The copy is torn if somebody wrote while we read. If the count has not moved, nobody who holds mmap_lock for writing did.
     if vma is None or not await mmap_seq_read_check(mm, seq):
         return False
-    if vma.file is not None or not vma.flags & (VM_WRITE if flags & FAULT_FLAG_WRITE else VM_ACCESS_FLAGS):
+    if vma.file is not None or not vma.flags & (
+        VM_WRITE if flags & FAULT_FLAG_WRITE else VM_ACCESS_FLAGS
+    ):
         return False  # files are not for us, and a signal is sent by who can be sure
     page = page_of(address)
     entry = await mm.page_table.pte[page]
@@ -94,7 +96,9 @@ async def copy_vma_under_rcu(mm: Mm, address: int) -> Pvma | None:
         return None
     start, file = await together(vma.vm_start, vma.vm_file)  # vm_file never changes
     flags = await vma.vm_flags
-    anon_vma, chain = await together(vma.anon_vma, vma.anon_vma_chain)  # the chain is only the referee's
+    anon_vma, chain = await together(
+        vma.anon_vma, vma.anon_vma_chain
+    )  # the chain is only the referee's
     pgoff = await vma.vm_pgoff
     await mm.rcu.read_unlock()
     return Pvma(vma, start, pgoff, flags, file, anon_vma, chain)

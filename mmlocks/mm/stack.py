@@ -58,7 +58,9 @@ async def expand_stack(mm: Mm, vma: Vma, address: int) -> Vma | None:
     found = await find_vma(mm, address)
     if found is not None:
         start, vm_flags = await together(found.vm_start, found.vm_flags)
-        if start <= address or (vm_flags & VM_GROWSDOWN and await expand_downwards(mm, found, address) == 0):
+        if start <= address or (
+            vm_flags & VM_GROWSDOWN and await expand_downwards(mm, found, address) == 0
+        ):
             await mmap_write_downgrade(mm)
             return found
     await mmap_write_unlock(mm)
@@ -91,7 +93,9 @@ async def expand_downwards(mm: Mm, vma: Vma, address: int) -> int:
     if STACK_LOCKS_VMA:
         await vma_start_write(vma)
     # All who move these hold page_table_lock, too: looking once it is taken is the same as looking while it is.
-    _, start, end, pgoff = await together(mm.page_table_lock.lock(), vma.vm_start, vma.vm_end, vma.vm_pgoff)
+    _, start, end, pgoff = await together(
+        mm.page_table_lock.lock(), vma.vm_start, vma.vm_end, vma.vm_pgoff
+    )
     grow = (start - address) // PAGE_SIZE
     error = 0
     if grow > 0:

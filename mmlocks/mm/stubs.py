@@ -48,7 +48,11 @@ def kernel_text(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionType]:
 @functools.cache
 def kernel_functions(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionType]:
     """The kernel functions that can be replaced, by their names: all but those that only their own file calls."""
-    return {name: function for name, function in kernel_text(modules).items() if not name.startswith("_")}
+    return {
+        name: function
+        for name, function in kernel_text(modules).items()
+        if not name.startswith("_")
+    }
 
 
 def text_of(function: Any) -> Any:
@@ -84,7 +88,9 @@ def _bound(text: FunctionType, args: tuple[Any, ...], named: dict[str, Any]) -> 
     try:
         bound = signature.bind(*args, **named)
     except TypeError as problem:
-        raise TypeError(f"{text.__name__}{names_of(signature)} was called otherwise: {problem}") from None
+        raise TypeError(
+            f"{text.__name__}{names_of(signature)} was called otherwise: {problem}"
+        ) from None
     bound.apply_defaults()
     for name, value in bound.arguments.items():
         wanted = HANDLES.get(signature.parameters[name].annotation)
@@ -118,7 +124,9 @@ def _this(value: Any) -> str:
 
 
 STUB = next(
-    part for part in _stub.__code__.co_consts if isinstance(part, CodeType) and part.co_name == "stub"
+    part
+    for part in _stub.__code__.co_consts
+    if isinstance(part, CodeType) and part.co_name == "stub"
 )
 """The code that all stubs share."""
 

@@ -98,7 +98,9 @@ def _translate(view: View, cpu: int, mm: Mm, page: int, write: bool) -> Pte | No
     return entry
 
 
-def _access_touches(layout: Layout, cpu: int, mm: Mm, address: int, *value: Any, write: bool) -> Footprint:
+def _access_touches(
+    layout: Layout, cpu: int, mm: Mm, address: int, *value: Any, write: bool
+) -> Footprint:
     page, slot = page_of(address), slot_of(address)
     frames = mm.memory.behind[page]
     cached = mm.tlb.entry(cpu, page).index
@@ -187,6 +189,8 @@ operation("mmu_load", partial(_access_touches, write=False), _load)
 operation("mmu_fetch_add", partial(_access_touches, write=True), _fetch_add)
 operation(
     "flush_tlb",
-    lambda layout, cpu, mm, pages: touching(reads=mm.tlb.entries(pages), writes=mm.tlb.entries(pages)),
+    lambda layout, cpu, mm, pages: touching(
+        reads=mm.tlb.entries(pages), writes=mm.tlb.entries(pages)
+    ),
     _flush,
 )

@@ -57,12 +57,16 @@ class Vma(Reclaimable):
         self.vm_file: Cell[File | None] = layout.cell(f"{name}.vm_file", None, bits=2)
         self.vm_flags.aside = self.vm_file.aside = self.vm_page_prot.aside = True
         self.anon_vma: Cell[AnonVma | None] = layout.cell(f"{name}.anon_vma", None, bits=3)
-        self.anon_vma_chain: Cell[tuple[AnonVma, ...]] = layout.cell(f"{name}.anon_vma_chain", (), bits=3)
+        self.anon_vma_chain: Cell[tuple[AnonVma, ...]] = layout.cell(
+            f"{name}.anon_vma_chain", (), bits=3
+        )
         self.spare_anon_vmas: Pool[AnonVma] = Pool(
             layout,
             f"anon_vma of {name}",
             lambda number: AnonVma(layout, f"anon_vma({name})" + (f".{number}" if number else "")),
-            lambda view, anon_vma: view[anon_vma.refcount.index] == 0 and not view[anon_vma.freed.index],
+            lambda view, anon_vma: (
+                view[anon_vma.refcount.index] == 0 and not view[anon_vma.freed.index]
+            ),
         )
         self.spare_anon_vmas.set_aside(0 if layout.grows else 1)
         self.poison = Poison("freed_vma", f"VMA {name}")
@@ -117,7 +121,13 @@ async def fields_of(vma: Vma) -> Fields:
 
 
 async def vm_area_alloc(
-    mm: Mm, start: int, end: int, pgoff: int, flags: int, file: File | None, page_prot: bool | None = None
+    mm: Mm,
+    start: int,
+    end: int,
+    pgoff: int,
+    flags: int,
+    file: File | None,
+    page_prot: bool | None = None,
 ) -> Vma:
     """A new VMA, of which nobody knows yet (kernel/fork.c vm_area_alloc, and vm_area_dup without its copying).
 

@@ -56,7 +56,9 @@ async def vma_start_write(vma: Vma) -> None:
     """
     mm = vma.vm_mm
     # Neither number can change under us.
-    _, vma_seq, mm_seq = await together(mmap_assert_write_locked(vma), vma.vm_lock_seq, mm.mm_lock_seq)
+    _, vma_seq, mm_seq = await together(
+        mmap_assert_write_locked(vma), vma.vm_lock_seq, mm.mm_lock_seq
+    )
     if vma_seq == mm_seq:
         return
     await vma.vm_lock.down_write()

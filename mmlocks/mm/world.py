@@ -59,7 +59,9 @@ class World(Record):
         self.to_store: tuple[tuple[int, int, Any], ...] = ()
         """What programs here must have stored before they end, as (page, slot, value); where a scenario tells it."""
         for page in self.pages:
-            self._populate(page, pages[page], [cpu for cpu in range(cpus) if page in cached.get(cpu, ())])
+            self._populate(
+                page, pages[page], [cpu for cpu in range(cpus) if page in cached.get(cpu, ())]
+            )
         for cpu, touched in faulting.items():
             for page in touched:
                 pool = [self.memory.new_frame() for _ in range(frames)]
@@ -103,7 +105,13 @@ class World(Record):
         vma = Vma(mm, layout, name)
         chain = tuple(vma.spare_anon_vmas) if faulted else ()
         settle(
-            vma, first * PAGE_SIZE, (last + 1) * PAGE_SIZE, flags, file, first if file is None else 0, chain
+            vma,
+            first * PAGE_SIZE,
+            (last + 1) * PAGE_SIZE,
+            flags,
+            file,
+            first if file is None else 0,
+            chain,
         )
         if file is not None:
             layout.preset(file.i_mmap, (*file.i_mmap.of(layout.initial), vma))
@@ -164,7 +172,11 @@ class World(Record):
     def content(self, mm: Mm, state: int, page: int) -> tuple[Any, ...]:
         """What a program reads in `page`, by the page table: zeros where nothing is mapped."""
         entry = mm.page_table.pte[page].of(state)
-        return (0,) * self.slots if entry is None else tuple(cell.of(state) for cell in entry.frame.data)
+        return (
+            (0,) * self.slots
+            if entry is None
+            else tuple(cell.of(state) for cell in entry.frame.data)
+        )
 
     def truth(self, state: int, page: int) -> tuple[Any, ...]:
         """What the process has stored in `page`, going by completed stores alone."""
@@ -192,7 +204,13 @@ def _plant(mm: Mm) -> None:
 
 
 def settle(
-    vma: Vma, start: int, end: int, flags: int, file: File | None, pgoff: int, chain: tuple[AnonVma, ...]
+    vma: Vma,
+    start: int,
+    end: int,
+    flags: int,
+    file: File | None,
+    pgoff: int,
+    chain: tuple[AnonVma, ...],
 ) -> None:
     """Set the fields of a VMA that has been there for a while when a program begins. Its tree is the caller's to fill."""
     preset = vma.layout.preset

@@ -65,7 +65,10 @@ class LabInNotebook:
             with guarded(), quiet() as swallowed:
                 answer = _answer(names)
                 result = self.lab.check(name, answer)
-                text, html = _result_text(result, answer.judged), _result_html(result, answer.judged)
+                text, html = (
+                    _result_text(result, answer.judged),
+                    _result_html(result, answer.judged),
+                )
         except MmlocksError as problem:
             raise CheckFailed(None, wrapped(str(problem))) from None
         if result.passed:
@@ -88,7 +91,9 @@ class LabInNotebook:
             return Shown(wrapped(str(problem)))
         return Shown(
             verdict_of(judgement, answer.judged),
-            lambda: in_lines(lambda width: verdict_of(judgement, answer.judged, min(width, LONGEST))),
+            lambda: in_lines(
+                lambda width: verdict_of(judgement, answer.judged, min(width, LONGEST))
+            ),
         )
 
     def replay(self, text: str, names: Mapping[str, Any] | Answer | None = None) -> Any:
@@ -205,7 +210,8 @@ def _result_html(result: CheckResult, judged: str) -> str:
     ending = blame(result.run, shown.world, shown.scenario)
     title = shown.scenario.title if shown.scenario.explanation(shown.world, result.run) else ""
     return with_text(
-        drawn(shown.world, result.run, title, ending), lambda width: _result_text(result, judged, width)
+        drawn(shown.world, result.run, title, ending),
+        lambda width: _result_text(result, judged, width),
     )
 
 

@@ -184,7 +184,9 @@ class Player:
         self.back_button = self._button(
             "undo", "arrow-left", self.undo, "One step back; the slider brings it back"
         )
-        self.restart_button = self._button("start over", "fast-backward", self.restart, "Throw this run away")
+        self.restart_button = self._button(
+            "start over", "fast-backward", self.restart, "Throw this run away"
+        )
         self.find_button = self._button(
             "find a bug", "search", self.find, "Search until some order of steps goes wrong"
         )
@@ -196,7 +198,11 @@ class Player:
         )
         self.cancel_button = self._button("cancel", "stop", self.cancel, "Stop searching")
         self.slider = widgets.IntSlider(
-            min=0, max=1, description="Step", continuous_update=True, layout=widgets.Layout(width="auto")
+            min=0,
+            max=1,
+            description="Step",
+            continuous_update=True,
+            layout=widgets.Layout(width="auto"),
         )
         self.slider.observe(lambda change: self.scrub(change["new"]), "value")
         self.blame = widgets.HTML()
@@ -204,7 +210,9 @@ class Player:
         self.sources = widgets.HTML()
         self.legend = widgets.HTML()
         self.replay_text = widgets.Text(
-            description="This run", tooltip="Copy this to keep the run or to send it", layout=_wide_field()
+            description="This run",
+            tooltip="Copy this to keep the run or to send it",
+            layout=_wide_field(),
         )
         self.paste_text = widgets.Text(
             description="Another", placeholder="paste a run here: mml1:…", layout=_wide_field()
@@ -223,7 +231,11 @@ class Player:
                 self.cpu_row,
                 self.slider,
                 self._row(
-                    self.find_button, self.short_button, self.prove_button, self.cancel_button, *choices
+                    self.find_button,
+                    self.short_button,
+                    self.prove_button,
+                    self.cancel_button,
+                    *choices,
                 ),
                 self.blame,
                 self.picture,
@@ -242,7 +254,9 @@ class Player:
             ),
         )
 
-    def _dropdown(self, label: str, options: list[str], value: str, disabled: bool) -> widgets.Dropdown:
+    def _dropdown(
+        self, label: str, options: list[str], value: str, disabled: bool
+    ) -> widgets.Dropdown:
         return widgets.Dropdown(
             options=_with(options, value),
             value=value,
@@ -253,7 +267,10 @@ class Player:
 
     def _button(self, text: str, icon: str, act: Callable[[], None], hint: str) -> widgets.Button:
         button = widgets.Button(
-            description=text, icon=icon, tooltip=hint, layout=widgets.Layout(width="auto", min_width="90px")
+            description=text,
+            icon=icon,
+            tooltip=hint,
+            layout=widgets.Layout(width="auto", min_width="90px"),
         )
         button.on_click(lambda _: act())
         return button
@@ -318,7 +335,8 @@ class Player:
     def _drawn(self) -> str:
         session = self.session
         wide, narrow = (
-            picture(session.world, session.run, session.at, width, heading=False) for width in (960, NARROW)
+            picture(session.world, session.run, session.at, width, heading=False)
+            for width in (960, NARROW)
         )
         return responsive(wide, narrow)
 
@@ -366,7 +384,9 @@ class Player:
         text = repr(self)
         bundle = dict(self.view._repr_mimebundle_(include=include, exclude=exclude))
         session = self.session
-        wide, narrow = (picture(session.world, session.run, session.at, width) for width in (960, NARROW))
+        wide, narrow = (
+            picture(session.world, session.run, session.at, width) for width in (960, NARROW)
+        )
         folded = with_text(responsive(wide, narrow), self.session.text)
         bundle.update({"text/plain": text, "text/html": folded})
         return bundle

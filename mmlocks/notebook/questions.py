@@ -30,7 +30,11 @@ QUESTIONS: dict[str, tuple[str, tuple[str, ...], int, str]] = {
     ),
     "07-only-flush": (
         "A colleague says: no lock needed, just flush the TLBs each time a page is made read-only. What do you say?",
-        ("Right, and it is cheaper", "It cures the lost store and nothing else", "Stores are still lost"),
+        (
+            "Right, and it is cheaper",
+            "It cures the lost store and nothing else",
+            "Stores are still lost",
+        ),
         1,
         "With the translation gone, cpu1's store faults and waits for the page-table lock, so no store is lost. But faults still "
         "run during fork, so the child's snapshot can still be torn; and a flush per page interrupts all CPUs each time.",

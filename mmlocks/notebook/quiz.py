@@ -22,7 +22,9 @@ class Prediction:
 
     def __post_init__(self) -> None:
         if not 0 <= self.right < len(self.options):
-            raise ValueError(f"`right` is {self.right}, and there are options 0 to {len(self.options) - 1}")
+            raise ValueError(
+                f"`right` is {self.right}, and there are options 0 to {len(self.options) - 1}"
+            )
         self.chosen: int | None = None
 
     def answer(self, option: int) -> str:
@@ -38,7 +40,8 @@ class Prediction:
 
     def __repr__(self) -> str:
         listed = "\n".join(
-            f"  ({letter}) {option}" for letter, option in zip("abcdefgh", self.options, strict=False)
+            f"  ({letter}) {option}"
+            for letter, option in zip("abcdefgh", self.options, strict=False)
         )
         return f"Predict: {self.question}\n{listed}"
 
@@ -70,7 +73,9 @@ class Prediction:
             return None
         wide = widgets.Layout(width="auto", max_width="60em")
         choice = widgets.RadioButtons(
-            options=[(option, number) for number, option in enumerate(self.options)], value=None, layout=wide
+            options=[(option, number) for number, option in enumerate(self.options)],
+            value=None,
+            layout=wide,
         )
         button = widgets.Button(
             description="That is my prediction", disabled=True, layout=widgets.Layout(width="auto")

@@ -10,7 +10,15 @@ from mmlocks.machine import Machine, Run, Schedule
 from mmlocks.mm.kernel import APART, Kernel
 from mmlocks.mm.world import World
 from mmlocks.oracles import looks_afterwards
-from mmlocks.releases import NEWEST, PATCHES, RELEASES, Patch, patch_named, release_named, split_name
+from mmlocks.releases import (
+    NEWEST,
+    PATCHES,
+    RELEASES,
+    Patch,
+    patch_named,
+    release_named,
+    split_name,
+)
 from mmlocks.scenarios import Checked, Scenario, check, machine_for, scenario_named
 from mmlocks.search import Budget, Progress, Verdict
 from mmlocks.search.exhaustive import explore
@@ -44,7 +52,9 @@ class Session:
         self.note = ""
         """An answer to the last request, where the blame line does not say it all."""
         self.verdict: Verdict | None = None
-        self._link(scenario_named(scenario) if isinstance(scenario, str) else scenario, release, apart)
+        self._link(
+            scenario_named(scenario) if isinstance(scenario, str) else scenario, release, apart
+        )
 
     def _link(self, scenario: Scenario, release: str, apart: bool = False) -> None:
         kernel = Kernel(release_named(release), self.replacements, apart=apart)
@@ -120,7 +130,9 @@ class Session:
             self._no_violation(found.outcome, found.reason, found.states)
             return
         self._go(Run.replay(self.machine, best.schedule))
-        switches = sum(one != other for one, other in zip(best.schedule, best.schedule[1:], strict=False))
+        switches = sum(
+            one != other for one, other in zip(best.schedule, best.schedule[1:], strict=False)
+        )
         self.note = f"The shortest bad run: {len(best.schedule)} step{'s' * (len(best.schedule) != 1)}, {switches} change{'s' * (switches != 1)} of CPU."
 
     def prove(self, progress: Progress | None = None) -> Checked:
@@ -187,7 +199,9 @@ class Session:
         if not changes and text == base:
             text += f": {RELEASES[base].about}"
         return text + (
-            f" with {', '.join(f'your {name}' for name in self.replacements)}" if self.replacements else ""
+            f" with {', '.join(f'your {name}' for name in self.replacements)}"
+            if self.replacements
+            else ""
         )
 
     @property
@@ -206,7 +220,11 @@ class Session:
         here = self.here
         if here.violation is not None:
             safe = self._safe_release()
-            cure = f" Then choose release {safe} and press “prove it”: is it possible there?" if safe else ""
+            cure = (
+                f" Then choose release {safe} and press “prove it”: is it possible there?"
+                if safe
+                else ""
+            )
             return f"Drag the slider back to see where it went wrong.{cure}"
         if here.machine.finished(here.state):
             return "This order of steps did no harm. Start over and try another, or press “find a bug”."
@@ -219,8 +237,14 @@ class Session:
     def text(self, width: int = WIDTH) -> str:
         """All of it in plain text, the same at every run."""
         head = f"{self.scenario.name} on {self.kernel.name}: {self.scenario.title}\n\n"
-        told = timeline(self.run, self.world, self.scenario, self.schedule, width) if len(self.run) else ""
-        return head + told + ("\n" if told else "") + state_text(self.world, self.run, self.at, width)
+        told = (
+            timeline(self.run, self.world, self.scenario, self.schedule, width)
+            if len(self.run)
+            else ""
+        )
+        return (
+            head + told + ("\n" if told else "") + state_text(self.world, self.run, self.at, width)
+        )
 
     def verdict_text(self) -> str:
         """The outcome of the last proof in words, or ""."""

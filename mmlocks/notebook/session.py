@@ -23,7 +23,9 @@ class Session:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._given: dict[str, tuple[Any, int]] = {}
-        self._taken: dict[str, tuple[int, int]] = {}  # the cell that gave it, and the one that took it away
+        self._taken: dict[
+            str, tuple[int, int]
+        ] = {}  # the cell that gave it, and the one that took it away
         self._cells: dict[int, str] = {}
         self._latest: dict[str, int] = {}
         self._deleted: set[str] = set()
@@ -73,7 +75,9 @@ class Session:
         told = (get_parent() or {}).get("metadata", {}) if get_parent is not None else {}
         deleted = told.get("deletedCells", ())
         self._deleted |= (
-            {cell for cell in deleted if isinstance(cell, str)} if isinstance(deleted, list) else set()
+            {cell for cell in deleted if isinstance(cell, str)}
+            if isinstance(deleted, list)
+            else set()
         )
         self._deleted.discard(getattr(info, "cell_id", None) or "")
         self._before = replacements_in(self._shell.user_ns)
@@ -85,7 +89,11 @@ class Session:
         after = replacements_in(self._shell.user_ns)
         problem = result.error_before_exec or result.error_in_exec
         if problem is not None and DEFINES.search(result.info.raw_cell or ""):
-            line = f", line {problem.lineno}" if isinstance(problem, SyntaxError) and problem.lineno else ""
+            line = (
+                f", line {problem.lineno}"
+                if isinstance(problem, SyntaxError) and problem.lineno
+                else ""
+            )
             self._failed.append(
                 f"{_label(number, 'Your cell')}{line} has an error: {type(problem).__name__}: {problem.args[0] if problem.args else ''}."
             )
@@ -129,10 +137,14 @@ def _make_safe(shell: Any) -> None:
     for name in ("exit", "quit"):
         if shell.user_ns.get(name) is shell.exiter:
             # Called as `exit`, too. Its code is the machine's, so that messages name the line that called it.
-            kind = type("Exit", (IPyAutocall,), {"rewrite": False, "__call__": refusing(f"{name}()", ENDS)})
+            kind = type(
+                "Exit", (IPyAutocall,), {"rewrite": False, "__call__": refusing(f"{name}()", ENDS)}
+            )
             shell.user_ns[name] = shell.user_ns_hidden[name] = kind(shell)
 
-    def usage(_shell: Any, kind: type[BaseException], problem: BaseException, *_: Any, **__: Any) -> None:
+    def usage(
+        _shell: Any, kind: type[BaseException], problem: BaseException, *_: Any, **__: Any
+    ) -> None:
         shell._showtraceback(kind, problem, [f"UsageError: {problem}"])
 
     if not shell.custom_exceptions:

@@ -114,7 +114,9 @@ def final_judge(world: World, names: tuple[str, ...]) -> Callable[[int], Violati
     judges = [judge for name in names if (judge := ORACLES[name].judge) is not None]
 
     def judge_state(state: int) -> Violation | None:
-        return next((violation for judge in judges if (violation := judge(world, state)) is not None), None)
+        return next(
+            (violation for judge in judges if (violation := judge(world, state)) is not None), None
+        )
 
     return judge_state
 

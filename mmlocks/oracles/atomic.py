@@ -21,14 +21,19 @@ class AtomicSleep:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._rcus = [record for record in layout.records.values() if isinstance(record, Rcu)]
-        self._spinlocks = [record for record in layout.records.values() if isinstance(record, SpinLock)]
+        self._spinlocks = [
+            record for record in layout.records.values() if isinstance(record, SpinLock)
+        ]
 
     def looks_at(self, cpu: int, step: Step) -> int:
         """The CPU's RCU sections, and who owns the spinlocks."""
         if not may_sleep(step):
             return 0
         looks = 0
-        for cell in (*(rcu.sections[cpu] for rcu in self._rcus), *(lock.owner for lock in self._spinlocks)):
+        for cell in (
+            *(rcu.sections[cpu] for rcu in self._rcus),
+            *(lock.owner for lock in self._spinlocks),
+        ):
             looks |= 1 << cell.index
         return looks
 
@@ -57,4 +62,6 @@ class AtomicSleep:
 
 def may_sleep(step: Step) -> bool:
     """Whether a step, or a part of it, waits for a semaphore."""
-    return any(part.op in ("down_read", "down_write") and part.args[1] is True for part in parts(step))
+    return any(
+        part.op in ("down_read", "down_write") and part.args[1] is True for part in parts(step)
+    )

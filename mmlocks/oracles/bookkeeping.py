@@ -43,7 +43,9 @@ def what_is_filed_can_be_found(world: World, state: int) -> Violation | None:
 def _filed(world: World, state: int, oracle: str, all_of: list[Mm]) -> Violation | None:
     for mm in world.spaces:
         for vma in mm.mm_mt.contents(state):
-            start, end, pgoff = (cell.of(state) for cell in (vma.vm_start, vma.vm_end, vma.vm_pgoff))
+            start, end, pgoff = (
+                cell.of(state) for cell in (vma.vm_start, vma.vm_end, vma.vm_pgoff)
+            )
             for page in mm.page_table.pages(start, end):
                 entry = mm.page_table.pte[page].of(state)
                 if entry is None or not entry.frame.anonymous:
@@ -77,7 +79,8 @@ def pages_have_areas(world: World, state: int) -> Violation | None:
                 start <= page * PAGE_SIZE < end for start, end in areas
             ):
                 return Violation(
-                    "stray_page", f"at the end {cell.name} is {cell.of(state)}, and no VMA of {mm} is there"
+                    "stray_page",
+                    f"at the end {cell.name} is {cell.of(state)}, and no VMA of {mm} is there",
                 )
     return None
 
@@ -92,11 +95,14 @@ def nothing_is_held(world: World, state: int) -> Violation | None:
     for lock in semaphores:
         if 0 < lock.writer.of(state) <= world.layout.cpus:  # one above: it was freed
             return Violation(
-                "held_at_end", f"at the end cpu{lock.writer.of(state) - 1} still holds {lock} for writing"
+                "held_at_end",
+                f"at the end cpu{lock.writer.of(state) - 1} still holds {lock} for writing",
             )
         for cpu, reader in enumerate(lock.readers):
             if reader.of(state):
-                return Violation("held_at_end", f"at the end cpu{cpu} still holds {lock} for reading")
+                return Violation(
+                    "held_at_end", f"at the end cpu{cpu} still holds {lock} for reading"
+                )
     for vma in world.mm.vmas:
         if vma.vm_lock_seq.of(state) == world.mm.mm_lock_seq.of(state):
             return Violation(
@@ -113,7 +119,8 @@ def nothing_is_held(world: World, state: int) -> Violation | None:
         for spinlock in (mm.page_table_lock, *mm.page_table.ptl.values()):
             if spinlock.owner.of(state):
                 return Violation(
-                    "held_at_end", f"at the end cpu{spinlock.owner.of(state) - 1} still holds {spinlock}"
+                    "held_at_end",
+                    f"at the end cpu{spinlock.owner.of(state) - 1} still holds {spinlock}",
                 )
     for cpu, section in enumerate(world.rcu.sections):
         if section.of(state) % 2:

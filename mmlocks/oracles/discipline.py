@@ -23,7 +23,9 @@ from mmlocks.oracles.holding import Holding, Place, places
 from mmlocks.oracles.lock_order import kernel_lines
 from mmlocks.releases import Release
 
-NO_ACCESS = frozenset({"rcu_read_unlock", "call_rcu", "vm_area_alloc", "anon_vma_alloc", "mas_build"})
+NO_ACCESS = frozenset(
+    {"rcu_read_unlock", "call_rcu", "vm_area_alloc", "anon_vma_alloc", "mas_build"}
+)
 """Steps that touch fields of things that are nobody's: not yet allocated, or given up and past their grace period."""
 
 
@@ -75,7 +77,9 @@ class Discipline:
                 if judged >> access.cell & 1:
                     missing = self.missing(part.before, cpu, access)
                     if missing:
-                        message = told(cpu, self._places[access.cell], access.writes, missing, where)
+                        message = told(
+                            cpu, self._places[access.cell], access.writes, missing, where
+                        )
                         return Violation("discipline", message)
         return None
 
@@ -106,7 +110,9 @@ class Discipline:
         return reads & self._known, writes & self._known
 
 
-def told(cpu: int, place: Place, writes: bool, missing: tuple[LockSet, ...], where: tuple[Line, ...]) -> str:
+def told(
+    cpu: int, place: Place, writes: bool, missing: tuple[LockSet, ...], where: tuple[Line, ...]
+) -> str:
     """The sentence about an access that lacks its locks: who, what, where, and what to do."""
     lines = kernel_lines(where)
     at = f", in {lines[-1].function} ({lines[-1].spot})" if lines else ""
@@ -114,6 +120,8 @@ def told(cpu: int, place: Place, writes: bool, missing: tuple[LockSet, ...], whe
     if missing == ((),):
         return f"cpu{cpu} {does} {place.cell.name}{at}, which never changes once others can find it. The table is in mmlocks fields."
     lacks = " or ".join(" and ".join(lock.text for lock in each) for each in missing)
-    ways = [each for each in missing if place.vma is not None or not {VMA, VMA_WRITE} & {*each}] or missing
+    ways = [
+        each for each in missing if place.vma is not None or not {VMA, VMA_WRITE} & {*each}
+    ] or missing
     take = " or ".join(" and ".join(place.words(lock.take) for lock in each) for each in ways)
     return f"cpu{cpu} {does} {place.cell.name} without {lacks}{at}. Take {take} first; the table is in mmlocks fields."

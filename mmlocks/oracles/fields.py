@@ -24,14 +24,18 @@ class Lock(NamedTuple):
 
 
 MMAP = Lock("mmap_lock", "mmap_read_lock({mm})", "mmap_assert_locked({mm})")
-MMAP_WRITE = Lock("mmap_lock for writing", "mmap_write_lock({mm})", "mmap_assert_write_locked({mm})")
+MMAP_WRITE = Lock(
+    "mmap_lock for writing", "mmap_write_lock({mm})", "mmap_assert_write_locked({mm})"
+)
 VMA = Lock("the VMA lock", "vma_start_read({vma})", "vma_assert_locked({vma})")
 VMA_WRITE = Lock("the VMA write lock", "vma_start_write({vma})", "vma_assert_write_locked({vma})")
 VM_LOCK = Lock(
     "vm_lock for writing", "{vma}.vm_lock.down_write()", "lockdep_assert_held_write({vma}.vm_lock)"
 )
 RCU = Lock("an RCU read section", "rcu.read_lock()", "RCU_LOCKDEP_WARN(!rcu_read_lock_held())")
-PAGE_TABLE_LOCK = Lock("page_table_lock", "page_table_lock.lock()", "lockdep_assert_held(page_table_lock)")
+PAGE_TABLE_LOCK = Lock(
+    "page_table_lock", "page_table_lock.lock()", "lockdep_assert_held(page_table_lock)"
+)
 PTL = Lock("the page-table lock", "ptl[{page}].lock()", "lockdep_assert_held(ptl)")
 I_MMAP = Lock("i_mmap_rwsem", "{file}.i_mmap_rwsem.down_read()", "i_mmap_assert_locked({file})")
 I_MMAP_WRITE = Lock("i_mmap_rwsem for writing", "{file}.i_mmap_rwsem.down_write()", "i_mmap_assert_write_locked({file})")  # fmt: skip
@@ -107,7 +111,9 @@ A_LOCK = "a lock"
 def _layout_field(name: str, source: str = "process_addrs.rst") -> Row:
     placed = name in ("vm_start", "vm_end", "vm_pgoff")
     reads = (*ONE, (RMAP,)) if placed else ONE
-    return Row("Vma", name, BOTH, reads, spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU, source=source)
+    return Row(
+        "Vma", name, BOTH, reads, spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU, source=source
+    )
 
 
 ROWS = (
@@ -160,4 +166,6 @@ def field_table(markdown: bool = False) -> str:
         body = [f"| {' | '.join(line)} |" for line in lines]
         return "\n".join([body[0], "|---|---|---|", *body[1:]])
     widths = [max(len(line[column]) for line in lines) for column in range(2)]
-    return "\n".join(f"{one:<{widths[0]}}  {two:<{widths[1]}}  {three}".rstrip() for one, two, three in lines)
+    return "\n".join(
+        f"{one:<{widths[0]}}  {two:<{widths[1]}}  {three}".rstrip() for one, two, three in lines
+    )

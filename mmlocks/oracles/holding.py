@@ -52,13 +52,19 @@ class Place(NamedTuple):
 
 def places(layout: Layout) -> dict[int, Place]:
     """Every judged cell of a layout, by its index."""
-    return {place.cell.index: place for record in layout.records.values() for place in _places_of(record)}
+    return {
+        place.cell.index: place
+        for record in layout.records.values()
+        for place in _places_of(record)
+    }
 
 
 def _places_of(record: Record) -> Iterator[Place]:
     if isinstance(record, Vma):
         for row in ROWS:
-            cell = getattr(record, row.field, None) if row.record == "Vma" and not row.kind else None
+            cell = (
+                getattr(record, row.field, None) if row.record == "Vma" and not row.kind else None
+            )
             if isinstance(cell, Cell):
                 yield Place(cell, row, record, record.vm_mm, record)
     elif isinstance(record, Mm):
@@ -101,14 +107,20 @@ class Holding:
         self.sections = domains[0].sections if domains else ()
         self.files = [record for record in layout.records.values() if isinstance(record, File)]
 
-    def missing(self, view: View, cpu: int, place: Place, writes: bool, found: Any) -> tuple[LockSet, ...]:
+    def missing(
+        self, view: View, cpu: int, place: Place, writes: bool, found: Any
+    ) -> tuple[LockSet, ...]:
         """() if the access is allowed; else what is missing for it, in the ways that lack the fewest locks."""
         row = place.row
         if place.mm is not None and not place.mm.mm_mt.in_rcu:
             return ()  # a child's, of which nobody knows yet
         if writes:
             sets = row.fills if row.fills and not found else row.writes
-            if place.vma is not None and row.spared and self.spares(view, cpu, place.vma, row.spared):
+            if (
+                place.vma is not None
+                and row.spared
+                and self.spares(view, cpu, place.vma, row.spared)
+            ):
                 return ()
             if not sets:
                 return ((),)
@@ -121,7 +133,9 @@ class Holding:
             ):
                 return ()
         sets = sets if self.per_vma else _without_vma_locks(sets)
-        lacking = [tuple(lock for lock in each if not self.holds(view, cpu, lock, place)) for each in sets]
+        lacking = [
+            tuple(lock for lock in each if not self.holds(view, cpu, lock, place)) for each in sets
+        ]
         if not all(lacking):
             return ()
         fewest = min(map(len, lacking))
@@ -166,7 +180,9 @@ class Holding:
             return bool(view[mm.page_table.ptl[place.page].owner.index] == cpu + 1)
         if vma is None:
             # An entry's VMA is not known by its cell: any VMA of the address space that this CPU has locked will do.
-            return any(self._locked(view, cpu, each, lock, writer) for each in (*mm.vmas, *mm.spare_vmas))
+            return any(
+                self._locked(view, cpu, each, lock, writer) for each in (*mm.vmas, *mm.spare_vmas)
+            )
         return self._locked(view, cpu, vma, lock, writer)
 
     def _locked(self, view: View, cpu: int, vma: Vma, lock: Lock, writer: bool) -> bool:
@@ -190,7 +206,11 @@ class Holding:
         if not mm.mm_mt.in_rcu:
             return []
         looks: list[Cell[Any]] = [mm.mmap_lock.writer, mm.mmap_lock.readers[cpu]]
-        demanded = {lock for each in (*row.writes, *row.fills, *row.reads, *row.speculative) for lock in each}
+        demanded = {
+            lock
+            for each in (*row.writes, *row.fills, *row.reads, *row.speculative)
+            for lock in each
+        }
         vmas = [place.vma] if place.vma is not None else [*mm.vmas, *mm.spare_vmas]
         if demanded & {VMA, VMA_WRITE, VM_LOCK}:
             looks.append(mm.mm_lock_seq)
@@ -218,7 +238,9 @@ def _shares(view: View, cpu: int, lock: Any) -> bool:
 
 def _without_vma_locks(sets: tuple[LockSet, ...]) -> tuple[LockSet, ...]:
     """What is demanded in a release without locks per VMA."""
-    return tuple(tuple(lock for lock in each if lock is not VMA_WRITE) for each in sets if VMA not in each)
+    return tuple(
+        tuple(lock for lock in each if lock is not VMA_WRITE) for each in sets if VMA not in each
+    )
 
 
 def _leads_to(view: View, node: MapleNode, vma: Vma) -> bool:

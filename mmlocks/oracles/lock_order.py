@@ -216,10 +216,16 @@ class Locks:
         if step.op in ("spin_unlock", "up_read", "up_write"):
             return tuple(lock for lock in held if not (lock.real and lock.key == step.args[0]))
         if step.op == "downgrade_write":
-            return tuple(lock._replace(writes=lock.writes and lock.key != step.args[0]) for lock in held)
+            return tuple(
+                lock._replace(writes=lock.writes and lock.key != step.args[0]) for lock in held
+            )
         if step.op == "store" and step.args[0] in self.vmas:
             locked = Held("vm_lock", self.vmas[step.args[0]].name, True, site, False, step.args[0])
-            return held if any(lock[:2] == locked[:2] and not lock.real for lock in held) else (*held, locked)
+            return (
+                held
+                if any(lock[:2] == locked[:2] and not lock.real for lock in held)
+                else (*held, locked)
+            )
         if step.op == "add" and step.args[0] in self.mms:
             mm = self.mms[step.args[0]]
             return tuple(lock for lock in held if lock.real or self.vmas[lock.key].vm_mm is not mm)
@@ -247,7 +253,9 @@ def parts_with_results(step: Step, result: Any) -> list[tuple[Step, Any]]:
         return [(step, result)]
     results = result[1] if result is not None else (None,) * len(step.args)
     return [
-        pair for part, own in zip(step.args, results, strict=True) for pair in parts_with_results(part, own)
+        pair
+        for part, own in zip(step.args, results, strict=True)
+        for pair in parts_with_results(part, own)
     ]
 
 
@@ -288,7 +296,9 @@ def _edges_of(locks: Locks, task: Task) -> Iterator[Edge]:
         if not node.edges:  # it never came to this step's end: somebody waits here for ever
             yield from follow(locks, held, node.step, None, node.answer.where, task.cpu, index)[1]
         for result, following in node.edges.items():
-            after, edges = follow(locks, held, node.step, result, node.answer.where, task.cpu, index)
+            after, edges = follow(
+                locks, held, node.step, result, node.answer.where, task.cpu, index
+            )
             yield from edges
             if (following, after) not in seen:
                 seen.add((following, after))

@@ -40,9 +40,13 @@ def _one_moment(world: World, state: int, space: Mm) -> Violation | None:
         for mm in (world.mm, space)
     )
     if not childs:
-        return Violation("snapshot", "the child has no VMAs at all: it was never given an address space")
+        return Violation(
+            "snapshot", "the child has no VMAs at all: it was never given an address space"
+        )
     if parents != childs:
-        return Violation("snapshot", f"the child has {len(childs)} VMAs and its parent {len(parents)}")
+        return Violation(
+            "snapshot", f"the child has {len(childs)} VMAs and its parent {len(parents)}"
+        )
     moment = {page: world.truth(world.layout.initial, page) for page in world.pages}
     if world.mm.history is None:
         for page in world.pages:
@@ -60,7 +64,9 @@ def _one_moment(world: World, state: int, space: Mm) -> Violation | None:
         moment[page] = (*moment[page][:slot], value, *moment[page][slot + 1 :])
         if child == moment:
             return None
-    order = ", then ".join(f"{word(page, slot)} = {value}" for page, slot, value in stores) or "nothing"
+    order = (
+        ", then ".join(f"{word(page, slot)} = {value}" for page, slot, value in stores) or "nothing"
+    )
     sees = ", ".join(f"P{page} = {' '.join(map(str, values))}" for page, values in child.items())
     return Violation(
         "snapshot",
@@ -88,7 +94,9 @@ def translations_are_current(world: World, state: int) -> Violation | None:
     known = ((mm, *each) for mm in world.spaces for each in mm.tlb.cached.items())
     for mm, (cpu, page), cell in known:
         cached, current = cell.of(state), mm.page_table.pte[page].of(state)
-        if cached is not None and (current is None or cached not in (current, current.wrprotected())):
+        if cached is not None and (
+            current is None or cached not in (current, current.wrprotected())
+        ):
             return Violation(
                 "stale_translation",
                 f"at the end cpu{cpu}'s TLB still says {mm.page_table.pte[page]} is {cached}, but the page table says {current or 'not present'}: "

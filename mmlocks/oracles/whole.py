@@ -145,7 +145,9 @@ def _tree(mm: Mm, state: int) -> Iterator[str]:
             yield f"the tree of {mm} leads to VMA {vma} from {start:#x} to {end:#x}, and {_said(vma.vm_start, state)}, {_said(vma.vm_end, state)}"
 
 
-def _ranges(node: MapleNode, start: int, state: int) -> Iterator[tuple[MapleNode, int, int, Vma | None]]:
+def _ranges(
+    node: MapleNode, start: int, state: int
+) -> Iterator[tuple[MapleNode, int, int, Vma | None]]:
     ranges = node.ranges.of(state)
     for end, slot in zip(ranges.ends, ranges.slots, strict=True):
         if isinstance(slot, MapleNode):

@@ -16,13 +16,20 @@ HERE, NEXT, THERE = 3, 4, 7
 async def mover(world: World) -> None:
     here, there = HERE * PAGE_SIZE, THERE * PAGE_SIZE
     await mremap(
-        world.mm, here, PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, there
+        world.mm,
+        here,
+        PAGE_SIZE,
+        PAGE_SIZE,
+        MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+        there,
     )
     await munmap(world.mm, NEXT * PAGE_SIZE, PAGE_SIZE)
 
 
 async def toucher(world: World) -> None:
-    await load(world.mm, address_of(HERE))  # so that the store may find a page there, the zero frame
+    await load(
+        world.mm, address_of(HERE)
+    )  # so that the store may find a page there, the zero frame
     await store(world.mm, address_of(HERE), 1)
 
 

@@ -50,7 +50,9 @@ SCENARIOS: dict[str, Scenario] = {
     )
 }
 
-VARIANTS: dict[str, Scenario] = {scenario.name: scenario for scenario in (*FORK_VARIANTS, *EVERYDAY, *RACES)}
+VARIANTS: dict[str, Scenario] = {
+    scenario.name: scenario for scenario in (*FORK_VARIANTS, *EVERYDAY, *RACES)
+}
 """Scenarios without a story: what else is asked of answers. The truth table does not have them."""
 
 GROWN = f"fork_lost_store grown to V VMAs (1 to {MOST_VMAS}) and N writers (1 to {MOST_WRITERS})"

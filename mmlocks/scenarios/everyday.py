@@ -30,7 +30,9 @@ async def comes_to(what: str, wanted: Any, access: Awaitable[Any]) -> None:
     except SegmentationFault:
         got = None
     await require(
-        got == wanted, "promise", f"{what} came to {_said(got)}, and should have come to {_said(wanted)}"
+        got == wanted,
+        "promise",
+        f"{what} came to {_said(got)}, and should have come to {_said(wanted)}",
     )
 
 
@@ -75,7 +77,14 @@ TOUCH_SAME_PAGE = Scenario(
     ),
     world=shared_page,
     stores=((SHARED, 0, 1), (SHARED, 1, 2)),
-    oracles=("lost_store", "stale_translation", "references", "held_at_end", "misfiled", "same_parent"),
+    oracles=(
+        "lost_store",
+        "stale_translation",
+        "references",
+        "held_at_end",
+        "misfiled",
+        "same_parent",
+    ),
     expected=expect(),
     source=RECORD,
 )
@@ -104,7 +113,14 @@ TOUCH_SAME_VMA = Scenario(
     threads=(("stores P6 = 1", lower), ("stores P7 = 2", upper)),
     world=untouched_vma,
     stores=((SHARED, 0, 1), (FRESH, 0, 2)),
-    oracles=("lost_store", "stale_translation", "references", "held_at_end", "misfiled", "same_parent"),
+    oracles=(
+        "lost_store",
+        "stale_translation",
+        "references",
+        "held_at_end",
+        "misfiled",
+        "same_parent",
+    ),
     expected=expect(),
     source=RECORD,
 )
@@ -116,11 +132,17 @@ HOLE, CONSTANTS, HEAP, LAST, PLACE = 2, 3, 5, 6, 8
 
 
 async def trespasser(world: World) -> None:
-    await comes_to(f"a store to P{CONSTANTS}, which can only be read,", None, stores(world, CONSTANTS, 1))
+    await comes_to(
+        f"a store to P{CONSTANTS}, which can only be read,", None, stores(world, CONSTANTS, 1)
+    )
     await comes_to(f"a load of P{CONSTANTS}", 7, load(world.mm, address_of(CONSTANTS)))
     for page in (HOLE, CONSTANTS + 1, LAST + 1):
-        await comes_to(f"a load of P{page}, where no VMA is,", None, load(world.mm, address_of(page)))
-    await comes_to(f"a load of P{HEAP}, which was never touched,", 0, load(world.mm, address_of(HEAP)))
+        await comes_to(
+            f"a load of P{page}, where no VMA is,", None, load(world.mm, address_of(page))
+        )
+    await comes_to(
+        f"a load of P{HEAP}, which was never touched,", 0, load(world.mm, address_of(HEAP))
+    )
     await comes_to(f"a store to P{LAST}", True, stores(world, LAST, 1))
 
 

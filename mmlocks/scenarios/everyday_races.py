@@ -42,10 +42,21 @@ LOOK_AGAIN = Scenario(
         "P6 was never touched. cpu2 loads from it twice. In between cpu0 may store to it, for which the page gets a frame, and cpu1 may store to that frame. "
         "The second load must not see the page of zeros then."
     ),
-    threads=(("stores P6[0] = 1", faulter), ("stores P6[1] = 2", follower), ("loads P6[1] twice", looker)),
+    threads=(
+        ("stores P6[0] = 1", faulter),
+        ("stores P6[1] = 2", follower),
+        ("loads P6[1] twice", looker),
+    ),
     world=page_of_zeros,
     stores=((PAGE, 0, 1), (PAGE, 1, 2)),
-    oracles=("lost_store", "stale_translation", "references", "held_at_end", "misfiled", "same_parent"),
+    oracles=(
+        "lost_store",
+        "stale_translation",
+        "references",
+        "held_at_end",
+        "misfiled",
+        "same_parent",
+    ),
     expected=expect(),
     source=RECORD,
 )
@@ -104,7 +115,9 @@ async def maps(world: World) -> None:
     place = PLACE * PAGE_SIZE
     if await mmap(world.mm, place, PAGE_SIZE, VM_READ | VM_WRITE, MAP_PRIVATE) == place:
         await store(world.mm, place, 1)
-        await comes_to("a load of P5, which was mapped anew and stored to,", 1, load(world.mm, place))
+        await comes_to(
+            "a load of P5, which was mapped anew and stored to,", 1, load(world.mm, place)
+        )
 
 
 def place_to_map() -> World:

@@ -21,7 +21,9 @@ async def toucher(world: World) -> None:
 
 
 def world() -> World:
-    made = World(2, pages={PAGE: None, BESIDE: None}, faulting={1: [PAGE]}, cached={}, slots=1, frames=2)
+    made = World(
+        2, pages={PAGE: None, BESIDE: None}, faulting={1: [PAGE]}, cached={}, slots=1, frames=2
+    )
     made.map("heap", PAGE, PAGE, faulted=False)
     made.map("constants", BESIDE, BESIDE, flags=VM_READ | VM_MAY_ACCESS | VM_ACCOUNT)
     return made

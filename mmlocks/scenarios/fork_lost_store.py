@@ -45,7 +45,14 @@ FORK_LOST_STORE = Scenario(
     ),
     world=world,
     stores=((PAGE, 0, 1), (PAGE, 1, 2)),
-    oracles=("lost_store", "snapshot", "isolation", "stale_translation", "references", "held_at_end"),
+    oracles=(
+        "lost_store",
+        "snapshot",
+        "isolation",
+        "stale_translation",
+        "references",
+        "held_at_end",
+    ),
     expected=expect("6.4.0", "6.4.1"),
     source="fb49c455323f; bugzilla 217624; the list versions of the fix name the stale TLB entry",
     remark=(

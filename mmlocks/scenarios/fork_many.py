@@ -44,7 +44,11 @@ def fork_many(vmas: int, writers: int, alike: bool = False) -> Scenario:
         touched = {cpu: [pages[(cpu - 1) % vmas]] for cpu in range(1, writers + 1)}
         known = {1: touched[1]}
         made = World(
-            writers + 1, dict.fromkeys(pages, (0,) * slots), faulting=touched, cached=known, slots=slots
+            writers + 1,
+            dict.fromkeys(pages, (0,) * slots),
+            faulting=touched,
+            cached=known,
+            slots=slots,
         )
         for page in pages:
             made.map(f"vma{page}", page, page)
@@ -64,7 +68,10 @@ def fork_many(vmas: int, writers: int, alike: bool = False) -> Scenario:
         title=f"fork of {counted(vmas, 'VMA')} beside {counted(writers, 'writer')}",
         story=f"cpu0 forks a process with {counted(vmas, 'VMA')} of one page{' each' * (vmas > 1)}; {counted(writers, 'other CPU')} "
         f"{'stores' if writers == 1 else 'store'} to {'it' if vmas == 1 else 'them'}.",
-        threads=(("fork()", forker), *((f"stores to VMA {n % vmas}", writer(n)) for n in range(writers))),
+        threads=(
+            ("fork()", forker),
+            *((f"stores to VMA {n % vmas}", writer(n)) for n in range(writers)),
+        ),
         world=world,
         oracles=("lost_store", "isolation", "stale_translation", "references", "held_at_end"),
         expected={"6.3": "safe", "6.4.3": "safe"},
@@ -92,7 +99,9 @@ def _exchanged(world: World, page: int, one: tuple[int, int], two: tuple[int, in
 
     def renamed(name: str) -> str:
         name = names.get(name, name)
-        name = re.sub(r"(?<=tlb)\d+(?= P)|(?<=\.reader)\d+$", lambda cpu: numbers.get(cpu[0], cpu[0]), name)
+        name = re.sub(
+            r"(?<=tlb)\d+(?= P)|(?<=\.reader)\d+$", lambda cpu: numbers.get(cpu[0], cpu[0]), name
+        )
         return re.sub(r"^F\d+(?=$|[.\[])", lambda frame: frames.get(frame[0], frame[0]), name)
 
     return Swap(cpus, renamed)

@@ -21,7 +21,12 @@ async def writer_elsewhere(world: World) -> None:
 
 def world() -> World:
     made = World(
-        2, pages={FIRST: (5,), FRESH: None, OTHER: (6,)}, faulting={1: [FRESH]}, cached={}, slots=1, frames=2
+        2,
+        pages={FIRST: (5,), FRESH: None, OTHER: (6,)},
+        faulting={1: [FRESH]},
+        cached={},
+        slots=1,
+        frames=2,
     )
     made.map("heap", FIRST, FIRST)
     made.map("stack", FRESH, OTHER)
@@ -38,7 +43,14 @@ FORK_OTHER_VMA = Scenario(
     threads=(("fork()", forker), ("once P3 is copied, stores P7 = 1", writer_elsewhere)),
     world=world,
     stores=((FRESH, 0, 1),),
-    oracles=("lost_store", "snapshot", "isolation", "stale_translation", "references", "held_at_end"),
+    oracles=(
+        "lost_store",
+        "snapshot",
+        "isolation",
+        "stale_translation",
+        "references",
+        "held_at_end",
+    ),
     expected=expect(),
     source="design goal of the per-VMA lock series (v4, 2023-02-27)",
     remark="Here the question is not safety but cost: can cpu1 finish before fork does?",

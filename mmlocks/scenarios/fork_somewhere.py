@@ -29,7 +29,9 @@ def somewhere(kernel: Kernel) -> str:
 
 def number_of(kernel: Kernel) -> int:
     """The number that follows from the functions of an answer."""
-    texts = "~".join(f"{name}.{fingerprint(text)}" for name, text in sorted(kernel.replacements.items()))
+    texts = "~".join(
+        f"{name}.{fingerprint(text)}" for name, text in sorted(kernel.replacements.items())
+    )
     return Random(texts).randrange(PROCESSES)
 
 
@@ -63,7 +65,14 @@ def fork_somewhere(number: int) -> Scenario:
         first = last + chooses.randint(2, 4)
         if index == constants:
             areas.append(
-                Area("constants", first, first, chooses.randint(-1, sequence - 1), READ_ONLY, faulted=False)
+                Area(
+                    "constants",
+                    first,
+                    first,
+                    chooses.randint(-1, sequence - 1),
+                    READ_ONLY,
+                    faulted=False,
+                )
             )
             pages[first] = None
             first += chooses.randint(2, 4)
@@ -82,7 +91,14 @@ def fork_somewhere(number: int) -> Scenario:
         story=f"{len(areas)} VMAs. cpu0 forks. cpu1 stores 1 to {said}, in this order. A child that sees one of these stores must see those before it.",
         threads=(("fork()", forker), (f"stores 1 to {said}", writer)),
         world=world,
-        oracles=("snapshot", "lost_store", "isolation", "stale_translation", "references", "held_at_end"),
+        oracles=(
+            "snapshot",
+            "lost_store",
+            "isolation",
+            "stale_translation",
+            "references",
+            "held_at_end",
+        ),
         expected=expect("6.4.0", "6.4.1"),
         source="fork_elsewhere, in another address space",
         stores=tuple((page, 0, 1) for page in written),

@@ -10,7 +10,12 @@ from mmlocks.scenarios.scenario import Scenario, expect
 
 def world() -> World:
     made = World(
-        2, pages={FIRST: None, SECOND: (6,)}, faulting={1: [FIRST, SECOND]}, cached={}, slots=1, frames=2
+        2,
+        pages={FIRST: None, SECOND: (6,)},
+        faulting={1: [FIRST, SECOND]},
+        cached={},
+        slots=1,
+        frames=2,
     )
     made.map("heap", FIRST, FIRST)
     made.map("data", SECOND, SECOND)

@@ -22,7 +22,12 @@ async def writer(world: World) -> None:
 
 def world() -> World:
     made = World(
-        2, pages={FIRST: None, SECOND: (6,)}, faulting={1: [FIRST, SECOND]}, cached={}, slots=1, frames=2
+        2,
+        pages={FIRST: None, SECOND: (6,)},
+        faulting={1: [FIRST, SECOND]},
+        cached={},
+        slots=1,
+        frames=2,
     )
     made.map("heap", FIRST, SECOND)
     made.remember_history()
@@ -39,7 +44,14 @@ FORK_TORN_SNAPSHOT = Scenario(
     threads=(("fork()", forker), ("stores P3 = 1, then P4 = 1", writer)),
     world=world,
     stores=((FIRST, 0, 1), (SECOND, 0, 1)),
-    oracles=("snapshot", "lost_store", "isolation", "stale_translation", "references", "held_at_end"),
+    oracles=(
+        "snapshot",
+        "lost_store",
+        "isolation",
+        "stale_translation",
+        "references",
+        "held_at_end",
+    ),
     expected=expect("6.4.0", "6.4.1"),
     source="our own observation on the model, from the order of steps in dup_mmap; no commit or report mentions it",
     remark=(

@@ -64,7 +64,9 @@ def _source_of(path: Path) -> bytes:
         if path.is_dir():
             raise ModelError(f"{path} is a folder. Name the file in it: {path}/FILE.py:NAME.")
         if path.exists() and not path.is_file():
-            raise ModelError(f"{path} is no ordinary file. Save the scenario as a .py file and name that.")
+            raise ModelError(
+                f"{path} is no ordinary file. Save the scenario as a .py file and name that."
+            )
         if path.stat().st_size > LARGEST:
             raise ModelError(
                 f"{path} has {path.stat().st_size:,} bytes; a scenario's file has at most {LARGEST:,}."
@@ -105,7 +107,11 @@ def _told(problem: BaseException, path: Path) -> str:
             line = f", line {trace.tb_lineno}"
         trace = trace.tb_next
     text = str(problem).strip()
-    what = text if isinstance(problem, MmlocksError) else f"{type(problem).__name__}{text and ': '}{text}"
+    what = (
+        text
+        if isinstance(problem, MmlocksError)
+        else f"{type(problem).__name__}{text and ': '}{text}"
+    )
     return f"{path.name}{line}: {what.rstrip('.')}."
 
 

@@ -30,7 +30,9 @@ def copied_while_written(world: World, run: Run) -> bool:
             continue
         mm, page, old = part.args
         entry = mm.page_table.pte[page].of(before)
-        cached = [mm.tlb.entry(cpu, page).of(before) for cpu in run.machine.cpus if cpu != taken.cpu]
+        cached = [
+            mm.tlb.entry(cpu, page).of(before) for cpu in run.machine.cpus if cpu != taken.cpu
+        ]
         stale = any(each is not None and each.write and each.frame is old for each in cached)
         if stale and (entry is None or not entry.write):
             return True
@@ -159,7 +161,8 @@ def anon_vma_before_the_link(world: World, run: Run) -> bool:
         return False
     before = run.states[len(run.taken) - 1]
     return any(
-        vma.anon_vma.of(before) is not None and vma.anon_vma.of(before) not in vma.anon_vma_chain.of(before)
+        vma.anon_vma.of(before) is not None
+        and vma.anon_vma.of(before) not in vma.anon_vma_chain.of(before)
         for vma in world.mm.vmas
     )
 

@@ -23,7 +23,12 @@ async def toucher(world: World) -> None:
 
 def world() -> World:
     made = World(
-        2, pages={LEFT: None, GAP: None, RIGHT: (6,)}, faulting={1: [LEFT]}, cached={}, slots=1, forks=False
+        2,
+        pages={LEFT: None, GAP: None, RIGHT: (6,)},
+        faulting={1: [LEFT]},
+        cached={},
+        slots=1,
+        forks=False,
     )
     made.map("left", LEFT, LEFT, faulted=False)
     made.map("right", RIGHT, RIGHT)

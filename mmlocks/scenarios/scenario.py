@@ -78,7 +78,9 @@ def expect(*violated: str) -> dict[str, str]:
     """What is expected of every release there is: "violated" of these, "safe" of all others."""
     unknown = [name for name in violated if name not in RELEASES]
     if unknown:
-        raise ModelError(f"there is no release {unknown[0]!r}. Known releases: {', '.join(RELEASES)}.")
+        raise ModelError(
+            f"there is no release {unknown[0]!r}. Known releases: {', '.join(RELEASES)}."
+        )
     return {name: "violated" if name in violated else "safe" for name in RELEASES}
 
 
@@ -146,7 +148,9 @@ def machine_for(
     oracles = (*scenario.oracles, *also)
     unknown = [name for name in oracles if name not in ORACLES]
     if unknown:
-        raise ModelError(f"there is no oracle called {unknown[0]!r}. Known oracles: {', '.join(ORACLES)}.")
+        raise ModelError(
+            f"there is no oracle called {unknown[0]!r}. Known oracles: {', '.join(ORACLES)}."
+        )
     world.mm.stale_at_copy = "stale_copy" in oracles
 
     if kernel.replacements:
@@ -163,7 +167,9 @@ def machine_for(
         return CoroutineSupplier(cpu, lambda: linked(world), undecided=True, looks=0)
 
     suppliers = [starting(cpu, thread) for cpu, (_, thread) in enumerate(scenario.threads)]
-    tasks = [(what, supplier) for (what, _), supplier in zip(scenario.threads, suppliers, strict=True)]
+    tasks = [
+        (what, supplier) for (what, _), supplier in zip(scenario.threads, suppliers, strict=True)
+    ]
     watches = watches_for(world.layout, kernel.release, oracles)
     judge_ending, alike = final_judge(world, oracles), scenario.symmetries(world)
 
@@ -176,11 +182,20 @@ def machine_for(
         run_anew(suppliers, abroad)
 
     return Machine(
-        world.layout, tasks, judge_ending, split_together or kernel.apart, watches, alike, verify, rehearse
+        world.layout,
+        tasks,
+        judge_ending,
+        split_together or kernel.apart,
+        watches,
+        alike,
+        verify,
+        rehearse,
     ), world
 
 
-def _abroad(scenario: Scenario, kernel: Kernel, world: World, unmerged: frozenset[str]) -> list[Foreign]:
+def _abroad(
+    scenario: Scenario, kernel: Kernel, world: World, unmerged: frozenset[str]
+) -> list[Foreign]:
     """The kernel's foreign functions, for each CPU. Their handles are those of a world of their own, in which nothing ever happens."""
     rules = rules_for(kernel.replacements, world.layout)
     abroad = scenario.world().layout
@@ -226,7 +241,9 @@ def check(
                 reason = verdict.reason.replace("the scenario", f"the scenario {scenario.name}", 1)
                 verdict = replace(verdict, reason=reason)
             if verdict.outcome == "safe":
-                verdict = _afterwards(machine, verdict, (*scenario.oracles, *also), budget, progress)
+                verdict = _afterwards(
+                    machine, verdict, (*scenario.oracles, *also), budget, progress
+                )
             return Checked(scenario, kernel, world, machine, verdict)
 
         return merged_rightly(scenario, kernel, judged, also)
@@ -253,7 +270,10 @@ def _out_of_reach(problem: UndeclaredAccess) -> Verdict:
 
 
 def merged_rightly(
-    scenario: Scenario, kernel: Kernel, use: Callable[[Machine, World], T], also: tuple[str, ...] = ()
+    scenario: Scenario,
+    kernel: Kernel,
+    use: Callable[[Machine, World], T],
+    also: tuple[str, ...] = (),
 ) -> T:
     """What `use` makes of the scenario's machine. If its `verify` finds moments of an answer that were merged wrongly, that function's are told apart."""
     unmerged: frozenset[str] = frozenset()
@@ -278,7 +298,9 @@ def _afterwards(
         if found is not None:
             way = possible(machine, found.reached, budget, progress).schedule
             schedule = (*way, found.cpu) if way is not None else None
-            return replace(verdict, outcome="violated", violation=found.violation, schedule=schedule)
+            return replace(
+                verdict, outcome="violated", violation=found.violation, schedule=schedule
+            )
     return verdict
 
 

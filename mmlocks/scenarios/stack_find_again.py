@@ -77,7 +77,10 @@ STACK_FIND_AGAIN = Scenario(
     ),
     expected=expect(),
     source="c2508ec5a58d and 8d7071af8907 (6.4.1): lock_mm_and_find_vma looks the VMA up again after it has dropped the lock",
-    happened={"freed_vma": changed_while_lock_was_given_up, "stray_page": changed_while_lock_was_given_up},
+    happened={
+        "freed_vma": changed_while_lock_was_given_up,
+        "stray_page": changed_while_lock_was_given_up,
+    },
     explain={
         "freed_vma": (
             "What was found under a lock is worth nothing once that lock has been given up. The VMA was unmapped and freed before mmap_lock was "

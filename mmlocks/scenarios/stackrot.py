@@ -43,7 +43,10 @@ STACKROT = Scenario(
         "meets the lower one. The gap between them is gone from the tree, so the node that held it is replaced and the old one freed. cpu1 "
         "is in read(2), with its buffer in the heap; it looks for the VMA under mmap_lock held for reading."
     ),
-    threads=(("write(2) from P7, between the stacks", grower), ("read(2) to P3, in the heap", toucher)),
+    threads=(
+        ("write(2) from P7, between the stacks", grower),
+        ("read(2) to P3, in the heap", toucher),
+    ),
     world=world,
     stores=((HEAP, 0, 2),),
     oracles=(

@@ -32,7 +32,9 @@ answer ends them all."""
 
 NOT_APPLICABLE = "not applicable"
 SCHEME = (PER_VMA_LOCKS, FILE_FAULTS_LOCK_VMA, MUNMAP_ALWAYS_DOWNGRADES)
-REPAIRS = tuple(patch for patch in PATCHES.values() if patch in NEWEST.patches and patch not in SCHEME)
+REPAIRS = tuple(
+    patch for patch in PATCHES.values() if patch in NEWEST.patches and patch not in SCHEME
+)
 """What makes the scheme safe: all other patches of NEWEST. (FIRST_FAULT_FALLS_BACK came along with the scheme.)"""
 
 
@@ -113,7 +115,10 @@ def searches(releases: Iterable[str], scenarios: Iterable[str]) -> list[Search]:
 
 
 def search(
-    scenario: str, release: str, budget: Budget | None = None, progress: SearchProgress | None = None
+    scenario: str,
+    release: str,
+    budget: Budget | None = None,
+    progress: SearchProgress | None = None,
 ) -> Cell:
     """One cell, by names. It can be called in another process."""
     story = scenario_named(scenario)
@@ -154,7 +159,9 @@ def truth_table(
             else _at_once(todo, executor, progress, budget)
         ):
             found[cell.scenario, cell.release] = cell
-        stopped = len(found) < len(todo) or not (progress is None or progress(len(todo), len(todo), ""))
+        stopped = len(found) < len(todo) or not (
+            progress is None or progress(len(todo), len(todo), "")
+        )
     except KeyboardInterrupt:
         stopped = True
     cells = {
@@ -164,11 +171,17 @@ def truth_table(
         for one in todo
         for release in one.shared
     }  # fmt: skip
-    order = {(scenario, release): cells[scenario, release] for scenario in scenarios for release in releases}
+    order = {
+        (scenario, release): cells[scenario, release]
+        for scenario in scenarios
+        for release in releases
+    }
     return Table(scenarios, releases, order, time.perf_counter() - began, stopped)
 
 
-def _in_turn(todo: list[Search], progress: Progress | None, budget: Budget | None) -> Iterator[Cell]:
+def _in_turn(
+    todo: list[Search], progress: Progress | None, budget: Budget | None
+) -> Iterator[Cell]:
     for done, one in enumerate(todo):
         what = f"{one.scenario} on {one.release}"
 
@@ -240,7 +253,9 @@ class RepairTable:
     @property
     def rows(self) -> list[Without]:
         """One for each repair."""
-        return [Without((patch.name,), self.alone.violated(_newest_without(patch))) for patch in REPAIRS]
+        return [
+            Without((patch.name,), self.alone.violated(_newest_without(patch))) for patch in REPAIRS
+        ]
 
     @property
     def masked(self) -> list[Without]:

@@ -26,7 +26,11 @@ async def allocator(world: World) -> None:
 
 def world() -> World:
     made = World(
-        3, pages={TEXT: None, PAGE: (1, 0, 0)}, faulting={1: [PAGE], 2: [PAGE]}, cached={1: [PAGE]}, slots=3
+        3,
+        pages={TEXT: None, PAGE: (1, 0, 0)},
+        faulting={1: [PAGE], 2: [PAGE]},
+        cached={1: [PAGE]},
+        slots=3,
     )
     made.map("text", TEXT, TEXT, faulted=False)
     made.map("buffer", PAGE, PAGE)
@@ -48,7 +52,14 @@ YOUNG_REPRODUCER = Scenario(
     ),
     world=world,
     stores=((PAGE, 0, 2), (PAGE, 0, 3), (PAGE, 1, "@"), (PAGE, 2, "@")),
-    oracles=("lost_store", "snapshot", "isolation", "stale_translation", "references", "held_at_end"),
+    oracles=(
+        "lost_store",
+        "snapshot",
+        "isolation",
+        "stale_translation",
+        "references",
+        "held_at_end",
+    ),
     expected=expect("6.4.0", "6.4.1"),
     source="bugzilla 217624 (reported for 6.4.1: about 99 in 100 failures are a mismatch on reading back)",
     remark=(

@@ -49,14 +49,20 @@ class Bounded:
                 found.left_out = "executions with more preemptions"
             else:
                 most = _preemptions(max(done, 0))
-                found.searched = f"all interleavings searched (no state takes more than {most} to reach)"
+                found.searched = (
+                    f"all interleavings searched (no state takes more than {most} to reach)"
+                )
         except STOPPED as stopped:
             found.reason = why(stopped)
             if done >= 0:
                 found.reason += f" after {_executions(done)}"
         except _Stop:
             pass
-        found.seen, found.states, found.transitions = search.able.keys(), len(search.able), meter.transitions
+        found.seen, found.states, found.transitions = (
+            search.able.keys(),
+            len(search.able),
+            meter.transitions,
+        )
         return found
 
 

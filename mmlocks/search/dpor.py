@@ -179,7 +179,9 @@ class _Search:
         asleep = [other for other in here.asleep if not other.conflicts(event)]
         self.events.append(event)
         if isinstance(outcome, Violation):
-            if not here.broke & here.before:  # else the execution had come to its end before this step
+            if (
+                not here.broke & here.before
+            ):  # else the execution had come to its end before this step
                 self.report(outcome)
             broke, halted = here.broke | 1 << len(self.events) - 1, here.halted | 1 << event.cpu
             self.arrive(_Moment(here.state, broke, halted, here.rounds, then, asleep))
@@ -240,7 +242,10 @@ class _Search:
                     been.add(state)
                     passed.append(state)
                     outcome = machine.outcome(state, machine.node(state, cpu), cpu)
-                    if not isinstance(outcome, int) or (state ^ state + outcome) & ~machine.layout.pc_mask:
+                    if (
+                        not isinstance(outcome, int)
+                        or (state ^ state + outcome) & ~machine.layout.pc_mask
+                    ):
                         return []
                     state += outcome
         return passed
@@ -276,7 +281,9 @@ class _Search:
         `around` are the steps that can do without `event`; of the `movable` ones among them `event` can do without.
         """
         path, events = self.path, self.events
-        conflicting = sum(1 << number for number in _bits(movable) if event.conflicts(events[number]))
+        conflicting = sum(
+            1 << number for number in _bits(movable) if event.conflicts(events[number])
+        )
         work, met = [around], {around}
         while work:
             around = work.pop()
@@ -295,7 +302,9 @@ class _Search:
         if number not in self._following:
             mine = 1 << number
             self._following[number] = mine | sum(
-                1 << later for later in range(number + 1, len(self.events)) if self.path[later].before & mine
+                1 << later
+                for later in range(number + 1, len(self.events))
+                if self.path[later].before & mine
             )
         return self._following[number]
 
@@ -345,7 +354,9 @@ class _Search:
         known, cells = self._known[cpu], len(self.machine.layout.cells)
         while len(known) <= node.index:
             new = self.machine.tasks[cpu].nodes[len(known)]
-            known.append(_Event(cpu, new, touched(new.footprint, cells), clashing(new.footprint, cells)))
+            known.append(
+                _Event(cpu, new, touched(new.footprint, cells), clashing(new.footprint, cells))
+            )
         return known[node.index]
 
     def count(self, steps: int) -> None:

@@ -14,7 +14,9 @@ from mmlocks.search.symmetry import Symmetry
 from mmlocks.search.verdict import Meter
 
 
-def never_ending(machine: Machine, seen: Iterable[int], meter: Meter) -> tuple[int, Violation] | None:
+def never_ending(
+    machine: Machine, seen: Iterable[int], meter: Meter
+) -> tuple[int, Violation] | None:
     """The first of the `seen` states from which nothing ends, and what to say of it; None if there is none.
 
     Raises Cancelled when the budget is used up.
@@ -32,7 +34,9 @@ def never_ending(machine: Machine, seen: Iterable[int], meter: Meter) -> tuple[i
     ]
     good: set[int] = set()
     for state in list(seen):
-        at_loop = next((cpu for cpu, shift, nodes in loops if state >> shift & PC_FIELD in nodes), None)
+        at_loop = next(
+            (cpu for cpu, shift, nodes in loops if state >> shift & PC_FIELD in nodes), None
+        )
         if at_loop is None or state in good or _can_end(machine, state, good, meter):
             continue
         spinning = [cpu for cpu in machine.cpus if not machine.done(state, cpu)]

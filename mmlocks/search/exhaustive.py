@@ -53,7 +53,11 @@ def explore(
         if symmetry is not None:
             symmetry.close()  # what was found among states that stand for others is true if they do
     found = search.found
-    found.seen, found.states, found.transitions = search.seen.keys(), len(search.seen), meter.transitions
+    found.seen, found.states, found.transitions = (
+        search.seen.keys(),
+        len(search.seen),
+        meter.transitions,
+    )
     return found
 
 
@@ -124,10 +128,15 @@ class _Search:
     def drain(self, work: list[int]) -> None:
         """Follow the chosen steps of every state in `work`, and of all that they lead to."""
         machine, seen, parents = self.machine, self.seen, self.parents
-        cpus = [(cpu, shift, machine.tasks[cpu].nodes) for cpu, shift in enumerate(machine.layout.pc_shifts)]
+        cpus = [
+            (cpu, shift, machine.tasks[cpu].nodes)
+            for cpu, shift in enumerate(machine.layout.pc_shifts)
+        ]
         all_cpus = (1 << len(cpus)) - 1
         # CPU bit mask -> the CPUs in it, so that the loop below visits no others.
-        members = [[entry for entry in cpus if mask >> entry[0] & 1] for mask in range(all_cpus + 1)]
+        members = [
+            [entry for entry in cpus if mask >> entry[0] & 1] for mask in range(all_cpus + 1)
+        ]
         choose = self.reduction.choose if self.reduction is not None else lambda _: all_cpus
         canonical = self.symmetry.canonical if self.symmetry is not None else None
         outcome_of, every = machine.outcome, self.meter.every

@@ -65,13 +65,19 @@ def _judged(machine: Machine, meter: Meter, reduced: bool, strategy: Strategy) -
     if endless is not None:
         state, violation = endless
         way = possible(machine, lambda at: at == state, left, progress).schedule
-        return replace(verdict, outcome="violated", violation=violation, schedule=way, seconds=meter.seconds)
+        return replace(
+            verdict, outcome="violated", violation=violation, schedule=way, seconds=meter.seconds
+        )
     if found.violation is None:
         return verdict
     best = shortest(machine, Meter(left, progress))
     if best is not None:
         return replace(
-            verdict, violation=best.violation, schedule=best.schedule, minimal=True, seconds=meter.seconds
+            verdict,
+            violation=best.violation,
+            schedule=best.schedule,
+            minimal=True,
+            seconds=meter.seconds,
         )
     # The shortest way could not be settled within the budget: show one that a search comes upon.
     if found.schedule is None:

@@ -242,7 +242,9 @@ class _Leader:
                     broken.update(report.broken)
                     broken.update((state, -1, wrong) for state, wrong in ends if wrong is not None)
                     self.looping.update(_read(report.looping))
-                    undone.update((names[number], classes[names[number]]) for number in report.undone)
+                    undone.update(
+                        (names[number], classes[names[number]]) for number in report.undone
+                    )
                     outgrown |= report.outgrown
                     unknown.update(_read(report.unknown))
                 if unknown:
@@ -251,7 +253,9 @@ class _Leader:
                     self.map = self.one_more(self.map)
                 if divided_anew:
                     waiting = [
-                        states for layer in (undone, *self.layers.values()) for states in layer.values()
+                        states
+                        for layer in (undone, *self.layers.values())
+                        for states in layer.values()
                     ]
                     self.layers = self.map.layers(states for parts in waiting for states in parts)
                     return
@@ -272,9 +276,7 @@ class _Leader:
             )
         earlier, self.map = self.map, _Map(self.machine, self.map.apart)
         stands = self.map.extends(earlier, self.how.reduced)
-        self.stands &= (
-            stands  # if not, go on all the same: there may be more to learn before all is searched again
-        )
+        self.stands &= stands  # if not, go on all the same: there may be more to learn before all is searched again
         return stands
 
     def divided(self, map_: _Map) -> _Map:
@@ -356,7 +358,9 @@ class _Leader:
     def shared_out(self, classes: Entries) -> list[list[Class]]:
         """The classes of a layer, cut into jobs of about the same size, if one can go by the states that enter them. The largest come last."""
         sizes = {name: sum(map(len, entries)) for name, entries in classes.items()}
-        jobs = [(0, number, list[Class]()) for number in range(min(len(classes), 3 * self.how.workers))]
+        jobs = [
+            (0, number, list[Class]()) for number in range(min(len(classes), 3 * self.how.workers))
+        ]
         for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
             size, number, names = heapq.heappop(jobs)
             names.append(name)
@@ -372,7 +376,9 @@ class _Map:
         self.reduction = Reduction(machine)
         self.reduction.refresh()
         self._shifts = machine.layout.pc_shifts
-        self.firsts, self._ranks = zip(*(_loops_and_ranks(task) for task in machine.tasks), strict=True)
+        self.firsts, self._ranks = zip(
+            *(_loops_and_ranks(task) for task in machine.tasks), strict=True
+        )
 
     def telling_apart(self, apart: Sequence[int]) -> _Map:
         """The same program with other CPUs told apart."""
@@ -391,7 +397,9 @@ class _Map:
     def layers(self, packed: Iterable[bytes]) -> dict[int, Entries]:
         """The states that wait, by layer and class."""
         layers: dict[int, Entries] = {}
-        for name, states in self.by_class(state for part in packed for state in _read(part)).items():
+        for name, states in self.by_class(
+            state for part in packed for state in _read(part)
+        ).items():
             layers.setdefault(self.layer(name), {})[name] = [states]
         return layers
 
@@ -433,7 +441,9 @@ def _loops_and_ranks(task: Task) -> tuple[list[int], list[int]]:
     following = [sorted(set(node.edges.values())) for node in task.nodes]
     reach = closed([1 << index for index in range(len(following))], following)
     firsts = [
-        next(first for first in range(index + 1) if reach[index] >> first & reach[first] >> index & 1)
+        next(
+            first for first in range(index + 1) if reach[index] >> first & reach[first] >> index & 1
+        )
         for index in range(len(following))
     ]
     ranks = [0] * len(following)
@@ -481,7 +491,10 @@ class _Inside:
         here = map_.name(next(iter(self.seen)))
         for (cpu, to), states in self.exits.items():
             yield (
-                tuple(to if which == cpu else first for which, first in zip(map_.apart, here, strict=True)),
+                tuple(
+                    to if which == cpu else first
+                    for which, first in zip(map_.apart, here, strict=True)
+                ),
                 states,
             )
 
@@ -544,12 +557,16 @@ class _Follower:
             for cpu, shift in enumerate(machine.layout.pc_shifts)
         ]
         all_cpus = (1 << len(cpus)) - 1
-        members = [[entry for entry in cpus if mask >> entry[0] & 1] for mask in range(all_cpus + 1)]
+        members = [
+            [entry for entry in cpus if mask >> entry[0] & 1] for mask in range(all_cpus + 1)
+        ]
         loops = list(zip(machine.layout.pc_shifts, self.map.reduction.loops, strict=True))
         looped = [(shift, nodes) for shift, nodes in loops if nodes]
         choose = self.choose or (lambda _: all_cpus)
         seen, exits = found.seen, found.exits
-        most = limit if len(apart) < len(cpus) else sys.maxsize  # nobody is left who could be told apart
+        most = (
+            limit if len(apart) < len(cpus) else sys.maxsize
+        )  # nobody is left who could be told apart
         work = list(seen)
         while work:
             state = work.pop()
@@ -563,7 +580,10 @@ class _Follower:
                         outcome = machine.outcome(state, node, cpu)
                     if outcome.__class__ is int:
                         after = state + outcome
-                        if loop is not None and (to := loop[after >> shift & PC_FIELD]) != loop[node.index]:
+                        if (
+                            loop is not None
+                            and (to := loop[after >> shift & PC_FIELD]) != loop[node.index]
+                        ):
                             exits[cpu, to].add(after)
                         elif after not in seen:
                             seen.add(after)

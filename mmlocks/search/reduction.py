@@ -81,7 +81,8 @@ class Reduction:
     def stale(self) -> bool:
         """Whether a task has grown since the last `refresh`, so that a choice made since then may have been too small."""
         return any(
-            task.growth != grown for task, grown in zip(self._machine.tasks, self._refreshed, strict=True)
+            task.growth != grown
+            for task, grown in zip(self._machine.tasks, self._refreshed, strict=True)
         )
 
     def refresh(self) -> None:
@@ -164,7 +165,10 @@ class Reduction:
                             reached |= others
                     fresh = reached & ~members
                 # A CPU that spins must not be followed around its loop for ever while others wait for their turn.
-                if not members & looping and (able & members).bit_count() < (able & best).bit_count():
+                if (
+                    not members & looping
+                    and (able & members).bit_count() < (able & best).bit_count()
+                ):
                     best = members
             if best != everyone:
                 return best
@@ -205,8 +209,12 @@ class Reduction:
             self._avoids[cpu].append(clashing(node.touched, cells))
             self._pending[cpu].append({})
         following = [sorted(set(node.edges.values())) for node in task.nodes]
-        present = 1 << 3 * cells  # of a CPU that goes on, even if what is known of it touches nothing
-        masks = self._futures[cpu] + [present | touched(node.footprint, cells) for node in task.nodes[known:]]
+        present = (
+            1 << 3 * cells
+        )  # of a CPU that goes on, even if what is known of it touches nothing
+        masks = self._futures[cpu] + [
+            present | touched(node.footprint, cells) for node in task.nodes[known:]
+        ]
         self._futures[cpu][:] = closed(masks, following)
 
     def _look(self, task: Task) -> None:
@@ -221,8 +229,12 @@ class Reduction:
             for index, after in enumerate(following)
             if any(target <= index and reach[target] >> index & 1 for target in after)
         }
-        self._meets[cpu][:] = closed([touched(node.touched, cells) for node in task.nodes], following)
-        self._avoids[cpu][:] = closed([clashing(node.touched, cells) for node in task.nodes], following)
+        self._meets[cpu][:] = closed(
+            [touched(node.touched, cells) for node in task.nodes], following
+        )
+        self._avoids[cpu][:] = closed(
+            [clashing(node.touched, cells) for node in task.nodes], following
+        )
         self._grown[cpu] = task.growth
         self._looked[cpu] = len(task.nodes)
 

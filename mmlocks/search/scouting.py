@@ -21,7 +21,9 @@ DISCOVERIES = 2_000
 """New moments and results in one pass, after which it is left: code that does something new whenever it is run is found out by the search."""
 
 
-def scout(machine: Machine, width: int, patience: int = 0, glance: Callable[[], None] = lambda: None) -> None:
+def scout(
+    machine: Machine, width: int, patience: int = 0, glance: Callable[[], None] = lambda: None
+) -> None:
     """Discover automata by following `width` states of each depth, until `patience` passes in a row after the first discover nothing more.
 
     Only speed depends on it. The seeds are fixed: searches are reproducible. `glance` is called every few milliseconds, and may raise.
@@ -37,7 +39,9 @@ def scout(machine: Machine, width: int, patience: int = 0, glance: Callable[[], 
             return
 
 
-def _advance(machine: Machine, width: int, chance: random.Random, glance: Callable[[], None]) -> None:
+def _advance(
+    machine: Machine, width: int, chance: random.Random, glance: Callable[[], None]
+) -> None:
     reduction = Reduction(machine)
     reduction.refresh()
     enough = _growth(machine) + DISCOVERIES

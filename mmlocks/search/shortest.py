@@ -47,7 +47,9 @@ def shortest(machine: Machine, meter: Meter) -> Shortest | None:
             ticks += 1
             if ticks % meter.every == 0:
                 meter.check(len(costs))
-            outcomes = [machine.outcome(state, machine.node(state, cpu), cpu) for cpu in machine.cpus]
+            outcomes = [
+                machine.outcome(state, machine.node(state, cpu), cpu) for cpu in machine.cpus
+            ]
             going_on = last >= 0 and outcomes[last] is not None
             ended = True
             for cpu, outcome in enumerate(outcomes):

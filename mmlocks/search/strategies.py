@@ -47,7 +47,9 @@ STRATEGIES = {
 def kind_named(name: str) -> Kind:
     """The kind of strategy of that name. Raises ModelError if there is none."""
     if name not in STRATEGIES:
-        raise ModelError(f"there is no strategy called {name!r}. Known strategies: {', '.join(STRATEGIES)}.")
+        raise ModelError(
+            f"there is no strategy called {name!r}. Known strategies: {', '.join(STRATEGIES)}."
+        )
     return STRATEGIES[name]
 
 

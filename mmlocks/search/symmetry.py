@@ -206,7 +206,9 @@ class _Exchange:
         stray = self._mask(_cells(twin.accesses[mirrored & twin.project])) & ~_cells(node.footprint)
         if stray:
             name = self._cells[(stray & -stray).bit_length() - 1].name
-            self._differ(cpu, node, twin, f"it touches {name} there, to which nothing corresponds here")
+            self._differ(
+                cpu, node, twin, f"it touches {name} there, to which nothing corresponds here"
+            )
         if ours.__class__ is not int:
             return
         shift, to = layout.pc_shifts[cpu], layout.pc_shifts[other]
@@ -225,7 +227,9 @@ class _Exchange:
         node, twin = self._machine.tasks[cpu].nodes[index], self._machine.tasks[other].nodes[image]
         for at, one, two in ((cpu, index, image), (other, image, index)):
             if self._nodes[at].setdefault(one, two) != two:
-                self._differ(cpu, node, twin, "one of them has merged moments that the other tells apart")
+                self._differ(
+                    cpu, node, twin, "one of them has merged moments that the other tells apart"
+                )
         if _kind(node) != _kind(twin) or self._mask(node.looks) != twin.looks:
             self._differ(cpu, node, twin, "the steps are not of one kind")
 
@@ -270,7 +274,9 @@ def _told(node: Node) -> str:
     if node.step is None:
         return f"has {node.answer.ended}"
     place = node.answer.where[-1:]
-    return f"takes {node.step!r}" + "".join(f" in {where.function} ({where.spot})" for where in place)
+    return f"takes {node.step!r}" + "".join(
+        f" in {where.function} ({where.spot})" for where in place
+    )
 
 
 def _said(outcome: object) -> str:

@@ -39,7 +39,13 @@ class RandomWalk:
         """See `Strategy`. Nothing is ever called safe. Budgets of states do not matter, as none are kept."""
         found = Exploration(f"random walk (seed {self.seed})", left_out="all other executions")
         chance = random.Random(self.seed)
-        follow(machine, meter, found, repeat(lambda _, able: chance.choice(able), self.executions), stop)
+        follow(
+            machine,
+            meter,
+            found,
+            repeat(lambda _, able: chance.choice(able), self.executions),
+            stop,
+        )
         return found
 
 
@@ -70,7 +76,9 @@ def follow(
         found.reason = why(stopped)
     found.transitions = meter.transitions
     if walks.cut_off:
-        found.left_out += f", and the rest of {walks.cut_off:,} that went on after {longest:,} steps"
+        found.left_out += (
+            f", and the rest of {walks.cut_off:,} that went on after {longest:,} steps"
+        )
     return walks.cut_off
 
 

@@ -74,11 +74,15 @@ def sans_width(text: str) -> float:
     return sum(WIDTHS.get(character, 9.5) for character in text)
 
 
-def fit(text: str, width: float, lines: int, character: float = MONO, bold: bool = False) -> list[str]:
+def fit(
+    text: str, width: float, lines: int, character: float = MONO, bold: bool = False
+) -> list[str]:
     """Text broken to a width in pixels, in at most so many lines; what is left out shows as an ellipsis."""
     room = max(4, int(width / character))
     broken = wrap(text, room, break_on_hyphens=False)
-    if character >= SANS and character != MONO:  # an assumed width: names such as mm_mt.node0 are wider
+    if (
+        character >= SANS and character != MONO
+    ):  # an assumed width: names such as mm_mt.node0 are wider
         wider = BOLD if bold else 1
         while room > 4 and any(sans_width(line) * wider > width for line in broken[:lines]):
             room -= 1
@@ -95,7 +99,9 @@ class Pen:
     def __init__(self) -> None:
         self.parts: list[str] = []
 
-    def text(self, x: float, y: float, text: str, kind: str = "", anchor: str = "", colour: str = "") -> None:
+    def text(
+        self, x: float, y: float, text: str, kind: str = "", anchor: str = "", colour: str = ""
+    ) -> None:
         """Text on the baseline y. `kind` is one or more style classes."""
         anchored = f' text-anchor="{anchor}"' if anchor else ""
         styled = f' style="fill:{colour}"' if colour else ""
@@ -143,7 +149,9 @@ class Pen:
             f'<path class="{kind}" d="M{number(x)} {number(y)}L{number(back)} {number(y - 4)}L{number(back)} {number(y + 4)}Z"/>'
         )
 
-    def chip(self, x: float, y: float, text: str, fill: str, ink: str, hatched: bool = False) -> float:
+    def chip(
+        self, x: float, y: float, text: str, fill: str, ink: str, hatched: bool = False
+    ) -> float:
         """A small label of one colour, its text's baseline at y; returns its width."""
         width = len(text) * MONO * 11 / 12 + 10
         self.box(x, y - 11.5, width, 15, fill=fill, radius=3)
@@ -170,7 +178,9 @@ class Pen:
             self.parts.append("</g>")
         return width
 
-    def remark(self, x: float, y: float, text: str, changed: bool = False, about: str = "") -> float:
+    def remark(
+        self, x: float, y: float, text: str, changed: bool = False, about: str = ""
+    ) -> float:
         """Small, quiet monospaced text, marked like a field if it has just changed; returns its width."""
         width = len(text) * MONO * 11 / 12
         if about:

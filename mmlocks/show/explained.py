@@ -63,7 +63,9 @@ def explain(what: Checked | Run | Schedule | str) -> Shown:
 
     def text(width: int) -> str:
         above = (
-            [head, sentence(found_out.violation.message)] if head else [sentence(found_out.violation.message)]
+            [head, sentence(found_out.violation.message)]
+            if head
+            else [sentence(found_out.violation.message)]
         )
         lines = ["\n".join(paragraph(part, width)) for part in above]
         return "\n\n".join([*lines, explanation_text(found_out, named, width)])
@@ -87,7 +89,9 @@ def show_endings(checked: Checked) -> Shown:
     return Shown(text(WIDTH), lambda: in_lines(text))
 
 
-def explanation_text(found: Explanation, named: tuple[str, str] | None = None, width: int = WIDTH) -> str:
+def explanation_text(
+    found: Explanation, named: tuple[str, str] | None = None, width: int = WIDTH
+) -> str:
     """An explanation in words. Where the program's scenario and kernel are `named`, the run that ends well can be replayed."""
     parts = [_what_matters(found, width), _too_late(found, width), _twin(found, named, width)]
     if found.reasons:
@@ -107,13 +111,17 @@ def what_is_read(world: World) -> Callable[[int], tuple[tuple[str, str], ...]]:
     def read(state: int) -> tuple[tuple[str, str], ...]:
         spaces = [("", world.mm), *([("child ", world.child)] if world.forks else [])]
         return tuple(
-            (f"{whose}P{page}", content(mm, state, page)) for whose, mm in spaces for page in world.pages
+            (f"{whose}P{page}", content(mm, state, page))
+            for whose, mm in spaces
+            for page in world.pages
         )
 
     return read
 
 
-def what_cells_hold(world: World, patterns: Sequence[str]) -> Callable[[int], tuple[tuple[str, str], ...]]:
+def what_cells_hold(
+    world: World, patterns: Sequence[str]
+) -> Callable[[int], tuple[tuple[str, str], ...]]:
     """What matters of a final state: the cells whose names match a pattern such as `F0*`. Raises ModelError if a pattern matches none."""
     for pattern in patterns:
         if not any(fnmatchcase(cell.name, pattern) for cell in world.layout.cells):
@@ -122,7 +130,9 @@ def what_cells_hold(world: World, patterns: Sequence[str]) -> Callable[[int], tu
                 f"{', '.join(cell.name for cell in world.layout.cells[:4])}."
             )
     cells = [
-        cell for cell in world.layout.cells if any(fnmatchcase(cell.name, pattern) for pattern in patterns)
+        cell
+        for cell in world.layout.cells
+        if any(fnmatchcase(cell.name, pattern) for pattern in patterns)
     ]
     return lambda state: tuple((cell.name, cell.text(cell.of(state))) for cell in cells)
 
@@ -143,7 +153,9 @@ def endings_text(found: Endings, named: tuple[str, str], width: int = WIDTH) -> 
         if ending.schedules and found.schedules:
             share = f", {_share(ending.schedules, found.schedules)}"
         lines += paragraph(
-            f"    {_schedules(ending.schedules)}{share}; {counted(ending.states, 'state')}", width, 4
+            f"    {_schedules(ending.schedules)}{share}; {counted(ending.states, 'state')}",
+            width,
+            4,
         )
         lines.append(f"    replay: {Schedule(*named, ending.schedule)}")
     return "\n".join(lines) + "\n"
@@ -222,7 +234,8 @@ def _what_matters(found: Explanation, width: int) -> list[str]:
     )
     if not found.slice.settled:
         lines += paragraph(
-            "Perhaps some of them could be weakened: the search stopped before that was known.", width
+            "Perhaps some of them could be weakened: the search stopped before that was known.",
+            width,
         )
     return lines
 
@@ -232,10 +245,15 @@ def _too_late(found: Explanation, width: int) -> list[str]:
     if back.step is None:
         return [
             "TOO LATE",
-            *paragraph(f"At the latest after step {back.at_most}; whether earlier is unknown.", width),
+            *paragraph(
+                f"At the latest after step {back.at_most}; whether earlier is unknown.", width
+            ),
         ]
     if back.step == 0:
-        return ["TOO LATE: from the start", *paragraph("No execution of this program ends well.", width)]
+        return [
+            "TOO LATE: from the start",
+            *paragraph("No execution of this program ends well.", width),
+        ]
     until = f"Until step {back.step - 1} is done" if back.step > 1 else "Before the first step"
     lines = [f"TOO LATE: from step {back.step} on", *_told(run, back.step - 1, width)]
     return [
@@ -254,14 +272,19 @@ def _twin(found: Explanation, named: tuple[str, str] | None, width: int) -> list
     common, good = twin.common, twin.run
     head = "THE CLOSEST RUN THAT ENDS WELL" if twin.closest else "A RUN THAT ENDS WELL"
     same = f"The same up to step {common}. Then" if common else "Different from the first step:"
-    lines = [head, *paragraph(f"{same} cpu{good.cpus[common]} goes first, not cpu{run.cpus[common]}:", width)]
+    lines = [
+        head,
+        *paragraph(f"{same} cpu{good.cpus[common]} goes first, not cpu{run.cpus[common]}:", width),
+    ]
     shown = range(common, min(len(good), common + TWIN_STEPS))
     for step in shown:
         lines += _told(good, step, width)
     left = len(good) - shown.stop
     if left:
         lines.append(f"        and {counted(left, 'step')} more, to the end")
-    numbers = [place for place, order in enumerate(found.slice.orders or (), 1) if order in found.turned]
+    numbers = [
+        place for place, order in enumerate(found.slice.orders or (), 1) if order in found.turned
+    ]
     if numbers:
         lines += paragraph(
             f"So order {_listed(tuple(map(str, numbers)))} of those that matter is turned around, and nothing is wrong.",
@@ -274,7 +297,9 @@ def _twin(found: Explanation, named: tuple[str, str] | None, width: int) -> list
 
 def _told(run: Run, step: int, width: int) -> Iterator[str]:
     cpu = run.cpus[step]
-    yield from paragraph(f"    {step + 1:>6}  cpu{cpu}  {event_words(run.at(step), cpu)}", width, 18)
+    yield from paragraph(
+        f"    {step + 1:>6}  cpu{cpu}  {event_words(run.at(step), cpu)}", width, 18
+    )
 
 
 def _called(event: Event, number: dict[Event, int]) -> str:

@@ -29,7 +29,18 @@ from mmlocks.explain.state_graph import (
 from mmlocks.machine import Machine
 from mmlocks.scenarios import Checked
 from mmlocks.sentences import counted
-from mmlocks.show.draw import LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, document, fit, number, sans_width
+from mmlocks.show.draw import (
+    LINE,
+    MONO,
+    SANS,
+    Pen,
+    cpu_colour,
+    cpu_ink,
+    document,
+    fit,
+    number,
+    sans_width,
+)
 from mmlocks.show.layered import Layered, lay_out
 from mmlocks.show.results import CALL, Shown, not_but, responsive, with_text
 from mmlocks.show.text import WIDTH
@@ -161,7 +172,9 @@ def _held(machine: Machine) -> Callable[[int], tuple[tuple[str, int, str], ...]]
     )
 
 
-def picture(graph: StateGraph, title: str = "", width: float = WIDE, reduction: bool = False) -> str:
+def picture(
+    graph: StateGraph, title: str = "", width: float = WIDE, reduction: bool = False
+) -> str:
     """The graph as an SVG document, at least `width` wide. With `reduction`, what the partial-order reduction leaves out is faint.
 
     No ids, no scripts and no clock: the same graph is always the same text. Raises ModelError, with the way out, for a graph that is
@@ -188,7 +201,9 @@ def show_graph(
     """
     if view and view not in VIEWS:
         if view == "progress":
-            raise ModelError(f"a progress graph is another function's: {CALL.format('show_progress')}.")
+            raise ModelError(
+                f"a progress graph is another function's: {CALL.format('show_progress')}."
+            )
         raise ModelError(
             f"there is no view {view!r}. Known views: {', '.join(VIEWS)}; without one the finest is chosen."
         )
@@ -197,7 +212,9 @@ def show_graph(
         graph = VIEWS[view](what) if view else what
     elif isinstance(what, Checked | Machine):
         if isinstance(what, Checked):
-            title = title or f"{what.scenario.name} on {what.kernel.name}: how it can go on from where"
+            title = (
+                title or f"{what.scenario.name} on {what.kernel.name}: how it can go on from where"
+            )
             what = what.machine
         whole = state_graph(what, reduced=reduced)
         graph = VIEWS[view](whole) if view else readable(whole)
@@ -224,7 +241,9 @@ def show_graph(
     return Shown(text(WIDTH), lambda: with_text(responsive(drawn(WIDE), drawn(NARROW)), text))
 
 
-def graph_text(graph: StateGraph, title: str = "", width: int = 100, reduction: bool = False) -> str:
+def graph_text(
+    graph: StateGraph, title: str = "", width: int = 100, reduction: bool = False
+) -> str:
     """The graph in words: how large it is, how executions can end, and, if it is small enough to be drawn, every vertex and edge.
 
     With `reduction`, edges that the partial-order reduction leaves out are marked.
@@ -232,7 +251,9 @@ def graph_text(graph: StateGraph, title: str = "", width: int = 100, reduction: 
     return _told(graph, title, width, reduction, "", _refusal(graph))
 
 
-def _told(graph: StateGraph, title: str, width: int, reduction: bool, note: str, refused: str) -> str:
+def _told(
+    graph: StateGraph, title: str, width: int, reduction: bool, note: str, refused: str
+) -> str:
     lines = [*fit(title, width, 99, 1), ""] if title else []
     for told in filter(None, (*summary(graph, numbers=not refused), note)):
         lines += fit(told, width, 99, 1)
@@ -243,7 +264,9 @@ def _told(graph: StateGraph, title: str, width: int, reduction: bool, note: str,
         lines.append("")
         about = "; ".join(graph.moment(vertex))
         lead = f"{vertex.number}  {_kind(graph, vertex)}"
-        lines += _hanging(f"{lead}: {about}" if about and len(vertex.states) <= 1 else lead, width, 4)
+        lines += _hanging(
+            f"{lead}: {about}" if about and len(vertex.states) <= 1 else lead, width, 4
+        )
         for edge in graph.leaving[vertex.number]:
             aside = "  (left out by the reduction)" if reduction and not edge.followed else ""
             lines += _hanging(f"    -> {edge.target}  {'; '.join(_moves(edge))}{aside}", width, 8)
@@ -268,7 +291,9 @@ def summary(graph: StateGraph, numbers: bool = True) -> tuple[str, ...]:
             "Of steps whose order cannot matter one order is here (partial-order reduction), so this is not every state."
         )
     if graph.reason:
-        sentences.append(f"Not whole: {graph.reason}. What lies beyond the vertices marked “…” is unknown.")
+        sentences.append(
+            f"Not whole: {graph.reason}. What lies beyond the vertices marked “…” is unknown."
+        )
     ends = _ends(graph)
     told = [
         f"{_numbers(alike) if numbers else counted(len(alike), 'vertex', 'vertices')} ({said})"
@@ -316,14 +341,18 @@ def _values(graph: StateGraph, vertex: Vertex) -> list[str]:
     """What the cells hold that differ somewhere in the graph, if they are few."""
     cells = [graph.machine.layout.cells[index] for index in graph.differing_cells]
     return (
-        [f"{cell.name}: {cell.text(cell.of(vertex.states[0]))}" for cell in cells] if len(cells) <= 24 else []
+        [f"{cell.name}: {cell.text(cell.of(vertex.states[0]))}" for cell in cells]
+        if len(cells) <= 24
+        else []
     )
 
 
 def _kind(graph: StateGraph, vertex: Vertex) -> str:
     """What a vertex is, in a few words."""
     fate = FATES[graph.fates[vertex.number]][1]
-    broken = vertex.violation.oracle if vertex.violation is not None and vertex.kind == VIOLATED else ""
+    broken = (
+        vertex.violation.oracle if vertex.violation is not None and vertex.kind == VIOLATED else ""
+    )
     if vertex.kind == UNEXPLORED:
         return "not explored"
     if vertex.kind == INITIAL:
@@ -356,7 +385,9 @@ def _lay_out(graph: StateGraph, gap: float) -> tuple[list[Leaf], Layered, list[t
     shared = {
         vertex.number
         for vertex in graph.vertices
-        if vertex.kind in ENDS and arriving[vertex.number] > SHARED and not graph.leaving[vertex.number]
+        if vertex.kind in ENDS
+        and arriving[vertex.number] > SHARED
+        and not graph.leaving[vertex.number]
     }
     leaves: list[Leaf] = []
     places: dict[tuple[int, int], int] = {}
@@ -392,7 +423,9 @@ CUT = "What a step does stands in full in the text of this graph, and where the 
 class _Drawing:
     """One picture while it is drawn."""
 
-    def __init__(self, graph: StateGraph, title: str, width: float, reduction: bool, note: str = "") -> None:
+    def __init__(
+        self, graph: StateGraph, title: str, width: float, reduction: bool, note: str = ""
+    ) -> None:
         self.graph, self.title, self.reduction, self.note = graph, title, reduction, note
         self.text = _told(graph, title, WIDTH, reduction, note, "")
         self.asked, self.cut = width, False
@@ -426,7 +459,12 @@ class _Drawing:
         above, under = self.breaks
         yield document(self.asked, self.top, self.title, "", [STYLE, *parts[:above]])
         graph = document(
-            self.width, self.below - self.top, self.title, self.text, [STYLE, *parts[above:under]], self.top
+            self.width,
+            self.below - self.top,
+            self.title,
+            self.text,
+            [STYLE, *parts[above:under]],
+            self.top,
         )
         yield SIDEWAYS
         yield f'<div style="overflow-x:auto"><div style="min-width:{number(self.width)}px">{graph}</div></div>'
@@ -491,7 +529,9 @@ class _Drawing:
         if self.reduction and not all(edge.followed for edge in self.graph.edges):
             items.append(("left", 0, "faint: left out by the reduction"))
         present = {
-            self.graph.fates[vertex.number] for vertex in self.graph.vertices if vertex.kind not in ENDS
+            self.graph.fates[vertex.number]
+            for vertex in self.graph.vertices
+            if vertex.kind not in ENDS
         }
         items += [("fate", 0, fate) for fate in FATES if fate in present]
         for sort, cpu, text in items:
@@ -581,7 +621,9 @@ class _Drawing:
 
     def paths(self) -> list[list[tuple[float, float]]]:
         """The points through which each edge goes. Those of one vertex leave and arrive side by side, in the order of where they lead."""
-        points = [[(self.left + x, self.y(layer)) for x, layer in route] for route in self.laid.routes]
+        points = [
+            [(self.left + x, self.y(layer)) for x, layer in route] for route in self.laid.routes
+        ]
         ports: dict[tuple[int, bool], list[tuple[float, int, int]]] = {}
         for index, (path, (source, target)) in enumerate(zip(points, self.pairs, strict=True)):
             if not path:
@@ -618,9 +660,7 @@ class _Drawing:
         x = self.left + self.laid.x[index] + self.leaves[index].width / 2
         y = self.y(self.laid.layer[index])
         a, b, c = map(number, (x, y + 5, x + 24))
-        drawn = (
-            f"M{a} {b}C{c} {number(y + 18)} {c} {number(y - 24)} {number(x - 6)} {number(y - BOX / 2 - 4)}"
-        )
+        drawn = f"M{a} {b}C{c} {number(y + 18)} {c} {number(y - 24)} {number(x - 6)} {number(y - BOX / 2 - 4)}"
         return drawn, ((x - 6, y - BOX / 2), 1)
 
     def line(self, drawn: str, cpu: int | None, thick: float = 0) -> None:
@@ -644,7 +684,11 @@ class _Drawing:
             return
         runs = _runs(edge)
         size = sum(13 + (len(f"{TIMES}{count}") * 6.7 if count > 1 else 0) + 4 for _, count in runs)
-        tries = [fit(words, room, 1, SMALL)[0] for room in (330, 190, 110)] if self.spelt and words else []
+        tries = (
+            [fit(words, room, 1, SMALL)[0] for room in (330, 190, 110)]
+            if self.spelt and words
+            else []
+        )
         shares = (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78)
         for text, left, share in product([*tries, ""], (False, True), shares):
             x, y = _along(path, share)
@@ -654,20 +698,29 @@ class _Drawing:
                 if left
                 else (chips[2] - 4, chips[2] + len(text) * SMALL)
             )
-            box = (min(chips[0], beside[0]), y - 8, max(chips[2], beside[1]), y + 8) if text else chips
+            box = (
+                (min(chips[0], beside[0]), y - 8, max(chips[2], beside[1]), y + 8)
+                if text
+                else chips
+            )
             if (
                 box[0] >= 4
                 and box[2] <= self.width - 4
                 and not any(_overlap(box, other) for other in self.taken)
                 and not (
                     text
-                    and any(_within(point, (beside[0], y - 7, beside[1], y + 7)) for point in self.crossed)
+                    and any(
+                        _within(point, (beside[0], y - 7, beside[1], y + 7))
+                        for point in self.crossed
+                    )
                 )
             ):
                 self.taken.append(box)
                 end = self.chips(x, y, runs)
                 if text:
-                    self.pen.text(x - 10 if left else end - 6, y + 4, text, "m s halo", "end" if left else "")
+                    self.pen.text(
+                        x - 10 if left else end - 6, y + 4, text, "m s halo", "end" if left else ""
+                    )
                 self.cut |= text != said or len(edge.moves) > 1
                 return
         self.cut = True

@@ -42,7 +42,9 @@ class Layered:
 def lay_out(edges: Sequence[tuple[int, int]], widths: Sequence[float], gap: float) -> Layered:
     """Lay a graph out whose vertices, from 0 on, are so wide and stand at least `gap` apart. All are reached from vertex 0."""
     count = len(widths)
-    downwards = [_downwards(edge, back) for edge, back in zip(edges, _back(count, edges), strict=True)]
+    downwards = [
+        _downwards(edge, back) for edge, back in zip(edges, _back(count, edges), strict=True)
+    ]
     layer = _layers(count, downwards)
     # An edge over several layers gets a thin vertex in each of those between, so that the rest has to do with short edges alone.
     room = list(widths)
@@ -154,7 +156,9 @@ def _ordered(depth: Sequence[int], short: Sequence[tuple[int, int]]) -> list[lis
     return best
 
 
-def _crossings(rows: Sequence[Sequence[int]], below: Sequence[Sequence[int]], place: Sequence[float]) -> int:
+def _crossings(
+    rows: Sequence[Sequence[int]], below: Sequence[Sequence[int]], place: Sequence[float]
+) -> int:
     """How many pairs of edges cross."""
     count = 0
     for row in rows:
@@ -189,9 +193,13 @@ def _coordinates(
         for row in rows[::-1] if sides == (1,) else rows:
             wanted = []
             for at in row:
-                near = [(x[other], weights[other]) for side in sides for other in neighbours[at][side]]
+                near = [
+                    (x[other], weights[other]) for side in sides for other in neighbours[at][side]
+                ]
                 pull = sum(weight for _, weight in near)
-                wanted.append(sum(place * weight for place, weight in near) / pull if near else x[at])
+                wanted.append(
+                    sum(place * weight for place, weight in near) / pull if near else x[at]
+                )
             for at, place in zip(row, _apart(wanted, row, room, gap, weights), strict=True):
                 x[at] = place
     return x

@@ -59,7 +59,9 @@ def _function(text: str, name: str, line: int, release: Release) -> tuple[str, t
     purpose = ast.get_docstring(found) or ""
     if purpose and len(found.body) > 1:
         folded = range(found.body[0].lineno, (found.body[0].end_lineno or found.body[0].lineno) + 1)
-    lines = tuple(kept for kept in release_lines(source, release, first) if kept.number not in folded)
+    lines = tuple(
+        kept for kept in release_lines(source, release, first) if kept.number not in folded
+    )
     return purpose.partition("\n\n")[0].replace("\n", " "), lines
 
 
@@ -90,4 +92,6 @@ def _walk(tree: ast.AST) -> Iterator[FunctionNode]:
 
 def _without_magics(text: str) -> str:
     """A cell's text with IPython's own lines (`%time`, `!ls`) turned into comments, so that Python can read it."""
-    return "\n".join("#" + line[1:] if line[:1] in ("%", "!") else line for line in text.splitlines())
+    return "\n".join(
+        "#" + line[1:] if line[:1] in ("%", "!") else line for line in text.splitlines()
+    )

@@ -7,7 +7,18 @@ from html import escape
 
 from mmlocks.machine import Run
 from mmlocks.oracles.fields import FIELDS
-from mmlocks.show.draw import BOLD, LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, fit, number, sans_width
+from mmlocks.show.draw import (
+    BOLD,
+    LINE,
+    MONO,
+    SANS,
+    Pen,
+    cpu_colour,
+    cpu_ink,
+    fit,
+    number,
+    sans_width,
+)
 from mmlocks.show.listing import line_at
 from mmlocks.show.scene import Area, Backing, Cpu, Entry, Held, Node, Page, Space, Tree
 
@@ -67,7 +78,11 @@ def strip(pen: Pen, x: float, y: float, width: float, run: Run, at: int) -> None
         bad_near = run.taken[-1].violation is not None and (len(run) - at) * cell < 26
         if not bad_near:
             pen.text(
-                min(left + (at - 0.5) * cell, x + width - 13), y + cpus * 17 + 13, "now", "s b", "middle"
+                min(left + (at - 0.5) * cell, x + width - 13),
+                y + cpus * 17 + 13,
+                "now",
+                "s b",
+                "middle",
             )
     elif not len(run):
         pen.text(left, y + cpus * 17 + 12, "no steps yet", "q s")
@@ -82,13 +97,22 @@ def card_height(rows: int, wide: bool) -> float:
 
 
 def card(
-    pen: Pen, x: float, y: float, width: float, height: float, cpu: Cpu, before: Cpu | None, wide: bool
+    pen: Pen,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    cpu: Cpu,
+    before: Cpu | None,
+    wide: bool,
 ) -> None:
     """A CPU: its task, what it is doing or waiting for, what it holds, and its TLB."""
     room = width - 2 * PAD
     pen.box(x, y, width, height, "card", radius=6)
     moved = (
-        before is not None and before != cpu and (before.where != cpu.where or before.status != cpu.status)
+        before is not None
+        and before != cpu
+        and (before.where != cpu.where or before.status != cpu.status)
     )
     colour, ink = cpu_colour(cpu.number), cpu_ink(cpu.number)
     pen.box(x, y, width, 25, fill=colour, radius=6)
@@ -173,7 +197,11 @@ def tail(chain: str, room: float, lines: int) -> list[str]:
 
 def space_height(areas: int, pages: int, filing: bool = False, referee: bool = True) -> float:
     """Height of an address space of so many VMAs and pages in all."""
-    return SPACE + areas * (AREA + 10.0 + (FILING if filing else 0)) + pages * (PAGE if referee else UNTOLD)
+    return (
+        SPACE
+        + areas * (AREA + 10.0 + (FILING if filing else 0))
+        + pages * (PAGE if referee else UNTOLD)
+    )
 
 
 def _page(shown: Entry, parent: bool) -> int:
@@ -228,13 +256,20 @@ def space(
     if not now.page_table_lock.free:
         used = len("page_table_lock ") * MONO
         pen.text(x + width - PAD - used - 36, y + 18, "page_table_lock", "m s q")
-        pen.chip(x + width - PAD - 38, y + 18, str(now.page_table_lock), *_cpu(now.page_table_lock.writer))
+        pen.chip(
+            x + width - PAD - 38,
+            y + 18,
+            str(now.page_table_lock),
+            *_cpu(now.page_table_lock.writer),
+        )
     rows: dict[int, float] = {}
     known = {area.name: area for area in before.areas} if before else {}
     top = y + SPACE
     for shown in now.areas:
         was = known.get(shown.name)
-        used = area(pen, x + 6, top, width - 12, shown, was, before is not None, now.seq, parent, rows)
+        used = area(
+            pen, x + 6, top, width - 12, shown, was, before is not None, now.seq, parent, rows
+        )
         top += used + 10
     for loose in now.loose:
         entry(pen, x + 6, top, width - 12, loose, None, False, parent)
@@ -260,7 +295,9 @@ def area(
     if now.fate:
         told = compare and before is not None and before.fate != now.fate
         room = 8 + used + 10 + len(now.fate) * MONO < width
-        place, line = (x + 8 + used + 10, y + 17) if room else (x + width - 8 - len(now.fate) * MONO, y + 36)
+        place, line = (
+            (x + 8 + used + 10, y + 17) if room else (x + width - 8 - len(now.fate) * MONO, y + 36)
+        )
         pen.remark(place, line, now.fate, told)
     if now.awaited:
         waits = f"RCU keeps it for {names(now.awaited)}"
@@ -270,7 +307,10 @@ def area(
     lock(pen, x + 8, y + 36, "vm_lock", now.lock, before.lock if before else None)
     relation = "=" if now.write_locked else "≠"
     text = f"vm_lock_seq {now.seq} {relation} {mm_seq}"
-    changed = before is not None and (before.seq, before.write_locked) != (now.seq, now.write_locked)
+    changed = before is not None and (before.seq, before.write_locked) != (
+        now.seq,
+        now.write_locked,
+    )
     used = pen.field(x + 8, y + 54, text, changed, "m q", said("Vma.vm_lock_seq"))
     if now.write_locked:
         pen.chip(x + 8 + used + 8, y + 54, "WRITE-LOCKED", "#0072B2", "#fff")
@@ -321,13 +361,20 @@ def tree_height(nodes: int) -> float:
     return SPACE + nodes * NODE
 
 
-def tree(pen: Pen, x: float, y: float, width: float, height: float, now: Tree, before: Tree | None) -> None:
+def tree(
+    pen: Pen, x: float, y: float, width: float, height: float, now: Tree, before: Tree | None
+) -> None:
     """The tree of VMAs: where it begins, and each node that there is or was, with its ranges."""
     pen.box(x, y, width, height, "card", radius=6)
     pen.text(x + PAD, y + 18, "Tree of VMAs", "b")
     about = said("MapleTree.ma_root")
     pen.field(
-        x + PAD, y + 40, f"ma_root → {now.root}", before is not None and before.root != now.root, "m", about
+        x + PAD,
+        y + 40,
+        f"ma_root → {now.root}",
+        before is not None and before.root != now.root,
+        "m",
+        about,
     )
     known = {shown.name: shown for shown in before.nodes} if before is not None else {}
     top = y + SPACE
@@ -335,7 +382,9 @@ def tree(pen: Pen, x: float, y: float, width: float, height: float, now: Tree, b
         top += node(pen, x + 6, top, width - 12, shown, known.get(shown.name), before is not None)
 
 
-def node(pen: Pen, x: float, y: float, width: float, now: Node, before: Node | None, compare: bool) -> float:
+def node(
+    pen: Pen, x: float, y: float, width: float, now: Node, before: Node | None, compare: bool
+) -> float:
     """A node: what has become of it, who is about to use it, and its ranges between their boundaries; returns the height used."""
     rows = _rows(now, width - 16)
     height = NODE - 10 + (len(rows) - 1) * RANGES if now.ranges or now.users else 26
@@ -394,7 +443,12 @@ def _rows(now: Node, width: float) -> list[list[Placed]]:
 
 
 def ranges(
-    pen: Pen, x: float, y: float, row: list[Placed], known: set[tuple[str, int | None]] | None, state: str
+    pen: Pen,
+    x: float,
+    y: float,
+    row: list[Placed],
+    known: set[tuple[str, int | None]] | None,
+    state: str,
 ) -> None:
     """A row of ranges; those that were not there before are marked."""
     about = said("MapleNode.ranges")
@@ -414,7 +468,14 @@ def ranges(
 
 
 def entry(
-    pen: Pen, x: float, y: float, width: float, now: Entry, before: Entry | None, compare: bool, parent: bool
+    pen: Pen,
+    x: float,
+    y: float,
+    width: float,
+    now: Entry,
+    before: Entry | None,
+    compare: bool,
+    parent: bool,
 ) -> None:
     """A page-table entry, its lock, and what is in the page as the program sees it."""
     pen.path(f"M{number(x)} {number(y)}h{number(width)}", "line dim")
@@ -427,7 +488,9 @@ def entry(
         pen.chip(x + width - 64, y + 18, str(now.ptl), *_cpu(now.ptl.writer))
     reads = " ".join(map(str, now.reads))
     if not parent:
-        pen.text(x + 8, y + 34, f"the child would read {reads}" if now.pte else "not shared yet", "q s")
+        pen.text(
+            x + 8, y + 34, f"the child would read {reads}" if now.pte else "not shared yet", "q s"
+        )
         return
     stored = " ".join(map(str, now.stored))
     changed = compare and before is not None and before.stored != now.stored
@@ -489,7 +552,10 @@ def frame(
     pen.field(x + 8, y + 18, now.name, before is not None and not before.count, "m b")
     count = f"count {now.count}"
     pen.field(
-        x + width - 8 - len(count) * MONO, y + 18, count, before is not None and before.count != now.count
+        x + width - 8 - len(count) * MONO,
+        y + 18,
+        count,
+        before is not None and before.count != now.count,
     )
     place = x + 8
     for index, value in enumerate(now.words):
@@ -505,7 +571,9 @@ def frame(
         pen.warning(x + width - 18 - len(text) * MONO * 11 / 12, y + 40, text)
 
 
-def backing(pen: Pen, x: float, y: float, width: float, now: Backing, before: Backing | None) -> None:
+def backing(
+    pen: Pen, x: float, y: float, width: float, now: Backing, before: Backing | None
+) -> None:
     """A file: its lock, and the VMAs in which its pages are looked for."""
     pen.box(x, y, width, FILE - 8, "card", radius=4)
     pen.text(x + 8, y + 15, f"file {now.name}", "b")

@@ -76,7 +76,9 @@ def progress_graph(machine: Machine) -> ProgressGraph:
         )
     graph = state_graph(machine)
     if not graph.whole:
-        raise ModelError(f"this program is too large for a progress graph: {graph.reason}. {INSTEAD}")
+        raise ModelError(
+            f"this program is too large for a progress graph: {graph.reason}. {INSTEAD}"
+        )
     depths = [_depths(task) for task in machine.tasks]
     length = [max(depth, default=0) for depth in depths]
     if max(length) > MOST:
@@ -173,9 +175,13 @@ def in_short(texts: Sequence[str]) -> str:
     back = _alike([line[: front - len(line) - 1 : -1] for line in words])
     middles = list(dict.fromkeys(" ".join(line[front : len(line) - back]) for line in words))
     if front and all(middles) and len(middles) <= 3 and max(map(len, middles)) <= 30:
-        return " ".join([*words[0][:front], " or ".join(middles), *words[0][len(words[0]) - back :]])
+        return " ".join(
+            [*words[0][:front], " or ".join(middles), *words[0][len(words[0]) - back :]]
+        )
     more = len(texts) - 2
-    return f"{texts[0]}; or: {texts[1]}" + (f"; or {more} other{'s' * (more > 1)}" if more > 0 else "")
+    return f"{texts[0]}; or: {texts[1]}" + (
+        f"; or {more} other{'s' * (more > 1)}" if more > 0 else ""
+    )
 
 
 def _alike(lines: Sequence[Sequence[str]]) -> int:
@@ -369,7 +375,9 @@ def _end(pen: Pen, point: tuple[float, float], kind: str) -> None:
         pen.text(x, y + 5, "✕", "m w", "middle")
 
 
-def _axes(pen: Pen, graph: ProgressGraph, left: float, bottom: float, size: float, width: float) -> float:
+def _axes(
+    pen: Pen, graph: ProgressGraph, left: float, bottom: float, size: float, width: float
+) -> float:
     """Which step lies between which fields, as far as the numbers have room."""
     for step in _counted(len(graph.steps[1]), 17, size):
         _number(pen, left - 18, bottom - step * size, 1, step)

@@ -66,10 +66,14 @@ def show(what: Checked | Run, world: World | None = None) -> Shown:
     """A checked scenario, or a run in its world, as an object that a notebook draws. Raises ModelError for anything else."""
     if isinstance(what, Checked):
         said = further(what)
-        text = checked_text(what) + ("\n" + "\n".join(paragraph(said, WIDTH)) + "\n" if said else "")
+        text = checked_text(what) + (
+            "\n" + "\n".join(paragraph(said, WIDTH)) + "\n" if said else ""
+        )
         return Shown(text, lambda: _checked(what, said))
     if not isinstance(what, Run):
-        raise ModelError(f"show takes what check(...) returned: {CALL.format('show')}. {not_but(what)}")
+        raise ModelError(
+            f"show takes what check(...) returned: {CALL.format('show')}. {not_but(what)}"
+        )
     if not isinstance(world, World):
         raise ModelError(
             "a run is shown in its world: show(run, world), where world is what check(...).world is."
@@ -102,7 +106,9 @@ def further(checked: Checked) -> str:
         asked.append("explain(…), why it went wrong and since when it was too late")
     asked.append("show_graph(…), all that can happen")
     if len(checked.machine.cpus) == 2:
-        asked.append("show_progress(…), how far each CPU has come (if neither goes round in a loop)")
+        asked.append(
+            "show_progress(…), how far each CPU has come (if neither goes round in a loop)"
+        )
     asked.append("show_endings(…), every way in which it can end")
     listed = "; ".join(asked)
     return f"What next, with the same check in place of the dots: {listed}."
@@ -140,7 +146,9 @@ def show_state(world: World, run: Run, at: int | None = None) -> Shown:
     wide, narrow = picture(world, run, at), picture(world, run, at, width=NARROW)
     return Shown(
         state_text(world, run, at),
-        lambda: with_text(responsive(wide, narrow), lambda width: state_text(world, run, at, width)),
+        lambda: with_text(
+            responsive(wide, narrow), lambda width: state_text(world, run, at, width)
+        ),
     )
 
 

@@ -32,7 +32,9 @@ class Held:
     def __str__(self) -> str:
         if self.writer is not None:
             return f"cpu{self.writer}"
-        return ", ".join(f"cpu{cpu}" for cpu in self.readers) + " (read)" if self.readers else "free"
+        return (
+            ", ".join(f"cpu{cpu}" for cpu in self.readers) + " (read)" if self.readers else "free"
+        )
 
     @property
     def free(self) -> bool:
@@ -197,7 +199,9 @@ def scene(world: World, run: Run, at: int | None = None) -> Scene:
         tree=_tree(world, then) if has_tree(world) else None,
         files=tuple(
             Backing(
-                file.name, rwsem(file.i_mmap_rwsem, then.state), tuple(map(str, file.i_mmap.of(then.state)))
+                file.name,
+                rwsem(file.i_mmap_rwsem, then.state),
+                tuple(map(str, file.i_mmap.of(then.state))),
             )
             for file in world.files.values()
         ),
@@ -326,12 +330,22 @@ def _node(world: World, run: Run, node: MapleNode, is_root: bool, linked: bool) 
     if not isinstance(found, Ranges):
         state = "freed"
     else:
-        state = "dead" if found.dead else "root" if is_root else "inner" if linked else "not in the tree yet"
+        state = (
+            "dead"
+            if found.dead
+            else "root"
+            if is_root
+            else "inner"
+            if linked
+            else "not in the tree yet"
+        )
         ranges = tuple(
             ("gap" if slot is None else short(str(slot)), None if end == END else end)
             for end, slot in zip(found.ends, found.slots, strict=True)
         )
-    return Node(short(node.name), state, ranges, about_to_use(run, node), _awaited(world, run.state, node))
+    return Node(
+        short(node.name), state, ranges, about_to_use(run, node), _awaited(world, run.state, node)
+    )
 
 
 def _cpu(world: World, run: Run, violation: Violation | None, held: list[Held], cpu: int) -> Cpu:
@@ -382,7 +396,9 @@ def _space(world: World, mm: Mm, run: Run) -> Space:
         gone = (vma for vma in (*mm.vmas, *mm.spare_vmas) if vma.life.of(state) == FREED)
         shown += tuple(_freed(vma, users) for vma in gone if (users := about_to_use(run, vma)))
     covered = {entry.page for area in shown for entry in area.pages}
-    loose = tuple(entry for page, entry in entries.items() if page not in covered and entry.pte is not None)
+    loose = tuple(
+        entry for page, entry in entries.items() if page not in covered and entry.pte is not None
+    )
     return Space(
         _called(world, mm),
         rwsem(mm.mmap_lock, state),
@@ -403,7 +419,9 @@ def _freed(vma: Vma, users: tuple[int, ...]) -> Area:
     return Area(vma.name, 0, 0, nobody, 0, False, False, True, (), fate="freed", users=users)
 
 
-def _area(world: World, vma: Vma, entries: dict[int, Entry], mm_seq: int, run: Run, filing: bool) -> Area:
+def _area(
+    world: World, vma: Vma, entries: dict[int, Entry], mm_seq: int, run: Run, filing: bool
+) -> Area:
     state = run.state
     start, end, seq = vma.vm_start.of(state), vma.vm_end.of(state), vma.vm_lock_seq.of(state)
     inside = tuple(entry for page, entry in entries.items() if start <= page * 0x1000 < end)
@@ -455,10 +473,14 @@ def _entry(world: World, mm: Mm, page: int, state: int) -> Entry:
 
 
 def _frames(world: World, state: int) -> Iterator[Page]:
-    pooled = {frame.name: cpu for (_, cpu), frames in world.memory.pools.items() for frame in frames}
+    pooled = {
+        frame.name: cpu for (_, cpu), frames in world.memory.pools.items() for frame in frames
+    }
     zero = (
         [world.memory.zero]
-        if any(world.mm.page_table.pte[page].of(world.layout.initial) is None for page in world.pages)
+        if any(
+            world.mm.page_table.pte[page].of(world.layout.initial) is None for page in world.pages
+        )
         else []
     )
     filing = has_filing(world)

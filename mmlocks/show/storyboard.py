@@ -22,7 +22,9 @@ MOST = 6
 def key_moments(run: Run) -> list[int]:
     """The steps after which another CPU went on, and the last one."""
     ends = [
-        step for step in range(1, len(run) + 1) if step == len(run) or run.cpus[step] != run.cpus[step - 1]
+        step
+        for step in range(1, len(run) + 1)
+        if step == len(run) or run.cpus[step] != run.cpus[step - 1]
     ]
     return ends[-MOST:]
 
@@ -36,7 +38,9 @@ def storyboard(
     width: int = WIDE,
 ) -> str:
     """Panels of the moments after `steps` (default: the key moments), with what changed from one to the next."""
-    steps = [step for step in (key_moments(run) if steps is None else steps) if 0 <= step <= len(run)] or [0]
+    steps = [
+        step for step in (key_moments(run) if steps is None else steps) if 0 <= step <= len(run)
+    ] or [0]
     scenes = [scene(world, run, step) for step in steps]
     known = [scene(world, run, 0), *scenes[:-1]]
     columns = 2 if width >= 800 and len(steps) > 1 else 1
@@ -72,7 +76,10 @@ class Kept(NamedTuple):
 
 def _kept(scenes: list[Scene]) -> Kept:
     seen = [
-        {area.name: (area.start, area.end, area.pgoff, area.filing, area.fate) for area in _listed(now)}
+        {
+            area.name: (area.start, area.end, area.pgoff, area.filing, area.fate)
+            for area in _listed(now)
+        }
         for now in scenes
     ]
     names = {name for areas in seen for name in areas}
@@ -101,7 +108,12 @@ def _height(now: Scene, kept: Kept) -> float:
 
 def _listed(now: Scene) -> list[Area]:
     """The VMAs, where it changes what they are."""
-    return [area for space in (now.parent, now.child) for area in space.areas if area.filing or area.fate]
+    return [
+        area
+        for space in (now.parent, now.child)
+        for area in space.areas
+        if area.filing or area.fate
+    ]
 
 
 def _area_height(area: Area) -> float:
@@ -168,7 +180,10 @@ def _panel(
     middle = x + max(225.0, width * 0.55, 60 + longest * MONO)
     top = line
     mine = "parent" if now.forks else "page"
-    for space, was, name in ((now.parent, before.parent, mine), (now.child, before.child, "child ")):
+    for space, was, name in (
+        (now.parent, before.parent, mine),
+        (now.child, before.child, "child "),
+    ):
         line = _entries(pen, x + 10, line, space, was, name)
     _tlbs(pen, x + 10, line, now, before)
     known = {frame.name: frame for frame in before.frames}
@@ -183,7 +198,9 @@ def _panel(
         top += NODE
 
 
-def _areas(pen: Pen, x: float, line: float, width: float, now: Scene, before: Scene, kept: Kept) -> float:
+def _areas(
+    pen: Pen, x: float, line: float, width: float, now: Scene, before: Scene, kept: Kept
+) -> float:
     """The VMAs: from where to where, and where their pages are filed."""
     known = {area.name: area for area in _listed(before)}
     for area in (area for area in _listed(now) if area.name in kept.areas):
@@ -200,7 +217,15 @@ def _areas(pen: Pen, x: float, line: float, width: float, now: Scene, before: Sc
     return line
 
 
-TELLING = {"mmu_store", "mmu_load", "mmu_fetch_add", "alloc_folio", "set_pte", "flush_tlb", "mas_retire"}
+TELLING = {
+    "mmu_store",
+    "mmu_load",
+    "mmu_fetch_add",
+    "alloc_folio",
+    "set_pte",
+    "flush_tlb",
+    "mas_retire",
+}
 """Operations that change what a program can see of its memory, or what is in the tree."""
 PLACES = ("vm_start", "vm_pgoff", "anon_vma")
 """Fields of the process's VMAs: a store to one tells something, too."""
@@ -216,7 +241,9 @@ def _told(run: Run, since: int, step: int, now: Scene, room: float) -> list[tupl
         return [*before, *wrong] if len(message) < 4 else wrong
     if not step:
         return [("Nobody has taken a step yet.", False)]
-    whole = [line for number in steps for line in fit(f"{number}: {run.told(number - 1)}", room, 9, SANS)]
+    whole = [
+        line for number in steps for line in fit(f"{number}: {run.told(number - 1)}", room, 9, SANS)
+    ]
     told = whole if len(whole) <= 4 else [_line(run, number, room) for number in steps[-4:]]
     return [(line, False) for line in told]
 
@@ -272,7 +299,10 @@ def _tlbs(pen: Pen, x: float, line: float, now: Scene, before: Scene) -> None:
         for cached in cpu.tlb:
             pen.text(x, line, f"TLB {cpu.number}", "q s")
             used = pen.field(
-                x + 44, line, f"P{cached.page} → {cached.entry}", known.get(cached.page) != cached.entry
+                x + 44,
+                line,
+                f"P{cached.page} → {cached.entry}",
+                known.get(cached.page) != cached.entry,
             )
             if cached.stale:
                 pen.warning(x + 44 + used + 8, line, "STALE")

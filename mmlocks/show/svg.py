@@ -10,7 +10,18 @@ from pathlib import Path
 
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
-from mmlocks.show.draw import BOLD, LINE, SANS, Pen, cpu_colour, cpu_ink, document, fit, number, sans_width
+from mmlocks.show.draw import (
+    BOLD,
+    LINE,
+    SANS,
+    Pen,
+    cpu_colour,
+    cpu_ink,
+    document,
+    fit,
+    number,
+    sans_width,
+)
 from mmlocks.show.panels import (
     FILE,
     FILING,
@@ -36,14 +47,18 @@ GAP = 14
 SHOWN_TLB_ROWS = 4
 
 
-def picture(world: World, run: Run, at: int | None = None, width: int = WIDE, heading: bool = True) -> str:
+def picture(
+    world: World, run: Run, at: int | None = None, width: int = WIDE, heading: bool = True
+) -> str:
     """The state after `at` steps (default: all) as an SVG document. `width` decides between columns and one column."""
     now = scene(world, run, at)
     before = scene(world, run, now.at - 1) if now.at else None
     title = moment(run, now.at)
     pen = Pen()
     height = body(pen, 0, 0, width, world, run, now, before, heading)
-    return document(width, height, f"{title}: {_happened(run, now)}", scene_text(now, run), pen.parts)
+    return document(
+        width, height, f"{title}: {_happened(run, now)}", scene_text(now, run), pen.parts
+    )
 
 
 def save(path: Path | str, svg: str) -> Path:
@@ -75,7 +90,11 @@ def body(
     cards_end = _cards(pen, left, top, room, world, now, before, wide)
     single_row = wide and len(now.cpus) <= 4
     top = cards_end + (GAP * 2 if wide else GAP)
-    return _memory(pen, left, top, room, world, now, before, wide, cards_end if single_row else None) + 8 - y
+    return (
+        _memory(pen, left, top, room, world, now, before, wide, cards_end if single_row else None)
+        + 8
+        - y
+    )
 
 
 def headline(pen: Pen, x: float, y: float, width: float, run: Run, now: Scene) -> float:
@@ -94,7 +113,10 @@ def headline(pen: Pen, x: float, y: float, width: float, run: Run, now: Scene) -
         pen.hatch(x, y + 25 + lines * LINE, width, 5)
     for index, text in enumerate(texts):
         pen.text(
-            x + (52 if now.at else 0), y + 37 + index * LINE, text, "w" if now.violation is not None else ""
+            x + (52 if now.at else 0),
+            y + 37 + index * LINE,
+            text,
+            "w" if now.violation is not None else "",
         )
     return 30 + lines * LINE
 
@@ -106,7 +128,14 @@ def _happened(run: Run, now: Scene) -> str:
 
 
 def _cards(
-    pen: Pen, x: float, y: float, width: float, world: World, now: Scene, before: Scene | None, wide: bool
+    pen: Pen,
+    x: float,
+    y: float,
+    width: float,
+    world: World,
+    now: Scene,
+    before: Scene | None,
+    wide: bool,
 ) -> float:
     columns = _columns(len(now.cpus)) if wide else 1
     each = (width - GAP * (columns - 1)) / columns
@@ -115,7 +144,9 @@ def _cards(
     for index, cpu in enumerate(now.cpus):
         column, row = index % columns, index // columns
         known = before.cpus[index] if before is not None else None
-        card(pen, x + column * (each + GAP), y + row * (height + GAP), each, height, cpu, known, wide)
+        card(
+            pen, x + column * (each + GAP), y + row * (height + GAP), each, height, cpu, known, wide
+        )
     rows_used = -(-len(now.cpus) // columns)
     return y + rows_used * (height + GAP) - GAP
 
@@ -166,7 +197,9 @@ def _memory(
     childs: dict[int, float] = {}
     if now.forks:
         beside = height - trees - GAP if trees else height
-        childs = space(pen, right, y, side, beside, "Child (made by fork)", now.child, theirs, False)
+        childs = space(
+            pen, right, y, side, beside, "Child (made by fork)", now.child, theirs, False
+        )
     if now.tree is not None:
         top = y + height - trees if now.forks else y
         tall = trees if now.forks else height
@@ -204,7 +237,9 @@ def _frames(
     return top + 2 - (-len(now.frames) // columns) * each, tops
 
 
-def _arrow(pen: Pen, x1: float, y1: float, x2: float, y2: float, direction: int, write: bool) -> None:
+def _arrow(
+    pen: Pen, x1: float, y1: float, x2: float, y2: float, direction: int, write: bool
+) -> None:
     """From a page-table entry to its frame; thick if it may be written."""
     bend = 24 * direction
     end = x2 - 6 * direction
@@ -215,7 +250,13 @@ def _arrow(pen: Pen, x1: float, y1: float, x2: float, y2: float, direction: int,
 
 
 def _stale_arrows(
-    pen: Pen, x: float, width: float, cards_end: float, centre: float, tops: dict[str, float], now: Scene
+    pen: Pen,
+    x: float,
+    width: float,
+    cards_end: float,
+    centre: float,
+    tops: dict[str, float],
+    now: Scene,
 ) -> None:
     """From a TLB that is out of date, past everything, to the frame that it still reaches."""
     each = (width - GAP * (len(now.cpus) - 1)) / len(now.cpus)

@@ -80,7 +80,9 @@ def scene_text(now: Scene, run: Run, width: int = WIDTH) -> str:
     for cpu in now.cpus:
         lines += paragraph(f"cpu{cpu.number}  {_doing(cpu)}", width, indent=6)
         for cached in cpu.tlb:
-            lines.append(f"      TLB  P{cached.page} -> {cached.entry}{'  STALE' if cached.stale else ''}")
+            lines.append(
+                f"      TLB  P{cached.page} -> {cached.entry}{'  STALE' if cached.stale else ''}"
+            )
     for space in (now.parent, now.child):
         lines += [line for text in _space(space) for line in paragraph(text, width, indent=9)]
     if now.tree is not None:
@@ -88,7 +90,9 @@ def scene_text(now: Scene, run: Run, width: int = WIDTH) -> str:
     for file in now.files:
         found = ", ".join(file.mapped) or "no VMA"
         held = _lock(str(file.lock), file.lock.writer)
-        lines += paragraph(f"file {file.name}  i_mmap_rwsem: {held}; i_mmap: {found}", width, indent=9)
+        lines += paragraph(
+            f"file {file.name}  i_mmap_rwsem: {held}; i_mmap: {found}", width, indent=9
+        )
     for frame in now.frames:
         if frame.count:
             lines += paragraph(_frame(frame), width, indent=4)
@@ -100,7 +104,10 @@ def scene_text(now: Scene, run: Run, width: int = WIDTH) -> str:
 
 def verdict_text(verdict: Verdict, scenario: Scenario | None = None, width: int = WIDTH) -> str:
     """The outcome in words: what was searched, and what was not."""
-    return "\n".join(line for part in _verdict(verdict, scenario) for line in paragraph(part, width)) + "\n"
+    return (
+        "\n".join(line for part in _verdict(verdict, scenario) for line in paragraph(part, width))
+        + "\n"
+    )
 
 
 def checked_text(checked: Checked, width: int = WIDTH) -> str:
@@ -153,7 +160,9 @@ def function_of(run: Run, step: int) -> str:
 def _cell(run: Run, step: int) -> str:
     """A step's text, led by the function it was taken in where that is another one than at this CPU's last step."""
     function = function_of(run, step)
-    before = next((other for other in reversed(range(step)) if run.cpus[other] == run.cpus[step]), None)
+    before = next(
+        (other for other in reversed(range(step)) if run.cpus[other] == run.cpus[step]), None
+    )
     told = run.told(step)
     if run.taken[step].violation is not None:
         told = broken(told)
@@ -166,7 +175,9 @@ def _row(number: str, texts: Sequence[str], room: int, column: int) -> Iterator[
     cells = [_wrapped(text, column) for text in texts]
     for line in range(max(map(len, cells))):
         lead = number.rjust(room - 1) if line == 0 else " " * (room - 1)
-        yield lead + "".join(f"  {cell[line] if line < len(cell) else '':<{column}}" for cell in cells)
+        yield lead + "".join(
+            f"  {cell[line] if line < len(cell) else '':<{column}}" for cell in cells
+        )
 
 
 # -- one state --------------------------------------------------------------------------------------------------------
@@ -187,8 +198,9 @@ def _doing(cpu: Cpu) -> str:
 def _space(space: Space) -> Iterator[str]:
     if not space.areas and not space.loose:
         return
-    yield f"{space.name}  mmap_lock: {_lock(str(space.lock), space.lock.writer)}; mm_lock_seq {space.seq}" + (
-        "" if space.page_table_lock.free else f"; page_table_lock: {space.page_table_lock}"
+    yield (
+        f"{space.name}  mmap_lock: {_lock(str(space.lock), space.lock.writer)}; mm_lock_seq {space.seq}"
+        + ("" if space.page_table_lock.free else f"; page_table_lock: {space.page_table_lock}")
     )
     for area in space.areas:
         yield f"   {_area(area) if area.fate != 'freed' else _gone(area)}"
@@ -212,7 +224,9 @@ def _gone(area: Area) -> str:
 
 
 def _users(cpus: tuple[int, ...]) -> str:
-    return " and ".join(f"cpu{cpu}" for cpu in cpus) + (" uses it next" if len(cpus) == 1 else " use it next")
+    return " and ".join(f"cpu{cpu}" for cpu in cpus) + (
+        " uses it next" if len(cpus) == 1 else " use it next"
+    )
 
 
 def _later(cpus: tuple[int, ...]) -> str:
@@ -227,9 +241,15 @@ def _tree(tree: Tree) -> Iterator[str]:
 
 def _fate(node: Node) -> str:
     state = {"root": "", "inner": "", "freed": "FREED", "dead": "DEAD"}.get(node.state, node.state)
-    parts = [state, _later(node.awaited) if node.awaited else "", _users(node.users) if node.users else ""]
+    parts = [
+        state,
+        _later(node.awaited) if node.awaited else "",
+        _users(node.users) if node.users else "",
+    ]
     return "".join(
-        f"; {part}" if node.ranges or index else f"  {part}" for index, part in enumerate(parts) if part
+        f"; {part}" if node.ranges or index else f"  {part}"
+        for index, part in enumerate(parts)
+        if part
     )
 
 
@@ -238,7 +258,9 @@ def _frame(frame: Page) -> str:
     users = ", ".join(frame.users) or "nobody's page table"
     filed = f"; filed in {frame.filed}" if frame.filed else ""
     told = (
-        "" if frame.told is None else f"; its file system was {'' if frame.told else 'not '}told of a store"
+        ""
+        if frame.told is None
+        else f"; its file system was {'' if frame.told else 'not '}told of a store"
     )
     return f"{frame.name}  count {frame.count}, holds {words}: {users}{filed}{told}"
 
@@ -282,12 +304,18 @@ def _verdict(verdict: Verdict, scenario: Scenario | None) -> Iterator[str]:
 
 
 def _endings(count: int) -> str:
-    return "one final state, which is not bad" if count == 1 else f"{count:,} final states, none of them bad"
+    return (
+        "one final state, which is not bad"
+        if count == 1
+        else f"{count:,} final states, none of them bad"
+    )
 
 
 def _limits(scenario: Scenario | None) -> str:
     what = (
-        "this scenario" if scenario is None else f"the scenario {scenario.name} with its {scenario.cpus} CPUs"
+        "this scenario"
+        if scenario is None
+        else f"the scenario {scenario.name} with its {scenario.cpus} CPUs"
     )
     return (
         f"Searched: {what}. Not searched: other programs, more CPUs or pages, memory that reorders loads and stores "

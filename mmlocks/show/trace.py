@@ -55,7 +55,9 @@ def trace_json(run: Run, schedule: Schedule | None = None) -> dict[str, Any]:
         "schedule": schedule and str(schedule),
         "cpus": [{"cpu": task.cpu, "task": task.name} for task in machine.tasks],
         "initial": {cell.name: cell.text(cell.of(run.states[0])) for cell in machine.layout.cells},
-        "held_at_start": [_held(holding) for holding in sorted(holders(machine.layout, run.states[0]))],
+        "held_at_start": [
+            _held(holding) for holding in sorted(holders(machine.layout, run.states[0]))
+        ],
         "waiting_at_start": _waiting(run, 0),
         "steps": [_step(run, number) for number in range(len(run))],
         "ending": {
@@ -82,9 +84,16 @@ def _step(run: Run, number: int) -> dict[str, Any]:
         "cpu": taken.cpu,
         "operations": [part.op for part in parts(taken.step)],
         "did": run.told(number),
-        "calls": [{"function": place.function, "file": _file(place), "line": place.line} for place in where],
+        "calls": [
+            {"function": place.function, "file": _file(place), "line": place.line}
+            for place in where
+        ],
         "changes": [
-            {"cell": cell.name, "before": cell.text(cell.of(before)), "after": cell.text(cell.of(after))}
+            {
+                "cell": cell.name,
+                "before": cell.text(cell.of(before)),
+                "after": cell.text(cell.of(after)),
+            }
             for cell in layout.cells
             if (before ^ after) & cell.mask
         ],
@@ -111,7 +120,9 @@ def _waiting(run: Run, at: int) -> list[dict[str, Any]]:
     for cpu in run.machine.cpus:
         why = run.machine.why_blocked(run.states[at], cpu)
         if why is not None:
-            found.append({"cpu": cpu, "for": why.awaits, "held_by": list(dict.fromkeys(why.holders))})
+            found.append(
+                {"cpu": cpu, "for": why.awaits, "held_by": list(dict.fromkeys(why.holders))}
+            )
     return found
 
 
@@ -227,7 +238,10 @@ def _steps(run: Run, cpu: int) -> Iterator[_Slice]:
     for number, taken in enumerate(run.taken):
         if taken.cpu == cpu:
             where = run.machine.node(run.states[number], cpu).answer.where
-            args = {"step": number + 1, "operations": ", ".join(part.op for part in parts(taken.step))}
+            args = {
+                "step": number + 1,
+                "operations": ", ".join(part.op for part in parts(taken.step)),
+            }
             if where:
                 args["where"] = where[-1].spot
             event = _complete(run.told(number), "step", CPUS, cpu + 1, number, number + 1, **args)
@@ -246,7 +260,9 @@ def _waits(run: Run, cpu: int) -> Iterator[_Slice]:
         if why is not None:
             where = run.machine.node(run.states[start], cpu).answer.where
             held = " and ".join(f"cpu{holder}" for holder in dict.fromkeys(why.holders))
-            event = _complete(f"waits for {why.awaits}", "wait", CPUS, cpu + 1, start, end, held_by=held)
+            event = _complete(
+                f"waits for {why.awaits}", "wait", CPUS, cpu + 1, start, end, held_by=held
+            )
             yield _Slice(start, end, where, event)
         start = end
 
@@ -266,7 +282,9 @@ def _functions(cpu: int, slices: Sequence[_Slice]) -> Iterator[dict[str, Any]]:
             kept += 1
         while len(stack) > kept:
             _, place, start = stack.pop()
-            event = _complete(place.function, "function", CPUS, cpu + 1, start, end, file=_file(place))
+            event = _complete(
+                place.function, "function", CPUS, cpu + 1, start, end, file=_file(place)
+            )
             ended.append((len(stack), event))
         for key, place in zip(keys[kept:], each.calls[kept:], strict=True):
             stack.append((key, place, each.start))
@@ -300,7 +318,9 @@ def _of_locks(run: Run) -> Iterator[dict[str, Any]]:
                 yield _metadata("thread_name", LOCKS, tid + lane + 1, name=lock)
                 yield _metadata("thread_sort_index", LOCKS, tid + lane + 1, sort_index=tid + lane)
             lanes[lane] = end
-            yield _complete(_words(holding), "lock", LOCKS, tid + lane + 1, start, end, cpu=holding.cpu)
+            yield _complete(
+                _words(holding), "lock", LOCKS, tid + lane + 1, start, end, cpu=holding.cpu
+            )
         tid += len(lanes)
 
 

@@ -110,7 +110,12 @@ def command(server: Server, port: int) -> list[str]:
         "LabApp.expose_app_in_browser": True,  # our helpers ask JupyterLab itself whether a kernel is idle
         "LabApp.extension_manager": "readonly",
     }
-    return [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())]
+    return [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -126,7 +131,9 @@ def environment(home: Path) -> dict[str, str]:
     return {**os.environ, **{name: str(folder) for name, folder in own.items()}}
 
 
-def wait_until_up(server: Server, process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
+def wait_until_up(
+    server: Server, process: subprocess.Popen[bytes], log: Path, seconds: float = 120
+) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -198,11 +205,15 @@ class Notebook:
         theme: Theme = "light",
         sidebar: bool = False,
     ) -> "Notebook":
-        server.set("@jupyterlab/apputils-extension:themes", {"theme": f"JupyterLab {theme.title()}"})
+        server.set(
+            "@jupyterlab/apputils-extension:themes", {"theme": f"JupyterLab {theme.title()}"}
+        )
         page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
         page.set_default_timeout(60_000)
         workspace = secrets.token_hex(4)  # a new one: no tabs left from the notebook before
-        page.goto(f"{server.url}/lab/workspaces/{workspace}/tree/{quote(path)}?token={server.token}")
+        page.goto(
+            f"{server.url}/lab/workspaces/{workspace}/tree/{quote(path)}?token={server.token}"
+        )
         page.wait_for_function(READY, timeout=120_000)
         if not sidebar:
             page.evaluate("() => window.jupyterapp.shell.collapseLeft()")

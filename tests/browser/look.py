@@ -26,8 +26,12 @@ def main() -> int:
     parser.add_argument("--width", type=int, default=1200)
     parser.add_argument("--height", type=int, default=900)
     parser.add_argument("--run", action="store_true", help="run all cells first")
-    parser.add_argument("--click", action="append", default=[], metavar="TEXT", help="then click this button")
-    parser.add_argument("--press", action="append", default=[], metavar="KEYS", help="then press these")
+    parser.add_argument(
+        "--click", action="append", default=[], metavar="TEXT", help="then click this button"
+    )
+    parser.add_argument(
+        "--press", action="append", default=[], metavar="KEYS", help="then press these"
+    )
     parser.add_argument("--scroll-to", metavar="TEXT", help="then bring this text into view")
     parser.add_argument("--full-notebook", action="store_true", help="all of it, numbered if long")
     parser.add_argument("--sidebar", action="store_true", help="leave the file browser open")

@@ -17,7 +17,9 @@ def do(shown: Notebook, cell: int, command: str) -> None:
 def test_a_deleted_cells_function_is_named_as_left_over(
     lab: Server, open_notebook: Callable[..., Notebook]
 ) -> None:
-    made = notebook(answer(RIGHT), below("async def lock_vma_under_rcu(mm, address):\n    return None\n"))
+    made = notebook(
+        answer(RIGHT), below("async def lock_vma_under_rcu(mm, address):\n    return None\n")
+    )
     made["cells"] = [*made["cells"][:5], made["cells"][-1]]
     lab.put("leftovers.ipynb", json.dumps(made))
     shown = open_notebook("leftovers.ipynb")

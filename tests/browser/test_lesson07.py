@@ -33,7 +33,9 @@ def test_a_learner_makes_the_store_vanish_with_clicks(
     assert "that store is lost" in lesson.text()
 
 
-def test_predictions_keep_their_answers_until_one_is_chosen(open_notebook: Callable[..., Notebook]) -> None:
+def test_predictions_keep_their_answers_until_one_is_chosen(
+    open_notebook: Callable[..., Notebook],
+) -> None:
     lesson = open_notebook(LESSON)
     lesson.run_all()
     answer = "no fault can copy the page before that flush"

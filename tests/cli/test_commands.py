@@ -24,7 +24,11 @@ def pasted(output: str) -> list[str]:
     """The words of the command that an output offers to paste."""
     import shlex
 
-    return next(shlex.split(line)[1:] for line in output.splitlines() if line.startswith("  mmlocks replay "))
+    return next(
+        shlex.split(line)[1:]
+        for line in output.splitlines()
+        if line.startswith("  mmlocks replay ")
+    )
 
 
 def test_without_arguments_help_is_shown(mmlocks: Mmlocks) -> None:
@@ -74,9 +78,9 @@ def test_nothing_is_wider_than_the_terminal(
     monkeypatch.setenv("COLUMNS", str(columns))
     for words in (["demo"], ["scenarios"], ["replay", LOST_STORE, "--step", "9"]):
         lines = mmlocks(*words).stdout.splitlines()
-        assert max(len(line) for line in lines if not line.startswith("  mmlocks ")) <= min(columns, 120), (
-            words
-        )
+        assert max(len(line) for line in lines if not line.startswith("  mmlocks ")) <= min(
+            columns, 120
+        ), words
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,9 @@ def test_nothing_is_wider_than_the_terminal(
         for release, outcome in one.expected.items()
     ],
 )
-def test_run_tells_what_the_record_says(mmlocks: Mmlocks, scenario: str, release: str, expected: str) -> None:
+def test_run_tells_what_the_record_says(
+    mmlocks: Mmlocks, scenario: str, release: str, expected: str
+) -> None:
     done = mmlocks("run", scenario, "--release", release, "--json")
     found = json.loads(done.stdout)
     assert found.keys() >= RUN_KEYS
@@ -129,7 +135,10 @@ def test_full_search_sees_the_same_endings(mmlocks: Mmlocks) -> None:
         json.loads(mmlocks("run", "fork_lost_store", "-r", "6.4.3", "--json", *extra).stdout)
         for extra in ([], ["--full"])
     )
-    assert "one order of each set" in reduced["searched"] and "every order of steps" in full["searched"]
+    assert (
+        "one order of each set" in reduced["searched"]
+        and "every order of steps" in full["searched"]
+    )
     assert reduced["endings"] == full["endings"]
     assert reduced["states"] < full["states"]
 
@@ -169,7 +178,11 @@ def test_replay_one_state(mmlocks: Mmlocks) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [f"replay: {LOST_STORE}", f"  {LOST_STORE[:30]}\n{LOST_STORE[30:]} ", f"mmlocks replay {LOST_STORE}"],
+    [
+        f"replay: {LOST_STORE}",
+        f"  {LOST_STORE[:30]}\n{LOST_STORE[30:]} ",
+        f"mmlocks replay {LOST_STORE}",
+    ],
 )
 def test_replay_takes_what_was_copied_carelessly(mmlocks: Mmlocks, text: str) -> None:
     assert "that store is lost" in " ".join(mmlocks("replay", text).stdout.split())
@@ -215,7 +228,9 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(
     ("name", "finding", "points", "status"),
     [("right", "CORRECT", 10, 0), ("wrong", "WRONG", 0, 1), ("costly", "CORRECT BUT COSTLY", 8, 4)],
 )
-def test_check(mmlocks: Mmlocks, answers: Path, name: str, finding: str, points: int, status: int) -> None:
+def test_check(
+    mmlocks: Mmlocks, answers: Path, name: str, finding: str, points: int, status: int
+) -> None:
     done = mmlocks("check", "lab07", answers / f"{name}.py", "--json")
     found = json.loads(done.stdout)
     assert done.exit_code == status
@@ -227,7 +242,15 @@ def test_check(mmlocks: Mmlocks, answers: Path, name: str, finding: str, points:
         10,
     )
     for check in found["checks"]:
-        assert check.keys() == {"name", "points", "of", "finding", "message", "schedule", "violation"}
+        assert check.keys() == {
+            "name",
+            "points",
+            "of",
+            "finding",
+            "message",
+            "schedule",
+            "violation",
+        }
     told = mmlocks("check", "07", answers / f"{name}.py")
     assert told.exit_code == status
     assert f"\n{finding}: {points} of 10 points\n" in told.stdout
@@ -261,7 +284,9 @@ def test_check_reads_a_notebook(mmlocks: Mmlocks, answers: Path) -> None:
 
 def test_what_an_answer_prints_does_not_spoil_the_json(mmlocks: Mmlocks, answers: Path) -> None:
     noisy = (
-        (answers / "right.py").read_text().replace("    await flush", "    print('inside')\n    await flush")
+        (answers / "right.py")
+        .read_text()
+        .replace("    await flush", "    print('inside')\n    await flush")
     )
     (answers / "noisy.py").write_text(f"print('outside')\n{noisy}")
     done = mmlocks("check", "07", answers / "noisy.py", "--json")
@@ -273,13 +298,17 @@ def test_an_unproved_answer(mmlocks: Mmlocks, answers: Path) -> None:
     done = mmlocks("check", "07", answers / "right.py", "--seconds", "0.000001")
     assert done.exit_code == 3
     # What is small enough to be searched before the first look at the clock is proved all the same.
-    assert re.search(r"UNPROVED: [026] of 10 points\nTo search further, raise --seconds\.", done.stdout)
+    assert re.search(
+        r"UNPROVED: [026] of 10 points\nTo search further, raise --seconds\.", done.stdout
+    )
 
 
 @pytest.mark.parametrize("rung", [1, 2, 3])
 def test_hints(mmlocks: Mmlocks, rung: int) -> None:
     done = mmlocks("hint", "07", rung)
-    assert " ".join(LABS["lab07_fork_vs_fault"].hints[rung - 1].split()) in " ".join(done.stdout.split())
+    assert " ".join(LABS["lab07_fork_vs_fault"].hints[rung - 1].split()) in " ".join(
+        done.stdout.split()
+    )
     assert (f"mmlocks hint 07 {rung + 1}" in done.stdout) == (rung < 3)
 
 
@@ -288,7 +317,10 @@ def test_one_more_oracle_can_be_asked_and_replayed(mmlocks: Mmlocks) -> None:
     found = json.loads(done.stdout)
     assert (done.exit_code, found["violation"]["oracle"]) == (1, "stale_copy")
     assert mmlocks("replay", found["schedule"], "--also", "stale_copy").exit_code == 1
-    assert mmlocks("run", "fork_lost_store", "--release", "6.4.3", "--also", "stale_copy").exit_code == 0
+    assert (
+        mmlocks("run", "fork_lost_store", "--release", "6.4.3", "--also", "stale_copy").exit_code
+        == 0
+    )
     unknown = mmlocks("run", "fork_lost_store", "--release", "6.4.3", "--also", "nonsense")
     assert unknown.exit_code == 2
     assert "Known oracles" in unknown.stderr

@@ -44,7 +44,11 @@ def test_the_same_for_programs(mmlocks: Mmlocks) -> None:
     ]  # fmt: skip
     assert found["slice"]["settled"]
     assert found["no_return"] == {"step": 17, "at_most": 17}
-    assert (found["twin"]["common"], found["twin"]["closest"], found["twin"]["turned"]) == (16, True, [2])
+    assert (found["twin"]["common"], found["twin"]["closest"], found["twin"]["turned"]) == (
+        16,
+        True,
+        [2],
+    )
     assert found["reasons"] == []
 
 
@@ -78,7 +82,9 @@ def test_with_one_more_oracle(mmlocks: Mmlocks) -> None:
     ],
     ids=["damaged", "nonsense", "oracle", "nothing-wrong"],
 )
-def test_what_cannot_be_explained_gets_a_sentence(mmlocks: Mmlocks, words: list[str], said: str) -> None:
+def test_what_cannot_be_explained_gets_a_sentence(
+    mmlocks: Mmlocks, words: list[str], said: str
+) -> None:
     done = mmlocks("explain", *words)
     assert (done.exit_code, done.stdout) == (2, "")
     assert said in done.stderr
@@ -89,7 +95,8 @@ def test_a_small_budget_is_admitted(mmlocks: Mmlocks) -> None:
     text = " ".join(done.stdout.split())
     assert done.exit_code == 3
     assert (
-        "Not everything was searched (budget of 40 states reached): what is missing above is unknown." in text
+        "Not everything was searched (budget of 40 states reached): what is missing above is unknown."
+        in text
     )
     assert "raise --states or --seconds" in text
 
@@ -99,7 +106,10 @@ def test_all_endings_are_listed(mmlocks: Mmlocks) -> None:
     text = " ".join(done.stdout.split())
     assert done.exit_code == 1
     assert "5 endings, 110,791,254,726 schedules, 1,710 states." in text
-    assert "P3: 1 2; child P3: 5 6 110,791,037,099 schedules, all but 217,627 of them; 7 states" in text
+    assert (
+        "P3: 1 2; child P3: 5 6 110,791,037,099 schedules, all but 217,627 of them; 7 states"
+        in text
+    )
     assert "VIOLATED (lost_store)" in text
     for schedule in re.findall(r"replay: (mml1:\S+)", text):
         assert mmlocks("replay", schedule).exit_code in (0, 1)
@@ -111,7 +121,9 @@ def test_endings_are_not_final_states(mmlocks: Mmlocks) -> None:
     final = json.loads(mmlocks("run", "fork_lost_store", "-r", "6.4.3", "--json").stdout)["endings"]
     text = " ".join(mmlocks("endings", "fork_lost_store", "-r", "6.4.3").stdout.split())
     assert f"The 4 good endings are {final} final states, which `mmlocks run` counts" in text
-    one = " ".join(mmlocks("endings", "fork_lost_store", "-r", "6.4.3", "--cells", "truth*").stdout.split())
+    one = " ".join(
+        mmlocks("endings", "fork_lost_store", "-r", "6.4.3", "--cells", "truth*").stdout.split()
+    )
     assert f"The good ending is {final} final states" in one
 
 
@@ -119,7 +131,9 @@ def test_endings_by_cells_of_ones_choice(mmlocks: Mmlocks) -> None:
     found = json.loads(
         mmlocks("endings", "fork_lost_store", "-r", "6.4.3", "--cells", "truth*", "--json").stdout
     )
-    assert [ending["value"] for ending in found["endings"]] == [{"truth P3[0]": "1", "truth P3[1]": "2"}]
+    assert [ending["value"] for ending in found["endings"]] == [
+        {"truth P3[0]": "1", "truth P3[1]": "2"}
+    ]
     assert found["schedules"] == found["endings"][0]["schedules"] > 1000
     done = mmlocks("endings", "fork_lost_store", "-r", "6.4.3", "--cells", "nosuch")
     assert (done.exit_code, done.stdout) == (2, "")
@@ -130,11 +144,16 @@ def test_endings_within_a_budget(mmlocks: Mmlocks) -> None:
     done = mmlocks("endings", "young_reproducer", "-r", "6.4.0", "--states", 100)
     assert done.exit_code == 3
     assert "UNPROVED: stopped early (budget of 100 states reached)" in done.stdout
-    assert mmlocks("endings", "young_reproducer", "-r", "6.4.0", "--states", 100, "--json").exit_code == 3
+    assert (
+        mmlocks("endings", "young_reproducer", "-r", "6.4.0", "--states", 100, "--json").exit_code
+        == 3
+    )
     assert mmlocks("endings", "young_reproducer").exit_code == 2
 
 
-def test_nothing_is_wider_than_the_terminal(mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_wider_than_the_terminal(
+    mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for columns in (40, 120):
         monkeypatch.setenv("COLUMNS", str(columns))
         for words in (["explain", LOST_STORE], ["endings", "fork_lost_store", "-r", "6.4.0"]):

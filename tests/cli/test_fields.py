@@ -17,13 +17,17 @@ def test_every_field_is_told_with_its_locks_and_its_source(mmlocks: Mmlocks) -> 
     told = " ".join(done.stdout.split())
     assert done.exit_code == 0
     assert all(row.field in told and row.source in told for row in ROWS)
-    assert "vm_flags, vm_page_prot written with mmap_lock for writing and the VMA write lock" in told
+    assert (
+        "vm_flags, vm_page_prot written with mmap_lock for writing and the VMA write lock" in told
+    )
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_fields_for_programs_and_for_documents(mmlocks: Mmlocks) -> None:
     listed = json.loads(mmlocks("fields", "--json").stdout)
-    assert [(each["record"], each["field"]) for each in listed] == [(row.record, row.field) for row in ROWS]
+    assert [(each["record"], each["field"]) for each in listed] == [
+        (row.record, row.field) for row in ROWS
+    ]
     assert {each["field"] for each in listed if each["marked"]} >= {"vm_lock_seq", "mm_lock_seq"}
     lines = mmlocks("fields", "--markdown").stdout.splitlines()
     assert lines[1] == "|---|---|---|"

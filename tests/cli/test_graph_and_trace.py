@@ -31,13 +31,15 @@ def test_a_graph_as_data(mmlocks: Mmlocks) -> None:
     every = json.loads(mmlocks("graph", "publish_early", "-r", "6.4.3", "--json").stdout)
     assert every["format"] == "mmlocks state graph" and every["whole"]
     assert (every["scenario"], every["release"]) == ("publish_early", "6.4.3")
-    reduced = json.loads(mmlocks("graph", "publish_early", "-r", "6.4.3", "--json", "--reduced").stdout)
+    reduced = json.loads(
+        mmlocks("graph", "publish_early", "-r", "6.4.3", "--json", "--reduced").stdout
+    )
     assert reduced["reduced"] and len(reduced["vertices"]) < len(every["vertices"])
     sizes = [
         len(
-            json.loads(mmlocks("graph", "publish_early", "-r", "6.4.3", "--json", "--view", view).stdout)[
-                "vertices"
-            ]
+            json.loads(
+                mmlocks("graph", "publish_early", "-r", "6.4.3", "--json", "--view", view).stdout
+            )["vertices"]
         )
         for view in ("all", "chains", "open")
     ]
@@ -62,7 +64,9 @@ def test_a_graph_that_is_too_large_is_no_picture(mmlocks: Mmlocks, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("scenario", "view"), [("fork_lost_store", "chains"), ("stackrot", "all")], ids=["three_cpus", "two_cpus"]
+    ("scenario", "view"),
+    [("fork_lost_store", "chains"), ("stackrot", "all")],
+    ids=["three_cpus", "two_cpus"],
 )
 def test_a_refusal_names_options_that_give_a_picture(
     mmlocks: Mmlocks, tmp_path: Path, scenario: str, view: str
@@ -118,7 +122,11 @@ def test_nothing_is_wider_than_the_terminal(
     mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    for words in (["fork_lost_store"], ["stackrot", "--view", "all"], ["stackrot", "--view", "progress"]):
+    for words in (
+        ["fork_lost_store"],
+        ["stackrot", "--view", "all"],
+        ["stackrot", "--view", "progress"],
+    ):
         done = mmlocks("graph", *words, "-r", "6.4.0")
         assert max(map(len, done.stdout.splitlines())) <= columns, words
 
@@ -154,14 +162,20 @@ def test_a_replayed_run_is_written_for_other_programs(mmlocks: Mmlocks, tmp_path
     done = mmlocks("replay", LOST_STORE, "--trace", trace, "--chrome", chrome)
     assert done.exit_code == 1, "the run breaks a rule"
     shown = done.stdout.replace("\n", "")
-    assert f"Trace written to {trace}" in shown and f"Trace for viewers written to {chrome}" in shown
+    assert (
+        f"Trace written to {trace}" in shown and f"Trace for viewers written to {chrome}" in shown
+    )
     written = json.loads(trace.read_text("utf-8"))
     assert (written["format"], written["schedule"], len(written["steps"])) == (
         "mmlocks trace",
         LOST_STORE,
         20,
     )
-    assert {event["ph"] for event in json.loads(chrome.read_text("utf-8"))["traceEvents"]} == {"M", "X", "i"}
+    assert {event["ph"] for event in json.loads(chrome.read_text("utf-8"))["traceEvents"]} == {
+        "M",
+        "X",
+        "i",
+    }
     assert sorted(file.name for file in tmp_path.iterdir()) == ["run.json", "viewer.json"]
 
 
@@ -211,7 +225,9 @@ def test_what_cannot_be_written_is_said(mmlocks: Mmlocks, tmp_path: Path, option
     assert done.exit_code == 2 and "there is no folder" in done.stderr
     done = mmlocks("replay", LOST_STORE, option, tmp_path)
     assert done.exit_code == 2
-    assert "Name the file in it that the trace is to be written to." in " ".join(done.stderr.split())
+    assert "Name the file in it that the trace is to be written to." in " ".join(
+        done.stderr.split()
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -222,4 +238,6 @@ def test_the_progress_of_two_cpus(mmlocks: Mmlocks, tmp_path: Path) -> None:
     assert ElementTree.parse(file).getroot().tag.endswith("svg")
     done = mmlocks("graph", "fork_lost_store", "-r", "6.4.3", "--view", "progress")
     assert done.exit_code == 2 and "takes two CPUs" in done.stderr
-    assert mmlocks("graph", "stackrot", "-r", "6.4.3", "--view", "progress", "--json").exit_code == 2
+    assert (
+        mmlocks("graph", "stackrot", "-r", "6.4.3", "--view", "progress", "--json").exit_code == 2
+    )

@@ -97,7 +97,9 @@ def test_rules_are_listed(mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch) -> 
         assert rule["commit"] in told.stdout
 
 
-def test_rules_are_listed_where_there_is_no_linux(mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rules_are_listed_where_there_is_no_linux(
+    mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     told = mmlocks("host", "rules")
     assert told.exit_code == 0
@@ -117,7 +119,9 @@ def complaint(done: Result) -> str:
     return done.stderr
 
 
-@pytest.mark.parametrize("words", [["diff"], ["record", "x.json"], ["diff", "--program", "PROGRAM"]])
+@pytest.mark.parametrize(
+    "words", [["diff"], ["record", "x.json"], ["diff", "--program", "PROGRAM"]]
+)
 def test_without_linux_nothing_is_compared(
     mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
 ) -> None:
@@ -164,7 +168,9 @@ def test_bad_usage(mmlocks: Mmlocks, words: list[str], said: str) -> None:
         ("[" * 100_000, "holds no JSON"),
     ],
 )
-def test_files_that_hold_no_program(mmlocks: Mmlocks, tmp_path: Path, content: str, said: str) -> None:
+def test_files_that_hold_no_program(
+    mmlocks: Mmlocks, tmp_path: Path, content: str, said: str
+) -> None:
     (tmp_path / "file.json").write_text(content)
     assert said in complaint(mmlocks("host", "diff", "--program", tmp_path / "file.json"))
 
@@ -200,7 +206,9 @@ def test_a_mismatch_is_made_small_and_can_be_run_again(
         with Nursery() as nursery:
             release = running_release()
             return run_some(
-                ((n, numbered(order.seed, n, order.operations)) for n in range(99)), nursery, release
+                ((n, numbered(order.seed, n, order.operations)) for n in range(99)),
+                nursery,
+                release,
             )
 
     monkeypatch.setattr(workers, "diff", here)
@@ -210,7 +218,9 @@ def test_a_mismatch_is_made_small_and_can_be_run_again(
     assert 'p0.call("munmap", ' in done.stdout
     assert "syscall(SYS_munmap, " in done.stdout
     assert "  mmlocks host diff --seed wrong --first " in done.stdout
-    found = json.loads(mmlocks("host", "diff", "--seed", "wrong", "--sequences", 99, "--json").stdout)
+    found = json.loads(
+        mmlocks("host", "diff", "--seed", "wrong", "--sequences", 99, "--json").stdout
+    )
     assert len(found["mismatch"]["program"]) <= 2
     assert len(found["mismatch"]["original"]) == 40
     (tmp_path / "found.json").write_text(json.dumps(found))
@@ -242,12 +252,24 @@ def test_the_kernel_is_recorded(mmlocks: Mmlocks, tmp_path: Path) -> None:
 @needs_linux
 @pytest.mark.parametrize("group", [False, True], ids=["kill -INT", "terminal"])
 def test_ctrl_c_says_how_far_it_got(group: bool) -> None:
-    words = ["host", "diff", "--sequences", "100000", "--seed", "interrupted", "--jobs", "2", "--json"]
+    words = [
+        "host",
+        "diff",
+        "--sequences",
+        "100000",
+        "--seed",
+        "interrupted",
+        "--jobs",
+        "2",
+        "--json",
+    ]
     with subprocess.Popen(
         [sys.executable, "-m", "mmlocks", *words],
         cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     ) as process:  # fmt: skip
-        within(20, lambda: sum("mmlocks" in name for name in running(process.pid)) >= 2)  # both workers'
+        within(
+            20, lambda: sum("mmlocks" in name for name in running(process.pid)) >= 2
+        )  # both workers'
         began = time.monotonic()
         (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
         stdout, stderr = process.communicate(timeout=20)

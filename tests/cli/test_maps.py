@@ -22,7 +22,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "tests" / "maps" / "samples"
 SLEEP = SAMPLES / "sleep_smaps.txt"
 LINUX = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
-NO_FLAGS = "Flags (locked, not copied by fork, ...) are not known: only smaps has them, since Linux 3.8."
+NO_FLAGS = (
+    "Flags (locked, not copied by fork, ...) are not known: only smaps has them, since Linux 3.8."
+)
 KEYS = {
     "start",
     "end",
@@ -67,7 +69,9 @@ def test_a_saved_file_as_text(mmlocks: Mmlocks) -> None:
     assert (done.exit_code, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Address space of /")
-    assert any(re.fullmatch(r"[0-9a-f-]+ +132 KiB  read write  stack, grows down", line) for line in lines)
+    assert any(
+        re.fullmatch(r"[0-9a-f-]+ +132 KiB  read write  stack, grows down", line) for line in lines
+    )
     assert any(re.fullmatch(r" +\.\.\. +[\d.]+ TiB  unmapped", line) for line in lines)
     assert any(re.fullmatch(r"in all +37 areas +2\.\d MiB", line) for line in lines)
     assert "are accounted" in done.stdout
@@ -91,17 +95,23 @@ Rss:                  16 kB
 """
 
 
-def test_an_old_smaps_has_no_flags_and_is_not_said_to_be_unread(mmlocks: Mmlocks, tmp_path: Path) -> None:
+def test_an_old_smaps_has_no_flags_and_is_not_said_to_be_unread(
+    mmlocks: Mmlocks, tmp_path: Path
+) -> None:
     saved = tmp_path / "smaps"
     saved.write_text(OLD)
     done = mmlocks("maps", "--file", saved)
     assert NO_FLAGS in " ".join(done.stdout.split())
     assert "was not read" not in done.stdout
     assert re.search(r"in all +2 areas +480 KiB", done.stdout)
-    assert {one["flags"] for one in json.loads(mmlocks("maps", "--file", saved, "--json").stdout)} == {None}
+    assert {
+        one["flags"] for one in json.loads(mmlocks("maps", "--file", saved, "--json").stdout)
+    } == {None}
 
 
-def test_a_smaps_that_was_cut_off_says_how_many_flags_are_missing(mmlocks: Mmlocks, tmp_path: Path) -> None:
+def test_a_smaps_that_was_cut_off_says_how_many_flags_are_missing(
+    mmlocks: Mmlocks, tmp_path: Path
+) -> None:
     saved = tmp_path / "smaps"
     saved.write_text(OLD.replace("Locked:              374 kB\n", "VmFlags: rd ex mr mw me\n"))
     told = mmlocks("maps", "--file", saved).stdout
@@ -194,7 +204,9 @@ def test_json(mmlocks: Mmlocks) -> None:
     assert stack["flags"] == sorted(["rd", "wr", "mr", "mw", "me", "gd", "ac"])
     assert areas[0]["kind"] == "program"
     assert areas[-1]["start"] == "0xffffffffff600000"
-    code = next(area for area in areas if area["file"].endswith("libc.so.6") and "x" in area["perms"])
+    code = next(
+        area for area in areas if area["file"].endswith("libc.so.6") and "x" in area["perms"]
+    )
     assert (code["kind"], code["offset"]) == ("library", 0x26000)
     assert re.fullmatch("[0-9a-f]{2}:[0-9a-f]{2}", code["device"])
     assert code["inode"] > 0
@@ -306,11 +318,20 @@ BAD = [
     (["--file", "/dev/null"], "/dev/null is empty"),
     (["--file", "/dev/zero"], "is no text but a binary file"),
     (["--file", sys.executable], "is no text but a binary file"),
-    (["--file", str(REPOSITORY / "README.md")], "is no saved maps or smaps: it begins with '# mmlocks'"),
-    (["--file", str(SLEEP), "--svg", "/no/such/folder/x.svg"], "there is no folder /no/such/folder"),
+    (
+        ["--file", str(REPOSITORY / "README.md")],
+        "is no saved maps or smaps: it begins with '# mmlocks'",
+    ),
+    (
+        ["--file", str(SLEEP), "--svg", "/no/such/folder/x.svg"],
+        "there is no folder /no/such/folder",
+    ),
     (["--file", str(SLEEP), "--svg", "."], "is a folder"),
     (["--file", str(SLEEP), "--svg", "/dev/null"], "no ordinary file"),
-    (["--file", str(SLEEP), "--png", "/no/such/folder/x.png"], "there is no folder /no/such/folder"),
+    (
+        ["--file", str(SLEEP), "--png", "/no/such/folder/x.png"],
+        "there is no folder /no/such/folder",
+    ),
     (["--file", str(SLEEP), "--png", "."], "is a folder"),
     (["--file", str(SLEEP), "--png", "/dev/null"], "no ordinary file"),
     (["--file", str(SLEEP), "--png", "x.svg"], "--png x.svg: no program would read that"),
@@ -319,7 +340,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), BAD, ids=[" ".join(words)[-50:].encode("unicode_escape").decode() for words, _ in BAD]
+    ("words", "said"),
+    BAD,
+    ids=[" ".join(words)[-50:].encode("unicode_escape").decode() for words, _ in BAD],
 )
 def test_bad_usage(mmlocks: Mmlocks, words: list[str], said: str) -> None:
     line = complaint(mmlocks("maps", *words))

@@ -40,7 +40,12 @@ def test_bad_usage_has_no_traceback() -> None:
 
 
 def test_a_pipe_gets_neither_colours_nor_progress() -> None:
-    for extra in ({}, {"NO_COLOR": "1", "FORCE_COLOR": ""}, {"PYTHONIOENCODING": "ascii"}, {"TERM": "dumb"}):
+    for extra in (
+        {},
+        {"NO_COLOR": "1", "FORCE_COLOR": ""},
+        {"PYTHONIOENCODING": "ascii"},
+        {"TERM": "dumb"},
+    ):
         done = run("demo", **extra)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.isascii()
@@ -106,7 +111,10 @@ def test_an_output_that_is_not_there(words: list[str]) -> None:
         ["sh", "-c", 'exec "$@" >&-', "sh", *MMLOCKS, *words],
         cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (2, "mmlocks: cannot write the output: it is closed.\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "mmlocks: cannot write the output: it is closed.\n",
+    )
 
 
 def test_ctrl_c_ends_a_graph_in_one_line(tmp_path: Path) -> None:
@@ -128,9 +136,14 @@ def test_ctrl_c_ends_a_graph_in_one_line(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
-    (tmp_path / "waits.py").write_text(f"open({str(ready)!r}, 'w').close()\nimport time\ntime.sleep(60)\n")
+    (tmp_path / "waits.py").write_text(
+        f"open({str(ready)!r}, 'w').close()\nimport time\ntime.sleep(60)\n"
+    )
     with subprocess.Popen(
-        [*MMLOCKS, "check", "07", tmp_path / "waits.py"], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
+        [*MMLOCKS, "check", "07", tmp_path / "waits.py"],
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         while not ready.exists():
             time.sleep(0.02)
@@ -158,7 +171,10 @@ def test_ctrl_c_while_searching_leaves_the_answer_unproved(tmp_path: Path, answe
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stderr) in ((3, ""), (130, "mmlocks: interrupted; nothing was decided.\n"))
+    assert (process.returncode, stderr) in (
+        (3, ""),
+        (130, "mmlocks: interrupted; nothing was decided.\n"),
+    )
     if stdout:
         assert json.loads(stdout)["finding"] == "UNPROVED"
 
@@ -166,7 +182,9 @@ def test_ctrl_c_while_searching_leaves_the_answer_unproved(tmp_path: Path, answe
 def test_an_answer_that_holds_on_is_ended_all_the_same(tmp_path: Path) -> None:
     holds = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass\n"
     (tmp_path / "stubborn.py").write_text(holds)
-    program = "from mmlocks.cli import answers, main; answers.load_answer.__defaults__ = (0.2,); main()"
+    program = (
+        "from mmlocks.cli import answers, main; answers.load_answer.__defaults__ = (0.2,); main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program, "check", "07", tmp_path / "stubborn.py"],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False,
@@ -212,16 +230,19 @@ def test_no_answer_keeps_the_command_from_ending_or_ends_it_as_if_it_were_right(
         assert "answer.py, line 1: " in said and "cannot be used here" in said
     else:
         assert process.returncode == 1
-        assert "(answer.py, line 8): " in " ".join(told.split()) and "cannot be used here" in " ".join(
+        assert "(answer.py, line 8): " in " ".join(
             told.split()
-        )
+        ) and "cannot be used here" in " ".join(told.split())
 
 
 def test_a_notebook_with_magics_is_judged_where_ipython_is_not_installed(
     tmp_path: Path, answers: Path
 ) -> None:
     source = f"%%time\n{(answers / 'right.py').read_text()}"
-    cells = [{"cell_type": "code", "source": text} for text in ("%matplotlib inline\n!ls\nx = !ls\n", source)]
+    cells = [
+        {"cell_type": "code", "source": text}
+        for text in ("%matplotlib inline\n!ls\nx = !ls\n", source)
+    ]
     (tmp_path / "lab.ipynb").write_text(json.dumps({"cells": cells}))
     program = (
         "import sys\n"

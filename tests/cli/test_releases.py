@@ -34,7 +34,9 @@ def words(done: Result) -> str:
     return " ".join(done.stdout.split())
 
 
-def test_a_table_that_fits_a_hundred_columns(mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_fits_a_hundred_columns(
+    mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     done = mmlocks("releases", *SOME)
     assert (done.exit_code, done.stderr) == (0, "")
@@ -46,14 +48,21 @@ def test_a_table_that_fits_a_hundred_columns(mmlocks: Mmlocks, monkeypatch: pyte
     assert [name for head in heads for name in head] == list(RELEASES), (
         "every release has its column, in order"
     )
-    torn = [cell for line in lines if line.startswith("fork_torn_snapshot  ") for cell in line.split()[1:]]
+    torn = [
+        cell
+        for line in lines
+        if line.startswith("fork_torn_snapshot  ")
+        for cell in line.split()[1:]
+    ]
     assert torn == ["snapshot" if name in ("6.4.0", "6.4.1") else "safe" for name in RELEASES]
     where = lines[2].index("6.4.0")
     assert lines[3][where:].startswith("snapshot"), "a column stands below its head"
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120, 300])
-def test_no_width_breaks_it(mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+def test_no_width_breaks_it(
+    mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     done = mmlocks("releases", *SOME)
     lines = [line for line in done.stdout.splitlines() if not line.startswith("  mmlocks ")]
@@ -68,7 +77,9 @@ def test_what_goes_wrong_is_told_once_and_can_be_seen(mmlocks: Mmlocks) -> None:
     done = mmlocks("releases", *SOME, "-r", "6.4.0", "-r", "6.4.1")
     assert "fork_torn_snapshot: snapshot, in 25 steps: 6.4.0, 6.4.1" in words(done)
     assert words(done).count("the snapshot is torn") == 1
-    shown = next(line.split() for line in done.stdout.splitlines() if line.startswith("  mmlocks run "))
+    shown = next(
+        line.split() for line in done.stdout.splitlines() if line.startswith("  mmlocks run ")
+    )
     assert mmlocks(*shown[1:]).exit_code == 1
 
 
@@ -97,24 +108,42 @@ def test_json(mmlocks: Mmlocks) -> None:
         name: {patch.name for patch in release.patches} for name, release in RELEASES.items()
     }
     assert [(cell["scenario"], cell["release"]) for cell in found["cells"]] == [
-        (scenario, release) for scenario in ("fork_torn_snapshot", "fork_other_vma") for release in RELEASES
+        (scenario, release)
+        for scenario in ("fork_torn_snapshot", "fork_other_vma")
+        for release in RELEASES
     ]
     assert all(cell.keys() == CELL for cell in found["cells"])
     torn = found["cells"][list(RELEASES).index("6.4.0")]
-    assert (torn["outcome"], torn["oracle"], torn["expected"]) == ("violated", "snapshot", "violated")
+    assert (torn["outcome"], torn["oracle"], torn["expected"]) == (
+        "violated",
+        "snapshot",
+        "violated",
+    )
     assert mmlocks("replay", torn["schedule"]).exit_code == 1
     assert (found["without"], found["interrupted"]) == (None, False)
 
 
 def test_without_each_repair(mmlocks: Mmlocks) -> None:
-    asked = ["releases", "--scenario", "fork_torn_snapshot", "-r", "6.4.3", "--jobs", "1", "--without"]
+    asked = [
+        "releases",
+        "--scenario",
+        "fork_torn_snapshot",
+        "-r",
+        "6.4.3",
+        "--jobs",
+        "1",
+        "--without",
+    ]
     found = json.loads(mmlocks(*asked, "--json").stdout)["without"]
     assert found.keys() == {"release", "repairs", "pairs", "cells"}
     assert found["release"] == NEWEST.name
     violated = {row["without"][0]: row["violated"] for row in found["repairs"]}
     assert violated["fork_locks_vmas"] == {"fork_torn_snapshot": "snapshot"}
     assert [name for name, scenarios in violated.items() if scenarios] == ["fork_locks_vmas"]
-    assert all(row.keys() == {"without", "violated", "together"} for row in found["repairs"] + found["pairs"])
+    assert all(
+        row.keys() == {"without", "violated", "together"}
+        for row in found["repairs"] + found["pairs"]
+    )
     said = words(mmlocks(*asked))
     assert "fork_locks_vmas fb49c455323f 6.4.3 Without it: fork_torn_snapshot (snapshot)." in said
     assert "Without it: nothing goes wrong in these scenarios." in said
@@ -122,7 +151,9 @@ def test_without_each_repair(mmlocks: Mmlocks) -> None:
 
 def test_several_jobs_find_the_same(mmlocks: Mmlocks) -> None:
     one, two = (
-        json.loads(mmlocks("releases", *SOME, "--jobs", jobs, "-r", "6.3", "-r", "6.4.0", "--json").stdout)
+        json.loads(
+            mmlocks("releases", *SOME, "--jobs", jobs, "-r", "6.3", "-r", "6.4.0", "--json").stdout
+        )
         for jobs in (1, 2)
     )
     for cell in one["cells"] + two["cells"]:
@@ -145,7 +176,15 @@ def test_signs_and_exit_statuses(mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPat
     assert (done.exit_code, "snapshot (!)" in words(done)) == (1, True)
     assert "fork_torn_snapshot on 6.4.0 is expected to be safe, and is violated." in words(done)
     done = mmlocks(
-        "releases", "--scenario", "young_reproducer", "-r", "6.4.3", "--jobs", "1", "--seconds", "0.001"
+        "releases",
+        "--scenario",
+        "young_reproducer",
+        "-r",
+        "6.4.3",
+        "--jobs",
+        "1",
+        "--seconds",
+        "0.001",
     )
     assert (done.exit_code, "young_reproducer ?" in words(done)) == (3, True)
     assert "?: not settled." in words(done) and "raise --seconds" in words(done)
@@ -212,7 +251,16 @@ def test_ctrl_c_shows_what_there_is_and_leaves_no_process(tmp_path: Path, jobs: 
         "    Count.show = show\n"
         "    main()\n"
     )
-    asked = ["--scenario", "fork_torn_snapshot", "--scenario", "fork_other_vma", "-r", "6.4.3", "-r", "6.4.0"]
+    asked = [
+        "--scenario",
+        "fork_torn_snapshot",
+        "--scenario",
+        "fork_other_vma",
+        "-r",
+        "6.4.3",
+        "-r",
+        "6.4.0",
+    ]
     with subprocess.Popen(
         [sys.executable, tmp_path / "slow.py", "releases", *asked, "--jobs", str(jobs), "--json"],
         cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,

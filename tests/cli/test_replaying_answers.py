@@ -80,7 +80,9 @@ def test_a_schedule_of_another_helper_is_refused(
     text = schedule(mmlocks, put(tmp_path / "first.ipynb", answer(HELPERS[helper] + SHARING)))
     changed = HELPERS[helper].replace(old, new)
     assert changed != HELPERS[helper]
-    done = mmlocks("replay", text, "--answer", put(tmp_path / "first.ipynb", answer(changed + SHARING)))
+    done = mmlocks(
+        "replay", text, "--answer", put(tmp_path / "first.ipynb", answer(changed + SHARING))
+    )
     assert done.exit_code == 2
     assert "has changed since" in done.stderr
 
@@ -90,7 +92,9 @@ def test_a_schedule_replays_though_the_function_writes_down_what_it_does(
 ) -> None:
     first = put(
         tmp_path / "first.ipynb",
-        answer("seen = []\n" + GIVEN.replace("    await flush", "    seen.append(1)\n    await flush")),
+        answer(
+            "seen = []\n" + GIVEN.replace("    await flush", "    seen.append(1)\n    await flush")
+        ),
     )
     assert mmlocks("replay", schedule(mmlocks, first), "--answer", first).exit_code == 1
 

@@ -119,7 +119,8 @@ def test_python_takes_the_same_name(story: Path) -> None:
     ):
         replay(schedule)
     with pytest.raises(
-        ScheduleError, match="recorded with the scenario reverse_order, and the one given is called alone"
+        ScheduleError,
+        match="recorded with the scenario reverse_order, and the one given is called alone",
     ):
         replay(schedule, scenario=f"{story}:OTHER")
 
@@ -129,7 +130,9 @@ def test_a_schedule_says_what_it_lacks(mmlocks: Mmlocks, story: Path) -> None:
     assert "--scenario FILE.py:NAME" in complaint(mmlocks("replay", schedule))
     assert "is called alone" in mmlocks("replay", schedule, "--scenario", f"{story}:OTHER").stderr
     assert "takes FILE.py:NAME" in complaint(mmlocks("explain", schedule, "--scenario", "stackrot"))
-    assert "For each release: mmlocks run" in complaint(mmlocks("releases", "--scenario", f"{story}:S"))
+    assert "For each release: mmlocks run" in complaint(
+        mmlocks("releases", "--scenario", f"{story}:S")
+    )
 
 
 MADE = "from mmlocks.scenarios import Scenario\nfrom mmlocks.mm.world import World\nasync def a(world): ...\n"
@@ -176,13 +179,18 @@ def test_a_file_without_a_scenario_that_can_be_searched(
     [
         ("missing.py:S", r"there is no file .*missing\.py\."),
         (".py:S", r"there is no file .*\.py\."),
-        ("story.py", r"say which scenario of story\.py: .*story\.py:NAME\. Scenarios in it: S, OTHER\."),
+        (
+            "story.py",
+            r"say which scenario of story\.py: .*story\.py:NAME\. Scenarios in it: S, OTHER\.",
+        ),
         ("story.py:", r"say which scenario of story\.py"),
         ("folder.py:S", r"folder\.py is a folder\."),
         ("large.py:S", r"has 1,000,001 bytes"),
     ],
 )
-def test_a_name_that_leads_to_no_scenario(mmlocks: Mmlocks, story: Path, name: str, says: str) -> None:
+def test_a_name_that_leads_to_no_scenario(
+    mmlocks: Mmlocks, story: Path, name: str, says: str
+) -> None:
     (story.parent / "folder.py").mkdir()
     (story.parent / "large.py").write_text("#" * 1_000_001, encoding="utf-8")
     done = mmlocks("run", f"{story.parent}/{name}", "-r", "6.3")

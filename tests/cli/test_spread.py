@@ -51,7 +51,14 @@ def told(done: Result) -> dict[str, Any]:
 
 
 def figures(found: Exploration) -> tuple[Any, ...]:
-    return found.outcome, found.reason, found.states, found.transitions, len(found.endings), found.violations
+    return (
+        found.outcome,
+        found.reason,
+        found.states,
+        found.transitions,
+        len(found.endings),
+        found.violations,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +119,9 @@ def test_a_process_killed_half_way_loses_nothing(alone: tuple[Any, ...]) -> None
     assert children() == []
 
 
-def test_a_small_search_starts_no_process(mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_search_starts_no_process(
+    mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_process(*_: Any) -> None:
         raise OSError("no more processes")
 
@@ -151,10 +160,16 @@ def test_patches_and_oracles_go_along(mmlocks: Mmlocks, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("number", "all_of_them", "status"),
-    [(signal.SIGINT, True, 3), (signal.SIGTERM, False, 3), (signal.SIGKILL, False, -signal.SIGKILL)],
+    [
+        (signal.SIGINT, True, 3),
+        (signal.SIGTERM, False, 3),
+        (signal.SIGKILL, False, -signal.SIGKILL),
+    ],
     ids=["ctrl-c", "terminated", "killed"],
 )
-def test_however_it_ends_all_processes_end(number: signal.Signals, all_of_them: bool, status: int) -> None:
+def test_however_it_ends_all_processes_end(
+    number: signal.Signals, all_of_them: bool, status: int
+) -> None:
     """Ctrl-C as a terminal sends it: to all of them. Other signals go to one."""
     with subprocess.Popen(
         [sys.executable, "-m", "mmlocks", "run", "fork_many_2_6", "-r", "6.4.3", "--jobs", "2", "--states", "9000000", "--json"],
@@ -167,7 +182,9 @@ def test_however_it_ends_all_processes_end(number: signal.Signals, all_of_them: 
         time.sleep(0.5)
         (os.killpg if all_of_them else os.kill)(process.pid, number)
         try:
-            out, err = process.communicate(timeout=20)  # which waits for all who could write to its pipes
+            out, err = process.communicate(
+                timeout=20
+            )  # which waits for all who could write to its pipes
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -238,7 +255,10 @@ NOWHERE = "tcp://127.0.0.1:1"
         ((*RUN, "--dask", "tcp://localhost"), "is no address"),
         ((*RUN, "--dask", "tls://localhost:8786"), "cannot be used: tls is not supported, tcp is"),
         ((*RUN, "--dask", "ucx://localhost:8786"), "cannot be used: ucx is not supported, tcp is"),
-        ((*RUN, "--dask", "tcp://localhost:65536"), "there is no port 65536; they go from 1 to 65535"),
+        (
+            (*RUN, "--dask", "tcp://localhost:65536"),
+            "there is no port 65536; they go from 1 to 65535",
+        ),
         ((*RUN, "--dask", "tcp://localhost:0"), "there is no port 0"),
         (("releases", "--dask", "tcp://localhost:x"), "is no address"),
         (
@@ -249,7 +269,10 @@ NOWHERE = "tcp://127.0.0.1:1"
             ("run", "fork_many_8_3", "-r", "6.4.3"),
             "there is no scenario called 'fork_many_8_3': fork_many_V_N is",
         ),
-        (("run", "fork_many_2_0", "-r", "6.4.3"), "and N writers (1 to 9). For example: fork_many_2_6."),
+        (
+            ("run", "fork_many_2_0", "-r", "6.4.3"),
+            "and N writers (1 to 9). For example: fork_many_2_6.",
+        ),
         (("run", "fork_many_2_30", "-r", "6.4.3"), "there is no scenario called 'fork_many_2_30'"),
         (
             ("run", "fork_many", "-r", "6.4.3"),
@@ -291,7 +314,9 @@ def test_no_dask(mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_of_a_cluster_no_library_says_anything() -> None:
     """Such as tornado.application, whose level is its own: what is said of lost workers is followed by no traceback."""
     pytest.importorskip("distributed")
-    family = [logging.getLogger(name) for name in ("tornado.application", "distributed.worker", "asyncio")]
+    family = [
+        logging.getLogger(name) for name in ("tornado.application", "distributed.worker", "asyncio")
+    ]
     levels = [logger.level for logger in family]
     try:
         for logger in family:
@@ -347,7 +372,9 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.scheduler = self.start("scheduler", "--port", "0", "--scheduler-file", folder / "scheduler.json")
+        self.scheduler = self.start(
+            "scheduler", "--port", "0", "--scheduler-file", folder / "scheduler.json"
+        )
         self.address = ""
 
     def start(self, what: str, *options: object, **environment: str) -> subprocess.Popen[bytes]:
@@ -449,7 +476,9 @@ def test_a_cluster_that_is_lost_half_way(
 
 
 @pytest.mark.slow
-def test_a_cluster_helps_where_an_event_loop_runs_already(cluster: Cluster, alone: tuple[Any, ...]) -> None:
+def test_a_cluster_helps_where_an_event_loop_runs_already(
+    cluster: Cluster, alone: tuple[Any, ...]
+) -> None:
     """As it does in a notebook."""
     cluster.worker()
     cluster.ready(workers=1)
@@ -458,7 +487,9 @@ def test_a_cluster_helps_where_an_event_loop_runs_already(cluster: Cluster, alon
         with executors.executor(None, cluster.address) as helpers:
             return searched(helpers)
 
-    with ThreadPoolExecutor(1) as aside:  # an earlier test of browsers may have left a loop running here
+    with ThreadPoolExecutor(
+        1
+    ) as aside:  # an earlier test of browsers may have left a loop running here
         assert aside.submit(asyncio.run, notebook()).result() == alone
 
 
@@ -468,20 +499,28 @@ def test_a_worker_with_another_mmlocks_and_one_without(
 ) -> None:
     without, other = tmp_path / "without", tmp_path / "other"
     without.mkdir()
-    (without / "mmlocks.py").write_text("raise ModuleNotFoundError(\"No module named 'mmlocks'\")\n")
+    (without / "mmlocks.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'mmlocks'\")\n"
+    )
     shutil.copytree(REPOSITORY / "mmlocks", other / "mmlocks")
     with (other / "mmlocks" / "machine" / "step.py").open("a") as step:
         step.write("# changed\n")
     changed = cluster.worker(PYTHONPATH=str(other))
     cluster.ready(workers=1)
-    assert "has another mmlocks than this process" in complaint(mmlocks(*RUN, "--dask", cluster.address))
+    assert "has another mmlocks than this process" in complaint(
+        mmlocks(*RUN, "--dask", cluster.address)
+    )
     address = re.search(r"Start worker at: +(tcp://\S+)", (tmp_path / "worker1.log").read_text())
     assert address is not None
-    assert "no scheduler answers at" in complaint(mmlocks(*RUN, "--dask", address[1])), "a worker is none"
+    assert "no scheduler answers at" in complaint(mmlocks(*RUN, "--dask", address[1])), (
+        "a worker is none"
+    )
     changed.kill()
     cluster.worker(PYTHONPATH=str(without))
     deadline = time.monotonic() + 60
-    while "No module named 'mmlocks'" not in (said := complaint(mmlocks(*RUN, "--dask", cluster.address))):
+    while "No module named 'mmlocks'" not in (
+        said := complaint(mmlocks(*RUN, "--dask", cluster.address))
+    ):
         assert time.monotonic() < deadline, said
         time.sleep(0.2)
     assert "cannot help" in said
@@ -496,7 +535,9 @@ def test_fork_is_searched_beside_as_many_writers_as_you_like(mmlocks: Mmlocks) -
     assert "fork of 1 VMA beside 2 writers" in words(done)
     assert "cpu0 forks a process with 1 VMA of one page; 2 other CPUs store to it." in words(done)
     assert "VIOLATED (lost_store)" in words(done)
-    schedule = next(line.split()[-1] for line in done.stdout.splitlines() if "mmlocks replay" in line)
+    schedule = next(
+        line.split()[-1] for line in done.stdout.splitlines() if "mmlocks replay" in line
+    )
     again = mmlocks("replay", schedule)
     assert again.exit_code == 1
     assert "that store is lost" in words(again)
@@ -507,5 +548,7 @@ def test_fork_beside_too_many_ends_by_its_budget(mmlocks: Mmlocks) -> None:
     done = mmlocks("run", "fork_many_1_9", "-r", "6.4.3", "--states", 3_000, "--jobs", 2)
     assert done.exit_code == 3
     assert "UNPROVED: stopped early (budget of 3,000 states reached)" in words(done)
-    assert mmlocks("run", "fork_many_7_9", "-r", "6.4.3", "--states", 100).exit_code == 3, "the largest"
+    assert mmlocks("run", "fork_many_7_9", "-r", "6.4.3", "--states", 100).exit_code == 3, (
+        "the largest"
+    )
     assert "fork_many_V_N fork_lost_store grown to V VMAs (1 to 7)" in words(mmlocks("scenarios"))

@@ -22,7 +22,11 @@ def words(done: Result) -> str:
 @pytest.mark.parametrize(
     ("strategy", "status", "said"),
     [
-        ("reduced", 0, "SAFE: all interleavings searched (one order of each set of steps that commute): "),
+        (
+            "reduced",
+            0,
+            "SAFE: all interleavings searched (one order of each set of steps that commute): ",
+        ),
         ("full", 0, "SAFE: all interleavings searched (every order of steps): "),
         ("dpor", 0, "SAFE: "),
         ("preemptions:1", 3, "UNPROVED: every execution with at most 1 preemption searched: "),
@@ -32,7 +36,11 @@ def words(done: Result) -> str:
             "SAFE: all interleavings searched (no state takes more than 5 preemptions to reach): ",
         ),
         ("random:50", 3, "UNPROVED: random walk (seed 0): 50 executions, "),
-        ("pct:2:50", 3, "UNPROVED: random priorities (PCT for bugs of depth 2, seed 0): 50 executions, "),
+        (
+            "pct:2:50",
+            3,
+            "UNPROVED: random priorities (PCT for bugs of depth 2, seed 0): 50 executions, ",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) and " " not in value else "",
 )
@@ -45,7 +53,11 @@ def test_a_strategy_says_what_it_has_searched(
     assert ("SAFE: " in words(done)) == (status == 0)
     assert status == 0 or "all interleavings" not in words(done)
     unproved = "Of the rest nothing is known." in words(done)
-    assert unproved == ("To search every interleaving, leave --strategy out." in words(done)) == (status == 3)
+    assert (
+        unproved
+        == ("To search every interleaving, leave --strategy out." in words(done))
+        == (status == 3)
+    )
     assert ("not searched: " in words(done)) == (status == 3)
     found = json.loads(mmlocks(*RUN, "6.4.3", "--strategy", strategy, "--json").stdout)
     assert found["verdict"] == {0: "safe", 3: "unproved"}[status]
@@ -71,7 +83,9 @@ def test_a_seed_decides_which_executions(mmlocks: Mmlocks) -> None:
 
 
 def test_a_violation_at_random_counts_executions(mmlocks: Mmlocks) -> None:
-    done = mmlocks("run", "fork_torn_snapshot", "-r", "6.4.0", "--strategy", "random:1000", "--seed", 3)
+    done = mmlocks(
+        "run", "fork_torn_snapshot", "-r", "6.4.0", "--strategy", "random:1000", "--seed", 3
+    )
     assert done.exit_code == 1
     assert re.search(r"VIOLATED \(snapshot\): violation found after \d+ executions\.", words(done))
 
@@ -87,7 +101,9 @@ def test_full_is_short_for_a_strategy(mmlocks: Mmlocks) -> None:
 
 @pytest.mark.parametrize("strategy", ["pct:2", "preemptions:3"])
 def test_a_budget_ends_any_strategy(mmlocks: Mmlocks, strategy: str) -> None:
-    done = mmlocks("run", "young_reproducer", "-r", "6.4.3", "--strategy", strategy, "--seconds", "0.000001")
+    done = mmlocks(
+        "run", "young_reproducer", "-r", "6.4.3", "--strategy", strategy, "--seconds", "0.000001"
+    )
     assert done.exit_code == 3
     assert "UNPROVED: stopped early (budget of 1e-06 seconds reached" in words(done)
     assert "To search further, raise --states or --seconds." in words(done)

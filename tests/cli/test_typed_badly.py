@@ -44,7 +44,10 @@ BAD = [
         "2 were given. For several: mmlocks releases -r 6.3 -r 6.4.0",
     ),
     (["graph", "fork_lost_store", "-r", "6.3", "-r", "6.4.0"], "--release takes one release here"),
-    (["endings", "fork_lost_store", "-r", "6.3", "-r", "6.4.0"], "--release takes one release here"),
+    (
+        ["endings", "fork_lost_store", "-r", "6.3", "-r", "6.4.0"],
+        "--release takes one release here",
+    ),
     (["run", "fork_lots_store", "-r", "6.4.0"], "Did you mean fork_lost_store?"),
     (["run", "\x1b[31m\x00é\n", "-r", "6.4.0"], "there is no scenario called '\\x1b[31m\\x00é\\n'"),
     (["run", "fork_lost_store", "-r", "6.4"], "Did you mean 6.4.0, 6.4.1, 6.4.3, 6.4.8 or 6.4.10?"),
@@ -52,10 +55,25 @@ BAD = [
         ["run", "fork_lost_store", "-r", "5.15"],
         "Known releases: 6.1, 6.3, 6.4.0, 6.4.1, 6.4.3, 6.4.8, 6.4.10, 6.6-like, prewalk, disabled, reverted, speculative.",
     ),
-    (["run", "fork_lost_store", "-r", "6.4.0+fork_lock_vmas"], "there is no patch called 'fork_lock_vmas'"),
-    (["run", "fork_lost_store", "-r", "6.4.0", "--with", "fork_lock_vmas"], "Did you mean fork_locks_vmas?"),
     (
-        ["run", "fork_lost_store", "-r", "6.4.0", "--with", "per_vma_locks", "--without", "per_vma_locks"],
+        ["run", "fork_lost_store", "-r", "6.4.0+fork_lock_vmas"],
+        "there is no patch called 'fork_lock_vmas'",
+    ),
+    (
+        ["run", "fork_lost_store", "-r", "6.4.0", "--with", "fork_lock_vmas"],
+        "Did you mean fork_locks_vmas?",
+    ),
+    (
+        [
+            "run",
+            "fork_lost_store",
+            "-r",
+            "6.4.0",
+            "--with",
+            "per_vma_locks",
+            "--without",
+            "per_vma_locks",
+        ],
         "contradict",
     ),
     (["run", "fork_lost_store", "-r", "6.4.3", "--states", "-5"], "--states"),
@@ -66,7 +84,10 @@ BAD = [
     ),
     (["run", "fork_lost_store", "-r", "6.4.3", "--seconds", "-1"], "no number of seconds above 0"),
     (["run", "fork_lost_store", "-r", "6.4.3", "--seconds", "nan"], "no number of seconds above 0"),
-    (["run", "fork_lost_store", "-r", "6.4.3", "--seconds", "1e999"], "no number of seconds above 0"),
+    (
+        ["run", "fork_lost_store", "-r", "6.4.3", "--seconds", "1e999"],
+        "no number of seconds above 0",
+    ),
     (["replay"], "Missing argument 'TEXT'"),
     (["replay", ""], "this is no schedule"),
     (["replay", "hello"], "this is no schedule: 'hello'"),
@@ -95,7 +116,10 @@ BAD = [
         ["graph", "stackrot", "-r", "6.4.0", "--view", "nice"],
         "Invalid value for '--view': 'nice' is not one of",
     ),
-    (["replay", LOST_STORE, "--svg", "/no/such/folder/x.svg"], "there is no folder /no/such/folder"),
+    (
+        ["replay", LOST_STORE, "--svg", "/no/such/folder/x.svg"],
+        "there is no folder /no/such/folder",
+    ),
     (["replay", LOST_STORE, "--svg", "."], "is a folder"),
     (["replay", LOST_STORE, "--svg", ""], "is a folder"),
     (["replay", LOST_STORE, "--svg", "/dev/null"], "no ordinary file"),
@@ -113,7 +137,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), BAD, ids=[" ".join(words)[:50].encode("unicode_escape").decode() for words, _ in BAD]
+    ("words", "said"),
+    BAD,
+    ids=[" ".join(words)[:50].encode("unicode_escape").decode() for words, _ in BAD],
 )
 def test_bad_usage(mmlocks: Mmlocks, words: list[str], said: str) -> None:
     assert said in complaint(mmlocks(*words))
@@ -143,7 +169,9 @@ FILES = [
 
 
 @pytest.mark.parametrize(("name", "content", "said"), FILES, ids=[name for name, _, _ in FILES])
-def test_bad_answer_files(mmlocks: Mmlocks, tmp_path: Path, name: str, content: bytes, said: str) -> None:
+def test_bad_answer_files(
+    mmlocks: Mmlocks, tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     assert said in complaint(mmlocks("check", "07", tmp_path / name))
 
@@ -190,7 +218,9 @@ def test_a_schedule_of_another_answer(mmlocks: Mmlocks, answers: Path) -> None:
         ("await dup_mmap(mm, oldmm)", "RecursionError"),
     ],
 )
-def test_answers_that_go_wrong_while_judged(mmlocks: Mmlocks, tmp_path: Path, body: str, said: str) -> None:
+def test_answers_that_go_wrong_while_judged(
+    mmlocks: Mmlocks, tmp_path: Path, body: str, said: str
+) -> None:
     (tmp_path / "bad.py").write_text(f"async def dup_mmap(mm, oldmm):\n    {body}\n")
     done = mmlocks("check", "07", tmp_path / "bad.py")
     assert done.exit_code == 1

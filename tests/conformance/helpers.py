@@ -73,5 +73,7 @@ def model() -> Subject:
 def against_odd(program: Program, **replaced: Callable[..., Any]) -> Mismatch | None:
     """The model compared with one that says something else."""
     return compare(
-        program, observe(program, model(), start()), observe(program, Odd(model(), replaced), start())
+        program,
+        observe(program, model(), start()),
+        observe(program, Odd(model(), replaced), start()),
     )

@@ -73,7 +73,9 @@ MUTATIONS = (
         "((find_vma, end), (find_vma_before, start))",
         "((find_vma_before, start), (find_vma, end))",
     ),
-    Mutation("no neighbour's anon_vma is used", "rmap", "and len(chain) == 1:", "and len(chain) == 0:"),
+    Mutation(
+        "no neighbour's anon_vma is used", "rmap", "and len(chain) == 1:", "and len(chain) == 0:"
+    ),
     Mutation(
         "a neighbour's anon_vma, though its flags differ",
         "rmap",
@@ -101,10 +103,16 @@ MUTATIONS = (
     ),
     Mutation("a stack grows without an anon_vma", "stack", "    await anon_vma_prepare(vma)\n", ""),
     Mutation(
-        "pgoff stays when a stack grows", "stack", "            await vma.vm_pgoff.set(pgoff - grow)\n", ""
+        "pgoff stays when a stack grows",
+        "stack",
+        "            await vma.vm_pgoff.set(pgoff - grow)\n",
+        "",
     ),
     Mutation(
-        "a hint is rounded up", "mmap", "address -= address % PAGE_SIZE", "address = page_align(address)"
+        "a hint is rounded up",
+        "mmap",
+        "address -= address % PAGE_SIZE",
+        "address = page_align(address)",
     ),
     Mutation(
         "a low hint is no hint",
@@ -114,7 +122,10 @@ MUTATIONS = (
     ),
     Mutation("MAP_FIXED_NOREPLACE replaces", "mmap", "        return -EEXIST\n", "        pass\n"),
     Mutation(
-        "NORESERVE is accounted", "mmap", "(VM_NORESERVE | VM_SHARED | VM_WRITE)", "(VM_SHARED | VM_WRITE)"
+        "NORESERVE is accounted",
+        "mmap",
+        "(VM_NORESERVE | VM_SHARED | VM_WRITE)",
+        "(VM_SHARED | VM_WRITE)",
     ),
     Mutation(
         "a hint may lie in a stack's gap",
@@ -123,7 +134,10 @@ MUTATIONS = (
         "address + length <= await above.vm_start",
     ),
     Mutation(
-        "memory is placed in a stack's gap", "placement", "        if room >= top:\n", "        if True:\n"
+        "memory is placed in a stack's gap",
+        "placement",
+        "        if room >= top:\n",
+        "        if True:\n",
     ),
     Mutation(
         "nothing is aligned to 2 MiB",
@@ -137,7 +151,9 @@ MUTATIONS = (
         "            aligned = aligned and length % HUGE == 0\n",
         "            pass\n",
     ),
-    Mutation("RW to R keeps the account", "mprotect", "        flags &= ~VM_ACCOUNT", "        pass"),
+    Mutation(
+        "RW to R keeps the account", "mprotect", "        flags &= ~VM_ACCOUNT", "        pass"
+    ),
     Mutation(
         "RW to R of touched memory drops the account",
         "mprotect",
@@ -170,7 +186,10 @@ MUTATIONS = (
         "return await do_munmap",
     ),
     Mutation(
-        "the heap grows over its neighbour's gap", "brk", "await room_ends(mm, above)", "await above.vm_start"
+        "the heap grows over its neighbour's gap",
+        "brk",
+        "await room_ends(mm, above)",
+        "await above.vm_start",
     ),
     Mutation(
         "memory that moves untouched keeps its pgoff",
@@ -184,7 +203,12 @@ MUTATIONS = (
         "if vma.file is None and vma.anon_vma is None:",
         "if vma.file is None:",
     ),
-    Mutation("memory grows over its neighbour", "mremap", " or await for_each_vma(mm, vma.end, end):", ":"),
+    Mutation(
+        "memory grows over its neighbour",
+        "mremap",
+        " or await for_each_vma(mm, vma.end, end):",
+        ":",
+    ),
     Mutation(
         "DONTUNMAP leaves the anon_vma",
         "mremap",
@@ -210,15 +234,26 @@ MUTATIONS = (
         "            pass\n",
     ),
     Mutation(
-        "MADV_DONTNEED forgives holes", "madvise", "            error = -ENOMEM\n", "            pass\n"
+        "MADV_DONTNEED forgives holes",
+        "madvise",
+        "            error = -ENOMEM\n",
+        "            pass\n",
     ),
     Mutation(
-        "fork leaves the parent writable", "fork", "        ptep_set_wrprotect(oldmm, page, entry),\n", ""
+        "fork leaves the parent writable",
+        "fork",
+        "        ptep_set_wrprotect(oldmm, page, entry),\n",
+        "",
     ),
     Mutation("fork does not flush", "fork", "    await flush_tlb_mm(oldmm)\n", ""),
-    Mutation("a copy is not a copy", "cow", "copied: Frame | None = old", "copied: Frame | None = None"),
     Mutation(
-        "a shared frame is written in place", "cow", "if count == 1 or vm_flags", "if count <= 2 or vm_flags"
+        "a copy is not a copy", "cow", "copied: Frame | None = old", "copied: Frame | None = None"
+    ),
+    Mutation(
+        "a shared frame is written in place",
+        "cow",
+        "if count == 1 or vm_flags",
+        "if count <= 2 or vm_flags",
     ),
     Mutation(
         "a private file is written to",

@@ -41,7 +41,9 @@ def process(nursery: Nursery) -> Iterator[RealProcess]:
     made.end()
 
 
-def place(process: RealProcess, address: int, pages: int, prot: int = READ | WRITE, flags: int = 0) -> None:
+def place(
+    process: RealProcess, address: int, pages: int, prot: int = READ | WRITE, flags: int = 0
+) -> None:
     flags |= PRIVATE | FIXED | ANONYMOUS
     assert process.call("mmap", address, pages * PAGE, prot, flags, 0, 0) == address
 
@@ -102,7 +104,10 @@ def test_limits_say_where_things_go(process: RealProcess) -> None:
     assert limits.start_brk == limits.brk == machine_code.END
     assert process.call("brk", 0) == limits.brk
     assert process.call("mmap", 0, PAGE, READ, PRIVATE | ANONYMOUS, 0, 0) == limits.mmap_base - PAGE
-    assert process.call("mmap", 1 * PAGE, PAGE, READ, PRIVATE | ANONYMOUS, 0, 0) == limits.mmap_min_addr
+    assert (
+        process.call("mmap", 1 * PAGE, PAGE, READ, PRIVATE | ANONYMOUS, 0, 0)
+        == limits.mmap_min_addr
+    )
     assert process.call("brk", limits.brk + 5) == limits.brk + 5
     assert process.limits() == limits._replace(brk=limits.brk + 5)
     assert limits.rlimit_stack <= 8 << 20
@@ -212,7 +217,9 @@ def test_a_child_has_a_memory_of_its_own(process: RealProcess) -> None:
     assert layout(process) == layout(grandchild) == [(0, 1, "rw-p")]
 
 
-def test_a_program_has_so_many_processes_and_no_more(nursery: Nursery, process: RealProcess) -> None:
+def test_a_program_has_so_many_processes_and_no_more(
+    nursery: Nursery, process: RealProcess
+) -> None:
     children = [process.fork() for _ in range(PROCESSES - 1)]
     with pytest.raises(HostError, match=f"at most {PROCESSES} processes"):
         process.fork()
@@ -266,7 +273,9 @@ def test_peek_does_not_grow_a_stack(process: RealProcess) -> None:
 
 
 @pytest.mark.parametrize("touch", ["nothing", "peek", "store"])
-def test_peek_leaves_a_page_untouched_as_far_as_merging_can_tell(process: RealProcess, touch: str) -> None:
+def test_peek_leaves_a_page_untouched_as_far_as_merging_can_tell(
+    process: RealProcess, touch: str
+) -> None:
     place(process, SOMEWHERE, 2)
     place(process, SOMEWHERE + 8 * PAGE, 2)
     if touch == "peek":
@@ -274,7 +283,10 @@ def test_peek_leaves_a_page_untouched_as_far_as_merging_can_tell(process: RealPr
     elif touch == "store":
         assert process.store(SOMEWHERE, 1)
     target = SOMEWHERE + 10 * PAGE
-    assert process.call("mremap", SOMEWHERE, 2 * PAGE, 2 * PAGE, MAYMOVE | REMAP_FIXED, target) == target
+    assert (
+        process.call("mremap", SOMEWHERE, 2 * PAGE, 2 * PAGE, MAYMOVE | REMAP_FIXED, target)
+        == target
+    )
     # an area that was stored to keeps its old place in its anon_vma, so it fits in nowhere else
     together = [(8, 4, "rw-p")]
     assert layout(process) == ([(8, 2, "rw-p"), (10, 2, "rw-p")] if touch == "store" else together)
@@ -324,7 +336,9 @@ def test_processes_leave_when_python_is_killed(tmp_path: Path) -> None:
         assert len(pids) == 6
         assert all(is_there(pid) for pid in pids)
         for pid in pids:
-            os.kill(pid, signal.SIGINT)  # Ctrl-C reaches them as well, and is none of their business
+            os.kill(
+                pid, signal.SIGINT
+            )  # Ctrl-C reaches them as well, and is none of their business
         assert all(is_there(pid) for pid in pids)
     finally:
         running.kill()
@@ -351,7 +365,9 @@ def test_a_python_that_ignores_its_children_gets_along() -> None:
 def test_a_process_that_loses_its_program_is_reported_with_the_signal() -> None:
     with Nursery() as nursery:
         process = nursery.process()
-        with pytest.raises(HostError, match=rf"process {process.pid} was told to call\(0xb, .*signal 11"):
+        with pytest.raises(
+            HostError, match=rf"process {process.pid} was told to call\(0xb, .*signal 11"
+        ):
             process.call("munmap", machine_code.TEXT, PAGE)
         with pytest.raises(HostError, match=r"cannot call, as it was ended by signal 11"):
             process.call("brk", 0)
@@ -408,12 +424,17 @@ def test_where_addresses_stay_random_the_limits_are_those_of_this_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     no_such_call = 9999
-    monkeypatch.setattr("mmlocks.conformance.nursery._PERSONALITY", no_such_call)  # some sandboxes refuse it
+    monkeypatch.setattr(
+        "mmlocks.conformance.nursery._PERSONALITY", no_such_call
+    )  # some sandboxes refuse it
     with Nursery() as nursery:
         assert nursery.randomized
         process = nursery.process()
         limits = process.limits()
-        assert process.call("mmap", 0, PAGE, READ, PRIVATE | ANONYMOUS, 0, 0) == limits.mmap_base - PAGE
+        assert (
+            process.call("mmap", 0, PAGE, READ, PRIVATE | ANONYMOUS, 0, 0)
+            == limits.mmap_base - PAGE
+        )
         assert process.call("brk", 0) == limits.start_brk >= machine_code.END
         assert process.areas(flags=False)[:-1] != []
         assert len(process.areas(flags=False)) == len(nursery.areas) + 1

@@ -58,7 +58,9 @@ def test_what_there_is_to_see() -> None:
     assert seen[3].words == {0: {ARENA: (1, 0)}, 1: {ARENA: (2, 0)}}
     assert seen[1].areas.keys() == {0}
     assert seen[2].areas.keys() == {0, 1}
-    arena = [[str(area)[:30] for area in seen[5].areas[n] if area.start >> 40 == 16] for n in (0, 1)]
+    arena = [
+        [str(area)[:30] for area in seen[5].areas[n] if area.start >> 40 == 16] for n in (0, 1)
+    ]
     assert arena == [
         ["100000000000-100000002000 rw-p"],
         ["100000000000-100000001000 rw-p", "100000001000-100000002000 r--p"],
@@ -106,7 +108,9 @@ def test_what_an_area_is_called_is_not_compared() -> None:
         assert not other & COMPARED_FLAGS
         return [
             area._replace(
-                file=area.file and area.file[0] + "other", inode=7, flags=(area.flags or other) | other
+                file=area.file and area.file[0] + "other",
+                inode=7,
+                flags=(area.flags or other) | other,
             )
             for area in said
         ]
@@ -120,11 +124,14 @@ def test_a_missing_area_is_seen_in_a_child_that_did_nothing() -> None:
     class Forgetful(Odd):
         def fork(self) -> Any:
             return Odd(
-                super().fork(), {"areas": lambda said, *_: [area for area in said if area.start != ARENA]}
+                super().fork(),
+                {"areas": lambda said, *_: [area for area in said if area.start != ARENA]},
             )
 
     found = compare(
-        program, observe(program, model(), start()), observe(program, Forgetful(model(), {}), start())
+        program,
+        observe(program, model(), start()),
+        observe(program, Forgetful(model(), {}), start()),
     )
     assert found is not None and (found.number, found.what, found.process) == (1, "areas", 1)
 
@@ -139,7 +146,9 @@ def test_a_page_that_moved_is_looked_at_where_it_went() -> None:
         map_at(0),
         store(0, 7),
         Operation(
-            "mremap", 0, (Place("arena"), PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, Place("arena", 9))
+            "mremap",
+            0,
+            (Place("arena"), PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, Place("arena", 9)),
         ),
     )
     *_, last = observe(program, model(), start())
@@ -180,7 +189,9 @@ def test_nothing_reaches_what_a_real_process_needs() -> None:
     )
     assert list(observe(operations, model(), start())) == [LEFT_OUT] * len(operations)
     refused = Operation("munmap", 0, (low, 2**64 - PAGE))
-    assert next(observe((refused,), model(), start())).result == -22, "refused for its size: harmless"
+    assert next(observe((refused,), model(), start())).result == -22, (
+        "refused for its size: harmless"
+    )
 
 
 def test_fork_of_a_number_that_is_taken_is_left_out() -> None:

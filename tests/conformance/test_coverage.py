@@ -96,7 +96,11 @@ STORY: list[tuple[str, str, Program]] = [
         (mmap(arena(0)), op("store", arena(0), 1), op("madvise", arena(0), PAGE, MADV_DONTNEED)),
     ),
     ("pages", "store refused: no area", (op("store", arena(0), 1),)),
-    ("pages", "store refused: not writable", (mmap(arena(0), prot=PROT_READ), op("store", arena(0), 1))),
+    (
+        "pages",
+        "store refused: not writable",
+        (mmap(arena(0), prot=PROT_READ), op("store", arena(0), 1)),
+    ),
     ("pages", "load refused: not readable", (mmap(arena(0), prot=0), op("load", arena(0)))),
     (
         "pages",
@@ -113,17 +117,29 @@ STORY: list[tuple[str, str, Program]] = [
     (
         "stack",
         "grew to exactly the guard gap",
-        (mmap(arena(0)), mmap(arena(300), flags=MAP_FIXED | MAP_GROWSDOWN), op("store", arena(257), 1)),
+        (
+            mmap(arena(0)),
+            mmap(arena(300), flags=MAP_FIXED | MAP_GROWSDOWN),
+            op("store", arena(257), 1),
+        ),
     ),
     (
         "stack",
         "refused: guard gap",
-        (mmap(arena(0)), mmap(arena(300), flags=MAP_FIXED | MAP_GROWSDOWN), op("store", arena(256), 1)),
+        (
+            mmap(arena(0)),
+            mmap(arena(300), flags=MAP_FIXED | MAP_GROWSDOWN),
+            op("store", arena(256), 1),
+        ),
     ),
     (
         "stack",
         "grew closer than the guard gap",
-        (mmap(arena(0), prot=0), mmap(arena(300), flags=MAP_FIXED | MAP_GROWSDOWN), op("store", arena(9), 1)),
+        (
+            mmap(arena(0), prot=0),
+            mmap(arena(300), flags=MAP_FIXED | MAP_GROWSDOWN),
+            op("store", arena(9), 1),
+        ),
     ),
     ("brk", "heap began", (op("brk", Place("heap", 2)),)),
     ("brk", "heap grew in its area", (op("brk", Place("heap", 2)), op("brk", Place("heap", 3)))),
@@ -135,7 +151,11 @@ STORY: list[tuple[str, str, Program]] = [
         (mmap(Place("heap", 258), flags=MAP_FIXED | MAP_GROWSDOWN), op("brk", Place("heap", 3))),
     ),
     ("mmap", "placed by the kernel", (mmap(Place("zero"), flags=0),)),
-    ("mmap", "2 MiB placed at a multiple of 2 MiB", (mmap(Place("zero"), HUGE_PAGE // PAGE, flags=0),)),
+    (
+        "mmap",
+        "2 MiB placed at a multiple of 2 MiB",
+        (mmap(Place("zero"), HUGE_PAGE // PAGE, flags=0),),
+    ),
     ("mmap", "hint used", (mmap(arena(0), flags=0),)),
     ("mmap", "hint rounded", (mmap(Place("arena", 0, 5), flags=0),)),
     ("mmap", "hint too low: raised", (mmap(Place("zero", 1), flags=0),)),
@@ -145,7 +165,11 @@ STORY: list[tuple[str, str, Program]] = [
         "hint ignored: guard gap",
         (mmap(arena(300), flags=MAP_FIXED | MAP_GROWSDOWN), mmap(arena(290), flags=0)),
     ),
-    ("mmap", "MAP_FIXED_NOREPLACE refused", (mmap(arena(0)), mmap(arena(0), flags=MAP_FIXED_NOREPLACE))),
+    (
+        "mmap",
+        "MAP_FIXED_NOREPLACE refused",
+        (mmap(arena(0)), mmap(arena(0), flags=MAP_FIXED_NOREPLACE)),
+    ),
     ("munmap", "the middle of an area", (mmap(arena(0), 3), op("munmap", arena(1), PAGE))),
     ("munmap", "hole: nothing done", (op("munmap", arena(1), PAGE),)),
     (
@@ -158,7 +182,11 @@ STORY: list[tuple[str, str, Program]] = [
         "grew in place",
         (mmap(arena(0)), op("mremap", arena(0), PAGE, 2 * PAGE, 0, Place("zero"))),
     ),
-    ("mremap", "shrank", (mmap(arena(0), 2), op("mremap", arena(0), 2 * PAGE, PAGE, 0, Place("zero")))),
+    (
+        "mremap",
+        "shrank",
+        (mmap(arena(0), 2), op("mremap", arena(0), 2 * PAGE, PAGE, 0, Place("zero"))),
+    ),
     (
         "mremap",
         "old area kept (MREMAP_DONTUNMAP)",
@@ -193,7 +221,9 @@ def test_asking_for_it_is_not_enough() -> None:
 
 
 def test_rows_that_are_rare_are_pointed_out() -> None:
-    counts: Counter[Row] = Counter({(heading, row): ENOUGH for heading, rows in ROWS.items() for row in rows})
+    counts: Counter[Row] = Counter(
+        {(heading, row): ENOUGH for heading, rows in ROWS.items() for row in rows}
+    )
     assert rare(counts) == []
     counts["stack", "refused: guard gap"] -= 1
     assert rare(counts) == [("stack", "refused: guard gap")]

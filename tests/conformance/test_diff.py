@@ -179,7 +179,9 @@ def test_a_worker_that_dies_is_reported() -> None:
             os.kill(pid, signal.SIGKILL)
         return True
 
-    with pytest.raises(HostError, match=rf"a worker died .*mmlocks host diff --seed {SEED} --first \d+"):
+    with pytest.raises(
+        HostError, match=rf"a worker died .*mmlocks host diff --seed {SEED} --first \d+"
+    ):
         diff(Order(SEED, 1000, jobs=2), progress)
     assert children() == set()
 

@@ -9,10 +9,14 @@ from mmlocks.conformance.program import PARAMETERS, PLACES, PROCESSES, Place, Pr
 
 
 def test_equal_seeds_give_equal_programs() -> None:
-    assert [numbered("a", number, 40) for number in range(20)] == [numbered("a", n, 40) for n in range(20)]
+    assert [numbered("a", number, 40) for number in range(20)] == [
+        numbered("a", n, 40) for n in range(20)
+    ]
     assert numbered("a", 7, 40) != numbered("b", 7, 40)
     assert numbered("a", 7, 40) != numbered("a", 8, 40)
-    assert numbered("a", 7, 40)[:12] == numbered("a", 7, 12), "a longer program begins as a shorter one does"
+    assert numbered("a", 7, 40)[:12] == numbered("a", 7, 12), (
+        "a longer program begins as a shorter one does"
+    )
 
 
 def test_no_two_programs_are_equal_and_hardly_any_operation_is_nothing() -> None:
@@ -40,7 +44,9 @@ def check(program: Program) -> None:
             assert isinstance(args[0], int) and args[0] < PROCESSES
             processes.add(args[0])
         if name in ("store", "load"):
-            assert isinstance(args[0], Place) and args[0].byte in (0, 8), "no word lies in two pages"
+            assert isinstance(args[0], Place) and args[0].byte in (0, 8), (
+                "no word lies in two pages"
+            )
 
 
 def test_programs_make_sense() -> None:

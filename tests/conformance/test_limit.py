@@ -62,7 +62,9 @@ def test_the_limit_on_areas_is_the_kernels() -> None:
     with Nursery() as nursery:
         process = nursery.process()
         start = process.areas(flags=True)
-        given = operations(nursery.limits.max_map_count, len(start) - 1)  # [vsyscall] does not count
+        given = operations(
+            nursery.limits.max_map_count, len(start) - 1
+        )  # [vsyscall] does not count
         real = results(process, given)
         model = results(Process.started(start, nursery.limits, running_release()), given)
     assert model == real

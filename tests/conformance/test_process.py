@@ -34,7 +34,13 @@ class Space:
         self.process = process or Process.started([], limits, release, files={1: file})
 
     def map(
-        self, first: int, last: int, prot: int = RW, flags: int = FIXED, file: int = 0, offset: int = 0
+        self,
+        first: int,
+        last: int,
+        prot: int = RW,
+        flags: int = FIXED,
+        file: int = 0,
+        offset: int = 0,
     ) -> None:
         address = A + first * PAGE
         result = self.process.call(
@@ -292,7 +298,9 @@ def test_a_stack_grows_to_where_it_is_touched(space: Space) -> None:
     ],
     ids=["256 pages away", "255 pages away", "from nothing accessible", "from another stack"],
 )
-def test_a_stack_keeps_its_distance(space: Space, prot: int, flags: int, page: int, grows: bool) -> None:
+def test_a_stack_keeps_its_distance(
+    space: Space, prot: int, flags: int, page: int, grows: bool
+) -> None:
     space.map(0, 2, prot, flags)
     space.map(1000, 1002, flags=GROWSDOWN)
     assert space.process.store(A + page * PAGE, 1) is grows
@@ -366,7 +374,9 @@ def test_there_can_be_only_so_many_areas() -> None:
     for n in range(5):
         space.map(4 * n, 4 * n + 3)
     assert [space.call("mprotect", 4 * n + 1, 4 * n + 2, R) for n in range(2)] == [0, 0]
-    assert space.call("mprotect", 9, 10, R) == -ENOMEM  # two splits are needed: the first is made, and stays
+    assert (
+        space.call("mprotect", 9, 10, R) == -ENOMEM
+    )  # two splits are needed: the first is made, and stays
     assert str(space).count("[") == 10
     assert space.call("munmap", 13, 14) == -ENOMEM
     assert space.move(16, 19, to=40, flags=1, pages=4) == A + 16 * PAGE  # in place

@@ -64,7 +64,10 @@ def test_json_gives_the_program_back(program: Program) -> None:
     ("value", "said"),
     [
         (None, "a program is a list"),
-        ([["mmap"]], "operation 0: an operation is a list of its name, its process and its arguments"),
+        (
+            [["mmap"]],
+            "operation 0: an operation is a list of its name, its process and its arguments",
+        ),
         ([["fly", 0]], "the names are nothing, mmap"),
         ([["nothing", 3]], "done by process 0 to 2, not 3"),
         ([["nothing", True]], "not True"),
@@ -101,7 +104,9 @@ def test_flags_and_places_have_their_names() -> None:
     text = to_c(program, [0x7000, 0, None, -22])
     assert "(void)(FAULTS(*(volatile long *)(stack - 40 * PAGE + 8) = 7));" in text
     assert "/* fails: EINVAL */" in text
-    assert "    *(volatile long *)(ARENA) = 1;\n" in to_c((Operation("store", 0, (Place("arena"), 1)),), [0])
+    assert "    *(volatile long *)(ARENA) = 1;\n" in to_c(
+        (Operation("store", 0, (Place("arena"), 1)),), [0]
+    )
 
 
 # -- run --------------------------------------------------------------------------------------------------------------
@@ -114,11 +119,14 @@ def seen_of(program: Program) -> tuple[Program, list[int | None], dict[int, list
     with Nursery() as nursery:
         seen = list(observe(program, nursery.process(), start_of(nursery)))
     done = tuple(
-        one if observation.areas else NOTHING for one, observation in zip(program, seen, strict=True)
+        one if observation.areas else NOTHING
+        for one, observation in zip(program, seen, strict=True)
     )
     results = [observation.result for observation in seen]
     last = next(observation for observation in reversed(seen) if observation.areas)
-    lines = {process: [_in_arena(str(area)) for area in areas] for process, areas in last.areas.items()}
+    lines = {
+        process: [_in_arena(str(area)) for area in areas] for process, areas in last.areas.items()
+    }
     return (
         compact(done, results),
         [result for one, result in zip(done, results, strict=True) if one != NOTHING],
@@ -143,7 +151,9 @@ def test_python_that_is_pasted_does_the_same(number: int) -> None:
         for part in printed.getvalue().split("\n\n")
     ]
     processes = [expected[process] for process in sorted(expected)]
-    assert shown[: 2 * len(processes)] == processes + processes, "the kernel's processes, then the model's"
+    assert shown[: 2 * len(processes)] == processes + processes, (
+        "the kernel's processes, then the model's"
+    )
 
 
 @needs_linux
@@ -157,7 +167,9 @@ def test_c_that_is_compiled_does_the_same(number: int, tmp_path: Path) -> None:
         cwd=tmp_path,
         check=True,
     )
-    done = subprocess.run([tmp_path / "program"], capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run(
+        [tmp_path / "program"], capture_output=True, text=True, check=True, timeout=20
+    )
     shown = [
         [found for found in map(_in_arena, part.splitlines()) if found]
         for part in done.stdout.split("\n\n")[:-1]

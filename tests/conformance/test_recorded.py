@@ -80,7 +80,9 @@ def test_a_recording_that_cannot_be_written_leaves_the_old_one(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", fails)
-    with pytest.raises(HostError, match=r"cannot be written to .*old\.json: No space left on device"):
+    with pytest.raises(
+        HostError, match=r"cannot be written to .*old\.json: No space left on device"
+    ):
         save(file, small)
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
@@ -111,7 +113,10 @@ def test_places_for_a_recording(tmp_path: Path, small: Recording) -> None:
         ),
         (b"[]", "is no recording of a kernel"),
         (b'{"format": "something else"}', "is no recording of a kernel"),
-        (b'{"format": "mmlocks recording", "version": 2}', "of version 2, and this mmlocks reads version 1"),
+        (
+            b'{"format": "mmlocks recording", "version": 2}',
+            "of version 2, and this mmlocks reads version 1",
+        ),
         (b'{"format": "mmlocks recording", "version": 1}', "is damaged (KeyError: 'start')"),
         (b"\x1f\x8bnonsense", "gzip cannot unpack it"),
         (gzip.compress(b"[]" * 1000, mtime=0)[:-12], "is cut off"),
@@ -133,7 +138,9 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_unpacks_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mmlocks.conformance.recorded.LARGEST", 1 << 20)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(b" " * (8 << 20)))
     with pytest.raises(HostError, match="holds more than 1 MiB"):
@@ -162,8 +169,12 @@ BREAKS: list[tuple[list[Any], Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "said"), BREAKS, ids=[str(path) for path, _, _ in BREAKS])
-def test_what_is_wrong_inside_is_said(small: Recording, path: list[Any], value: Any, said: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "value", "said"), BREAKS, ids=[str(path) for path, _, _ in BREAKS]
+)
+def test_what_is_wrong_inside_is_said(
+    small: Recording, path: list[Any], value: Any, said: str
+) -> None:
     broken = json.loads(json.dumps(recording_json(small)))
     whole = copy.deepcopy(broken)
     part = broken

@@ -59,7 +59,9 @@ def test_another_mismatch_is_not_taken_for_this_one() -> None:
         )
 
     found = (against_odd(numbered("two", number, 40), call=two_errors) for number in range(100))
-    mismatch = next(one for one in found if one is not None and one.program[one.number].name == "mprotect")
+    mismatch = next(
+        one for one in found if one is not None and one.program[one.number].name == "mprotect"
+    )
     small = shrink(mismatch, lambda program: against_odd(program, call=two_errors))
     assert small.program[small.number].name == "mprotect"
 
@@ -69,7 +71,9 @@ def test_it_ends_in_time_with_what_it_has() -> None:
     began = time.monotonic()
     small = shrink(mismatch, lambda program: against_odd(program, call=denies_holes), seconds=0)
     assert time.monotonic() - began < 1
-    assert small.program == mismatch.program[: mismatch.number + 1], "nothing comes after the mismatch"
+    assert small.program == mismatch.program[: mismatch.number + 1], (
+        "nothing comes after the mismatch"
+    )
 
 
 def test_ctrl_c_ends_it_with_what_it_has() -> None:

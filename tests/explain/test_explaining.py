@@ -50,9 +50,15 @@ def executions(machine: Machine) -> list[Execution]:
 
     def go(cpus: tuple[int, ...], states: tuple[int, ...]) -> None:
         assume(len(found) <= FEW)
-        steps = [step for cpu in machine.cpus if (step := machine.step(states[-1], cpu)) is not None]
+        steps = [
+            step for cpu in machine.cpus if (step := machine.step(states[-1], cpu)) is not None
+        ]
         if not steps:
-            bad = machine.judge(states[-1]) if machine.finished(states[-1]) else machine.deadlock(states[-1])
+            bad = (
+                machine.judge(states[-1])
+                if machine.finished(states[-1])
+                else machine.deadlock(states[-1])
+            )
             found.append(Execution(cpus, states, bad))
         for step in steps:
             if step.violation is not None:
@@ -74,10 +80,13 @@ def one_bad(data: Any, program: Any) -> tuple[list[Execution], Run]:
     chosen = data.draw(st.sampled_from(every))
     if chosen.violation is None:
         wrong = Violation("wrong", "not this ending")
-        built._judge = lambda state: wrong if cells(built, state) == cells(built, chosen.states[-1]) else None
+        built._judge = lambda state: (
+            wrong if cells(built, state) == cells(built, chosen.states[-1]) else None
+        )
         every = [
             one._replace(violation=wrong)
-            if one.violation is None and cells(built, one.states[-1]) == cells(built, chosen.states[-1])
+            if one.violation is None
+            and cells(built, one.states[-1]) == cells(built, chosen.states[-1])
             else one
             for one in every
         ]
@@ -120,7 +129,9 @@ def turns(run: Run, order: Order, other: Execution) -> bool:
         if this == (order.then.cpu, *name(order.then)) and seen[this] == time[order.then]:
             pending = run.machine.node(state, order.first.cpu)
             on_the_way = [
-                name(event) for event in moments if event.cpu == order.first.cpu and event <= order.first
+                name(event)
+                for event in moments
+                if event.cpu == order.first.cpu and event <= order.first
             ]
             return (pending.step, pending.answer.where) in on_the_way
         seen[this] += 1
@@ -129,7 +140,11 @@ def turns(run: Run, order: Order, other: Execution) -> bool:
 
 def otherwise(every: list[Execution], run: Run) -> Iterator[Execution]:
     assert run.violation is not None
-    return (one for one in every if one.violation is None or one.violation.oracle != run.violation.oracle)
+    return (
+        one
+        for one in every
+        if one.violation is None or one.violation.oracle != run.violation.oracle
+    )
 
 
 @given(program=programs(spinning=False), data=st.data())
@@ -358,7 +373,8 @@ def test_before_the_point_of_no_return_something_ends_well_and_after_it_nothing(
 
 def _in_common(one: tuple[int, ...], two: tuple[int, ...]) -> int:
     return next(
-        (place for place, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two))
+        (place for place, (a, b) in enumerate(zip(one, two, strict=False)) if a != b),
+        min(len(one), len(two)),
     )
 
 
@@ -493,7 +509,10 @@ def test_increment_has_six_schedules_and_two_endings() -> None:
 
 def test_a_loop_has_infinitely_many_schedules_and_never_ending_is_an_ending() -> None:
     found = endings(spinning(spins_until_a, sets_unless_b, sets_b), lambda state: None)
-    assert [(one.violation is None, one.schedules) for one in found.endings] == [(True, None), (False, 0)]
+    assert [(one.violation is None, one.schedules) for one in found.endings] == [
+        (True, None),
+        (False, 0),
+    ]
     assert found.schedules is None
     assert "never ends" in (found.endings[1].violation or Violation("", "")).message
     assert found.endings[1].schedule
@@ -508,7 +527,9 @@ def test_a_run_that_goes_well_has_nothing_to_explain() -> None:
 
 
 def test_a_rule_about_all_runs_is_not_explained_by_one() -> None:
-    found = check(SCENARIOS["imap_lock_order"], "6.6-like-new_vma_locked_first", also=("lock_order",))
+    found = check(
+        SCENARIOS["imap_lock_order"], "6.6-like-new_vma_locked_first", also=("lock_order",)
+    )
     assert found.run is not None
     with pytest.raises(ModelError, match="rule about all runs"):
         explain(found.run)

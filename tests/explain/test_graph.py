@@ -53,7 +53,9 @@ def test_it_has_the_states_and_ends_of_a_full_search(name: str) -> None:
     judged = [state for state in states_of(graph) if graph.machine.finished(state)]
     assert {state & ~graph.machine.layout.pc_mask for state in judged} == found.endings
     assert [vertex.number for vertex in graph.vertices] == list(range(len(graph.vertices)))
-    assert all(bool(graph.leaving[vertex.number]) != (vertex.kind in ENDS) for vertex in graph.vertices)
+    assert all(
+        bool(graph.leaving[vertex.number]) != (vertex.kind in ENDS) for vertex in graph.vertices
+    )
 
 
 @EVERY
@@ -72,7 +74,9 @@ def test_every_edge_is_a_step_of_the_machine(name: str) -> None:
                     assert target.states == (taken.state,)
                 else:
                     assert (target.states, target.violation) == ((), taken.violation)
-                assert edge.moves[0].words == (machine.tell(vertex.states[0], taken) or taken.step.op)
+                assert edge.moves[0].words == (
+                    machine.tell(vertex.states[0], taken) or taken.step.op
+                )
 
 
 @EVERY
@@ -87,14 +91,20 @@ def test_the_reduced_graph_is_the_part_that_the_reduction_follows(name: str) -> 
             if edge.followed and edge.target not in followed:
                 followed.add(edge.target)
                 work.append(edge.target)
-    assert {state for number in followed for state in whole.vertices[number].states} == states_of(reduced)
+    assert {state for number in followed for state in whole.vertices[number].states} == states_of(
+        reduced
+    )
     assert all(edge.followed for edge in reduced.edges)
     for graph in (whole, reduced):
         ends = {
-            (vertex.kind, vertex.violation) for vertex in graph.vertices if vertex.kind in (GOOD, DEADLOCK)
+            (vertex.kind, vertex.violation)
+            for vertex in graph.vertices
+            if vertex.kind in (GOOD, DEADLOCK)
         }
         assert ends == {
-            (vertex.kind, vertex.violation) for vertex in whole.vertices if vertex.kind in (GOOD, DEADLOCK)
+            (vertex.kind, vertex.violation)
+            for vertex in whole.vertices
+            if vertex.kind in (GOOD, DEADLOCK)
         }
 
 
@@ -131,7 +141,9 @@ def test_fates_are_what_can_be_reached(name: str) -> None:
             seen |= fresh
             work += fresh
         ends = frozenset(
-            ENDS[graph.vertices[number].kind] for number in seen if graph.vertices[number].kind in ENDS
+            ENDS[graph.vertices[number].kind]
+            for number in seen
+            if graph.vertices[number].kind in ENDS
         )
         names = {frozenset(): "endless", frozenset({"good", "bad"}): "open"}
         assert graph.fates[vertex.number] == (names.get(ends) or next(iter(ends)))
@@ -205,7 +217,9 @@ def test_what_is_decided_becomes_one(name: str) -> None:
 def test_merging_by_positions_and_by_cells() -> None:
     graph = state_graph(PROGRAMS["readers_and_writer"].build())
     by_position = graph.merged(positions(graph.machine), "cells do not count")
-    pcs = {state & graph.machine.layout.pc_mask for vertex in graph.vertices for state in vertex.states}
+    pcs = {
+        state & graph.machine.layout.pc_mask for vertex in graph.vertices for state in vertex.states
+    }
     assert len(by_position.vertices) == len(pcs)
     by_value = graph.merged(values_of(graph.machine, ["x", "y"]), "x and y alone count")
     assert [len(vertex.states) for vertex in by_value.vertices if vertex.kind == GOOD] == [1]
@@ -232,14 +246,18 @@ def test_a_budget_ends_it_with_a_reason(reduced: bool) -> None:
 
 
 def test_a_user_may_cancel_it() -> None:
-    graph = state_graph(PROGRAMS["bakery"].build(), progress=lambda states, transitions, seconds: False)
+    graph = state_graph(
+        PROGRAMS["bakery"].build(), progress=lambda states, transitions, seconds: False
+    )
     assert graph.reason == "cancelled"
 
 
 def test_an_unexplored_part_leaves_open_what_is_known_to_be_open() -> None:
     graph = state_graph(scenario("fork_lost_store", "6.4.0"), Budget(states=1_650))
     assert not graph.whole
-    assert "good" not in {graph.fates[vertex.number] for vertex in graph.vertices if vertex.number == 0}
+    assert "good" not in {
+        graph.fates[vertex.number] for vertex in graph.vertices if vertex.number == 0
+    }
 
 
 def test_a_program_that_goes_wrong_before_its_first_step() -> None:

@@ -45,7 +45,9 @@ FINDS = (
 @pytest.mark.parametrize(("name", "release", "finds"), FINDS)
 def test_who_finds_what(name: str, release: str, finds: set[str]) -> None:
     said = sayings(name, release)
-    assert {tool for tool, saying in said.items() if saying.found} == finds, tools_text(tuple(said.values()))
+    assert {tool for tool, saying in said.items() if saying.found} == finds, tools_text(
+        tuple(said.values())
+    )
 
 
 def test_nothing_but_an_assertion_that_was_not_there_finds_the_lost_store() -> None:
@@ -57,9 +59,9 @@ def test_nothing_but_an_assertion_that_was_not_there_finds_the_lost_store() -> N
 
 def test_the_assertion_is_content_once_fork_locks() -> None:
     world, run = played(Kernel(RELEASES["6.4.3"]))
-    assert {saying.tool for saying in what_tools_say(world, run, RELEASES["6.4.3"]) if saying.found} == {
-        "assertions"
-    }, "of reading anon_vma before the lock: until 6.4.10"
+    assert {
+        saying.tool for saying in what_tools_say(world, run, RELEASES["6.4.3"]) if saying.found
+    } == {"assertions"}, "of reading anon_vma before the lock: until 6.4.10"
     world, run = played(Kernel(NEWEST))
     assert not [saying for saying in what_tools_say(world, run, NEWEST) if saying.found]
     assert [assertion.function for assertion in ASSERTIONS] == ["copy_page_range"]
@@ -93,13 +95,16 @@ def test_kasan_sees_a_freed_vma_but_no_freed_page() -> None:
     """First a VMA is freed under a fault's feet, then a frame under a TLB's: that one is hardware's to use, and the user's."""
     program = (interleaved.MUNMAP, interleaved.TOUCH)
     early = Kernel(
-        NEWEST, text=mutated("vma", "await vma.vm_mm.rcu.call(vma)", "await Step('free_at_once', (vma,))")
+        NEWEST,
+        text=mutated("vma", "await vma.vm_mm.rcu.call(vma)", "await Step('free_at_once', (vma,))"),
     )
     said = {saying.tool: saying for saying in first_violation(program, early)}
     assert said["KASAN"].found
     assert "heap" in said["KASAN"].says
     checked = check(READING, Kernel(NEWEST, {"dup_mmap": freed_too_early}))
-    assert checked.verdict.violation is not None and checked.verdict.violation.oracle == "freed_frame"
+    assert (
+        checked.verdict.violation is not None and checked.verdict.violation.oracle == "freed_frame"
+    )
     assert checked.run is not None
     kasan = what_tools_say(checked.world, checked.run, NEWEST)[0]
     assert not kasan.found
@@ -138,7 +143,9 @@ def test_linux_asserts_less_than_the_table_demands(
 def test_lockdep_sees_the_inversion_in_an_execution_where_nobody_waits() -> None:
     said = sayings("imap_lock_order", "6.6-like-new_vma_locked_first", also=("lock_order",))
     assert said["lockdep"].found
-    assert said["lockdep"].says.startswith("possible circular locking dependency: i_mmap_rwsem -> vm_lock")
+    assert said["lockdep"].says.startswith(
+        "possible circular locking dependency: i_mmap_rwsem -> vm_lock"
+    )
     assert not said["KASAN"].found and not said["KCSAN"].found
 
 

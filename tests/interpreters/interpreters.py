@@ -27,7 +27,11 @@ PYODIDE = {"3.11": "0.25.1", "3.12": "0.27.7", "3.13": "0.29.4", "3.14": "314.0.
 def pytest_command(version: str) -> tuple[str, list[str]]:
     """What to call this interpreter, and the command that runs pytest on it in the repository's folder."""
     for path in installed(version):
-        return f"CPython {version} ({path})", [str(virtual_environment(version, path)), "-m", "pytest"]
+        return f"CPython {version} ({path})", [
+            str(virtual_environment(version, path)),
+            "-m",
+            "pytest",
+        ]
     node, npm = shutil.which("node"), shutil.which("npm")
     if not (node and npm):
         raise LookupError(
@@ -56,7 +60,18 @@ def virtual_environment(version: str, path: str) -> Path:
     if is_finished(folder):
         return python
     run([path, "-m", "venv", str(folder)])
-    run([str(python), "-m", "pip", "install", "--quiet", "--constraint", str(CONSTRAINTS), *PACKAGES])
+    run(
+        [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--constraint",
+            str(CONSTRAINTS),
+            *PACKAGES,
+        ]
+    )
     finish(folder)
     return python
 
@@ -96,6 +111,8 @@ def finish(folder: Path) -> None:
 
 
 def run(command: list[str]) -> None:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}")

@@ -20,7 +20,9 @@ PYTEST_OPTIONS = [
 
 
 @pytest.mark.parametrize("version", PYODIDE)
-def test_core_tests_pass_on_python(version: str, record_property: Callable[[str, object], None]) -> None:
+def test_core_tests_pass_on_python(
+    version: str, record_property: Callable[[str, object], None]
+) -> None:
     name, command = pytest_command(version)
     done = subprocess.run(
         [*command, *PYTEST_OPTIONS],

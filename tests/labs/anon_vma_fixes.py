@@ -48,7 +48,9 @@ async def settled(mm, vma, address):
 async def handle(vma, address, flags):
     """handle_mm_fault as it is."""
     page = page_of(address)
-    entry, file, vm_flags = await together(vma.vm_mm.page_table.pte[page], vma.vm_file, vma.vm_flags)
+    entry, file, vm_flags = await together(
+        vma.vm_mm.page_table.pte[page], vma.vm_file, vma.vm_flags
+    )
     if not vm_flags & (VM_WRITE if flags & FAULT_FLAG_WRITE else VM_ACCESS_FLAGS):
         return False
     if entry is None:

@@ -140,7 +140,9 @@ BANK = Bank(
             ("fork_torn_snapshot", "fork_torn_across_vmas"), "snapshot"
         ),
         LockOnlyTheFirstVma: {"young_reproducer": "lost_store"},
-        FlushAtWriteProtect: dict.fromkeys(("fork_torn_snapshot", "fork_torn_across_vmas"), "snapshot"),
+        FlushAtWriteProtect: dict.fromkeys(
+            ("fork_torn_snapshot", "fork_torn_across_vmas"), "snapshot"
+        ),
         FlushEverySecondVma: {"fork_lost_store": "lost_store"},
         FlushOnceIsEnough: {"fork_other_vma": "stale_translation"},
         LetFaultsInBetweenPages: {"fork_torn_snapshot": "snapshot"},

@@ -248,7 +248,14 @@ BANK = Bank(
     repair="merge_locks_first",
     release="6.6-like-merge_locks_first",
     scenarios=("merge_dup_anon_vma", "anon_vma_unlocked_check"),
-    right=(Linux, LockTheTargetFirst, LinkBeforeShowing, HoldTheSemaphore, AskForTheLink, NeverMerge),
+    right=(
+        Linux,
+        LockTheTargetFirst,
+        LinkBeforeShowing,
+        HoldTheSemaphore,
+        AskForTheLink,
+        NeverMerge,
+    ),
     wrong={
         Unsolved: {"merge_dup_anon_vma": "misfiled"},
         LockInAnonVmaClone: {"merge_dup_anon_vma": "misfiled"},

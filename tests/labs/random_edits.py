@@ -100,11 +100,16 @@ def take_apart(tree: ast.AST, dice: random.Random) -> None:
     calls = [
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "together"
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "together"
     ]
     if calls:
         chosen = dice.choice(calls)
-        if all(not isinstance(argument, ast.Starred) for argument in chosen.args) and len(chosen.args) > 1:
+        if (
+            all(not isinstance(argument, ast.Starred) for argument in chosen.args)
+            and len(chosen.args) > 1
+        ):
             at = dice.randrange(1, len(chosen.args))
             chosen.args[at - 1], chosen.args[at] = chosen.args[at], chosen.args[at - 1]
 

@@ -35,7 +35,9 @@ from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_WRITE
 
 async def from_the_copy_on(mm, vma, address, flags, seq):
     """The second half of do_speculative_fault."""
-    if vma.file is not None or not vma.flags & (VM_WRITE if flags & FAULT_FLAG_WRITE else VM_ACCESS_FLAGS):
+    if vma.file is not None or not vma.flags & (
+        VM_WRITE if flags & FAULT_FLAG_WRITE else VM_ACCESS_FLAGS
+    ):
         return False
     return await from_the_entry_on(mm, vma, address, flags, seq)
 
@@ -102,7 +104,11 @@ class LookMoreOften:
         if seq % 2 == 1 or not await mmap_seq_read_check(mm, seq):
             return False
         vma = await copy_vma_under_rcu(mm, address)
-        if vma is None or not await mmap_seq_read_check(mm, seq) or not await mmap_seq_read_check(mm, seq):
+        if (
+            vma is None
+            or not await mmap_seq_read_check(mm, seq)
+            or not await mmap_seq_read_check(mm, seq)
+        ):
             return False
         return await from_the_copy_on(mm, vma, address, flags, seq)
 

@@ -42,7 +42,11 @@ async def allowed(mm, vma, address):
     below = await find_vma_before(mm, address)
     if below is not None:
         flags, end = await below.vm_flags, await below.vm_end
-        if flags & VM_ACCESS_FLAGS and not flags & VM_GROWSDOWN and address - end < mm.limits.stack_guard_gap:
+        if (
+            flags & VM_ACCESS_FLAGS
+            and not flags & VM_GROWSDOWN
+            and address - end < mm.limits.stack_guard_gap
+        ):
             return -ENOMEM
     return 0
 
@@ -154,7 +158,9 @@ class WalkInsideRcu:
         await mm.rcu.read_lock()
         leaf = (await mas_descend(mm, address - 1))[-1]
         await mm.rcu.read_unlock()
-        return next((vma for vma in reversed(leaf.ranges.slots[: leaf.offset + 1]) if vma is not None), None)
+        return next(
+            (vma for vma in reversed(leaf.ranges.slots[: leaf.offset + 1]) if vma is not None), None
+        )
 
 
 class WaitForRcuReaders:
@@ -189,7 +195,9 @@ class PageTableLockAroundTheWalk:
         await mm.page_table_lock.lock()
         leaf = (await mas_descend(mm, address - 1))[-1]
         await mm.page_table_lock.unlock()
-        return next((vma for vma in reversed(leaf.ranges.slots[: leaf.offset + 1]) if vma is not None), None)
+        return next(
+            (vma for vma in reversed(leaf.ranges.slots[: leaf.offset + 1]) if vma is not None), None
+        )
 
 
 class ExclusiveOnlyIfANodeGoes:
@@ -515,7 +523,14 @@ BANK = Bank(
     repair="stack_grows_exclusively",
     release="6.3",
     scenarios=("stackrot", "stack_find_again", "stack_expand_fault"),
-    right=(Linux, EveryFaultForWriting, StartAllOver, CompareTheCount, SpinForTheLock, CheckBeforeAndAfter),
+    right=(
+        Linux,
+        EveryFaultForWriting,
+        StartAllOver,
+        CompareTheCount,
+        SpinForTheLock,
+        CheckBeforeAndAfter,
+    ),
     wrong={
         Unsolved: {"stackrot": "freed_node", "stack_expand_fault": "misfiled"},
         WalkInsideRcu: {"stack_expand_fault": "misfiled"},
@@ -529,9 +544,14 @@ BANK = Bank(
         GrowOnceDowngraded: {"stackrot": "freed_node", "stack_expand_fault": "misfiled"},
         TreeAfterTheDowngrade: {"stackrot": "freed_node"},
         PageTableLockInTheFault: {"stackrot": "freed_node"},
-        ExclusiveForTheTreeAlone: {"stack_find_again": "freed_vma", "stack_expand_fault": "misfiled"},
+        ExclusiveForTheTreeAlone: {
+            "stack_find_again": "freed_vma",
+            "stack_expand_fault": "misfiled",
+        },
         Upgrade: dict.fromkeys(("stackrot", "stack_find_again", "stack_expand_fault"), "deadlock"),
-        SpinToUpgrade: dict.fromkeys(("stackrot", "stack_find_again", "stack_expand_fault"), "mistake"),
+        SpinToUpgrade: dict.fromkeys(
+            ("stackrot", "stack_find_again", "stack_expand_fault"), "mistake"
+        ),
         KeepTheOldVma: {"stack_find_again": "freed_vma"},
         FindAgainAndKeepTheOld: {"stack_find_again": "freed_vma"},
         AskTheOldVmaWhetherItIsThere: {"stack_find_again": "freed_vma"},

@@ -19,7 +19,11 @@ async def begun(mm, vma, address):
     below = await find_vma_before(mm, low)
     if below is not None:
         flags, end = await below.vm_flags, await below.vm_end
-        if flags & VM_ACCESS_FLAGS and not flags & VM_GROWSDOWN and low - end < mm.limits.stack_guard_gap:
+        if (
+            flags & VM_ACCESS_FLAGS
+            and not flags & VM_GROWSDOWN
+            and low - end < mm.limits.stack_guard_gap
+        ):
             return low, -ENOMEM
     await anon_vma_prepare(vma)
     start, end, pgoff = await vma.vm_start, await vma.vm_end, await vma.vm_pgoff

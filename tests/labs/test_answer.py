@@ -46,17 +46,21 @@ def test_modules_of_the_learners_are_new_as_well_when_it_is_run_again(tmp_path: 
     answer = read_answer(put(tmp_path, "from forking import dup_mmap\n"))
     assert answer.again is not None
     assert (
-        answer.again()["dup_mmap"].__globals__["seen"] is not answer.functions["dup_mmap"].__globals__["seen"]
+        answer.again()["dup_mmap"].__globals__["seen"]
+        is not answer.functions["dup_mmap"].__globals__["seen"]
     )
     assert "forking" not in sys.modules
 
 
 def test_an_answer_that_gives_something_else_the_second_time_is_refused(tmp_path: Path) -> None:
     source = f"import pathlib\nonce = pathlib.Path({str(tmp_path / 'once')!r})\nif once.exists():\n    pass\nelse:\n    once.touch()\n"
-    answer = read_answer(put(tmp_path, source + "".join(f"    {line}\n" for line in RIGHT.splitlines())))
+    answer = read_answer(
+        put(tmp_path, source + "".join(f"    {line}\n" for line in RIGHT.splitlines()))
+    )
     assert answer.again is not None
     with pytest.raises(
-        AnswerError, match="gives no kernel function when it is run a second time, and dup_mmap before"
+        AnswerError,
+        match="gives no kernel function when it is run a second time, and dup_mmap before",
     ):
         answer.again()
 
@@ -86,7 +90,9 @@ def test_nothing_replaced_is_said_and_no_counterexample_shown() -> None:
         lambda: LAB.judge(names),
         lambda: LAB.check("cost", {}),
     ):
-        with pytest.raises(AnswerError, match="no kernel function of yours is here: run your answer cell"):
+        with pytest.raises(
+            AnswerError, match="no kernel function of yours is here: run your answer cell"
+        ):
             call()
     with pytest.raises(AnswerError, match="dup_mmap is None here, and no function"):
         LAB.judge({"dup_mmap": None})

@@ -112,7 +112,9 @@ def test_each_race_is_the_only_scenario_to_reject_some_wrong_answer(race: str, n
     examination = Examination(LAB, kernel_of(ATTACKS[name]), None, None)
     own = {each for one in LAB.checks for each in (*one.scenarios, *one.elsewhere)}
     asked_for = {*own, *examination.concerned(LAB.passes)}
-    violated = {each for each in asked_for if examination.search(each).verdict.violation is not None}
+    violated = {
+        each for each in asked_for if examination.search(each).verdict.violation is not None
+    }
     assert violated == {race}
 
 
@@ -144,7 +146,10 @@ def test_another_text_is_judged_in_another_process_and_the_same_one_in_the_same(
 
 
 def test_the_cost_of_an_answer_is_looked_at_with_a_number_of_vmas_that_it_cannot_count_on() -> None:
-    names = {others_for(LAB.kernel(names_of(fork(before=f"_ = {number}"), "one"))) for number in range(40)}
+    names = {
+        others_for(LAB.kernel(names_of(fork(before=f"_ = {number}"), "one")))
+        for number in range(40)
+    }
     assert names == {1, 2, 3, 4}
     right = LAB.kernel(names_of(fork(), "one"))
     counts = ATTACKS["B-locks_all_but_in_two_vmas"]
@@ -194,22 +199,31 @@ def test_a_step_is_what_it_was_when_it_was_asked_for() -> None:
 def test_an_operation_that_is_given_what_does_not_belong_together_is_the_answers_mistake() -> None:
     verdict = check("fork_lost_store" + ALL, kernel_of(ATTACKS["A-copy_of_the_copy"])).verdict
     assert verdict.violation is not None and verdict.violation.oracle == "mistake"
-    assert "vm_area_dup" in verdict.violation.message and "belongs together" in verdict.violation.message
+    assert (
+        "vm_area_dup" in verdict.violation.message
+        and "belongs together" in verdict.violation.message
+    )
 
 
 def test_code_that_runs_on_when_it_is_ended_is_stopped() -> None:
     source = fork(
         lock="try:\n    await vma_start_write(mpnt)\nexcept BaseException:\n    while True:\n        pass"
     )
-    assert check("fork_lost_store", LAB.kernel(names_of(source, "runs_on"))).verdict.outcome == "safe"
+    assert (
+        check("fork_lost_store", LAB.kernel(names_of(source, "runs_on"))).verdict.outcome == "safe"
+    )
 
 
 @pytest.mark.parametrize("count", range(1, 6))
 def test_code_that_keeps_no_notes_does_the_same_when_it_is_run_anew(count: int) -> None:
     """Functions that are replaced by the kernel's own, called by way of the answer: nothing may be said of them."""
-    functions = ("vm_area_dup", "copy_page_range", "vma_start_read", "do_wp_page", "mmap_write_unlock")[
-        :count
-    ]
+    functions = (
+        "vm_area_dup",
+        "copy_page_range",
+        "vma_start_read",
+        "do_wp_page",
+        "mmap_write_unlock",
+    )[:count]
     lines = [
         f"from {kernel_text()[name].__module__} import {name} as kernels_{name}\n"
         f"log = []\nasync def {name}(*args):\n    log.append('{name}')\n    return await kernels_{name}(*args)"

@@ -103,7 +103,10 @@ def test_a_right_answer_is_taken_however_it_was_saved(name: str, tmp_path: Path)
 
 REFUSED = {
     "empty.ipynb": (b"", "is empty. Save it again"),
-    "page.ipynb": (b"<!DOCTYPE html>\n<html></html>", "is a web page. In JupyterLab, take File > Download"),
+    "page.ipynb": (
+        b"<!DOCTYPE html>\n<html></html>",
+        "is a web page. In JupyterLab, take File > Download",
+    ),
     "merged.ipynb": (
         b'{"cells": [\n<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> x\n]}',
         "git has merged two of them",
@@ -111,14 +114,20 @@ REFUSED = {
     "cut.ipynb": (TEXT[:900].encode(), "(line 1: "),
     "other.ipynb": (b'{"a": 1}', "cannot be read as one"),
     "binary.ipynb": (b"\x89PNG\r\n\x1a\n\xff", "no text file in UTF-8. Save it again as UTF-8"),
-    "answer.docx": (b"PK\x03\x04 x", "neither a .py nor an .ipynb file. Save your answer as one of these"),
+    "answer.docx": (
+        b"PK\x03\x04 x",
+        "neither a .py nor an .ipynb file. Save your answer as one of these",
+    ),
     "latin1_unsaid.py": ("# é\n".encode("latin-1"), "no text file in UTF-8. Save it again"),
     "large.py": (b"x = 1\n" * 900_000, "5,400,000 bytes; an answer has at most 5,000,000"),
     "much_code.ipynb": (
         json.dumps({"cells": [{"cell_type": "code", "source": "x = 1\n" * 900_000}]}).encode(),
         "bytes of code",
     ),
-    "cells.ipynb": (b'{"cells": [{"cell_type": "code"}]}', "it has cells, and one of them cannot be read"),
+    "cells.ipynb": (
+        b'{"cells": [{"cell_type": "code"}]}',
+        "it has cells, and one of them cannot be read",
+    ),
     "no_code.ipynb": (
         b'{"cells": [{"cell_type": "markdown", "source": "x"}]}',
         "(0 code cells) has no cell that defines a kernel function",
@@ -127,7 +136,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_read_is_refused_in_one_line_that_says_what_to_do(name: str, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_refused_in_one_line_that_says_what_to_do(
+    name: str, tmp_path: Path
+) -> None:
     content, words = REFUSED[name]
     (tmp_path / name).write_bytes(content)
     done = check(tmp_path / name)
@@ -136,14 +147,18 @@ def test_what_cannot_be_read_is_refused_in_one_line_that_says_what_to_do(name: s
     assert words in done.stderr
 
 
-def test_places_are_the_learners_own_lines_also_behind_empty_ones_and_magics(tmp_path: Path) -> None:
+def test_places_are_the_learners_own_lines_also_behind_empty_ones_and_magics(
+    tmp_path: Path,
+) -> None:
     for before in ("\n\n", "%%time\n", "%matplotlib inline\n", "\n\n%%time\n", "\n!ls\n"):
         source = f"{before}{RIGHT}    undefined\n".replace(
             "    await mmap_write_unlock(oldmm)    undefined\n", "    undefined\n"
         )
         done = check(put(tmp_path, notebook(answer(source))), "--json")
         line = before.count("\n") + 9
-        assert f"(lab.ipynb, cell 4, line {line})" in json.loads(done.stdout)["checks"][0]["message"]
+        assert (
+            f"(lab.ipynb, cell 4, line {line})" in json.loads(done.stdout)["checks"][0]["message"]
+        )
 
 
 # -- scripts ----------------------------------------------------------------------------------------------------------
@@ -154,7 +169,9 @@ def exported(made: Notebook) -> str:
     import nbconvert
     import nbformat
 
-    text, _ = nbconvert.PythonExporter().from_notebook_node(nbformat.reads(json.dumps(made), as_version=4))
+    text, _ = nbconvert.PythonExporter().from_notebook_node(
+        nbformat.reads(json.dumps(made), as_version=4)
+    )
     return str(text)
 
 
@@ -203,7 +220,9 @@ def test_a_module_beside_the_file_is_read_anew_each_time(tmp_path: Path) -> None
 
 def test_a_module_may_be_imported_inside_of_a_function(tmp_path: Path) -> None:
     (tmp_path / "which.py").write_text("FLUSH = True\n")
-    source = RIGHT.replace("    await flush", "    import which\n    if which.FLUSH:\n        await flush")
+    source = RIGHT.replace(
+        "    await flush", "    import which\n    if which.FLUSH:\n        await flush"
+    )
     (tmp_path / "answer.py").write_text(source)
     assert json.loads(check(tmp_path / "answer.py", "--json").stdout)["points"] == 10
 
@@ -212,19 +231,27 @@ def test_a_file_or_a_notebook_beside_it_can_be_run_by_a_magic(tmp_path: Path) ->
     (tmp_path / "forking.py").write_text(SHARE)
     put(
         tmp_path,
-        {"cells": [{"cell_type": "code", "source": "1 + 1"}, {"cell_type": "code", "source": SHARE}]},
+        {
+            "cells": [
+                {"cell_type": "code", "source": "1 + 1"},
+                {"cell_type": "code", "source": SHARE},
+            ]
+        },
         "forking.ipynb",
     )
     for call in ("%run forking.py", "%run forking", "%run -i 'forking.py'", "%run forking.ipynb"):
         done = check(put(tmp_path, notebook(answer(f"{call}\n{SHARING}"))), "--json")
         assert json.loads(done.stdout)["points"] == 10, (call, done.output)
     done = check(put(tmp_path, notebook(answer(f"%run nothing.py\n{SHARING}"))))
-    assert "cell 4, line 1: FileNotFoundError: there is no file nothing.py beside this one" in " ".join(
-        done.output.split()
+    assert (
+        "cell 4, line 1: FileNotFoundError: there is no file nothing.py beside this one"
+        in " ".join(done.output.split())
     )
 
 
-def test_what_cannot_be_text_or_code_in_a_cell_is_said_and_the_rest_is_judged(tmp_path: Path) -> None:
+def test_what_cannot_be_text_or_code_in_a_cell_is_said_and_the_rest_is_judged(
+    tmp_path: Path,
+) -> None:
     for source, said in (
         ("x = '\ud800'", "surrogates not allowed"),
         ("\0", "null bytes"),

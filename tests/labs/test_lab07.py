@@ -31,8 +31,16 @@ COSTLY = {
 # Answer -> for each check that must reject it, the oracle that sees why. Checks that are not named must pass.
 WRONG = {
     "Unsolved": {"lost_store": "lost_store", "snapshot": "snapshot", "reproducer": "lost_store"},
-    "LockAfterCopy": {"lost_store": "lost_store", "snapshot": "snapshot", "reproducer": "lost_store"},
-    "LockOnlyTheChild": {"lost_store": "lost_store", "snapshot": "snapshot", "reproducer": "lost_store"},
+    "LockAfterCopy": {
+        "lost_store": "lost_store",
+        "snapshot": "snapshot",
+        "reproducer": "lost_store",
+    },
+    "LockOnlyTheChild": {
+        "lost_store": "lost_store",
+        "snapshot": "snapshot",
+        "reproducer": "lost_store",
+    },
     "UnlockBeforeFlush": {"lost_store": "lost_store", "reproducer": "lost_store"},
     "SetTheSequenceWithoutWaiting": {"snapshot": "snapshot"},
     "WaitWithoutSettingTheSequence": {
@@ -58,10 +66,26 @@ WRONG = {
         "snapshot": "stale_translation",
         "reproducer": "stale_translation",
     },
-    "ForkUnderTheReadLock": {"lost_store": "lost_store", "snapshot": "snapshot", "reproducer": "lost_store"},
-    "ForgetToUnlock": {"lost_store": "held_at_end", "snapshot": "deadlock", "reproducer": "held_at_end"},
-    "ForgetToWriteProtect": {"lost_store": "isolation", "snapshot": "snapshot", "reproducer": "isolation"},
-    "ForgetTheReference": {"lost_store": "references", "snapshot": "references", "reproducer": "references"},
+    "ForkUnderTheReadLock": {
+        "lost_store": "lost_store",
+        "snapshot": "snapshot",
+        "reproducer": "lost_store",
+    },
+    "ForgetToUnlock": {
+        "lost_store": "held_at_end",
+        "snapshot": "deadlock",
+        "reproducer": "held_at_end",
+    },
+    "ForgetToWriteProtect": {
+        "lost_store": "isolation",
+        "snapshot": "snapshot",
+        "reproducer": "isolation",
+    },
+    "ForgetTheReference": {
+        "lost_store": "references",
+        "snapshot": "references",
+        "reproducer": "references",
+    },
     "ForgetTheAwait": {"lost_store": "mistake", "snapshot": "mistake", "reproducer": "mistake"},
     "AskForMmapLockInTheFault": {"snapshot": "snapshot"},
     "SkipTheSecondLook": {"snapshot": "snapshot"},
@@ -124,7 +148,9 @@ def test_costly_answers_are_called_costly_and_say_why(name, judged):
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_answers_are_rejected_by_the_intended_oracle_and_keep_the_points_they_earned(name, judged):
+def test_wrong_answers_are_rejected_by_the_intended_oracle_and_keep_the_points_they_earned(
+    name, judged
+):
     judgement = judged(name)
     found = {
         result.check.name: result.shown.verdict.violation.oracle
@@ -135,7 +161,9 @@ def test_wrong_answers_are_rejected_by_the_intended_oracle_and_keep_the_points_t
     assert judgement.finding is Finding.WRONG
     earned = [check.points for check in LAB.checks if check.name not in (*WRONG[name], "cost")]
     assert judgement.points == sum(earned)
-    assert not judgement.results[-1].passed and "first make" in judgement.results[-1].message.lower()
+    assert (
+        not judgement.results[-1].passed and "first make" in judgement.results[-1].message.lower()
+    )
 
 
 def test_every_scenario_is_needed_by_a_wrong_or_costly_answer():
@@ -147,7 +175,9 @@ def test_every_scenario_is_needed_by_a_wrong_or_costly_answer():
     assert COSTLY  # nothing but the cost check rejects these
 
 
-def test_flushing_alone_earns_the_first_check_and_not_the_second_and_says_what_was_never_promised(judged):
+def test_flushing_alone_earns_the_first_check_and_not_the_second_and_says_what_was_never_promised(
+    judged,
+):
     for name in ("FlushBeforeTheCopy", "FlushAtWriteProtect"):
         first, second, *_ = judged(name).results
         assert first.points == first.check.points and second.points == 0
@@ -183,7 +213,8 @@ def test_a_budget_that_does_not_suffice_is_called_unproved_and_earns_nothing():
 def test_a_correct_answer_is_told_what_was_not_searched(judged):
     for result in judged("Linux").results:
         assert (
-            "sequentially consistent" in result.message and "Beyond that nothing is proved" in result.message
+            "sequentially consistent" in result.message
+            and "Beyond that nothing is proved" in result.message
         )
 
 

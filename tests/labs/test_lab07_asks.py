@@ -102,7 +102,10 @@ def kernel_with(**functions: FunctionType) -> Kernel:
 def fork_that(body: str) -> Kernel:
     """A kernel with a dup_mmap of these lines."""
     names: dict[str, Any] = dict(vars(lab07_more_fixes))
-    exec("async def dup_mmap(mm, oldmm):\n" + "\n".join(f"    {line}" for line in body.splitlines()), names)
+    exec(
+        "async def dup_mmap(mm, oldmm):\n" + "\n".join(f"    {line}" for line in body.splitlines()),
+        names,
+    )
     return LAB.kernel(names)
 
 
@@ -149,7 +152,9 @@ def test_where_a_scenario_is_too_small_it_gets_the_blame(
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_answer_is_rejected_where_it_should_be(name: str, judged: Callable[[str], Judgement]) -> None:
+def test_a_wrong_answer_is_rejected_where_it_should_be(
+    name: str, judged: Callable[[str], Judgement]
+) -> None:
     judgement = judged(name)
     assert judgement.finding is Finding.WRONG
     first = next(result for result in judgement.results if not result.passed)
@@ -173,7 +178,11 @@ def test_the_stories_alone_would_pass_what_the_rest_rejects() -> None:
             for story in check_.scenarios:
                 if story != "young_reproducer":
                     found = check(SCENARIOS[story], kernel).verdict.violation
-                    assert found is None or found.oracle not in SCENARIOS[story].oracles, (name, story, found)
+                    assert found is None or found.oracle not in SCENARIOS[story].oracles, (
+                        name,
+                        story,
+                        found,
+                    )
 
 
 @pytest.mark.parametrize(
@@ -193,7 +202,9 @@ def test_every_variant_is_the_only_one_to_reject_some_wrong_answer(variant: str,
     examination = Examination(LAB, kernel, None, None)
     own = {name for each in LAB.checks for name in (*each.scenarios, *each.elsewhere)}
     asked_for = {*own, *examination.concerned(LAB.passes)}
-    violated = {each for each in asked_for if examination.search(each).verdict.violation is not None}
+    violated = {
+        each for each in asked_for if examination.search(each).verdict.violation is not None
+    }
     assert violated == {variant}
 
 
@@ -227,7 +238,9 @@ def test_a_wrong_answer_comes_with_a_schedule_that_replays_to_the_same_violation
 def test_which_scenarios_must_stay_right_follows_from_what_is_expected_of_the_release() -> None:
     for name, scenario in {**SCENARIOS, **VARIANTS}.items():
         passes = check(scenario, LAB.release).verdict.outcome == "safe"
-        assert (name in LAB.passes) == (passes and not scenario.lacking(release_named(LAB.release))), name
+        assert (name in LAB.passes) == (
+            passes and not scenario.lacking(release_named(LAB.release))
+        ), name
 
 
 @pytest.mark.parametrize(
@@ -263,7 +276,12 @@ def test_no_kernel_function_runs_that_was_not_said_to_be_in_reach(name: str) -> 
         if scenario.lacking(release_named(release)):
             continue
         machine = check(scenario, release).machine
-        ran = {place.function for task in machine.tasks for node in task.nodes for place in node.answer.where}
+        ran = {
+            place.function
+            for task in machine.tasks
+            for node in task.nodes
+            for place in node.answer.where
+        }
         assert ran & kernel_functions().keys() <= within
 
 
@@ -271,7 +289,8 @@ def test_no_kernel_function_runs_that_was_not_said_to_be_in_reach(name: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "release"), [(one.scenario, one.release) for one in searches(RELEASES, [*SCENARIOS, *VARIANTS])]
+    ("name", "release"),
+    [(one.scenario, one.release) for one in searches(RELEASES, [*SCENARIOS, *VARIANTS])],
 )
 def test_our_own_kernels_come_to_the_same_when_everything_is_asked(name: str, release: str) -> None:
     scenario = scenario_named(name)
@@ -280,7 +299,11 @@ def test_our_own_kernels_come_to_the_same_when_everything_is_asked(name: str, re
     whole = check(scenario_named(name + ALL), release).verdict
     assert whole.outcome == scenario.expected[release], whole
     story = check(scenario, release).verdict
-    assert (whole.outcome, whole.violation, whole.states) == (story.outcome, story.violation, story.states)
+    assert (whole.outcome, whole.violation, whole.states) == (
+        story.outcome,
+        story.violation,
+        story.states,
+    )
 
 
 @pytest.mark.parametrize("name", [*SCENARIOS, *VARIANTS])
@@ -303,7 +326,10 @@ def test_a_scenario_names_all_stores_that_its_programs_make(name: str) -> None:
 
 
 def test_asked_gives_an_answer_room_and_the_story_none() -> None:
-    story, whole = SCENARIOS["fork_lost_store"].world(), scenario_named("fork_lost_store" + ALL).world()
+    story, whole = (
+        SCENARIOS["fork_lost_store"].world(),
+        scenario_named("fork_lost_store" + ALL).world(),
+    )
     assert (3, 0) not in story.memory.pools and len(whole.memory.pools[3, 0]) == 1
     assert len(whole.child.spare_vmas.members) == len(story.child.spare_vmas.members) + 1
 
@@ -329,14 +355,21 @@ UNTOLD = {
     ),  # its faults never ask whether there is an anon_vma
     ("anon_vma_unlocked_check", "6.6-like-first_fault_falls_back"),
 }
-EVERY = [*RELEASES, *(f"{NEWEST.name}-{patch.name}" for patch in REPAIRS), "6.4.0-first_fault_falls_back"]
+EVERY = [
+    *RELEASES,
+    *(f"{NEWEST.name}-{patch.name}" for patch in REPAIRS),
+    "6.4.0-first_fault_falls_back",
+]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_release_that_has_a_bug_is_told_its_story(name: str) -> None:
     scenario = SCENARIOS[name]
     for one in searches(EVERY, [name]):
-        if scenario.lacking(release_named(one.release)) or scenario.expected.get(one.release) == "safe":
+        if (
+            scenario.lacking(release_named(one.release))
+            or scenario.expected.get(one.release) == "safe"
+        ):
             continue
         checked = check(scenario, one.release)
         violation = checked.verdict.violation
@@ -383,7 +416,9 @@ LOCK_ALL = "for mpnt in await for_each_vma(oldmm):\n    await vma_start_write(mp
 
 
 @pytest.mark.parametrize("order", [IN_ORDER, REVERSED])
-def test_a_fault_in_the_vma_that_fork_has_yet_to_come_to_need_not_wait_in_either_order(order: str) -> None:
+def test_a_fault_in_the_vma_that_fork_has_yet_to_come_to_need_not_wait_in_either_order(
+    order: str,
+) -> None:
     witness = overlap(fork_that(LOOP.format(order=order)), None, None)
     assert witness.found and witness.schedule is not None
 

@@ -37,7 +37,9 @@ class Keyless:
 
 def plainly(kernel: Kernel) -> str:
     """The verdict of the plain search: the outcome, or "unproved" where it is too large for that."""
-    machine, _ = machine_for(SCENARIO, kernel, split_together=True, unmerged=frozenset(kernel.replacements))
+    machine, _ = machine_for(
+        SCENARIO, kernel, split_together=True, unmerged=frozenset(kernel.replacements)
+    )
     suppliers = [(task.name, Keyless(task._supplier)) for task in machine.tasks]
     assert all(isinstance(task._supplier, SplitSupplier) for task in machine.tasks)
     return judge(machine.with_tasks(suppliers), AMPLE, reduced=False).outcome
@@ -48,7 +50,9 @@ def agree(seed: int) -> tuple[str, str]:
     kernel = Kernel(RELEASES["6.4.3"], {name: function_of(name, text)})
     judged = check(SCENARIO, kernel, AMPLE).verdict.outcome
     plain = plainly(kernel)
-    assert judged == plain or "unproved" in (judged, plain), f"seed {seed}: {judged}, plainly {plain}\n{text}"
+    assert judged == plain or "unproved" in (judged, plain), (
+        f"seed {seed}: {judged}, plainly {plain}\n{text}"
+    )
     return judged, plain
 
 

@@ -26,14 +26,20 @@ def put(folder: Path, made: Notebook, name: str = "lab.ipynb") -> Path:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
-def test_what_is_handed_in_gets_its_verdict_and_says_what_was_judged(case: Case, tmp_path: Path) -> None:
+def test_what_is_handed_in_gets_its_verdict_and_says_what_was_judged(
+    case: Case, tmp_path: Path
+) -> None:
     done = check(put(tmp_path, case.made), "--json")
     assert "Traceback" not in done.output
     if not case.found:
         assert (done.exit_code, done.stdout) == (2, "")
         assert len(done.stderr.splitlines()) == 1, done.stderr
         said = done.stderr
-        assert "Nothing was judged" in said or "An answer defines" in said or "must be a function" in said
+        assert (
+            "Nothing was judged" in said
+            or "An answer defines" in said
+            or "must be a function" in said
+        )
     else:
         found = json.loads(done.stdout)
         assert (found["finding"], found["points"]) == (case.found, case.points), found

@@ -120,7 +120,9 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], dict[str, Any]
 
     def loaded(folder: str, name: str) -> dict[str, Any]:
         monkeypatch.syspath_prepend(str(HERE))
-        spec = importlib.util.spec_from_file_location(f"unusual_{name}", HERE / folder / f"{name}.py")
+        spec = importlib.util.spec_from_file_location(
+            f"unusual_{name}", HERE / folder / f"{name}.py"
+        )
         assert spec is not None and spec.loader is not None
         module: ModuleType = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, module.__name__, module)

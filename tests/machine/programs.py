@@ -31,10 +31,14 @@ def increment(how: str = "plainly", cpus: int = 2) -> Machine:
 
     def judge(state: int) -> Violation | None:
         total = counter.of(state)
-        return None if total == cpus else Violation("lost_update", f"counter is {total}, not {cpus}")
+        return (
+            None if total == cpus else Violation("lost_update", f"counter is {total}, not {cpus}")
+        )
 
     return Machine(
-        layout, each({"plainly": plainly, "atomically": atomically, "locked": locked}[how], cpus), judge
+        layout,
+        each({"plainly": plainly, "atomically": atomically, "locked": locked}[how], cpus),
+        judge,
     )
 
 
@@ -147,7 +151,9 @@ def message(flag_first: bool = False) -> Machine:
     data, flag = layout.cell("data", 0), layout.cell("flag", False)
 
     async def send() -> None:
-        for step in (flag.set(True), data.set(42)) if flag_first else (data.set(42), flag.set(True)):
+        for step in (
+            (flag.set(True), data.set(42)) if flag_first else (data.set(42), flag.set(True))
+        ):
             await step
 
     async def receive() -> None:

@@ -26,7 +26,10 @@ class Shared:
         self.layout = Layout(cpus)
         self.cells = {name: self.layout.cell(name, 0) for name in CELLS}
         self.counter = self.layout.counter("n")
-        self.locks = {"lock": SpinLock(self.layout, "lock"), "other": SpinLock(self.layout, "other")}
+        self.locks = {
+            "lock": SpinLock(self.layout, "lock"),
+            "other": SpinLock(self.layout, "other"),
+        }
         self.rwsem = RwSem(self.layout, "sem")
         self.count = SeqCount(self.layout, "count")
         self.rcu = Rcu(self.layout)
@@ -104,7 +107,10 @@ def machine(program: tuple[Body, ...]) -> Machine:
     async def task(cpu: int, body: Body) -> None:
         await saw[cpu].set(await run(body, ()))
 
-    tasks = [(f"task{cpu}", lambda cpu=cpu, body=body: task(cpu, body)) for cpu, body in enumerate(program)]
+    tasks = [
+        (f"task{cpu}", lambda cpu=cpu, body=body: task(cpu, body))
+        for cpu, body in enumerate(program)
+    ]
     return Machine(shared.layout, tasks)
 
 
@@ -121,7 +127,14 @@ def bodies(longest: int, spinning: bool, depth: int = 0) -> st.SearchStrategy[Bo
         st.tuples(st.just("load"), cell),
         st.tuples(st.just("store"), cell, VALUES),
         st.sampled_from(
-            [("copy", "a", "b"), ("copy", "b", "a"), ("same",), ("both",), ("count",), ("synchronize",)]
+            [
+                ("copy", "a", "b"),
+                ("copy", "b", "a"),
+                ("same",),
+                ("both",),
+                ("count",),
+                ("synchronize",),
+            ]
         ),
         st.tuples(st.sampled_from(["add", "fetch"]), CHANGES),
         st.tuples(st.just("glance"), cell),

@@ -233,7 +233,9 @@ def test_a_function_may_do_what_the_one_that_it_replaces_does() -> None:
         await vma.vm_mm.rcu.call(vma)
 
     scenario = (
-        SCENARIOS["munmap_detached"] if "munmap_detached" in SCENARIOS else SCENARIOS["munmap_downgrade"]
+        SCENARIOS["munmap_detached"]
+        if "munmap_detached" in SCENARIOS
+        else SCENARIOS["munmap_downgrade"]
     )
     own = check(scenario, "6.6-like").verdict.outcome
     kernel = Kernel(RELEASES["6.6-like"], {"vm_area_free": vm_area_free})
@@ -279,7 +281,9 @@ def test_several_operations_are_never_one_step_whatever_that_is_called() -> None
         for mpnt in await for_each_vma(oldmm):
             await vma_start_write(mpnt)
             await copy_page_range(await vm_area_dup(mm, mpnt), mpnt)
-        await at_once(together(oldmm.mm_lock_seq.add(1), oldmm.mmap_lock.up_write()), flush_tlb_mm(oldmm))
+        await at_once(
+            together(oldmm.mm_lock_seq.add(1), oldmm.mmap_lock.up_write()), flush_tlb_mm(oldmm)
+        )
 
     assert said(dup_mmap=dup_mmap).startswith("lost_store")
 
@@ -462,7 +466,9 @@ def test_a_step_of_a_foreign_function_is_shown_where_it_stands() -> None:
         await mmap_write_unlock(oldmm)
 
     machine = check(LOST, Kernel(RELEASES["6.4.0"], {"dup_mmap": dup_mmap})).machine
-    chains = {tuple(place.function for place in node.answer.where) for node in machine.tasks[0].nodes}
+    chains = {
+        tuple(place.function for place in node.answer.where) for node in machine.tasks[0].nodes
+    }
     assert ("forker", "fork", "dup_mmap", "helper", "copy_page_range", "copy_present_pte") in chains
     assert not {name for chain in chains for name in chain} & {
         "stub",

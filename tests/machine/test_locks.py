@@ -47,7 +47,9 @@ def program(*scripts: Callable[[Locks], list[Any]]) -> Machine:
             last = await step
         await locks.result.set(last)
 
-    return Machine(locks.layout, [("task", lambda script=script: task(script(locks))) for script in scripts])
+    return Machine(
+        locks.layout, [("task", lambda script=script: task(script(locks))) for script in scripts]
+    )
 
 
 MISUSES: list[tuple[Callable[[Locks], list[Any]], str]] = [
@@ -83,7 +85,10 @@ MISUSES: list[tuple[Callable[[Locks], list[Any]], str]] = [
         lambda at: [at.sem.down_read(), at.sem.try_read()],
         "cpu0: down_read(sem) taken twice for reading; with a writer waiting in between, Linux would deadlock. Release it first.",
     ),
-    (lambda at: [at.rcu.read_unlock()], "cpu0: rcu_read_unlock outside a read section. Enter one first."),
+    (
+        lambda at: [at.rcu.read_unlock()],
+        "cpu0: rcu_read_unlock outside a read section. Enter one first.",
+    ),
     (
         lambda at: [at.rcu.read_lock(), at.rcu.read_lock()],
         "cpu0: rcu_read_lock inside a read section; the model has no nesting.",
@@ -117,7 +122,9 @@ def test_a_lock_of_somebody_elses_cannot_be_released() -> None:
         ),
     ],
 )
-def test_waiting_for_oneself_is_a_deadlock_at_once(script: Callable[[Locks], list[Any]], says: str) -> None:
+def test_waiting_for_oneself_is_a_deadlock_at_once(
+    script: Callable[[Locks], list[Any]], says: str
+) -> None:
     """Not when all others are done: here they never are."""
 
     def spins(at: Locks) -> list[Any]:
@@ -182,7 +189,9 @@ def test_all_searches_agree_on_a_cpu_that_waits_for_itself() -> None:
     assert ends[0] == ends[1] and ends[0].endings and not ends[0].deadlocks
 
 
-def held(*cpus: int, by: Callable[[Locks], list[Any]], wanted: Callable[[Locks], list[Any]]) -> list[int]:
+def held(
+    *cpus: int, by: Callable[[Locks], list[Any]], wanted: Callable[[Locks], list[Any]]
+) -> list[int]:
     """Who can run after these CPUs took a step each: cpu0 to cpu1 run `by`, cpu2 wants `wanted`."""
     return Run.replay(program(by, by, wanted), cpus).enabled()
 
@@ -226,8 +235,18 @@ def test_downgrading_lets_readers_in_and_writers_not() -> None:
         (lambda at: [at.sem.down_read()], lambda at: [at.sem.try_write()], False, 0),
         (lambda at: [at.sem.down_write()], lambda at: [at.sem.try_read()], False, 1),
         (lambda at: [at.sem.down_write()], lambda at: [at.sem.try_write()], False, 1),
-        (lambda at: [at.sem.down_write(), at.sem.up_write()], lambda at: [at.sem.try_write()], True, 2),
-        (lambda at: [at.sem.down_write(), at.sem.downgrade()], lambda at: [at.sem.try_read()], True, 0),
+        (
+            lambda at: [at.sem.down_write(), at.sem.up_write()],
+            lambda at: [at.sem.try_write()],
+            True,
+            2,
+        ),
+        (
+            lambda at: [at.sem.down_write(), at.sem.downgrade()],
+            lambda at: [at.sem.try_read()],
+            True,
+            0,
+        ),
     ],
 )
 def test_trying_says_whether_it_did_and_never_blocks(
@@ -334,7 +353,9 @@ def test_an_operation_that_touches_what_it_does_not_declare_is_an_error(
         with pytest.raises(ModelError, match=says):
             judge(one_step(lambda layout: Step("sly", ())))
         with pytest.raises(ModelError, match=says):
-            judge(one_step(lambda layout: together(Step("sly", ()), layout.named("declared").load())))
+            judge(
+                one_step(lambda layout: together(Step("sly", ()), layout.named("declared").load()))
+            )
     finally:
         del OPERATIONS["sly"]
 

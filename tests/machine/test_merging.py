@@ -376,15 +376,21 @@ def test_what_a_task_has_in_mind_is_not_forgotten(task: Any) -> None:
     assert final_values(tasks_on_cells(task, set_a), "out") == {"0", "1"}
 
 
-@pytest.mark.skipif(platform.python_implementation() != "CPython", reason="other Pythons may go by histories")
+@pytest.mark.skipif(
+    platform.python_implementation() != "CPython", reason="other Pythons may go by histories"
+)
 @pytest.mark.parametrize("task", SEEN_THROUGH, ids=lambda task: task.__name__)
 def test_a_moment_is_told_from_others_without_its_history(task: Any) -> None:
     searched = tasks_on_cells(task, set_a)()
     judge(searched)
-    assert all(node.answer.key is not None for node in searched.tasks[0].nodes if node.step is not None)
+    assert all(
+        node.answer.key is not None for node in searched.tasks[0].nodes if node.step is not None
+    )
 
 
-@pytest.mark.skipif(platform.python_implementation() != "CPython", reason="other Pythons may go by histories")
+@pytest.mark.skipif(
+    platform.python_implementation() != "CPython", reason="other Pythons may go by histories"
+)
 def test_a_moment_inside_a_kernel_functions_stub_is_told_from_others() -> None:
     world = SCENARIOS["fork_lost_store"].world()
     waits = vma_start_write(world.mm.vmas[0])
@@ -409,12 +415,16 @@ def test_values_that_python_calls_equal_are_two_results(first: Any, second: Any)
     assert final_values(build, "out") == {repr(repr(first)), repr(repr(second))}
 
 
-@pytest.mark.skipif(platform.python_implementation() != "CPython", reason="other Pythons may go by histories")
+@pytest.mark.skipif(
+    platform.python_implementation() != "CPython", reason="other Pythons may go by histories"
+)
 def test_this_python_shows_the_value_stack() -> None:
     assert moment.stack_is_visible()
 
 
-@pytest.mark.parametrize("task", [compares, adds, calls, builds_a_tuple], ids=lambda task: task.__name__)
+@pytest.mark.parametrize(
+    "task", [compares, adds, calls, builds_a_tuple], ids=lambda task: task.__name__
+)
 def test_ignoring_the_value_stack_would_lose_endings(
     task: Any, histories: Callable[[Build], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -478,7 +488,9 @@ def test_scenario_tasks_are_merged() -> None:
         judge(searched)
         nodes = [node for task in searched.tasks for node in task.nodes if node.step is not None]
         histories = [node for node in nodes if node.answer.key is None]
-        assert not histories, f"{scenario.name}: {len(histories)} of {len(nodes)} nodes are histories"
+        assert not histories, (
+            f"{scenario.name}: {len(histories)} of {len(nodes)} nodes are histories"
+        )
 
 
 def test_a_helper_object_of_ones_own_does_not_make_a_loop_endless() -> None:

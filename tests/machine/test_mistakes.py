@@ -246,7 +246,10 @@ SLIPS = [
     (not_equal, "a was compared but never read; write `await` in front of it"),
     (looked_for, "a was compared but never read; write `await` in front of it"),
     (used_as_truth, "a was used as a value but never read; write `await` in front of it"),
-    (step_used_as_truth, "the step swap was used as a value but never awaited; write `await` in front of it"),
+    (
+        step_used_as_truth,
+        "the step swap was used as a value but never awaited; write `await` in front of it",
+    ),
     (less_than, "TypeError"),
     (added_to, "TypeError"),
     (awaits_a_number, "awaited an int"),
@@ -275,14 +278,18 @@ SLIPS = [
 
 
 @pytest.mark.parametrize(("slip", "says"), SLIPS, ids=[slip.__name__ for slip, _ in SLIPS])
-def test_a_slip_is_one_sentence_with_cpu_function_and_line(slip: Callable[..., Any], says: str) -> None:
+def test_a_slip_is_one_sentence_with_cpu_function_and_line(
+    slip: Callable[..., Any], says: str
+) -> None:
     said = sentence(slip)
     assert says in said
     assert re.search(rf"test_mistakes\.py, line {line_of(slip)}\b", said), said
     assert slip.__name__ in said or "helper()" in said, said
 
 
-@pytest.mark.parametrize("slip", [calls_itself, calls_itself_with_steps], ids=lambda slip: slip.__name__)
+@pytest.mark.parametrize(
+    "slip", [calls_itself, calls_itself_with_steps], ids=lambda slip: slip.__name__
+)
 def test_a_recursion_without_end_is_one_sentence(slip: Callable[..., Any]) -> None:
     said = sentence(slip)
     assert "did something else" not in said
@@ -295,7 +302,9 @@ def test_a_step_forgotten_in_one_branch_is_noticed_whichever_branch_comes_first(
     assert str(line_of(step_never_awaited_in_one_branch)) in said
 
 
-@pytest.mark.skipif(TRACED, reason="a debugger or coverage is tracing, so endless loops are not watched")
+@pytest.mark.skipif(
+    TRACED, reason="a debugger or coverage is tracing, so endless loops are not watched"
+)
 def test_a_loop_that_never_awaits_is_one_sentence() -> None:
     async def spins(a, b, c, out):
         await a
@@ -361,7 +370,14 @@ async def identities(a, b, c, out):
     await out.set(id(object()) if await a else id([]) + random.getrandbits(16))
 
 
-UNSTEADY = [random_numbers, random_steps, the_clock, global_state, a_default_that_remembers, identities]
+UNSTEADY = [
+    random_numbers,
+    random_steps,
+    the_clock,
+    global_state,
+    a_default_that_remembers,
+    identities,
+]
 
 
 @pytest.mark.parametrize("slip", UNSTEADY, ids=lambda slip: slip.__name__)
@@ -535,7 +551,9 @@ async def loses_its_way(mm, oldmm):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_slip_in_a_kernel_function_is_one_sentence(dup_mmap: Callable[..., Any], says: str) -> None:
+def test_a_slip_in_a_kernel_function_is_one_sentence(
+    dup_mmap: Callable[..., Any], says: str
+) -> None:
     said = told_of_kernel(dup_mmap=dup_mmap)
     assert says in said
     assert re.search(rf"line {line_of(dup_mmap)}\b", said), said
@@ -545,8 +563,9 @@ def test_a_slip_in_a_helper_is_told_where_it_is() -> None:
     async def dup_mmap(mm, oldmm):
         await raises_in_the_kernel(mm, oldmm)
 
-    assert f"raises_in_the_kernel (test_mistakes.py, line {line_of(raises_in_the_kernel)})" in told_of_kernel(
-        dup_mmap=dup_mmap
+    assert (
+        f"raises_in_the_kernel (test_mistakes.py, line {line_of(raises_in_the_kernel)})"
+        in told_of_kernel(dup_mmap=dup_mmap)
     )
 
 
@@ -592,7 +611,8 @@ def test_what_is_no_kernel_function_is_refused(function: Any, says: str) -> None
 
 def test_a_function_of_an_unknown_name_is_refused() -> None:
     with pytest.raises(
-        AnswerError, match=r"dup_mmaps is no kernel function, so nothing would call it\. There are: anon_vma"
+        AnswerError,
+        match=r"dup_mmaps is no kernel function, so nothing would call it\. There are: anon_vma",
     ):
         Kernel(RELEASES["6.4.0"], {"dup_mmaps": forgets_a_step})
 

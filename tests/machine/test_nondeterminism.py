@@ -166,11 +166,14 @@ def test_it_is_found_and_located(name: str, beside: bool) -> None:
     assert all(advice in said for advice in ADVICE)
     assert "\n" not in said and " at 0x" not in said
     found = re.search(
-        r"The first variable to differ is (\w+) in \w+ \(test_nondeterminism\.py, line (\d+)\)", said
+        r"The first variable to differ is (\w+) in \w+ \(test_nondeterminism\.py, line (\d+)\)",
+        said,
     )
     assert (found[1] if found is not None else "") == variable
     if name == "random_branch" and found is not None:
-        assert [int(found[2])] == lines_of(task, "variable"), "before the step that came out different"
+        assert [int(found[2])] == lines_of(task, "variable"), (
+            "before the step that came out different"
+        )
 
 
 def test_it_is_found_before_a_long_search() -> None:
@@ -238,7 +241,9 @@ async def dup_mmap(mm, oldmm):
     await mmap_write_unlock(oldmm)
 """
     names = {name: getattr(kernel, name) for name in kernel.__all__}
-    exec(compile(text, "/tmp/ipykernel_4711/1234.py", "exec"), names)  # where Jupyter says that a cell stands
+    exec(
+        compile(text, "/tmp/ipykernel_4711/1234.py", "exec"), names
+    )  # where Jupyter says that a cell stands
     return names
 
 
@@ -254,11 +259,16 @@ async def dup_mmap(mm, oldmm):
 def test_a_lab_says_so_of_an_answer(line: str) -> None:
     judgement = lab_named("lab07").judge(answer_with(line))
     assert judgement.finding is Finding.WRONG
-    said = [result.message for result in judgement.results if "did something else" in result.message]
+    said = [
+        result.message for result in judgement.results if "did something else" in result.message
+    ]
     assert said, [result.message for result in judgement.results]
     for message in said:
         # Not in the kernel functions that it then called, though the steps that differ are theirs.
-        assert re.search(r"did something else in dup_mmap \(your cell, line \d+\)", message), message
+        assert re.search(r"did something else in dup_mmap \(your cell, line \d+\)", message), (
+            message
+        )
         assert re.search(
-            r"up to the step in dup_mmap \(your cell, line \d+\)|The first variable to differ is", message
+            r"up to the step in dup_mmap \(your cell, line \d+\)|The first variable to differ is",
+            message,
         )

@@ -50,7 +50,13 @@ def test_a_classic_program_takes_under_forty_lines(classic: object) -> None:
 
 def test_the_lost_update_takes_two_reads_before_two_writes() -> None:
     verdict = judge(programs.increment())
-    assert verdict.schedule in {(0, 1, 1, 0), (1, 0, 0, 1), (0, 1, 0, 1), (1, 0, 1, 0), (0, 1, 1, 0)}
+    assert verdict.schedule in {
+        (0, 1, 1, 0),
+        (1, 0, 0, 1),
+        (0, 1, 0, 1),
+        (1, 0, 1, 0),
+        (0, 1, 1, 0),
+    }
     assert verdict.minimal
 
 
@@ -60,7 +66,9 @@ def test_how_many_increments_can_be_lost_is_asked_with_possible(cpus: int, least
     counter = machine.layout.named("counter")
 
     def ends_with(total: int) -> bool | None:
-        return possible(machine, lambda state: machine.finished(state) and counter.of(state) == total).found
+        return possible(
+            machine, lambda state: machine.finished(state) and counter.of(state) == total
+        ).found
 
     assert [total for total in range(cpus + 2) if ends_with(total)] == list(range(least, cpus + 1))
 
@@ -82,4 +90,7 @@ def test_waiting_for_what_never_comes_is_a_deadlock_without_a_cycle() -> None:
 
     verdict = judge(tasks_on_cells(wait)())
     assert verdict.violation is not None
-    assert verdict.violation.message == "deadlock: cpu0 waits for a to become 1. No CPU can ever run again."
+    assert (
+        verdict.violation.message
+        == "deadlock: cpu0 waits for a to become 1. No CPU can ever run again."
+    )

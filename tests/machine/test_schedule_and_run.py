@@ -67,7 +67,9 @@ def test_a_text_that_is_cut_short_never_goes_unnoticed(length: int) -> None:
 
 @given(
     st.one_of(
-        st.text(), st.text().map("mml1:".__add__), st.text().map(lambda text: f"mml1:a:b:{text}:00000000")
+        st.text(),
+        st.text().map("mml1:".__add__),
+        st.text().map(lambda text: f"mml1:a:b:{text}:00000000"),
     )
 )
 def test_whatever_is_no_schedule_is_a_schedule_error(text: str) -> None:
@@ -96,7 +98,10 @@ def test_whatever_stands_where_the_steps_belong_is_read_or_refused(steps: str) -
         ("mml12:a:b:0:00000000", "of version mml12"),
         ("mml1:fork_lost_store:6.4.0:0x3.2x", "4 fields where 5 belong; was it cut off"),
         ("mml1:a:b:0:c:00000000", "6 fields where 5 belong"),
-        ("mml1:fork_lost_store:6.4.0:0x3:00000000", "this schedule is damaged: its checksum does not match"),
+        (
+            "mml1:fork_lost_store:6.4.0:0x3:00000000",
+            "this schedule is damaged: its checksum does not match",
+        ),
         (text_of("mml1:a:b:0x3.q"), "cannot be read: 'q'"),
         (text_of("mml1:a:b:-1"), "cannot be read: '-1'"),
         (text_of("mml1:a:b:1000"), "cannot be read: '1000'"),
@@ -212,7 +217,10 @@ def test_a_run_that_broke_a_rule_is_over() -> None:
             (0, 0, 1),
             "step 3 of the schedule is cpu1's, but cpu1 cannot run: cpu1 waits for lock1, held by cpu0 since step 2.",
         ),
-        ((0, 0, 0, 0, 0), "step 5 of the schedule is cpu0's, but cpu0 cannot run: its task is done."),
+        (
+            (0, 0, 0, 0, 0),
+            "step 5 of the schedule is cpu0's, but cpu0 cannot run: its task is done.",
+        ),
     ],
 )
 def test_a_schedule_that_does_not_fit_names_the_step(cpus: tuple[int, ...], says: str) -> None:

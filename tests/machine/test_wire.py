@@ -24,7 +24,9 @@ from tests.machine.programs import PROGRAMS
 
 RELEASES = ["6.3", "6.4.0", "6.4.3"]
 TERMINATING = [
-    name for name in PROGRAMS if not name.startswith(("peterson", "dekker", "bakery", "message", "spinner"))
+    name
+    for name in PROGRAMS
+    if not name.startswith(("peterson", "dekker", "bakery", "message", "spinner"))
 ]
 
 
@@ -55,7 +57,8 @@ def far_away(machine: Machine) -> Machine:
     """The same program, its code out of reach."""
     near: list[Supplier] = [task._supplier for task in machine.tasks]
     tasks: list[tuple[str, Supplier]] = [
-        (task.name, Far(supplier, machine.layout)) for task, supplier in zip(machine.tasks, near, strict=True)
+        (task.name, Far(supplier, machine.layout))
+        for task, supplier in zip(machine.tasks, near, strict=True)
     ]
     return Machine(machine.layout, tasks, machine.judge)
 
@@ -113,7 +116,11 @@ def test_a_supplier_that_speaks_json_alone_gives_the_same_verdict(name: str, rel
 @pytest.mark.parametrize("name", TERMINATING)
 def test_a_program_behind_json_gives_the_same_verdict(name: str) -> None:
     near, far = judge(PROGRAMS[name].build()), judge(far_away(PROGRAMS[name].build()))
-    assert (near.outcome, near.violation, near.schedule) == (far.outcome, far.violation, far.schedule)
+    assert (near.outcome, near.violation, near.schedule) == (
+        far.outcome,
+        far.violation,
+        far.schedule,
+    )
 
 
 def test_the_search_asks_a_supplier_few_questions() -> None:
@@ -157,7 +164,9 @@ def test_plain_values_survive(value: Any) -> None:
     assert exactly(by_json(value, Layout(1))) == exactly(value)
 
 
-@given(st.sampled_from(["load", "store", "together", "swap"]), st.lists(PLAIN, max_size=4).map(tuple))
+@given(
+    st.sampled_from(["load", "store", "together", "swap"]), st.lists(PLAIN, max_size=4).map(tuple)
+)
 def test_steps_survive(op: str, args: tuple[Any, ...]) -> None:
     assert by_json(Step(op, args), Layout(1)) == Step(op, args)
 

@@ -74,7 +74,9 @@ def test_a_program_taken_over_is_the_same_and_is_searched_alike(name: str) -> No
 
 
 @pytest.mark.parametrize(("scenario", "release"), SOME, ids=lambda value: value)
-def test_a_scenario_taken_over_is_the_same_and_is_searched_alike(scenario: str, release: str) -> None:
+def test_a_scenario_taken_over_is_the_same_and_is_searched_alike(
+    scenario: str, release: str
+) -> None:
     build = partial(program_named, scenario, release, ("discipline",))  # which watches every step
     leader = build()
     found = searched(leader, reduced=False)
@@ -102,7 +104,9 @@ def test_a_learners_code_is_not_run_where_it_is_taken_over() -> None:
     async def dup_mmap(mm: Any, oldmm: Any) -> None:
         calls.append(mm)
 
-    leader = machine_for(SCENARIOS["fork_lost_store"], Kernel(RELEASES["6.4.3"], {"dup_mmap": dup_mmap}))[0]
+    leader = machine_for(
+        SCENARIOS["fork_lost_store"], Kernel(RELEASES["6.4.3"], {"dup_mmap": dup_mmap})
+    )[0]
     found = searched(leader, reduced=False)
     assert found.outcome == "violated", "a fork that copies nothing is no fork"
     words, before = words_of(leader), len(calls)
@@ -153,10 +157,15 @@ BUILD = tasks_on_cells(reads, writes, initial=False)
 
 
 @pytest.mark.parametrize("reduced", [True, False], ids=["reduced", "full"])
-@pytest.mark.parametrize("build", [BUILD, PROGRAMS["sequence_count"].build], ids=["cells", "sequence_count"])
+@pytest.mark.parametrize(
+    "build", [BUILD, PROGRAMS["sequence_count"].build], ids=["cells", "sequence_count"]
+)
 def test_what_is_new_is_raised_and_not_made_up(build: Any, reduced: bool) -> None:
     follower = dictated(build(), words_of(build()))
-    sizes = [len(task.nodes) for task in follower.tasks], [cell.met for cell in follower.layout.cells]
+    sizes = (
+        [len(task.nodes) for task in follower.tasks],
+        [cell.met for cell in follower.layout.cells],
+    )
     with pytest.raises(NewWord):
         searched(follower, reduced)
     assert sizes == (
@@ -268,7 +277,12 @@ def test_another_vocabulary_is_not_taken_for_the_same(monkeypatch: pytest.Monkey
     words = words_of(leader)
     load = OPERATIONS["load"]
     changed = type(load)(
-        "load", lambda layout, cpu, i: touching(writes=[i]), load.run, load.tell, load.awaits, load.holders
+        "load",
+        lambda layout, cpu, i: touching(writes=[i]),
+        load.run,
+        load.tell,
+        load.awaits,
+        load.holders,
     )
     monkeypatch.setitem(OPERATIONS, "load", changed)
     with pytest.raises(ModelError, match="steps of reads differ"):

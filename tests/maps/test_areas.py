@@ -79,7 +79,9 @@ def spaces(draw: st.DrawFn) -> list[Area]:
         where += draw(st.sampled_from([0, 0, 0, 1, 5, 1 << 20, 1 << 30])) << 12
         size = draw(st.sampled_from([1, 1, 2, 33, 2048, 1 << 14, 1 << 24])) << 12
         perms = "".join(draw(st.sampled_from(pair)) for pair in ("r-", "w-", "x-", "sp"))
-        flags = draw(st.one_of(st.none(), st.frozensets(st.sampled_from([*WORTH_SAYING, "rd", "ac"]))))
+        flags = draw(
+            st.one_of(st.none(), st.frozensets(st.sampled_from([*WORTH_SAYING, "rd", "ac"])))
+        )
         areas.append(area(where, size, perms, draw(names), flags))
         where += size
     return areas
@@ -112,7 +114,9 @@ def test_a_program_that_is_known_is_not_guessed() -> None:
     areas = [area(0x1000, 4096, "r-xp", "/bin/other"), area(0x5000, 4096, "r-xp", "/bin/mine.so")]
     assert kinds_of(areas) == [PROGRAM, LIBRARY]
     assert kinds_of(areas, "/bin/mine.so") == [FILE, PROGRAM]
-    assert kinds_of(areas, "/bin/unmapped") == [PROGRAM, LIBRARY], "what is mapped nowhere does not help"
+    assert kinds_of(areas, "/bin/unmapped") == [PROGRAM, LIBRARY], (
+        "what is mapped nowhere does not help"
+    )
     assert [one.guessed for one in describe(areas)] == [True, False]
     assert not any(one.guessed for one in describe(areas, "/bin/mine.so"))
 
@@ -182,9 +186,13 @@ def test_guesses_have_a_question_mark() -> None:
 def test_memory_that_only_happens_to_lie_there_is_no_bss() -> None:
     data = [area(0x1000, 4096, "r-xp", "/bin/a"), area(0x2000, 4096, "rw-p", "/bin/a")]
     assert words([*data, area(0x4000, 4096)])[-1] == "anonymous", "there is a gap"
-    assert words([*data, area(0x3000, 12288)])[-1] == "anonymous", "it is larger than all of the file"
+    assert words([*data, area(0x3000, 12288)])[-1] == "anonymous", (
+        "it is larger than all of the file"
+    )
     assert words([data[0], area(0x2000, 4096)])[-1] == "anonymous", "no data lies below"
-    assert words([*data, area(0x3000, 4096, "r--p")])[-1] == "anonymous", "no variables without writing"
+    assert words([*data, area(0x3000, 4096, "r--p")])[-1] == "anonymous", (
+        "no variables without writing"
+    )
 
 
 def test_a_stack_is_larger_than_its_guard() -> None:
@@ -249,7 +257,9 @@ def test_a_path_loses_its_middle_first() -> None:
 
 
 def test_what_is_allowed_in_words() -> None:
-    said = [permissions(area(0, 1, perms)) for perms in ("r--p", "rw-s", "r-xp", "rwxp", "---p", "--xp")]
+    said = [
+        permissions(area(0, 1, perms)) for perms in ("r--p", "rw-s", "r-xp", "rwxp", "---p", "--xp")
+    ]
     assert said == ["read", "read write", "read exec", "read write exec", "no access", "exec"]
 
 
@@ -306,7 +316,9 @@ def test_only_vsyscall_is_said_to_lie_above_the_kernels_addresses() -> None:
 
 
 def test_a_wider_table_shows_whole_paths() -> None:
-    assert any("library /usr/lib/x86_64-linux-gnu/libc.so.6: code" in line for line in table(SLEEP, 120))
+    assert any(
+        "library /usr/lib/x86_64-linux-gnu/libc.so.6: code" in line for line in table(SLEEP, 120)
+    )
 
 
 def test_remarks_that_do_not_fit_have_a_line_of_their_own() -> None:
@@ -320,7 +332,9 @@ def test_remarks_that_do_not_fit_have_a_line_of_their_own() -> None:
 def test_sums_are_sums(name: str) -> None:
     lines = list(sums(SPACES[name]))
     counted = [
-        int(found[1].replace(",", "")) for line in lines if (found := re.search(r"([\d,]+) area", line))
+        int(found[1].replace(",", ""))
+        for line in lines
+        if (found := re.search(r"([\d,]+) area", line))
     ]
     assert sum(counted[:-1]) == counted[-1] == len(SPACES[name])
     assert lines[-1].endswith(human(sum(one.end - one.start for one in SPACES[name])))
@@ -377,7 +391,13 @@ def test_landmarks_are_kept_apart() -> None:
             if kind in {one.kind for one in block.members}
         ]
     assert (
-        sum(one.kind is PROGRAM for block in drawn if len(block.members) == 1 for one in block.members) == 4
+        sum(
+            one.kind is PROGRAM
+            for block in drawn
+            if len(block.members) == 1
+            for one in block.members
+        )
+        == 4
     )
 
 
@@ -386,7 +406,14 @@ def test_what_belongs_together_is_put_together() -> None:
     together = [block.members for block in drawn if len(block.members) == 10]
     assert any(Counter(one.part for one in some)["a thread's stack?"] == 5 for some in together)
     libc = next(block for block in drawn if block.file.endswith("/libc.so.6"))
-    assert [one.area.perms for one in libc.members] == ["r--p", "r-xp", "r--p", "r--p", "rw-p", "rw-p"]
+    assert [one.area.perms for one in libc.members] == [
+        "r--p",
+        "r-xp",
+        "r--p",
+        "r--p",
+        "rw-p",
+        "rw-p",
+    ]
     assert libc.members[-1].part == ".bss of libc.so.6?"
 
 
@@ -439,7 +466,9 @@ def test_rows_cover_all_addresses_from_the_highest_to_zero(areas: list[Area]) ->
 
 
 def test_larger_is_taller_but_not_by_much() -> None:
-    heights = [lay_out([area(1 << 40, 4096 << power)], "", "").rows[0].height for power in range(0, 28, 4)]
+    heights = [
+        lay_out([area(1 << 40, 4096 << power)], "", "").rows[0].height for power in range(0, 28, 4)
+    ]
     assert heights == sorted(set(heights))
     assert heights[-1] < 4 * heights[0]
 
@@ -467,7 +496,9 @@ def test_all_that_a_learner_looks_for_is_on_the_picture_of_a_small_program() -> 
     ]
     addresses = [node for node in left if re.fullmatch("[0-9a-f]+", node.text or "")]
     ends = {SLEEP[-1].end} | {low.end for low, high in pairwise(SLEEP) if low.end < high.start}
-    assert {int(node.text or "", 16) for node in addresses} == {0} | ends | {one.start for one in SLEEP}
+    assert {int(node.text or "", 16) for node in addresses} == {0} | ends | {
+        one.start for one in SLEEP
+    }
     assert len({node.get("x") for node in addresses}) == 1
     assert any(GUESS in text for text in shown)
 
@@ -479,9 +510,14 @@ def test_a_picture_of_thousands_says_what_is_drawn_together() -> None:
     assert "A bar in parts is several areas" in shown
     assert "A bar in parts" not in " ".join(texts(picture(SLEEP)))
     drawn = blocks(describe(MANY))
-    counted = sum(int(found.replace(",", "")) for found in re.findall(r"([\d,]+) areas(?! drawn)", shown)[1:])
+    counted = sum(
+        int(found.replace(",", "")) for found in re.findall(r"([\d,]+) areas(?! drawn)", shown)[1:]
+    )
     program_twice = 4  # its bracket counts its areas, each of which is drawn alone
-    assert counted == sum(len(block.members) for block in drawn if len(block.members) > 1) + program_twice
+    assert (
+        counted
+        == sum(len(block.members) for block in drawn if len(block.members) > 1) + program_twice
+    )
 
 
 def test_every_kind_has_a_letter_beside_its_colour() -> None:
@@ -499,7 +535,9 @@ def test_what_is_written_on_a_colour_can_be_read(colour: tuple[str, str]) -> Non
     def luminance(text: str) -> float:
         digits = text[1:] if len(text) == 7 else "".join(digit * 2 for digit in text[1:])
         parts = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        ]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     light, dark = sorted(map(luminance, colour), reverse=True)
@@ -508,7 +546,8 @@ def test_what_is_written_on_a_colour_can_be_read(colour: tuple[str, str]) -> Non
 
 def test_memory_without_access_is_hatched() -> None:
     plain, hatched = (
-        picture([area(1 << 40, 1 << 20, perms)]).count('class="line dim"') for perms in ("r--p", "---p")
+        picture([area(1 << 40, 1 << 20, perms)]).count('class="line dim"')
+        for perms in ("r--p", "---p")
     )
     assert (plain, hatched) == (0, 2), "the area, and its sign in the legend"
 
@@ -518,7 +557,9 @@ def test_the_description_says_it_all_in_words() -> None:
     lines = (root.findtext(f"{SVG}desc") or "").splitlines()
     assert "bfd4c000 to bfd6d000: stack, grows down, 132 KiB rw-p" in lines
     assert "8048000 to 804d000: program cat, 20 KiB code r-xp" in lines
-    assert "0 to 8048000: unmapped: address 0 too, so null pointers fail, 128.3 MiB" in " ".join(lines)
+    assert "0 to 8048000: unmapped: address 0 too, so null pointers fail, 128.3 MiB" in " ".join(
+        lines
+    )
 
 
 def test_names_cannot_break_out() -> None:
@@ -564,6 +605,7 @@ def test_without_matplotlib_it_is_said_what_to_install(monkeypatch: pytest.Monke
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(
-        MmlocksError, match=r"matplotlib, which is not installed.*pip install matplotlib.*--svg FILE"
+        MmlocksError,
+        match=r"matplotlib, which is not installed.*pip install matplotlib.*--svg FILE",
     ):
         picture_png(SLEEP)

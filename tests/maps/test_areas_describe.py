@@ -31,14 +31,17 @@ def said_of(file: str, perms: str = "rw-p", flags: str | None = None) -> str:
         Area(0x400000, 0x401000, "r-xp", 0, "/bin/program"),
         Area(0x401000, 0x402000, "rw-p", 0, "/bin/program"),
     ]
-    one = describe([*program, Area(0x7F0000000000, 0x7F0000200000, perms, 0, file, known)], "/bin/program")[
-        -1
-    ]
+    one = describe(
+        [*program, Area(0x7F0000000000, 0x7F0000200000, perms, 0, file, known)], "/bin/program"
+    )[-1]
     return ", ".join([one.words(), *one.remarks])
 
 
 def texts(svg: str) -> list[str]:
-    return [node.text or "" for node in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    return [
+        node.text or ""
+        for node in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
+    ]
 
 
 # -- names ------------------------------------------------------------------------------------------------------------
@@ -92,7 +95,9 @@ def texts(svg: str) -> list[str]:
         ("/etc/ld.so.cache", "shared file /etc/ld.so.cache", "file /etc/ld.so.cache"),
     ],
 )  # fmt: skip
-def test_what_a_name_says_of_shared_and_of_private_memory(file: str, shared: str, private: str) -> None:
+def test_what_a_name_says_of_shared_and_of_private_memory(
+    file: str, shared: str, private: str
+) -> None:
     assert said_of(file, "rw-s") == shared
     assert said_of(file, "rw-p") == private
 
@@ -114,8 +119,13 @@ def test_names_in_brackets(file: str, words: str) -> None:
 
 def test_memory_of_a_file_in_huge_pages_is_told_by_its_flag() -> None:
     """Files in huge pages may be in any folder: hugetlbfs can be mounted everywhere."""
-    assert said_of("/mnt/huge/a", "rw-s", "rd wr sh ht") == "shared memory /mnt/huge/a, huge pages only"
-    assert said_of("/mnt/huge/a", "rw-p", "rd wr ht") == "private memory /mnt/huge/a, huge pages only"
+    assert (
+        said_of("/mnt/huge/a", "rw-s", "rd wr sh ht")
+        == "shared memory /mnt/huge/a, huge pages only"
+    )
+    assert (
+        said_of("/mnt/huge/a", "rw-p", "rd wr ht") == "private memory /mnt/huge/a, huge pages only"
+    )
     assert said_of("/mnt/huge/a", "rw-s", "rd wr sh") == "shared file /mnt/huge/a"
 
 
@@ -243,15 +253,17 @@ def test_the_stack_of_a_thread_does_not_grow() -> None:
 
 def test_flags_say_what_grows_if_they_are_known() -> None:
     assert said_of("[stack]", flags="rd wr gd ac") == "stack, grows down"
-    assert said_of("[stack]", flags="rd wr ac") == "stack", "the upper part of one that mprotect has cut"
+    assert said_of("[stack]", flags="rd wr ac") == "stack", (
+        "the upper part of one that mprotect has cut"
+    )
     assert said_of("[stack:13848]", flags="rd wr ac") == "stack of thread 13848"
-    assert said_of("", flags="rd wr gd ac") == "anonymous, grows down", "from mmap with MAP_GROWSDOWN"
+    assert said_of("", flags="rd wr gd ac") == "anonymous, grows down", (
+        "from mmap with MAP_GROWSDOWN"
+    )
 
 
 def test_only_the_top_of_the_heap_grows() -> None:
-    heap = (
-        "00e03000-00e24000 rw-p 00000000 00:00 0  [heap]\n00e24000-011f7000 rw-p 00000000 00:00 0  [heap]\n"
-    )
+    heap = "00e03000-00e24000 rw-p 00000000 00:00 0  [heap]\n00e24000-011f7000 rw-p 00000000 00:00 0  [heap]\n"
     assert said(heap) == ["heap", "heap, grows up"]
 
 
@@ -260,7 +272,9 @@ def test_stacks_of_threads_are_drawn_together_and_that_of_the_first_alone() -> N
     for number in range(100):
         start = 0x7F0000000000 + (number << 23)
         lines.append(f"{start:x}-{start + 4096:x} ---p 00000000 00:00 0 ")
-        lines.append(f"{start + 4096:x}-{start + (1 << 23):x} rw-p 00000000 00:00 0 [stack:{1000 + number}]")
+        lines.append(
+            f"{start + 4096:x}-{start + (1 << 23):x} rw-p 00000000 00:00 0 [stack:{1000 + number}]"
+        )
     lines.append("7fff5b7a1000-7fff5b7c2000 rw-p 00000000 00:00 0 [stack]")
     areas = parse_maps("\n".join(lines))
     assert [len(block.members) for block in blocks(describe(areas))] == [1, 200, 1]
@@ -273,7 +287,9 @@ def test_the_stacks_of_many_threads_do_not_hide_the_landmarks() -> None:
     lines = ["00400000-00500000 r-xp 0 8:1 7 /bin/a", "00501000-00601000 rw-p 0 00:00 0 [heap]"]
     for number in range(100):
         start = 0x7F0000000000 + (number << 30)
-        lines.append(f"{start:x}-{start + (8 << 20):x} rw-p 00000000 00:00 0 [stack:{1000 + number}]")
+        lines.append(
+            f"{start:x}-{start + (8 << 20):x} rw-p 00000000 00:00 0 [stack:{1000 + number}]"
+        )
     lines.append("7fff5b7a1000-7fff5b7c2000 rw-p 00000000 00:00 0 [stack]")
     alone = [
         block.members[0].area.file
@@ -316,14 +332,19 @@ def test_a_file_that_is_mapped_shared_is_no_program() -> None:
         said(f"00400000-00401000 r-xs 00000000 08:05 1     /var/cache/fonts\n{library}")[0]
         == "shared file /var/cache/fonts"
     )
-    assert said_of("/bin/program", "r--s") == "program /bin/program", "read as any file: not its constants"
+    assert said_of("/bin/program", "r--s") == "program /bin/program", (
+        "read as any file: not its constants"
+    )
 
 
 def test_where_all_is_executable_the_only_file_is_no_program_for_that() -> None:
     text = "00400000-00401000 r-xp 00000000 08:05 1     /usr/lib/locale/locale-archive\n"
     fonts = "b7faf000-b7fb0000 r-xs 00000000 08:05 4     /var/cache/fonts\n"
     assert said(text + fonts)[0] == "file /usr/lib/locale/locale-archive"
-    assert said(text + fonts.replace("r-xs", "r--s"))[0] == "program? code /usr/lib/locale/locale-archive"
+    assert (
+        said(text + fonts.replace("r-xs", "r--s"))[0]
+        == "program? code /usr/lib/locale/locale-archive"
+    )
 
 
 def test_a_whole_old_program_where_all_is_executable() -> None:
@@ -345,12 +366,17 @@ bec31000-bec52000 rw-p 00000000 00:00 0     [stack]
         "library /usr/lib/libSM.so.6.0.0",
         "stack, grows down",
     ]
-    assert "file /usr/lib/locale/locale-archive" in said(text.replace("[heap]", "")), "no heap, no guess"
+    assert "file /usr/lib/locale/locale-archive" in said(text.replace("[heap]", "")), (
+        "no heap, no guess"
+    )
     assert "program?" not in " ".join(said(text.replace("[heap]", "")))
 
 
 def test_the_lowest_file_with_code_is_not_the_program_for_that() -> None:
-    oat, app = "r-xp 00000000 fd:01 7   /system/framework/boot.oat", "fd:01 8   /system/bin/app_process64"
+    oat, app = (
+        "r-xp 00000000 fd:01 7   /system/framework/boot.oat",
+        "fd:01 8   /system/bin/app_process64",
+    )
     text = f"70000000-71000000 {oat}\n5a00000000-5a00001000 r-xp 00000000 {app}\n5a00002000-5a00003000 rw-p 00001000 {app}\n"
     assert said(text) == [
         "file /system/framework/boot.oat: code",
@@ -371,14 +397,17 @@ def test_the_lowest_file_with_code_is_not_the_program_for_that() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["/memfd:x (deleted)", "/dev/fb0", "/SYSV00000000 (deleted)", "/usr/lib/libx.so", "[vdso]"]
+    "file",
+    ["/memfd:x (deleted)", "/dev/fb0", "/SYSV00000000 (deleted)", "/usr/lib/libx.so", "[vdso]"],
 )
 def test_what_is_surely_no_program_is_not_taken_for_it(file: str) -> None:
     assert "program" not in said(f"00400000-00401000 r-xp 00000000 00:01 9 {file}\n")[0]
 
 
 def test_a_program_in_a_memfd_is_known_to_the_kernel() -> None:
-    text = "00401000-00402000 r-xp 00001000 00:01 1044 /memfd:runc_cloned:/proc/self/exe (deleted)\n"
+    text = (
+        "00401000-00402000 r-xp 00001000 00:01 1044 /memfd:runc_cloned:/proc/self/exe (deleted)\n"
+    )
     assert said(text) == ["private memory /memfd:runc_cloned:/proc/self/exe: code"]
     assert said(text, "/memfd:runc_cloned:/proc/self/exe (deleted)") == [
         "program code /memfd:runc_cloned:/proc/self/exe"
@@ -387,12 +416,20 @@ def test_a_program_in_a_memfd_is_known_to_the_kernel() -> None:
 
 @pytest.mark.parametrize("touching", [True, False], ids=["with a bracket", "each alone"])
 def test_the_guess_is_marked_wherever_the_program_is_named(touching: bool) -> None:
-    areas = parse_maps(THREADS.replace("008f6000-008fb000", "006f7000-006fc000") if touching else THREADS)
+    areas = parse_maps(
+        THREADS.replace("008f6000-008fb000", "006f7000-006fc000") if touching else THREADS
+    )
     shown = texts(picture(areas))
-    assert {text for text in shown if text.startswith("program")} == {"program? 3.0 MiB", "program? app"}
+    assert {text for text in shown if text.startswith("program")} == {
+        "program? 3.0 MiB",
+        "program? app",
+    }
     assert next(sums(areas)).startswith("program? ")
     shown = texts(picture(areas, program="/srv/build/app"))
-    assert {text for text in shown if text.startswith("program")} == {"program 3.0 MiB", "program app"}
+    assert {text for text in shown if text.startswith("program")} == {
+        "program 3.0 MiB",
+        "program app",
+    }
     assert next(sums(areas, "/srv/build/app")).startswith("program  ")
 
 
@@ -415,7 +452,9 @@ def test_a_gap_in_a_library_is_not_called_a_reserve() -> None:
         said(text.replace(f"---p 001ac000 {LIBC}", "---p 00000000 00:00 0"))[1]
         == "between parts of libc-2.15.so"
     )
-    assert said(text.partition("\n")[2])[0] == "no access /lib/libc-2.15.so", "its lower part is not here"
+    assert said(text.partition("\n")[2])[0] == "no access /lib/libc-2.15.so", (
+        "its lower part is not here"
+    )
 
 
 def test_what_memory_without_access_is_for_is_a_guess() -> None:

@@ -17,7 +17,14 @@ from hypothesis import strategies as st
 
 from mmlocks.errors import HostError
 from mmlocks.maps import reading as maps
-from mmlocks.maps.reading import name_of, parse_maps, parse_smaps, program_of, read_areas, read_saved
+from mmlocks.maps.reading import (
+    name_of,
+    parse_maps,
+    parse_smaps,
+    program_of,
+    read_areas,
+    read_saved,
+)
 from mmlocks.mm.area import Area
 from tests.maps.big_maps import jvm
 
@@ -53,7 +60,9 @@ def test_what_this_process_has_is_spelled_back_exactly() -> None:
 
 def test_smaps_has_the_areas_of_maps_and_their_flags() -> None:
     with_flags = parse_smaps(sample("sleep_smaps.txt"))
-    assert [area._replace(flags=None) for area in with_flags] == parse_maps(sample("sleep_maps.txt"))
+    assert [area._replace(flags=None) for area in with_flags] == parse_maps(
+        sample("sleep_maps.txt")
+    )
     flags = {area.file or "anonymous": area.flags for area in with_flags}
     assert flags["[stack]"] == frozenset({"rd", "wr", "mr", "mw", "me", "gd", "ac"})
     assert flags["[vsyscall]"] == frozenset({"ex"})
@@ -61,7 +70,9 @@ def test_smaps_has_the_areas_of_maps_and_their_flags() -> None:
 
 
 def test_every_column_has_its_meaning() -> None:
-    text = "7f00a0000000-7f00a0200000 r-xs 1c000 fd:1f 18446744073709551615 /a b/c\\012d (deleted)\n"
+    text = (
+        "7f00a0000000-7f00a0200000 r-xs 1c000 fd:1f 18446744073709551615 /a b/c\\012d (deleted)\n"
+    )
     assert parse_maps(text) == [
         Area(
             0x7F00A0000000,
@@ -77,12 +88,16 @@ def test_every_column_has_its_meaning() -> None:
 
 
 def test_a_space_at_the_end_of_a_name_belongs_to_it() -> None:
-    assert "/srv/trailing space " in [area.file for area in parse_maps(sample("odd_names_maps.txt"))]
+    assert "/srv/trailing space " in [
+        area.file for area in parse_maps(sample("odd_names_maps.txt"))
+    ]
 
 
 @pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\r"])
 def test_only_newlines_end_lines(separator: str) -> None:
-    assert parse_maps(LINE.replace("/bin/a", f"/bin/a{separator}b"))[0].file == f"/bin/a{separator}b"
+    assert (
+        parse_maps(LINE.replace("/bin/a", f"/bin/a{separator}b"))[0].file == f"/bin/a{separator}b"
+    )
 
 
 def test_kernels_without_flags_give_none() -> None:
@@ -171,13 +186,17 @@ NAMES = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]
 
 
 @given(ADDRESSES, st.data())
-def test_whatever_areas_are_written_are_read_back(addresses: list[int], data: st.DataObject) -> None:
+def test_whatever_areas_are_written_are_read_back(
+    addresses: list[int], data: st.DataObject
+) -> None:
     areas = []
     for start, end in zip(addresses[::2], addresses[1::2], strict=False):
         perms = "".join(data.draw(st.sampled_from(pair)) for pair in ("r-", "w-", "x-", "sp"))
         file = data.draw(st.one_of(st.just(""), st.just("[heap]"), NAMES))
         areas.append(
-            Area(start << 12, end << 12, perms, data.draw(st.integers(0, 2**52)) << 12, file.rstrip())
+            Area(
+                start << 12, end << 12, perms, data.draw(st.integers(0, 2**52)) << 12, file.rstrip()
+            )
         )
     text = "".join(f"{area}\n" for area in areas)
     assert parse_maps(text) == areas
@@ -256,7 +275,9 @@ def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @LINUX
 def test_this_process() -> None:
     areas = read_areas()
-    assert any(area.file == "[stack]" and area.flags is not None and "gd" in area.flags for area in areas)
+    assert any(
+        area.file == "[stack]" and area.flags is not None and "gd" in area.flags for area in areas
+    )
     here = id(areas)
     assert any(area.start <= here < area.end and area.perms == "rw-p" for area in areas)
 
@@ -295,7 +316,9 @@ def forbid(monkeypatch: pytest.MonkeyPatch, ending: str, problem: OSError) -> No
 
 
 def test_bytes_that_are_no_text_are_spelled_out(proc: Path) -> None:
-    (proc / "7" / "maps").write_bytes(LINE.replace("/bin/a", "/bin/").encode().rstrip() + b"\xff\xc3\n")
+    (proc / "7" / "maps").write_bytes(
+        LINE.replace("/bin/a", "/bin/").encode().rstrip() + b"\xff\xc3\n"
+    )
     assert read_areas(7)[0].file == "/bin/\\xff\\xc3"
 
 
@@ -306,7 +329,9 @@ def test_numbers_that_no_process_has(proc: Path, pid: int) -> None:
 
 
 def test_a_process_that_is_not_there(proc: Path) -> None:
-    with pytest.raises(HostError, match=r"no process 8, .*perhaps it has ended. To list yours: ps -u \d+"):
+    with pytest.raises(
+        HostError, match=r"no process 8, .*perhaps it has ended. To list yours: ps -u \d+"
+    ):
         read_areas(8)
 
 
@@ -318,7 +343,9 @@ def test_a_process_that_is_really_not_there() -> None:
         read_areas(process.pid)
 
 
-def test_a_process_that_ends_while_it_is_opened_or_read(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_ends_while_it_is_opened_or_read(
+    proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (proc / "7" / "maps").write_text("")
     with pytest.raises(HostError, match="process 7 ended while it was read"):
         read_areas(7)
@@ -340,9 +367,14 @@ def test_a_kernel_thread(proc: Path) -> None:
 def test_a_process_that_nobody_has_waited_for() -> None:
     with subprocess.Popen(["true"]) as process:
         deadline = time.monotonic() + 10
-        while " Z " not in Path(f"/proc/{process.pid}/stat").read_text() and time.monotonic() < deadline:
+        while (
+            " Z " not in Path(f"/proc/{process.pid}/stat").read_text()
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.01)
-        with pytest.raises(HostError, match=f"process {process.pid} .*has ended and given its memory back"):
+        with pytest.raises(
+            HostError, match=f"process {process.pid} .*has ended and given its memory back"
+        ):
             read_areas(process.pid)
 
 
@@ -370,10 +402,14 @@ def test_somebody_elses_process(sleeper: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.startswith(f"you may not look at process {sleeper}: it belongs to somebody else")
+    assert done.stdout.startswith(
+        f"you may not look at process {sleeper}: it belongs to somebody else"
+    )
 
 
-def test_another_error_of_the_system_is_passed_on(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_error_of_the_system_is_passed_on(
+    proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     forbid(monkeypatch, "maps", OSError(5, "Input/output error"))
     with pytest.raises(HostError, match=r"process 7 cannot be read .*Input/output error"):
         read_areas(7)
@@ -408,7 +444,9 @@ def test_a_process_that_changes_all_the_time_can_be_read() -> None:
             process.kill()
 
 
-def test_a_reading_with_areas_that_overlap_is_repeated(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reading_with_areas_that_overlap_is_repeated(
+    proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torn = "1000-4000 r--p 0 0:0 0\n2000-5000 r--p 0 0:0 0\n"
     readings = [torn] * 9 + [LINE]
     monkeypatch.setattr(Path, "read_bytes", lambda _: readings.pop(0).encode())

@@ -20,7 +20,14 @@ from mmlocks.mm import Kernel, SegmentationFault
 from mmlocks.mm.address import PAGE_SIZE, address_of
 from mmlocks.mm.syscalls.mmap import MAP_FIXED, MAP_PRIVATE
 from mmlocks.mm.user import fork, load, store
-from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_GROWSDOWN, VM_MAY_ACCESS, VM_READ, VM_WRITE, flags_text
+from mmlocks.mm.vm_flags import (
+    VM_ACCOUNT,
+    VM_GROWSDOWN,
+    VM_MAY_ACCESS,
+    VM_READ,
+    VM_WRITE,
+    flags_text,
+)
 from mmlocks.mm.vma import FREED
 from mmlocks.mm.world import World
 from mmlocks.oracles.bookkeeping import frames_can_be_found, nothing_is_held, references_add_up
@@ -69,9 +76,13 @@ async def carry_out(world: Stage, operation: Operation, out: Any) -> None:
             case "forget":
                 result = await world.kernel.madvise(world.mm, address, length, 4)
             case "mprotect":
-                result = await world.kernel.mprotect(world.mm, address, PAGE_SIZE * (LAST + 1 - page), number)
+                result = await world.kernel.mprotect(
+                    world.mm, address, PAGE_SIZE * (LAST + 1 - page), number
+                )
             case "mmap":
-                result = await world.kernel.mmap(world.mm, address, length, 3, MAP_PRIVATE | MAP_FIXED)
+                result = await world.kernel.mmap(
+                    world.mm, address, length, 3, MAP_PRIVATE | MAP_FIXED
+                )
             case "shrink":
                 result = await world.kernel.mremap(world.mm, address, 3 * PAGE_SIZE, PAGE_SIZE, 0)
             case "store and load":
@@ -134,7 +145,9 @@ def ending(world: World, state: int) -> Ending:
     They cannot see VM_ACCOUNT, and no order explains it: a store may fault, be given its page, and find when it is tried again that mprotect was
     faster. It never happened, but the area has an anon_vma from it, and stays accounted.
     """
-    results = tuple(world.layout.named(f"result{cpu}").of(state) for cpu in range(world.layout.cpus))
+    results = tuple(
+        world.layout.named(f"result{cpu}").of(state) for cpu in range(world.layout.cpus)
+    )
     spaces = []
     for mm in (world.mm, world.child):
         areas = tuple(
@@ -147,7 +160,9 @@ def ending(world: World, state: int) -> Ending:
             for vma in mm.mm_mt.contents(state)
         )
         covered = [
-            page for page in world.pages if any(low <= page * PAGE_SIZE < high for low, high, *_ in areas)
+            page
+            for page in world.pages
+            if any(low <= page * PAGE_SIZE < high for low, high, *_ in areas)
         ]
         assert mm.map_count.of(state) == len(areas)
         stray = [
@@ -166,21 +181,31 @@ def nothing_allows_too_much(world: World, state: int) -> None:
         flags = {
             page: vma.vm_flags.of(state)
             for vma in mm.mm_mt.contents(state)
-            for page in range(vma.vm_start.of(state) // PAGE_SIZE, vma.vm_end.of(state) // PAGE_SIZE)
+            for page in range(
+                vma.vm_start.of(state) // PAGE_SIZE, vma.vm_end.of(state) // PAGE_SIZE
+            )
         }
-        entries = [(page, f"{mm}'s page table", cell.of(state)) for page, cell in mm.page_table.pte.items()]
-        cached = [(page, f"cpu{cpu}'s TLB", cell.of(state)) for (cpu, page), cell in mm.tlb.cached.items()]
+        entries = [
+            (page, f"{mm}'s page table", cell.of(state)) for page, cell in mm.page_table.pte.items()
+        ]
+        cached = [
+            (page, f"cpu{cpu}'s TLB", cell.of(state)) for (cpu, page), cell in mm.tlb.cached.items()
+        ]
         for page, where, entry in entries + cached:
             if entry is None:
                 continue
             assert page in flags, f"P{page} is in {where}, and no area is there"
-            assert flags[page] & VM_WRITE or not entry.write, f"P{page} is writable in {where}, and read-only"
-            assert flags[page] & VM_READ or entry.none, f"P{page} is readable in {where}, and PROT_NONE"
+            assert flags[page] & VM_WRITE or not entry.write, (
+                f"P{page} is writable in {where}, and read-only"
+            )
+            assert flags[page] & VM_READ or entry.none, (
+                f"P{page} is readable in {where}, and PROT_NONE"
+            )
         for page, where, entry in cached:
             current = mm.page_table.pte[page].of(state)
-            assert entry is None or (current is not None and entry in (current, current.wrprotected())), (
-                f"{where} is stale for P{page}"
-            )
+            assert entry is None or (
+                current is not None and entry in (current, current.wrprotected())
+            ), f"{where} is stale for P{page}"
 
 
 def interleaved(
@@ -196,7 +221,9 @@ def interleaved(
     for state in found.seen:
         for vma in vmas:
             in_use = any(reader.of(state) for reader in vma.vm_lock.readers)
-            assert not (in_use and vma.life.of(state) == FREED), f"{vma} is freed while it is read-locked"
+            assert not (in_use and vma.life.of(state) == FREED), (
+                f"{vma} is freed while it is read-locked"
+            )
     for state in found.endings:
         for oracle in (references_add_up, frames_can_be_found, nothing_is_held):
             assert (problem := oracle(world, state)) is None, problem.message
@@ -204,7 +231,9 @@ def interleaved(
     return {ending(world, state) for state in found.endings}
 
 
-def one_after_another(operations: tuple[Operation, ...], faulted: bool, cached: bool) -> Iterator[Ending]:
+def one_after_another(
+    operations: tuple[Operation, ...], faulted: bool, cached: bool
+) -> Iterator[Ending]:
     """The endings of every order in which each operation is finished before the next one begins."""
     for order in permutations(range(len(operations))):
         world, machine = program(operations, faulted, cached)
@@ -240,7 +269,9 @@ SETTINGS = [(False, False), (True, False), (True, True)]
 def test_every_interleaving_of_two_ends_as_some_order_does(pair: tuple[Operation, ...]) -> None:
     for faulted, cached in SETTINGS:
         strange = interleaved(pair, faulted, cached) - set(one_after_another(pair, faulted, cached))
-        assert not strange, f"{pair}, {faulted=}, {cached=}: no order ends in {min(strange, key=repr)}"
+        assert not strange, (
+            f"{pair}, {faulted=}, {cached=}: no order ends in {min(strange, key=repr)}"
+        )
 
 
 @pytest.mark.slow
@@ -250,7 +281,9 @@ def test_every_interleaving_of_three_ends_as_some_order_does(
     operations: tuple[Operation, ...], setting: tuple[bool, bool]
 ) -> None:
     forks = sum(operation.name == "fork" for operation in operations)
-    assume(forks == 0 or (forks == 1 and all(operation.page < STACK - 1 for operation in operations)))
+    assume(
+        forks == 0 or (forks == 1 and all(operation.page < STACK - 1 for operation in operations))
+    )
     strange = interleaved(operations, *setting) - set(one_after_another(operations, *setting))
     assert not strange, f"{operations}: no order ends in {min(strange, key=repr)}"
 

@@ -32,7 +32,9 @@ def names_used(function: Callable[..., Any]) -> set[str]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     own = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} | {
-        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
     return read - own - set(dir(builtins)) - set(PATCH_NAMES)
 
@@ -61,12 +63,17 @@ def test_every_kernel_function_is_exported_as_a_stub() -> None:
 
 def test_helpers_of_kernel_text_ask_for_no_patch() -> None:
     """A learner's function calls them as they are, outside of any kernel."""
-    asking = {name: set(helper.__code__.co_names) & set(PATCH_NAMES) for name, helper in _helpers().items()}
+    asking = {
+        name: set(helper.__code__.co_names) & set(PATCH_NAMES)
+        for name, helper in _helpers().items()
+    }
     assert not {name: patches for name, patches in asking.items() if patches}
 
 
 def test_no_kernel_text_builds_a_raw_step() -> None:
-    assert [name for name, function in kernel_text().items() if "Step" in names_used(function)] == []
+    assert [
+        name for name, function in kernel_text().items() if "Step" in names_used(function)
+    ] == []
     assert Step not in star().values()
 
 

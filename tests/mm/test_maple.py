@@ -91,7 +91,9 @@ class Tree:
             assert len(ranges.ends) == len(ranges.slots) <= SLOTS
             assert depth == 0 or len(ranges.slots) >= FEWEST
             assert list(ranges.ends) == sorted(set(ranges.ends))
-            assert all(one is not other for one, other in zip(ranges.slots, ranges.slots[1:], strict=False))
+            assert all(
+                one is not other for one, other in zip(ranges.slots, ranges.slots[1:], strict=False)
+            )
             if not any(isinstance(slot, MapleNode) for slot in ranges.slots):
                 leaves.add(depth)
             else:
@@ -299,4 +301,6 @@ def test_a_walk_outside_an_rcu_read_section_is_refused() -> None:
     tasks = [("walk", walker), ("walk", walker)]
     found = explore(Machine(world.layout, tasks), Meter(Budget(1000, 10.0)))
     assert found.violation is not None
-    assert found.violation.message.endswith(": mas_walk outside an RCU read section. Enter one first.")
+    assert found.violation.message.endswith(
+        ": mas_walk outside an RCU read section. Enter one first."
+    )

@@ -78,7 +78,10 @@ SAME = {
     "other file": (BASE, "lab07.ipynb, cell 4"),
     "an ipykernel's file": (BASE, "/tmp/ipykernel_1/123.py"),
     "further down": ("\n\n\n" + BASE, "one.py"),
-    "comments": (BASE.replace("    return n + LIMIT", "    # add\n\n    return n + LIMIT  # done"), "one.py"),
+    "comments": (
+        BASE.replace("    return n + LIMIT", "    # add\n\n    return n + LIMIT  # done"),
+        "one.py",
+    ),
     "docstring": (BASE.replace("def helper(n):", 'def helper(n):\n    """Add."""'), "one.py"),
     "annotations": (BASE.replace("def helper(n):", "def helper(n: int) -> int:"), "one.py"),
     "layout": (BASE.replace("helper(2)", "helper(\n            2,\n        )"), "one.py"),
@@ -129,7 +132,9 @@ CHANGED = {
 def test_what_is_changed_in_it_or_in_what_it_uses_changes_the_name(change: str, kept: bool) -> None:
     old, new = CHANGED[change]
     assert BASE.count(old) >= 1
-    assert fingerprint(defined(BASE.replace(old, new), kept=kept)) != fingerprint(defined(BASE, kept=kept))
+    assert fingerprint(defined(BASE.replace(old, new), kept=kept)) != fingerprint(
+        defined(BASE, kept=kept)
+    )
 
 
 PLAIN = """
@@ -167,7 +172,12 @@ def test_the_name_is_the_same_in_every_version_of_python_where_the_text_can_be_h
 
 def test_lines_that_no_longer_belong_to_the_code_are_not_believed() -> None:
     stale = defined("async def dup_mmap(a, b):\n    return 1\n")
-    linecache.cache["one.py"] = (1, None, ["async def dup_mmap(a, b):\n", "    return 2\n"], "one.py")
+    linecache.cache["one.py"] = (
+        1,
+        None,
+        ["async def dup_mmap(a, b):\n", "    return 2\n"],
+        "one.py",
+    )
     new = defined("async def dup_mmap(a, b):\n    return 2\n")
     assert fingerprint(stale) != fingerprint(new)
 

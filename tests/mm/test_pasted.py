@@ -59,13 +59,21 @@ def test_a_pasted_text_gets_the_verdict_of_its_release() -> None:
         if said(verdict) != outcome:
             otherwise.append((paste, said(verdict), str(verdict.violation or verdict.reason)))
     assert not otherwise
-    assert {outcome for *_, outcome in picked} == {"safe", "lost_store", "snapshot", "misfiled", "freed_node"}
+    assert {outcome for *_, outcome in picked} == {
+        "safe",
+        "lost_store",
+        "snapshot",
+        "misfiled",
+        "freed_node",
+    }
     assert kernel_text().keys() - {function for function, *_ in picked} == NEVER_CALLED
 
 
 @pytest.mark.parametrize("function", sorted(NEVER_CALLED - {"_duplicate"}))
 def test_a_text_that_no_scenario_calls_is_linked_and_changes_nothing(function: str) -> None:
-    for release in {release_code(function, release): release for release in different_releases()}.values():
+    for release in {
+        release_code(function, release): release for release in different_releases()
+    }.values():
         kernel = Kernel(release_named(release), pasted(function, release))
         machine, _ = machine_for(SCENARIOS["fork_torn_snapshot"], kernel)
         assert machine.stillborn() is None
@@ -106,7 +114,13 @@ async def with_nothing_added(dst_vma: Any, src_vma: Any) -> None:
     await by_another_name(dst_vma, src_vma)
 
 
-ADDED = (through_the_name_it_had, through_its_file, through_the_module, through_a_partial, through_a_helper)
+ADDED = (
+    through_the_name_it_had,
+    through_its_file,
+    through_the_module,
+    through_a_partial,
+    through_a_helper,
+)
 
 
 def kernel_of(answer: Callable[..., Any]) -> Kernel:
@@ -114,7 +128,9 @@ def kernel_of(answer: Callable[..., Any]) -> Kernel:
 
 
 @pytest.mark.parametrize("answer", ADDED, ids=lambda answer: answer.__name__)
-def test_an_answer_can_add_a_line_to_the_function_that_it_replaces(answer: Callable[..., Any]) -> None:
+def test_an_answer_can_add_a_line_to_the_function_that_it_replaces(
+    answer: Callable[..., Any],
+) -> None:
     """It calls the kernel's own, not itself: so the line is added once, and the rest of fork is done."""
     checked = check("fork_torn_snapshot", kernel_of(answer))
     assert said(checked.verdict) == "safe"
@@ -131,7 +147,10 @@ def test_what_an_answer_calls_itself_by_its_own_name_in_a_notebook_is_itself() -
     """There `copy_page_range` is the answer from the moment of its `def`, as Python has it: a call without an end is found, and named."""
     names: dict[str, Any] = {}
     exec("from mmlocks.mm import *", names)
-    exec("async def copy_page_range(dst_vma, src_vma):\n    await copy_page_range(dst_vma, src_vma)\n", names)
+    exec(
+        "async def copy_page_range(dst_vma, src_vma):\n    await copy_page_range(dst_vma, src_vma)\n",
+        names,
+    )
     verdict = check("fork_torn_snapshot", kernel_of(names["copy_page_range"])).verdict
     assert verdict.violation is not None
     assert verdict.violation.oracle == "exception"
@@ -142,4 +161,6 @@ def test_a_variant_of_ours_keeps_the_private_functions_of_its_file() -> None:
     """Kernel text asks for those by a stub as well. A heap that cannot be moved leaves less to search."""
     still = mutated("brk", "    if new == old:\n        return True\n", "    return False\n")
     moved = check(ALL["break"], "6.4.1").verdict
-    assert 0 < check(ALL["break"], Kernel(RELEASES["6.4.1"], text=still)).verdict.states < moved.states
+    assert (
+        0 < check(ALL["break"], Kernel(RELEASES["6.4.1"], text=still)).verdict.states < moved.states
+    )

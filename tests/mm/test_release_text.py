@@ -55,8 +55,15 @@ def unknown_names(text: str, names: dict[str, Any]) -> set[str]:
     """The names in a function's text, annotations included, that are neither its own nor in `names` nor Python's."""
     nodes = list(ast.walk(ast.parse(text)))
     own = {node.arg for node in nodes if isinstance(node, ast.arg)}
-    own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return {node.id for node in nodes if isinstance(node, ast.Name)} - own - names.keys() - set(dir(builtins))
+    own |= {
+        node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    return (
+        {node.id for node in nodes if isinstance(node, ast.Name)}
+        - own
+        - names.keys()
+        - set(dir(builtins))
+    )
 
 
 @pytest.mark.parametrize("release", ALL)

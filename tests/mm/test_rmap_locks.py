@@ -24,7 +24,13 @@ from mmlocks.mm.reclaim import rmap_walk_file, try_to_unmap_one
 from mmlocks.mm.rmap import anon_vma_clone, anon_vma_fork, anon_vma_prepare, unlink_anon_vmas
 from mmlocks.mm.stack import expand_downwards
 from mmlocks.mm.syscalls.merge import commit_merge
-from mmlocks.mm.syscalls.mremap import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mremap, take_rmap_locks
+from mmlocks.mm.syscalls.mremap import (
+    MREMAP_DONTUNMAP,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
+    mremap,
+    take_rmap_locks,
+)
 from mmlocks.mm.syscalls.split import split_in_two
 from mmlocks.mm.tlb import flush_tlb_page
 from mmlocks.mm.user import copy_to_user, fork, load
@@ -40,7 +46,9 @@ JUDGES = ("references", "held_at_end", "stray_page", "freed_vma", "freed_node")
 
 
 def judged(first, second, world, kernel=NEWEST) -> Any:
-    scenario = Scenario("test", "", "", (("first", first), ("walks", second)), world, JUDGES, {}, "")
+    scenario = Scenario(
+        "test", "", "", (("first", first), ("walks", second)), world, JUDGES, {}, ""
+    )
     return check(scenario, kernel).verdict
 
 
@@ -88,7 +96,12 @@ def has_no_neighbour() -> World:
     return mapped(("b", SECOND, SECOND, 1), page=SECOND, index=1)
 
 
-MOVES = [joins_the_left, joins_the_right_which_is_the_older, comes_later_in_the_file, has_no_neighbour]
+MOVES = [
+    joins_the_left,
+    joins_the_right_which_is_the_older,
+    comes_later_in_the_file,
+    has_no_neighbour,
+]
 
 
 async def moves(world: World) -> None:
@@ -142,7 +155,9 @@ BY_AGE = {"rmap_walk_file": visits_the_older_first}
         (comes_later_in_the_file, BY_AGE, "violated"),
     ],
 )
-def test_the_lock_is_taken_just_where_the_order_of_the_walk_does_not_do(world, instead, outcome) -> None:
+def test_the_lock_is_taken_just_where_the_order_of_the_walk_does_not_do(
+    world, instead, outcome
+) -> None:
     """Linux's need_rmap_locks: where the new place comes later than the old one, the order alone is enough."""
     verdict = judged(moves, takes_the_page, world, Kernel(NEWEST, instead))
     assert verdict.outcome == outcome, verdict
@@ -153,7 +168,9 @@ def test_the_lock_is_taken_just_where_the_order_of_the_walk_does_not_do(world, i
 
 def forks_with_a_file() -> World:
     """A private mapping of a file that has been stored to elsewhere, so that fork copies its page table."""
-    made = World(2, pages={RIGHT: None, FIRST: None}, faulting={}, cached={}, slots=1, referee=False)
+    made = World(
+        2, pages={RIGHT: None, FIRST: None}, faulting={}, cached={}, slots=1, referee=False
+    )
     data = made.file("data", pages=2, at=RIGHT)
     vma = made.map("b", FIRST, FIRST, flags=PRIVATE, file=data)
     made.layout.preset(vma.vm_pgoff, 1)
@@ -223,7 +240,9 @@ async def walks_from_a_frame(world: World) -> None:
             await table.ptl[page].unlock()
             continue
         await together(
-            set_pte_at(world.mm, page, None), flush_tlb_page(world.mm, page), table.ptl[page].unlock()
+            set_pte_at(world.mm, page, None),
+            flush_tlb_page(world.mm, page),
+            table.ptl[page].unlock(),
         )
         await folio_put(world.memory, folio)
     left = await folio.refcount
@@ -271,7 +290,9 @@ async def grows(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "world"), [(moves_and_keeps, anonymous), (grows, stack)], ids=["mremap", "a stack that grows"]
+    ("first", "world"),
+    [(moves_and_keeps, anonymous), (grows, stack)],
+    ids=["mremap", "a stack that grows"],
 )
 def test_limit_a_walk_from_an_anonymous_frame_can_miss_its_page(
     first: Callable[..., Any], world: Any

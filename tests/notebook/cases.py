@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-EXERCISE = json.loads((REPOSITORY / "exercises" / "lab07_fork_vs_fault.ipynb").read_text(encoding="utf-8"))
+EXERCISE = json.loads(
+    (REPOSITORY / "exercises" / "lab07_fork_vs_fault.ipynb").read_text(encoding="utf-8")
+)
 SETUP, ANSWER, CHECKS = 1, 3, (5, 7, 9, 11)
 
 Notebook = dict[str, Any]
@@ -43,7 +45,13 @@ def notebook(*edits: Edit) -> Notebook:
 
 def code(source: str) -> Notebook:
     """A code cell as JupyterLab inserts it."""
-    return {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {},
+        "outputs": [],
+        "source": source,
+    }
 
 
 def answer(source: str) -> Edit:
@@ -59,7 +67,9 @@ def insert(at: int, *sources: str) -> Edit:
     """New code cells from an index on."""
 
     def edit(made: Notebook) -> None:
-        made["cells"][at:at] = [{**code(source), "id": f"new-{at}-{n}"} for n, source in enumerate(sources)]
+        made["cells"][at:at] = [
+            {**code(source), "id": f"new-{at}-{n}"} for n, source in enumerate(sources)
+        ]
 
     return edit
 
@@ -152,12 +162,16 @@ def correct(
     return Case(notebook(*edits), "CORRECT", 10, (says,) if isinstance(says, str) else says, marks)
 
 
-def wrong(*edits: Edit, says: str | tuple[str, ...], marks: tuple[int, int] | None = (0, 0)) -> Case:
+def wrong(
+    *edits: Edit, says: str | tuple[str, ...], marks: tuple[int, int] | None = (0, 0)
+) -> Case:
     """An answer that earns nothing."""
     return Case(notebook(*edits), "WRONG", 0, (says,) if isinstance(says, str) else says, marks)
 
 
-def refused(*edits: Edit, says: str | tuple[str, ...], marks: tuple[int, int] | None = (0, 0)) -> Case:
+def refused(
+    *edits: Edit, says: str | tuple[str, ...], marks: tuple[int, int] | None = (0, 0)
+) -> Case:
     """A file that is not judged, for a reason that is said."""
     return Case(notebook(*edits), "", 0, (says,) if isinstance(says, str) else says, marks)
 
@@ -169,7 +183,10 @@ CASES: dict[str, Case] = {
     # -- split, doubled, moved
     "answer_in_a_new_cell_below": correct(
         below(RIGHT),
-        says=("replaced: dup_mmap (cell 5).", "Cell 4 defines dup_mmap as well: what is run last counts."),
+        says=(
+            "replaced: dup_mmap (cell 5).",
+            "Cell 4 defines dup_mmap as well: what is run last counts.",
+        ),
     ),
     "answer_in_a_new_cell_at_the_end": correct(
         lambda made: made["cells"].append({**code(RIGHT), "id": "end"}),
@@ -179,7 +196,9 @@ CASES: dict[str, Case] = {
     "answer_in_a_new_cell_above_the_given_one": wrong(
         above(RIGHT), says=("dup_mmap (cell 5)", "Cell 4 defines dup_mmap as well")
     ),
-    "helper_in_a_cell_above": correct(answer(SHARING), above(SHARE), says="replaced: dup_mmap (cell 5)."),
+    "helper_in_a_cell_above": correct(
+        answer(SHARING), above(SHARE), says="replaced: dup_mmap (cell 5)."
+    ),
     "helper_in_a_cell_below": correct(answer(SHARING), below(SHARE)),
     "constant_in_a_cell_of_its_own": correct(answer(flushing("FLUSH")), below("FLUSH = True")),
     "two_functions_in_two_cells": correct(
@@ -202,7 +221,10 @@ CASES: dict[str, Case] = {
     ),
     "answer_cell_twice_the_second_broken": wrong(
         below(RIGHT.replace("):", ")", 1)),
-        says=("replaced: dup_mmap (cell 4).", "Not run to its end: lab.ipynb, cell 5, line 1: expected ':'."),
+        says=(
+            "replaced: dup_mmap (cell 4).",
+            "Not run to its end: lab.ipynb, cell 5, line 1: expected ':'.",
+        ),
     ),
     "answer_cell_that_fails_after_the_definition": correct(
         answer(f"{RIGHT}\nundefined_name\n"),
@@ -211,11 +233,16 @@ CASES: dict[str, Case] = {
     "helper_cell_that_fails": wrong(
         answer(SHARING),
         above(SHARE.replace("mpnt):", "mpnt)", 1)),
-        says=("Not run to its end: lab.ipynb, cell 4, line 1: expected ':'.", "name 'share' is not defined"),
+        says=(
+            "Not run to its end: lab.ipynb, cell 4, line 1: expected ':'.",
+            "name 'share' is not defined",
+        ),
     ),
     "setup_again_after_the_answer": refused(
         answer(RIGHT),
-        below('from mmlocks.mm import *\nfrom mmlocks.show import lab, show, Player\nlab07 = lab("07")\n'),
+        below(
+            'from mmlocks.mm import *\nfrom mmlocks.show import lab, show, Player\nlab07 = lab("07")\n'
+        ),
         says="cell 5 puts something else in the place of the dup_mmap of cell 4",
     ),
     "setup_again_before_the_answer": correct(
@@ -229,13 +256,17 @@ CASES: dict[str, Case] = {
     "import_added_to_the_setup_cell": correct(
         change(SETUP, lambda text: f"{text}\nimport itertools\n"),
         answer(
-            RIGHT.replace("in await for_each_vma(oldmm)", "in itertools.chain(await for_each_vma(oldmm))")
+            RIGHT.replace(
+                "in await for_each_vma(oldmm)", "in itertools.chain(await for_each_vma(oldmm))"
+            )
         ),
     ),
     "import_added_to_a_check_cell": correct(
         change(CHECKS[0], lambda text: f"import itertools\n{text}"),
         answer(
-            RIGHT.replace("in await for_each_vma(oldmm)", "in itertools.chain(await for_each_vma(oldmm))")
+            RIGHT.replace(
+                "in await for_each_vma(oldmm)", "in itertools.chain(await for_each_vma(oldmm))"
+            )
         ),
     ),
     "results_looked_at_in_check_cells": correct(
@@ -245,7 +276,10 @@ CASES: dict[str, Case] = {
     "time_cell_magic": correct(answer(f"%%time\n{RIGHT}")),
     "capture_cell_magic": correct(answer(f"%%capture\n{RIGHT}")),
     "timeit_cell_magic_keeps_nothing": refused(
-        dropped, insert(ANSWER, f"%%timeit -n1 -r1\n{RIGHT}"), says="has no cell that defines", marks=None
+        dropped,
+        insert(ANSWER, f"%%timeit -n1 -r1\n{RIGHT}"),
+        says="has no cell that defines",
+        marks=None,
     ),
     "line_magics_and_shell_lines": correct(
         answer(f"%matplotlib inline\n!true\nfiles = !ls\n{RIGHT}\n%time 1 + 1\n")
@@ -253,7 +287,9 @@ CASES: dict[str, Case] = {
     "magic_without_its_sign": correct(answer(RIGHT), below("pwd")),
     "help_asked_for": correct(answer(f"{RIGHT}\ndup_mmap?\n")),
     "autoreload": correct(
-        answer(RIGHT), insert(SETUP, "%load_ext autoreload\n%autoreload 2\n"), says="dup_mmap (cell 5)"
+        answer(RIGHT),
+        insert(SETUP, "%load_ext autoreload\n%autoreload 2\n"),
+        says="dup_mmap (cell 5)",
     ),
     "markup_cell": correct(answer(RIGHT), above("%%html\n<b>mine</b>\n"), says="dup_mmap (cell 5)"),
     "own_module_written_by_a_magic": correct(
@@ -266,16 +302,22 @@ CASES: dict[str, Case] = {
             f"from IPython import get_ipython\nfrom IPython.display import display\nget_ipython().run_line_magic('time', '1')\ndisplay('x')\n{RIGHT}"
         )
     ),
-    "display_and_shell_of_the_namespace": correct(answer(f"display(3)\nget_ipython().user_ns\n{RIGHT}")),
+    "display_and_shell_of_the_namespace": correct(
+        answer(f"display(3)\nget_ipython().user_ns\n{RIGHT}")
+    ),
     "await_at_the_left_margin": correct(answer(f"import asyncio\nawait asyncio.sleep(0)\n{RIGHT}")),
     "indented_cell": correct(answer(indented(RIGHT))),
     "prompts_copied_along": correct(
         answer(
-            "".join(f"{'>>> ' if n == 0 else '... '}{line}\n" for n, line in enumerate(RIGHT.splitlines()))
+            "".join(
+                f"{'>>> ' if n == 0 else '... '}{line}\n"
+                for n, line in enumerate(RIGHT.splitlines())
+            )
         )
     ),
     "unknown_magic_before_the_answer": refused(
-        answer(f"%nomagic\n{RIGHT}"), says="lab.ipynb, cell 4, line 1: NameError: there is no magic %nomagic"
+        answer(f"%nomagic\n{RIGHT}"),
+        says="lab.ipynb, cell 4, line 1: NameError: there is no magic %nomagic",
     ),
     "unknown_magic_on_the_checks": wrong(
         checks(lambda text: f"%notmagic\n{text}"), says="replaced: dup_mmap (cell 4)."
@@ -283,8 +325,12 @@ CASES: dict[str, Case] = {
     "unknown_cell_magic_on_the_checks": wrong(
         checks(lambda text: f"%%notmagic\n{text}"), says="replaced: dup_mmap (cell 4)."
     ),
-    "checks_marked_to_raise": wrong(checks(tags=["raises-exception"]), says="replaced: dup_mmap (cell 4)."),
-    "checks_marked_to_be_skipped": wrong(checks(tags=["nbval-skip"]), says="replaced: dup_mmap (cell 4)."),
+    "checks_marked_to_raise": wrong(
+        checks(tags=["raises-exception"]), says="replaced: dup_mmap (cell 4)."
+    ),
+    "checks_marked_to_be_skipped": wrong(
+        checks(tags=["nbval-skip"]), says="replaced: dup_mmap (cell 4)."
+    ),
     "checks_rewritten": wrong(
         checks(lambda _: "print('10 of 10')"), says="replaced: dup_mmap (cell 4).", marks=None
     ),
@@ -294,7 +340,9 @@ CASES: dict[str, Case] = {
     "failing_check_in_the_answer_cell": wrong(
         answer(f'{GIVEN}\nlab07.check("lost_store")\n'), says="replaced: dup_mmap (cell 4)."
     ),
-    "checks_without_globals": correct(answer(RIGHT), checks(lambda text: text.replace(", globals()", ""))),
+    "checks_without_globals": correct(
+        answer(RIGHT), checks(lambda text: text.replace(", globals()", ""))
+    ),
     # -- Python that needs a module, or flags
     "dataclass": correct(
         answer(
@@ -322,14 +370,20 @@ CASES: dict[str, Case] = {
     "main_of_a_notebook": correct(answer("if __name__ == '__main__':\n" + indented(RIGHT))),
     # -- what a person may have done to the file
     "markdown_cell": refused(
-        answer(RIGHT), kind("markdown"), says="lab.ipynb, cell 4, line 1: dup_mmap stands in a Markdown cell"
+        answer(RIGHT),
+        kind("markdown"),
+        says="lab.ipynb, cell 4, line 1: dup_mmap stands in a Markdown cell",
     ),
     "raw_cell": refused(
-        answer(RIGHT), kind("raw"), says="lab.ipynb, cell 4, line 1: dup_mmap stands in a cell of kind 'raw'"
+        answer(RIGHT),
+        kind("raw"),
+        says="lab.ipynb, cell 4, line 1: dup_mmap stands in a cell of kind 'raw'",
     ),
     "metadata_stripped": correct(answer(RIGHT), stripped),
     "metadata_stripped_and_a_syntax_error": refused(
-        answer(RIGHT.replace("):", ")", 1)), stripped, says="lab.ipynb, cell 4, line 1: expected ':'."
+        answer(RIGHT.replace("):", ")", 1)),
+        stripped,
+        says="lab.ipynb, cell 4, line 1: expected ':'.",
     ),
     "commented_out": refused(
         answer("".join(f"# {line}\n" for line in RIGHT.splitlines())),
@@ -366,7 +420,8 @@ CASES: dict[str, Case] = {
         )
     },
     "sys_exit_in_the_function": wrong(
-        answer(inside("import sys; sys.exit()")), says="SystemExit in dup_mmap (lab.ipynb, cell 4, line 9)"
+        answer(inside("import sys; sys.exit()")),
+        says="SystemExit in dup_mmap (lab.ipynb, cell 4, line 9)",
     ),
     "os_exit_in_the_function": wrong(
         answer(inside("import os; os._exit(0)")),
@@ -377,7 +432,8 @@ CASES: dict[str, Case] = {
         says="(lab.ipynb, cell 4, line 9): set_trace() cannot be used here",
     ),
     "stdin_in_the_function": wrong(
-        answer(inside("import sys; sys.stdin.readline()")), says="reading from stdin cannot be used here"
+        answer(inside("import sys; sys.stdin.readline()")),
+        says="reading from stdin cannot be used here",
     ),
     "exit_after_the_function": correct(
         answer(f"{RIGHT}\nexit()\n"), says="lab.ipynb, cell 4, line 10: exit() cannot be used here"
@@ -414,6 +470,8 @@ CASES: dict[str, Case] = {
             + inside("log.debug('flushed')")
         )
     ),
-    "warning_in_the_function": correct(answer("import warnings\n" + inside("warnings.warn('flushed')"))),
+    "warning_in_the_function": correct(
+        answer("import warnings\n" + inside("warnings.warn('flushed')"))
+    ),
     "display_in_the_function": correct(answer(inside("display('flushed')"))),
 }

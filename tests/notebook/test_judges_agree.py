@@ -50,8 +50,12 @@ def test_check_cells_in_a_kernel_earn_what_the_case_says(case: Case, tmp_path: P
     path = tmp_path / "lab.ipynb"
     path.write_text(json.dumps(case.made), encoding="utf-8")
     shown = outputs(path)
-    failed = {name for name, found in shown.items() if any(one.output_type == "error" for one in found)}
-    heard = {name for name, found in shown.items() if any(one.get("name") == "stderr" for one in found)}
+    failed = {
+        name for name, found in shown.items() if any(one.output_type == "error" for one in found)
+    }
+    heard = {
+        name for name, found in shown.items() if any(one.get("name") == "stderr" for one in found)
+    }
     nbval = sum(points for name, points in POINTS.items() if name not in failed)
     nbgrader = sum(points for name, points in POINTS.items() if name not in failed | heard)
     assert (nbval, nbgrader) == case.marks, shown

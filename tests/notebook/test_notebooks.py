@@ -14,7 +14,9 @@ from tools import notebooks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ALL = sorted(
-    path for folder in ("lessons", "solutions", "exercises") for path in (REPOSITORY / folder).glob("*.ipynb")
+    path
+    for folder in ("lessons", "solutions", "exercises")
+    for path in (REPOSITORY / folder).glob("*.ipynb")
 )
 EXERCISES = sorted((REPOSITORY / "exercises").glob("*.ipynb"))
 # No file of the learner's folder may take part: no conftest, no configuration.
@@ -65,7 +67,9 @@ def test_there_is_an_exercise_for_every_solution_and_it_is_up_to_date():
     assert [path.name for path in solutions] == [path.name for path in EXERCISES] != []
     for solution, exercise in zip(solutions, EXERCISES, strict=True):
         made = notebooks.written(notebooks.exercise_from(read(solution)))
-        assert exercise.read_text(encoding="utf-8") == made, "run: python tools/notebooks.py --exercises"
+        assert exercise.read_text(encoding="utf-8") == made, (
+            "run: python tools/notebooks.py --exercises"
+        )
 
 
 @pytest.mark.parametrize("path", EXERCISES, ids=named)
@@ -101,9 +105,14 @@ def test_nbgrader_can_take_the_labs(path):
     for cell in read(path)["cells"]:
         data = dict(cell["metadata"]["nbgrader"])
         graded = data["grade"]
-        assert set(data) == {"schema_version", "grade", "solution", "locked", "task", "grade_id"} | (
-            {"points"} if graded else set()
-        )
+        assert set(data) == {
+            "schema_version",
+            "grade",
+            "solution",
+            "locked",
+            "task",
+            "grade_id",
+        } | ({"points"} if graded else set())
         assert data["schema_version"] == 3
         assert re.fullmatch(r"[A-Za-z0-9_-]+", data["grade_id"])
         assert data["locked"] or not graded, "nbgrader restores what a learner did to a locked cell"
@@ -134,7 +143,9 @@ def test_nbgrader_hands_out_the_exercise_as_it_is_shipped(path):
     assert unlocked == {"setup", *lab_named(path.stem.split("_")[0]).functions}
 
 
-@pytest.mark.parametrize("path", [path for path in ALL if path.parent.name != "exercises"], ids=named)
+@pytest.mark.parametrize(
+    "path", [path for path in ALL if path.parent.name != "exercises"], ids=named
+)
 def test_stored_outputs_are_what_a_fresh_run_gives(path, tmp_path, monkeypatch):
     """To the byte: nothing in them depends on the time, the machine, or the order of anything unordered."""
     monkeypatch.setattr(notebooks, "REPOSITORY", tmp_path)
@@ -147,7 +158,9 @@ def test_stored_outputs_are_what_a_fresh_run_gives(path, tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("path", [path for path in ALL if path.parent.name != "exercises"], ids=named)
+@pytest.mark.parametrize(
+    "path", [path for path in ALL if path.parent.name != "exercises"], ids=named
+)
 def test_lessons_and_solutions_pass_nbval(path):
     failed, said = nbval(path)
     assert failed == [], said
@@ -157,7 +170,11 @@ def test_lessons_and_solutions_pass_nbval(path):
 @pytest.mark.parametrize("path", EXERCISES, ids=named)
 def test_an_unsolved_exercise_fails_exactly_at_its_checks_each_with_a_message_that_teaches(path):
     failed, said = nbval(path)
-    checks = [number for number, cell in enumerate(code_cells(path)) if cell["metadata"]["nbgrader"]["grade"]]
+    checks = [
+        number
+        for number, cell in enumerate(code_cells(path))
+        if cell["metadata"]["nbgrader"]["grade"]
+    ]
     assert failed == checks
     lab = lab_named(path.stem.split("_")[0])
     for check in lab.checks:
@@ -172,13 +189,17 @@ def test_a_check_fails_its_cell_when_the_answer_is_taken_away(path, tmp_path):
     notebook = read(path)
     lab = lab_named(path.stem.split("_")[0])
     notebook["cells"] = [
-        cell for cell in notebook["cells"] if cell["metadata"]["nbgrader"]["grade_id"] not in lab.functions
+        cell
+        for cell in notebook["cells"]
+        if cell["metadata"]["nbgrader"]["grade_id"] not in lab.functions
     ]
     copy = tmp_path / path.name
     copy.write_text(notebooks.written(notebook), encoding="utf-8")
     failed, said = nbval(copy)
     assert len(failed) == len(lab.checks)
-    assert said.count("no kernel function of yours is here: run your answer cell (again)") >= len(lab.checks)
+    assert said.count("no kernel function of yours is here: run your answer cell (again)") >= len(
+        lab.checks
+    )
     assert "To step through it yourself" not in said
 
 
@@ -200,7 +221,9 @@ def test_a_notebook_saved_with_the_name_of_another_kernel_is_judged_all_the_same
 @pytest.mark.slow
 @pytest.mark.parametrize("path", EXERCISES, ids=named)
 @pytest.mark.parametrize("at_the_end", ["exit()", "quit()", "import sys; sys.exit()", "input()"])
-def test_nbval_neither_hangs_nor_loses_its_kernel_at_a_cell_that_ends_or_waits(path, at_the_end, tmp_path):
+def test_nbval_neither_hangs_nor_loses_its_kernel_at_a_cell_that_ends_or_waits(
+    path, at_the_end, tmp_path
+):
     notebook = read(path)
     answers = [
         number
@@ -212,16 +235,18 @@ def test_nbval_neither_hangs_nor_loses_its_kernel_at_a_cell_that_ends_or_waits(p
     copy.write_text(notebooks.written(notebook), encoding="utf-8")
     failed, said = nbval(copy)
     assert len(failed) == 1 + len(lab_named(path.stem.split("_")[0]).checks)
-    assert said.count("replaced: dup_mmap (your cell).") >= 4, "the checks judge what the cell defined before"
+    assert said.count("replaced: dup_mmap (your cell).") >= 4, (
+        "the checks judge what the cell defined before"
+    )
 
 
 def test_unpaired_solution_markers_are_refused():
     def cell(*lines: str) -> notebooks.Notebook:
         return {"cells": [{"cell_type": "markdown", "source": list(lines), "metadata": {}}]}
 
-    assert notebooks.exercise_from(cell("a\n", "### BEGIN SOLUTION\n", "b\n", "### END SOLUTION\n", "c"))[
-        "cells"
-    ][0]["source"] == [
+    assert notebooks.exercise_from(
+        cell("a\n", "### BEGIN SOLUTION\n", "b\n", "### END SOLUTION\n", "c")
+    )["cells"][0]["source"] == [
         "a\n",
         "c",
     ]

@@ -18,7 +18,10 @@ from mmlocks.notebook.scheduler import Session
 
 def fixed_dup_mmap() -> Any:
     names: dict[str, Any] = {}
-    exec("from mmlocks.mm import *\n" + release_source("dup_mmap", "6.4.3").replace("Mm", "object"), names)
+    exec(
+        "from mmlocks.mm import *\n" + release_source("dup_mmap", "6.4.3").replace("Mm", "object"),
+        names,
+    )
     return names["dup_mmap"]
 
 
@@ -146,7 +149,9 @@ def test_a_long_proof_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     player.prove_button.click()
     searching = player._searching
     assert isinstance(searching, threading.Thread)
-    assert all(button.disabled for button in (*player.cpus, player.find_button, player.prove_button))
+    assert all(
+        button.disabled for button in (*player.cpus, player.find_button, player.prove_button)
+    )
     player.cancel_button.click()
     player.wait()
     assert "UNPROVED" in player.blame.value

@@ -32,7 +32,9 @@ class Kernel:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def run(self, source: str, cell: str = "", deleted: tuple[str, ...] = (), timeout: float = 60) -> Said:
+    def run(
+        self, source: str, cell: str = "", deleted: tuple[str, ...] = (), timeout: float = 60
+    ) -> Said:
         session, said = self._client.session, Said()
         content = {
             "code": source,
@@ -115,7 +117,9 @@ def test_a_function_that_its_cell_no_longer_defines_is_named_as_left_over(kernel
         kernel.run("lab07.verdict()", "v").text.split()
     )
     kernel.run(RIGHT.replace("):", ")", 1), "a")  # a syntax error, so the old one is still there
-    assert "Left over: dup_mmap, from In [2]" in " ".join(kernel.run("lab07.verdict()", "v").text.split())
+    assert "Left over: dup_mmap, from In [2]" in " ".join(
+        kernel.run("lab07.verdict()", "v").text.split()
+    )
 
 
 def test_a_function_that_a_later_cell_took_away_is_named(kernel: Kernel) -> None:
@@ -240,7 +244,13 @@ def test_an_unknown_magic_fails_its_cell(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize(
-    "made", ["partial(Fork().run, True)", "Fork()", "staticmethod(run)", "lambda mm, oldmm: run(mm, oldmm)"]
+    "made",
+    [
+        "partial(Fork().run, True)",
+        "Fork()",
+        "staticmethod(run)",
+        "lambda mm, oldmm: run(mm, oldmm)",
+    ],
 )
 def test_anything_that_gives_an_awaitable_is_named_with_its_cell(kernel: Kernel, made: str) -> None:
     kernel.run(
@@ -249,11 +259,15 @@ def test_anything_that_gives_an_awaitable_is_named_with_its_cell(kernel: Kernel,
         + "    async def __call__(self, mm, oldmm):\n        await run(mm, oldmm)\n"
         + f"\ndup_mmap = {made}\n", "a",
     )  # fmt: skip
-    said = kernel.run("from mmlocks.notebook.session import session\nsession().answer(globals()).judged")
+    said = kernel.run(
+        "from mmlocks.notebook.session import session\nsession().answer(globals()).judged"
+    )
     assert "replaced: dup_mmap (In [2])." in said.text
 
 
-def test_of_a_function_from_a_module_the_file_and_line_are_named(kernel: Kernel, tmp_path: Any) -> None:
+def test_of_a_function_from_a_module_the_file_and_line_are_named(
+    kernel: Kernel, tmp_path: Any
+) -> None:
     (tmp_path / "forking.py").write_text(f"from mmlocks.mm import *\n\n{RIGHT}")
     kernel.run(f"import sys\nsys.path.insert(0, {str(tmp_path)!r})")
     kernel.run("from forking import dup_mmap", "a")

@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 
 from mmlocks.errors import UndeclaredAccess
-from mmlocks.machine import Cell, Layout, Machine, Run, RwSem, SpinLock, Step, View, Violation, together
+from mmlocks.machine import (
+    Cell,
+    Layout,
+    Machine,
+    Run,
+    RwSem,
+    SpinLock,
+    Step,
+    View,
+    Violation,
+    together,
+)
 from mmlocks.machine.task import Place
 from mmlocks.machine.watch import Watch, parts_of
 from mmlocks.mm import Kernel
@@ -41,7 +52,10 @@ def small_world() -> World:
 def documented(record: type) -> set[str]:
     """The fields that a class's docstring lists, with what protects them."""
     text = (
-        inspect.cleandoc(record.__doc__ or "").partition("protects")[2].partition(":\n")[2].split("\n\n")[0]
+        inspect.cleandoc(record.__doc__ or "")
+        .partition("protects")[2]
+        .partition(":\n")[2]
+        .split("\n\n")[0]
     )
     names = re.findall(r"^ {2}(\w[\w, ]*?)  +\S", text, re.MULTILINE)
     return {name for line in names for name in line.split(", ")}
@@ -72,7 +86,9 @@ def test_a_field_is_protected_by_what_pictures_can_say() -> None:
         "written with mmap_lock for writing and the VMA write lock, unless not in the tree yet or taken out of the tree; "
         "read with mmap_lock, or the VMA lock"
     )
-    assert protected_by("Mm", "mm_lock_seq") == "written with mmap_lock for writing; read by anybody"
+    assert (
+        protected_by("Mm", "mm_lock_seq") == "written with mmap_lock for writing; read by anybody"
+    )
     assert protected_by("Vma", "vm_lock") == "a lock"
     assert "from empty: mmap_lock and page_table_lock" in protected_by("Vma", "anon_vma")
 
@@ -81,7 +97,9 @@ def test_the_table_prints_itself() -> None:
     plain, markdown = field_table().splitlines(), field_table(markdown=True).splitlines()
     assert len(plain) == len(ROWS) + 1
     assert len(markdown) == len(ROWS) + 2
-    assert all(row.name in line and row.source in line for row, line in zip(ROWS, plain[1:], strict=True))
+    assert all(
+        row.name in line and row.source in line for row, line in zip(ROWS, plain[1:], strict=True)
+    )
     assert {line.count("|") for line in markdown} == {4}
     assert len(FIELDS) == len(ROWS)
 
@@ -129,7 +147,9 @@ def test_a_bug_breaks_the_discipline_and_its_repair_keeps_it(
     assert violation.message.startswith(says)
     assert violation.message.endswith("first; the table is in mmlocks fields.")
     assert checked.run is not None and checked.run.violation == violation
-    repaired = check(SCENARIOS[name], release_named(release).with_patch(repair), also=("discipline",))
+    repaired = check(
+        SCENARIOS[name], release_named(release).with_patch(repair), also=("discipline",)
+    )
     assert repaired.verdict.outcome == "safe", repaired.verdict.violation
 
 
@@ -168,11 +188,15 @@ def test_a_single_cpu_is_enough_to_break_it(file: str, line: str, instead: str, 
 def test_a_vma_that_was_cut_out_is_not_taken_for_one_that_is_not_in_yet() -> None:
     """A merge swallows its neighbour and write-locks only the VMA that stays: whoever has read-locked the other works on what will be freed."""
     line = "for part in (target, *gone, *([rest] if rest else [])):"
-    kernel = Kernel(NEWEST, text=mutated("merge", line, "for part in (target, *([rest] if rest else [])):"))
+    kernel = Kernel(
+        NEWEST, text=mutated("merge", line, "for part in (target, *([rest] if rest else [])):")
+    )
     for linked, expected in ((kernel, "violated"), (Kernel(NEWEST), "safe")):
         verdict = check(SCENARIOS["merge_dup_anon_vma"], linked, also=("discipline",)).verdict
         assert verdict.outcome == expected
-    violation = check(SCENARIOS["merge_dup_anon_vma"], kernel, also=("discipline",)).verdict.violation
+    violation = check(
+        SCENARIOS["merge_dup_anon_vma"], kernel, also=("discipline",)
+    ).verdict.violation
     assert violation is not None
     assert violation.message.startswith("cpu0 writes right.anon_vma without the VMA write lock")
 
@@ -188,7 +212,9 @@ def searched(
     kernel = kernel or Kernel(NEWEST)
     world, machine = interleaved.program(operations, faulted, cached=faulted, kernel=kernel)
     watches = [Discipline(world.layout, kernel.release)] if watched else []
-    machine = Machine(world.layout, [(task.name, task._supplier) for task in machine.tasks], watches=watches)
+    machine = Machine(
+        world.layout, [(task.name, task._supplier) for task in machine.tasks], watches=watches
+    )
     found = explore(machine, Meter(Budget(2_000_000, 120.0)), reduced=reduced)
     assert not found.reason, found.reason
     return found
@@ -207,7 +233,9 @@ def test_pairs_of_operations_keep_the_discipline(pair: tuple[Any, ...]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "pair", interleaved.PAIRS, ids=lambda pair: " beside ".join(f"{one.name} {one.page}" for one in pair)
+    "pair",
+    interleaved.PAIRS,
+    ids=lambda pair: " beside ".join(f"{one.name} {one.page}" for one in pair),
 )
 def test_all_pairs_of_operations_keep_the_discipline(pair: tuple[Any, ...]) -> None:
     for faulted in (False, True):
@@ -238,7 +266,9 @@ def test_a_vma_that_somebody_else_has_write_locked_is_not_mine_to_read() -> None
         await heap.vm_flags
 
     machine = Machine(
-        world.layout, [("locks", locks), ("reads", reads)], watches=[Discipline(world.layout, NEWEST)]
+        world.layout,
+        [("locks", locks), ("reads", reads)],
+        watches=[Discipline(world.layout, NEWEST)],
     )
     run = Run.of(machine)
     while 0 in run.enabled():
@@ -298,7 +328,9 @@ def test_a_judgement_that_others_can_change_is_not_sound() -> None:
 
 def test_a_watch_sees_what_it_asked_for_and_nothing_else() -> None:
     def make(cell: Any, lock: Any) -> Watch:
-        return Toy(0, lambda view, cpu, step: str(view[lock.owner.index]) if step.op == "store" else None)
+        return Toy(
+            0, lambda view, cpu, step: str(view[lock.owner.index]) if step.op == "store" else None
+        )
 
     with pytest.raises(UndeclaredAccess, match="lock"):
         Run.of(toy(make)).step(0)
@@ -337,7 +369,9 @@ def test_parts_are_seen_one_after_another() -> None:
     """What the first part took, the second one holds."""
     layout = Layout(1)
     cell, lock = layout.cell("cell", 0), SpinLock(layout, "lock")
-    first, second = parts_of(View(layout, layout.initial, -1, -1), 0, together(lock.lock(), cell.load()))
+    first, second = parts_of(
+        View(layout, layout.initial, -1, -1), 0, together(lock.lock(), cell.load())
+    )
     assert first.before[lock.owner.index] == 0
     assert second.before[lock.owner.index] == 1
     assert [(access.cell, access.writes) for access in second.accesses] == [(cell.index, False)]

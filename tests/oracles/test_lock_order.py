@@ -186,7 +186,11 @@ def test_the_newest_release_takes_all_locks_in_the_documented_order() -> None:
 def test_a_write_locked_vma_counts_though_lockdep_does_not_know() -> None:
     """Of a VMA, fork holds no semaphore when it takes a page-table lock; a fault does."""
     fork_alone = check(SCENARIOS["fork_lost_store"], "6.6-like").machine
-    edges = [edge for edge in _all(fork_alone) if (edge.held.kind, edge.wanted.kind) == ("vm_lock", "ptl")]
+    edges = [
+        edge
+        for edge in _all(fork_alone)
+        if (edge.held.kind, edge.wanted.kind) == ("vm_lock", "ptl")
+    ]
     assert {(edge.cpu == 0, edge.lockdep) for edge in edges} == {(True, False), (False, True)}
 
 
@@ -212,7 +216,9 @@ def test_the_inversion_of_july_2023(release: str) -> None:
     assert verdict.outcome == "violated"
     assert verdict.violation is not None and verdict.violation.oracle == "lock_order"
     message = verdict.violation.message
-    assert message.startswith("lock order i_mmap_rwsem -> vm_lock -> i_mmap_rwsem: cpu0 takes vma0.vm_lock")
+    assert message.startswith(
+        "lock order i_mmap_rwsem -> vm_lock -> i_mmap_rwsem: cpu0 takes vma0.vm_lock"
+    )
     assert "called from mmap_region (mm/syscalls/mmap.py:" in message
     assert "in rmap_walk_file (mm/reclaim.py:" in message
     (inner, outer) = (edge for edge in lock_order([checked.machine]).cycle())
@@ -229,7 +235,9 @@ def test_the_inversion_of_july_2023(release: str) -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("name", ["fork_lost_store", "stackrot", "merge_dup_anon_vma", "imap_lock_order"])
+@pytest.mark.parametrize(
+    "name", ["fork_lost_store", "stackrot", "merge_dup_anon_vma", "imap_lock_order"]
+)
 def test_no_release_that_was_shipped_has_a_cycle(name: str, release: str) -> None:
     verdict = check(SCENARIOS[name], release, also=("lock_order",)).verdict
     assert verdict.violation is None or verdict.violation.oracle != "lock_order"

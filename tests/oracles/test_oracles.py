@@ -81,7 +81,9 @@ QUIET = Scenario(
     expected={},
     source="tests",
 )
-READING = dataclasses.replace(QUIET, name="reading", threads=(("fork()", forker), ("reads P3", reader)))
+READING = dataclasses.replace(
+    QUIET, name="reading", threads=(("fork()", forker), ("reads P3", reader))
+)
 
 WATCHING = dataclasses.replace(
     SCENARIOS["fork_lost_store"], oracles=(*SCENARIOS["fork_lost_store"].oracles, "stale_copy")
@@ -304,7 +306,8 @@ def test_an_oracle_can_fail(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, oracle in ORACLES.items() if oracle.judge or oracle.watch or oracle.after]
+    "name",
+    [name for name, oracle in ORACLES.items() if oracle.judge or oracle.watch or oracle.after],
 )
 def test_no_other_final_oracle_sees_it(name: str) -> None:
     """Without the oracle in question, and the ones that are always on, the case passes: so it is that one which looks."""
@@ -323,8 +326,12 @@ def test_no_oracle_finds_fault_with_an_undisturbed_fork(scenario: Scenario, rele
 
 
 def test_a_lost_store_is_seen_when_the_page_table_begins_to_show_it() -> None:
-    stored = dataclasses.replace(QUIET, threads=(("stores", storing_forker), ("does nothing", bystander)))
-    violation = check(stored, Kernel(RELEASES["6.4.3"], {"dup_mmap": page_replaced})).verdict.violation
+    stored = dataclasses.replace(
+        QUIET, threads=(("stores", storing_forker), ("does nothing", bystander))
+    )
+    violation = check(
+        stored, Kernel(RELEASES["6.4.3"], {"dup_mmap": page_replaced})
+    ).verdict.violation
     assert violation is not None
     assert violation.oracle == "lost_store"
     assert violation.message == (
@@ -396,7 +403,9 @@ HIDDEN: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("access", ACCESSES)
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_kernel_code_cannot_touch_what_belongs_to_the_hardware_or_an_oracle(hidden: str, access: str) -> None:
+def test_kernel_code_cannot_touch_what_belongs_to_the_hardware_or_an_oracle(
+    hidden: str, access: str
+) -> None:
     """An answer that could would be told what nobody can know, or forge its verdict."""
 
     async def dup_mmap(mm, oldmm):
@@ -435,6 +444,8 @@ def test_a_count_of_writers_that_is_left_odd_is_a_lock_that_is_still_held() -> N
         await oldmm.mm_seq.add(1)
 
     quiet = dataclasses.replace(QUIET, oracles=("held_at_end",))
-    violation = check(quiet, Kernel(RELEASES["speculative"], {"dup_mmap": dup_mmap})).verdict.violation
+    violation = check(
+        quiet, Kernel(RELEASES["speculative"], {"dup_mmap": dup_mmap})
+    ).verdict.violation
     assert violation is not None
     assert "mm_seq is" in violation.message

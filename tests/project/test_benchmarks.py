@@ -65,9 +65,7 @@ HARMONY_VIOLATED = """* Phase 3: Scan states
     * 922/5509 computations/edges
     * **Safety Violation**
 """
-FRONTRUN_SAFE = (
-    '{"outcome": "safe", "violation": null, "executions": 9, "given_up": 1, "search_seconds": 0.001}\n'
-)
+FRONTRUN_SAFE = '{"outcome": "safe", "violation": null, "executions": 9, "given_up": 1, "search_seconds": 0.001}\n'
 FRONTRUN_VIOLATED = (
     "fork_many_frontrun.py:337: RuntimeWarning: coroutine 'forker' was never awaited\n"
     '{"outcome": "violated", "violation": "lost_store", "executions": 22947, "search_seconds": 4.7}\n'
@@ -126,7 +124,9 @@ class Odd:
 
     settings = "none"
 
-    def __init__(self, name: str, answer: dict[str, Any] | Exception, absent: str | None = None) -> None:
+    def __init__(
+        self, name: str, answer: dict[str, Any] | Exception, absent: str | None = None
+    ) -> None:
         self.name, self.answer, self.absent, self.asked = name, answer, absent, 0
 
     def missing(self) -> str | None:
@@ -158,7 +158,10 @@ def beside(
     monkeypatch.setattr(comparison, "VARIANTS", ())
     monkeypatch.setattr(ours, "fork", lambda *size: dict(MINE))
     wanted = argparse.Namespace(limit=120.0, patience=20.0, times=50.0, repeats=2)
-    sizes = [{"vmas": 1, "writers": 2, "reduced": MINE}, {"vmas": 2, "writers": 3, "reduced": larger}]
+    sizes = [
+        {"vmas": 1, "writers": 2, "reduced": MINE},
+        {"vmas": 2, "writers": 3, "reduced": larger},
+    ]
     return comparison.peers(sizes, list(tools), wanted)
 
 
@@ -193,7 +196,9 @@ def test_who_was_stopped_is_not_asked_at_larger_sizes(monkeypatch: pytest.Monkey
     assert (rows[-1]["limit_seconds"], rows[-1]["times_mmlocks"]) == (20.0, "> 100.0")
 
 
-def test_a_wrong_model_is_marked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_model_is_marked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(spin.Spin, "missing", lambda self: "not installed")
     found = comparison.validation([Odd("blind", {"outcome": "safe", "wall": 1.0})], 1.0)
     assert [row["outcome"] for row in found["outcomes"]] == ["safe", "safe"]
@@ -209,7 +214,11 @@ def test_a_command_is_stopped_with_all_that_it_started() -> None:
 
 def test_a_command_is_told_by_its_status_and_weighed() -> None:
     finished = run(
-        [sys.executable, "-c", "held = bytearray(b'x') * 200_000_000; print('held'); raise SystemExit(3)"],
+        [
+            sys.executable,
+            "-c",
+            "held = bytearray(b'x') * 200_000_000; print('held'); raise SystemExit(3)",
+        ],
         60.0,
     )
     assert (finished.status, finished.output, finished.timed_out) == (3, "held\n", False)
@@ -314,7 +323,12 @@ def test_a_violation_is_found_and_shown() -> None:
     scenario = SCENARIOS["fork_lost_store"]
     assert first(scenario, "6.4.0")["violation"] == "lost_store"
     row = shown(scenario, "6.4.0")
-    assert (row["violation"], row["steps"], row["preemptions"], row["minimal"]) == ("lost_store", 20, 2, True)
+    assert (row["violation"], row["steps"], row["preemptions"], row["minimal"]) == (
+        "lost_store",
+        20,
+        2,
+        True,
+    )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -377,7 +391,9 @@ def test_what_is_no_json_is_not_recorded(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("line", ['{"machine":', "[]", '{"sizes": {}}'], ids=["half", "list", "lacking"])
+@pytest.mark.parametrize(
+    "line", ['{"machine":', "[]", '{"sizes": {}}'], ids=["half", "list", "lacking"]
+)
 def test_a_broken_history_is_named_and_left_alone(line: str, tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     path.write_text(json.dumps(RUN) + "\n" + line + "\n")
@@ -395,7 +411,10 @@ def test_a_last_line_without_an_end_does_not_swallow_the_next(tmp_path: Path) ->
 
 def test_runs_are_compared_in_references(capsys: pytest.CaptureFixture[str]) -> None:
     # Twice as many seconds on a machine that takes four times as long: half the time.
-    sizes = {"1,2": {"wall": 1.0, "wall_in_references": 1.0, "states": 947, "mb": 1.9}, "9,9": {"wall": None}}
+    sizes = {
+        "1,2": {"wall": 1.0, "wall_in_references": 1.0, "states": 947, "mb": 1.9},
+        "9,9": {"wall": None},
+    }
     history.compared({**LATER, "reference_seconds": 1.0, "sizes": sizes}, RUN)
     row = capsys.readouterr().out.splitlines()[-1].split()
     assert row == ["1,2", "1.00", "2.00", "0.50", "947", "947", "1.00"]
@@ -407,6 +426,16 @@ def test_the_recorded_runs_can_be_read() -> None:
 
 
 def test_the_newest_results_have_every_section() -> None:
-    results = json.loads((Path(history.__file__).with_name("results.json")).read_text(encoding="utf-8"))
-    sections = {"machine", "imports_ms", "scenarios", "vma_tree", "fork_many", "validation", "peers"}
+    results = json.loads(
+        (Path(history.__file__).with_name("results.json")).read_text(encoding="utf-8")
+    )
+    sections = {
+        "machine",
+        "imports_ms",
+        "scenarios",
+        "vma_tree",
+        "fork_many",
+        "validation",
+        "peers",
+    }
     assert sections <= results.keys()

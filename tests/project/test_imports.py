@@ -49,7 +49,13 @@ STANDARD_LIBRARY_ONLY = {
     "labs",
 }
 MAY_IMPORT_WIDGETS = {"notebook/player.py", "notebook/quiz.py"}
-MODULES = "mmlocks.machine", "mmlocks.mm", "mmlocks.scenarios", "mmlocks.labs", "mmlocks.conformance"
+MODULES = (
+    "mmlocks.machine",
+    "mmlocks.mm",
+    "mmlocks.scenarios",
+    "mmlocks.labs",
+    "mmlocks.conformance",
+)
 CIRCLES = set(MODULES)
 """Packages in which files still import each other in a circle."""
 
@@ -123,7 +129,9 @@ def test_import_mmlocks_loads_no_third_party_module() -> None:
         "new = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
         "print(*sorted(new - set(sys.stdlib_module_names) - {'mmlocks'}))"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
 
 
@@ -163,4 +171,6 @@ def circles() -> list[set[str]]:
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    assert [knot for knot in circles() if not any(name.startswith(tuple(CIRCLES)) for name in knot)] == []
+    assert [
+        knot for knot in circles() if not any(name.startswith(tuple(CIRCLES)) for name in knot)
+    ] == []

@@ -38,7 +38,9 @@ def texts() -> Iterator[tuple[str, str]]:
 
 def test_every_commit_that_is_named_is_on_record() -> None:
     known = rows("Commits")
-    missing = {(name, each) for name, text in texts() for each in HASH.findall(text) if each not in known}
+    missing = {
+        (name, each) for name, text in texts() for each in HASH.findall(text) if each not in known
+    }
     assert not missing
 
 
@@ -51,7 +53,9 @@ def test_every_patch_was_shipped_when_the_record_says() -> None:
 
 def test_every_release_came_out_when_the_record_says() -> None:
     known = rows("Releases")
-    named = {name.removesuffix("-like").removesuffix(".0"): each.date for name, each in RELEASES.items()}
+    named = {
+        name.removesuffix("-like").removesuffix(".0"): each.date for name, each in RELEASES.items()
+    }
     assert {name: named[name] for name in known} == known
     said = {
         "disabled": "2023-07-03",

@@ -29,7 +29,9 @@ def checkout(tmp_path: Path) -> Path:
 def set_up(checkout: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "tools/setup_env.py", "course"]
     whole = {**os.environ, **environment}
-    done = subprocess.run(command, cwd=checkout, env=whole, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=checkout, env=whole, capture_output=True, text=True, check=False
+    )
     assert "Traceback" not in done.stderr
     return done
 
@@ -81,14 +83,18 @@ def test_no_network_is_named_and_the_next_run_starts_afresh(checkout: Path, tmp_
     )
     half_finished = checkout / ".venv" / "left-by-the-first-run"
     half_finished.touch()
-    second = set_up(checkout, PYTHON=fake_python(tmp_path, "3.9.18", True))  # any reason to end it there
+    second = set_up(
+        checkout, PYTHON=fake_python(tmp_path, "3.9.18", True)
+    )  # any reason to end it there
     assert "the last installation did not finish: starting afresh" in second.stdout
     assert not half_finished.exists()
 
 
 def lab(*options: str, path: str = "missing.ipynb") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "tools/lab.py", path, *options]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 @pytest.mark.parametrize("option", ["--port {}", "--port={}", "--ServerApp.port={}"])

@@ -44,7 +44,12 @@ async def grower(world: World) -> None:
 
 async def mover(world: World) -> None:
     await mremap(
-        world.mm, address_of(LAST), PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, address_of(AWAY)
+        world.mm,
+        address_of(LAST),
+        PAGE_SIZE,
+        PAGE_SIZE,
+        MREMAP_MAYMOVE | MREMAP_FIXED,
+        address_of(AWAY),
     )
 
 

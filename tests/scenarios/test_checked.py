@@ -30,11 +30,17 @@ def test_a_scenario_and_a_strategy_can_be_called_by_name() -> None:
     ("arguments", "says"),
     [
         (("stackrott", "6.4.0"), "there is no scenario called 'stackrott'"),
-        ((None, "6.4.0"), r"check takes a scenario, or its name: check\('stackrot', '6.4.0'\); not None"),
+        (
+            (None, "6.4.0"),
+            r"check takes a scenario, or its name: check\('stackrot', '6.4.0'\); not None",
+        ),
         (("stackrot", "6.4.99"), "6.4.99"),
         (("stackrot", None), "a kernel, a release, or its name, such as '6.4.0'; not None"),
         (("stackrot", "6.4.0", None, None, True, (), "pctt"), "there is no strategy called 'pctt'"),
-        (("stackrot", "6.4.0", None, None, True, (), 4), "check takes a strategy, or how one is written"),
+        (
+            ("stackrot", "6.4.0", None, None, True, (), 4),
+            "check takes a strategy, or how one is written",
+        ),
     ],
     ids=[
         "no_such_scenario",
@@ -53,10 +59,15 @@ def test_a_slip_is_answered_with_what_to_write(arguments: tuple[object, ...], sa
 def test_it_says_in_two_sentences_what_was_found() -> None:
     found = check("stackrot", "6.4.0")
     said = repr(found)
-    assert said.startswith(f"stackrot on 6.4.0: VIOLATED (freed_node), {found.verdict.coverage}. Next: ")
+    assert said.startswith(
+        f"stackrot on 6.4.0: VIOLATED (freed_node), {found.verdict.coverage}. Next: "
+    )
     assert "explain(…)" in said and "0x" not in said and len(said) < 200
     fine = repr(check("stackrot", "6.4.3"))
-    assert fine.startswith("stackrot on 6.4.3: SAFE, all interleavings searched") and "explain" not in fine
+    assert (
+        fine.startswith("stackrot on 6.4.3: SAFE, all interleavings searched")
+        and "explain" not in fine
+    )
     assert found._repr_html_() == f"<p>{said}</p>"
     assert found == found and found != check("stackrot", "6.4.3")
 
@@ -83,7 +94,14 @@ async def reads_both(world: World) -> None:
 
 
 OWN_RULE = Scenario(
-    "own_rule", "t", "s", (("writes", writes_both), ("reads", reads_both)), two_pages, ("references",), {}, ""
+    "own_rule",
+    "t",
+    "s",
+    (("writes", writes_both), ("reads", reads_both)),
+    two_pages,
+    ("references",),
+    {},
+    "",
 )
 
 
@@ -115,10 +133,14 @@ async def vma_start_write(vma):  # type: ignore[no-untyped-def]
 
 
 def test_an_assertion_of_the_kernels_has_a_row_as_well_when_it_is_a_step_of_its_own() -> None:
-    checked = check("fork_lost_store", Kernel(RELEASES["6.4.3"], {"vma_start_write": vma_start_write}))
+    checked = check(
+        "fork_lost_store", Kernel(RELEASES["6.4.3"], {"vma_start_write": vma_start_write})
+    )
     assert checked.run is not None
     text = str(show(checked))
     assert [
-        step for step in range(1, len(checked.run) + 1) if not re.search(rf"^ *{step}  ", text, re.M)
+        step
+        for step in range(1, len(checked.run) + 1)
+        if not re.search(rf"^ *{step}  ", text, re.M)
     ] == []
     assert "mmap_assert_write_locked" in text

@@ -41,7 +41,9 @@ def figures_of(scenario: str) -> Figures:
 def write(found: Figures) -> None:
     order = [f"{scenario} on {release}" for scenario in SCENARIOS for release in RELEASES]
     kept = {**recorded(), **found}
-    lines = ",\n".join(f"{json.dumps(pair)}: {json.dumps(kept[pair])}" for pair in order if pair in kept)
+    lines = ",\n".join(
+        f"{json.dumps(pair)}: {json.dumps(kept[pair])}" for pair in order if pair in kept
+    )
     FILE.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
@@ -54,4 +56,6 @@ def test_outcome_counts_and_schedule_are_as_recorded(scenario: str) -> None:
 
 
 def test_a_line_is_recorded_for_every_scenario_on_every_release_and_for_nothing_else() -> None:
-    assert list(recorded()) == [f"{scenario} on {release}" for scenario in SCENARIOS for release in RELEASES]
+    assert list(recorded()) == [
+        f"{scenario} on {release}" for scenario in SCENARIOS for release in RELEASES
+    ]

@@ -119,7 +119,9 @@ JUDGES = ("references", "held_at_end", "stale_translation", "freed_vma", "lock_o
 
 
 def searched(first, second, kernel="6.6-like", world=mapped):
-    scenario = Scenario("test", "", "", (("first", first), ("second", second)), world, JUDGES, {}, "")
+    scenario = Scenario(
+        "test", "", "", (("first", first), ("second", second)), world, JUDGES, {}, ""
+    )
     return check(scenario, kernel)
 
 
@@ -212,7 +214,9 @@ async def locks_the_file_first(mm, vma, address, below):
     ids=lambda part: getattr(part, "__name__", part),
 )
 def test_a_kernel_that_gets_it_wrong_is_caught(other, name, instead, oracle):
-    verdict = searched(needs_memory, other, Kernel(RELEASES["6.6-like"], text={name: instead})).verdict
+    verdict = searched(
+        needs_memory, other, Kernel(RELEASES["6.6-like"], text={name: instead})
+    ).verdict
     assert verdict.violation.oracle == oracle, verdict
 
 

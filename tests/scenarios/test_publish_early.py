@@ -53,7 +53,9 @@ def test_fast_faults_on_files_make_it_reachable_and_the_repair_mends_it():
 def test_both_are_needed():
     """Neither the missing lock nor the fast faults harm anybody alone."""
     assert check(SCENARIO, "6.4.10-new_vma_locked").verdict.outcome == "safe"
-    assert check(SCENARIO, "6.4.10-new_vma_locked+file_faults_lock_vma").verdict.outcome == "violated"
+    assert (
+        check(SCENARIO, "6.4.10-new_vma_locked+file_faults_lock_vma").verdict.outcome == "violated"
+    )
 
 
 def test_someone_gets_the_page_under_the_vma_lock_and_someone_gets_a_signal():
@@ -98,7 +100,13 @@ def alone(
         cpus = 1 if second is None else 2
         pages = dict.fromkeys([*range(FIRST, LAST + 1), MOVED])
         made = World(
-            cpus, pages, dict.fromkeys(range(cpus), pages), cached={}, slots=1, frames=2, referee=False
+            cpus,
+            pages,
+            dict.fromkeys(range(cpus), pages),
+            cached={},
+            slots=1,
+            frames=2,
+            referee=False,
         )
         file = made.file("journal", pages=3, at=FIRST, notified=notified)
         made.memory.behind[MOVED].append(made.memory.behind[FIRST][-1])
@@ -244,7 +252,9 @@ def test_two_first_stores_at_once_and_one_that_is_mapped_away():
     assert alone(stores_if_it_can, second=maps_away).verdict.outcome == "safe"
 
 
-@pytest.mark.parametrize("program", [stores, loads_then_stores], ids=lambda program: program.__name__)
+@pytest.mark.parametrize(
+    "program", [stores, loads_then_stores], ids=lambda program: program.__name__
+)
 def test_the_first_private_store_to_a_file_is_left_to_the_slow_path(program):
     """Whoever gives the VMA its anon_vma looks at its neighbours, and needs mmap_lock for that; `discipline` knows."""
     flags = RW | VM_MAY_ACCESS
@@ -271,11 +281,15 @@ async def forks(world: World) -> None:
 def test_a_forked_child_keeps_what_the_file_wants(notified):
     checked = alone(forks, notified=notified)
     state = only_ending(checked)
-    assert [vma.vm_page_prot.of(state) for vma in checked.world.child.mm_mt.contents(state)] == [not notified]
+    assert [vma.vm_page_prot.of(state) for vma in checked.world.child.mm_mt.contents(state)] == [
+        not notified
+    ]
 
 
 def test_one_cpu_alone_keeps_a_list_of_who_maps_a_file():
-    process = Process.started([], SMALL, RELEASES["6.6-like"], files={1: (4, lambda page: (page, page))})
+    process = Process.started(
+        [], SMALL, RELEASES["6.6-like"], files={1: (4, lambda page: (page, page))}
+    )
     mm, file = process.mm, process._files[1]
     assert isinstance(file, File)
 

@@ -69,9 +69,17 @@ def test_the_one_patch_makes_the_difference(name: str) -> None:
 def test_a_release_is_the_set_of_its_patches() -> None:
     july = "+fork_locks_vmas+stack_locks_vma+new_vma_locked+new_vma_locked_first"
     assert release_named(f"6.4.1{july}").patches == RELEASES["6.4.3"].patches
-    assert release_named("6.4.0-per_vma_locks-first_fault_falls_back").patches == RELEASES["6.3"].patches
-    assert release_named("6.4.0+fb49c455323f").patches == release_named("6.4.0+fork_locks_vmas").patches
-    assert release_named("6.4.3-fork_locks_vmas").patches == RELEASES["6.4.3"].patches - {FORK_LOCKS_VMAS}
+    assert (
+        release_named("6.4.0-per_vma_locks-first_fault_falls_back").patches
+        == RELEASES["6.3"].patches
+    )
+    assert (
+        release_named("6.4.0+fb49c455323f").patches
+        == release_named("6.4.0+fork_locks_vmas").patches
+    )
+    assert release_named("6.4.3-fork_locks_vmas").patches == RELEASES["6.4.3"].patches - {
+        FORK_LOCKS_VMAS
+    }
 
 
 @pytest.mark.parametrize(
@@ -83,7 +91,9 @@ def test_an_unknown_release_is_a_clear_error(text: str) -> None:
 
 
 def test_a_release_that_is_a_number_is_a_clear_error() -> None:
-    with pytest.raises(ModelError, match=r"a text such as '6\.4\.0', not by 6\.4\. Put it in quotes"):
+    with pytest.raises(
+        ModelError, match=r"a text such as '6\.4\.0', not by 6\.4\. Put it in quotes"
+    ):
         release_named(6.4)  # type: ignore[arg-type]
 
 
@@ -128,7 +138,9 @@ def test_the_torn_snapshot_needs_two_cpus() -> None:
 
 
 @pytest.mark.parametrize(("name", "release"), VIOLATED)
-def test_a_counterexample_replays_from_its_text_to_the_same_violation(name: str, release: str) -> None:
+def test_a_counterexample_replays_from_its_text_to_the_same_violation(
+    name: str, release: str
+) -> None:
     checked = check(SCENARIOS[name], release)
     assert checked.schedule is not None
     text = str(checked.schedule)
@@ -207,9 +219,15 @@ def test_taking_steps_together_that_can_be_told_apart_would_be_noticed() -> None
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 2), (2, 3)], ids=str)
 def test_fork_beside_many_writers(shape: tuple[int, int]) -> None:
     scenario = fork_many(*shape)
-    outcomes = {release: check(scenario, release).verdict.outcome for release in ("6.3", "6.4.0", "6.4.3")}
+    outcomes = {
+        release: check(scenario, release).verdict.outcome for release in ("6.3", "6.4.0", "6.4.3")
+    }
     alone_on_its_page = shape[1] <= shape[0]
-    assert outcomes == {"6.3": "safe", "6.4.0": "safe" if alone_on_its_page else "violated", "6.4.3": "safe"}
+    assert outcomes == {
+        "6.3": "safe",
+        "6.4.0": "safe" if alone_on_its_page else "violated",
+        "6.4.3": "safe",
+    }
 
 
 # -- there is an execution where ... ----------------------------------------------------------------------------------
@@ -220,7 +238,9 @@ def faults_elsewhere(release: str) -> tuple[Machine, World]:
 
 
 @pytest.mark.parametrize(("release", "can"), [("6.3", False), ("6.4.0", True), ("6.4.3", True)])
-def test_a_fault_in_another_vma_can_finish_during_fork_since_per_vma_locks(release: str, can: bool) -> None:
+def test_a_fault_in_another_vma_can_finish_during_fork_since_per_vma_locks(
+    release: str, can: bool
+) -> None:
     machine, world = faults_elsewhere(release)
     last = world.child.page_table.pte[OTHER]
 
@@ -266,7 +286,9 @@ def test_fork_lock_must_precede_the_first_pte_copy() -> None:
         await mmap_write_unlock(oldmm)
 
     assert (
-        check(SCENARIOS["fork_lost_store"], Kernel(RELEASES["6.4.0"], {"dup_mmap": dup_mmap})).verdict.outcome
+        check(
+            SCENARIOS["fork_lost_store"], Kernel(RELEASES["6.4.0"], {"dup_mmap": dup_mmap})
+        ).verdict.outcome
         == "violated"
     )
 
@@ -285,7 +307,9 @@ def test_fork_must_flush_before_it_unlocks(release: str) -> None:
         await flush_tlb_mm(oldmm)
 
     assert (
-        check(SCENARIOS["fork_lost_store"], Kernel(RELEASES[release], {"dup_mmap": dup_mmap})).verdict.outcome
+        check(
+            SCENARIOS["fork_lost_store"], Kernel(RELEASES[release], {"dup_mmap": dup_mmap})
+        ).verdict.outcome
         == "violated"
     )
 
@@ -301,7 +325,9 @@ def test_fork_must_lock_the_parents_vma_and_not_the_childs() -> None:
         await mmap_write_unlock(oldmm)
 
     assert (
-        check(SCENARIOS["fork_lost_store"], Kernel(RELEASES["6.4.0"], {"dup_mmap": dup_mmap})).verdict.outcome
+        check(
+            SCENARIOS["fork_lost_store"], Kernel(RELEASES["6.4.0"], {"dup_mmap": dup_mmap})
+        ).verdict.outcome
         == "violated"
     )
 
@@ -321,7 +347,9 @@ async def writer_who_comes_back(world: World) -> None:
     await store(world.mm, 0x3000, 2)
 
 
-@pytest.mark.parametrize(("again", "ending"), [(True, "safe"), (False, "violated")], ids=["with", "without"])
+@pytest.mark.parametrize(
+    ("again", "ending"), [(True, "safe"), (False, "violated")], ids=["with", "without"]
+)
 def test_a_fault_must_look_at_the_sequence_again_under_the_lock(again: bool, ending: str) -> None:
     """kernel-facts 3.4: the first comparison may be wrong; the second one counts. It takes a fault that began before fork."""
 
@@ -330,9 +358,15 @@ def test_a_fault_must_look_at_the_sequence_again_under_the_lock(again: bool, end
         return vma_seq != mm_seq and await vma.vm_lock.try_read()
 
     scenario = SCENARIOS["fork_lost_store"]
-    threads = (scenario.threads[0], ("stores P3[0] = 1, then 2", writer_who_comes_back), scenario.threads[2])
+    threads = (
+        scenario.threads[0],
+        ("stores P3[0] = 1, then 2", writer_who_comes_back),
+        scenario.threads[2],
+    )
     oracles = tuple(oracle for oracle in scenario.oracles if oracle != "snapshot")
-    scenario = dataclasses.replace(scenario, world=read_only_at_first, threads=threads, oracles=oracles)
+    scenario = dataclasses.replace(
+        scenario, world=read_only_at_first, threads=threads, oracles=oracles
+    )
     kernel = Kernel(RELEASES["6.4.3"], {} if again else {"vma_start_read": vma_start_read})
     assert check(scenario, kernel).verdict.outcome == ending
 
@@ -349,7 +383,9 @@ def test_a_copied_page_must_be_compared_again_under_its_lock() -> None:
         await folio_put(mm.memory, old)
         await folio_put(mm.memory, old)
 
-    checked = check(SCENARIOS["young_reproducer"], Kernel(RELEASES["6.4.3"], {"wp_page_copy": wp_page_copy}))
+    checked = check(
+        SCENARIOS["young_reproducer"], Kernel(RELEASES["6.4.3"], {"wp_page_copy": wp_page_copy})
+    )
     assert checked.verdict.outcome == "violated"
 
 
@@ -358,8 +394,12 @@ def test_two_kernel_functions_of_one_name_are_an_error() -> None:
         kernel_functions(("munmap", "munmap"))
 
 
-@pytest.mark.parametrize(("release", "downgrades"), [("6.4.0", False), ("6.4.10", False), ("6.6-like", True)])
-def test_munmap_keeps_the_whole_lock_below_a_stack_until_6_5(release: str, downgrades: bool) -> None:
+@pytest.mark.parametrize(
+    ("release", "downgrades"), [("6.4.0", False), ("6.4.10", False), ("6.6-like", True)]
+)
+def test_munmap_keeps_the_whole_lock_below_a_stack_until_6_5(
+    release: str, downgrades: bool
+) -> None:
     async def unmapper(world: World) -> None:
         await munmap(world.mm, 0x7000, 0x1000)
 

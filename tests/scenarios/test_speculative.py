@@ -100,8 +100,12 @@ def on_its_own(run: Run, cpu: int, until: str = "") -> Run:
 )
 def test_every_interleaving_of_two_ends_as_some_order_does(pair: tuple[Operation, ...]) -> None:
     for faulted, cached in SETTINGS:
-        strange = interleaved(pair, faulted, cached, MENDED) - set(one_after_another(pair, faulted, cached))
-        assert not strange, f"{pair}, {faulted=}, {cached=}: no order ends in {min(strange, key=repr)}"
+        strange = interleaved(pair, faulted, cached, MENDED) - set(
+            one_after_another(pair, faulted, cached)
+        )
+        assert not strange, (
+            f"{pair}, {faulted=}, {cached=}: no order ends in {min(strange, key=repr)}"
+        )
 
 
 def test_a_spinlock_that_is_held_is_not_waited_for() -> None:
@@ -121,7 +125,10 @@ def test_a_spinlock_that_is_held_is_not_waited_for() -> None:
     machine = Machine(layout, [("holds", holds), ("tries", tries)])
     found = explore(machine, Meter(Budget()), stop=False)
     assert not found.violations
-    assert {(got.of(state), lock.owner.of(state)) for state in found.endings} == {(True, 0), (False, 0)}
+    assert {(got.of(state), lock.owner.of(state)) for state in found.endings} == {
+        (True, 0),
+        (False, 0),
+    }
     run = Run.of(machine).step(0).step(1)
     assert run.enabled() == [0, 1]
     assert run.machine.tell(run.states[1], run.taken[1]) == "cannot have lock"
@@ -145,7 +152,10 @@ PROGRAMS: dict[str, tuple[Operation, ...]] = {
 }
 
 # Variant -> what shows it, and which oracle sees it there; all other trials find nothing.
-ELSEWHERE = {"a store beside munmap": "mapped where no VMA is", "a store beside mprotect": "allows too much"}
+ELSEWHERE = {
+    "a store beside munmap": "mapped where no VMA is",
+    "a store beside mprotect": "allows too much",
+}
 AT_ANY_TIME = {
     "fork_lost_store": "lost_store",
     "fork_torn_snapshot": "snapshot",
@@ -160,18 +170,32 @@ KILLED = {
     "TrustAnOddCount": AT_ANY_TIME,
     "ReadTheCountAfterTheCopy": ELSEWHERE,
     "CountWhenTheWriterIsDone": AT_ANY_TIME,
-    "ForkGivesUpTheLockBeforeItFlushes": {"fork_lost_store": "lost_store", "young_reproducer": "lost_store"},
+    "ForkGivesUpTheLockBeforeItFlushes": {
+        "fork_lost_store": "lost_store",
+        "young_reproducer": "lost_store",
+    },
     "LeaveRcuBeforeTheCopy": {"a store beside munmap": "freed_vma"},
     "UseTheVmaAndNoCopy": {"a store beside munmap": "freed_vma"},
     "ForgetTheAccessRights": {"a store beside mprotect": "allows too much"},
     "ForgetToCompareTheEntry": {"two first stores": "references"},
-    "ForgetToCompareTheEntryAfterACopy": {"fork_lost_store": "lost_store", "young_reproducer": "lost_store"},
-    "ForgetTheFlush": {"fork_lost_store": "stale_translation", "young_reproducer": "stale_translation"},
+    "ForgetToCompareTheEntryAfterACopy": {
+        "fork_lost_store": "lost_store",
+        "young_reproducer": "lost_store",
+    },
+    "ForgetTheFlush": {
+        "fork_lost_store": "stale_translation",
+        "young_reproducer": "stale_translation",
+    },
     "ForgetTheUnlock": dict.fromkeys(
         ("fork_torn_snapshot", "a store beside munmap", "a store beside mprotect"), "deadlock"
     ),
     "ForgetTheFrame": dict.fromkeys(
-        ("fork_torn_snapshot", "a store beside munmap", "a store beside mprotect", "two first stores"),
+        (
+            "fork_torn_snapshot",
+            "a store beside munmap",
+            "a store beside mprotect",
+            "two first stores",
+        ),
         "references",
     ),
     "FileWithoutAnAnonVma": dict.fromkeys(PROGRAMS, "misfiled"),
@@ -296,7 +320,9 @@ def undisturbed(release: str) -> tuple[Run, World]:
     world = World(2, {3: None, 4: (6,)}, faulting={0: [3]}, cached={}, slots=1)
     world.map("heap", 3, 4)
     linked = Kernel(RELEASES[release]).link(touches)
-    machine = Machine(world.layout, [("stores", lambda: linked(world)), ("nothing", lambda: nothing(world))])
+    machine = Machine(
+        world.layout, [("stores", lambda: linked(world)), ("nothing", lambda: nothing(world))]
+    )
     run = on_its_own(Run.of(machine), 0)
     assert machine.finished(run.state)
     return run, world
@@ -326,11 +352,17 @@ def test_an_undisturbed_fault_takes_more_steps_than_with_a_lock() -> None:
     assert operations_of(undisturbed("speculative")[0], 0).count(looks) == 4
 
 
-@pytest.mark.parametrize(("release", "goes_ahead"), [("6.1", False), ("speculative", False), ("6.4.3", True)])
-def test_one_count_for_all_makes_a_fault_elsewhere_wait_for_fork(release: str, goes_ahead: bool) -> None:
+@pytest.mark.parametrize(
+    ("release", "goes_ahead"), [("6.1", False), ("speculative", False), ("6.4.3", True)]
+)
+def test_one_count_for_all_makes_a_fault_elsewhere_wait_for_fork(
+    release: str, goes_ahead: bool
+) -> None:
     machine, world = machine_for(SCENARIOS["fork_other_vma"], Kernel(RELEASES[release]))
     last_copy = world.child.page_table.pte[OTHER]
-    witness = possible(machine, lambda state: machine.done(state, 1) and last_copy.of(state) is None)
+    witness = possible(
+        machine, lambda state: machine.done(state, 1) and last_copy.of(state) is None
+    )
     assert witness.found is goes_ahead
 
 

@@ -55,11 +55,16 @@ def test_a_cell_without_room_ends_every_search_without_a_verdict(
     verdict = judge(program(task), strategy=strategy and strategy_named(strategy))
     assert verdict.outcome == "unproved" and verdict.violation is None
     assert verdict.too_small
-    assert says in verdict.coverage and f"in {task.__name__} (test_too_small.py, line" in verdict.coverage
+    assert (
+        says in verdict.coverage
+        and f"in {task.__name__} (test_too_small.py, line" in verdict.coverage
+    )
 
 
 @pytest.mark.parametrize("task", [counts_below_nothing, stores_no_number])
-def test_what_no_larger_counter_could_hold_is_the_programs_mistake(task: Callable[..., Any]) -> None:
+def test_what_no_larger_counter_could_hold_is_the_programs_mistake(
+    task: Callable[..., Any],
+) -> None:
     verdict = judge(program(task))
     assert verdict.violation is not None and verdict.violation.oracle == "mistake"
     assert not verdict.too_small
@@ -92,10 +97,14 @@ async def one_value_too_many(mm: Any, oldmm: Any) -> None:
         (one_value_too_many, "cell heap.vm_flags has met 8 different values"),
     ],
 )
-def test_the_reason_names_the_scenario_and_what_it_lacks(dup_mmap: Callable[..., Any], says: str) -> None:
+def test_the_reason_names_the_scenario_and_what_it_lacks(
+    dup_mmap: Callable[..., Any], says: str
+) -> None:
     checked = check("fork_lost_store", Kernel(RELEASES["6.4.0"], {"dup_mmap": dup_mmap}))
     assert checked.verdict.outcome == "unproved"
-    assert checked.verdict.reason.startswith("the scenario fork_lost_store is too small for this program: ")
+    assert checked.verdict.reason.startswith(
+        "the scenario fork_lost_store is too small for this program: "
+    )
     assert says in checked.verdict.reason
 
 
@@ -127,6 +136,8 @@ async def _sets(cell: Any) -> None:
 def test_the_player_says_where_the_scenario_ends() -> None:
     from mmlocks.notebook.scheduler import Session
 
-    session = Session(replace(SCENARIOS["fork_lost_store"]), "6.4.0", {"dup_mmap": one_frame_too_many})
+    session = Session(
+        replace(SCENARIOS["fork_lost_store"]), "6.4.0", {"dup_mmap": one_frame_too_many}
+    )
     session.step(0)
     assert "too small" in session.note and "no free frame left for P3" in session.note

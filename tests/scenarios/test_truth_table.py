@@ -40,12 +40,8 @@ class Said(NamedTuple):
 # Written from the commits and from what was reported, before anything was searched. An outcome is "safe", or the oracle that
 # sees what goes wrong. "Model observation": no commit says it; it follows from the order of steps.
 
-ONE_LOCK = (
-    "every fault holds mmap_lock, so that whoever holds it for writing has all faults excluded (up to 6.3)"
-)
-SPECULATION = (
-    "model observation: a speculative fault gives up if the address space was write-locked meanwhile"
-)
+ONE_LOCK = "every fault holds mmap_lock, so that whoever holds it for writing has all faults excluded (up to 6.3)"
+SPECULATION = "model observation: a speculative fault gives up if the address space was write-locked meanwhile"
 FORK_FIXED = "fb49c455323f, in 6.4.3"
 PREWALK = "2b4f3b4987b5 locks the same VMAs, only earlier"
 NO_VMA_LOCKS = "6.4.1 without per-VMA locks is 6.3 with its stacks repaired"
@@ -215,7 +211,9 @@ def test_every_release_ends_as_expected(scenario: str) -> None:
             story, _, run = replay(cell.schedule)
             assert (story.name, len(run)) == (scenario, cell.steps)
             assert run.violation == (cell.oracle, cell.message)
-    steps = [cell.steps for cell in table if cell.outcome == "violated" and cell.release != "speculative"]
+    steps = [
+        cell.steps for cell in table if cell.outcome == "violated" and cell.release != "speculative"
+    ]
     assert max(steps, default=0) <= LONGER.get(scenario, LONGEST)
     assert scenario not in LONGER or max(steps) == LONGER[scenario], "the figure is out of date"
 
@@ -227,9 +225,9 @@ def test_without_a_repair_there_is_the_bug_that_its_commit_describes() -> None:
     assert {row.patches[0]: row.violated for row in found.rows} == {
         patch: here(scenarios) for patch, scenarios in WITHOUT.items()
     }
-    assert {row.patches: {name: row.violated[name] for name in row.together} for row in found.masked} == {
-        pair: here(scenarios) for pair, scenarios in MASKED.items() if here(scenarios)
-    }
+    assert {
+        row.patches: {name: row.violated[name] for name in row.together} for row in found.masked
+    } == {pair: here(scenarios) for pair, scenarios in MASKED.items() if here(scenarios)}
 
 
 def test_every_patch_of_the_newest_release_is_the_scheme_or_a_repair() -> None:
@@ -261,9 +259,18 @@ def test_a_table_has_every_cell_in_the_order_asked_for() -> None:
         ("6.4.3", "6.4.0", "6.4.3-fork_locks_vmas"),
     )
     table = truth_table(releases, scenarios)
-    assert [(cell.scenario, cell.release) for cell in table] == [(s, r) for s in scenarios for r in releases]
+    assert [(cell.scenario, cell.release) for cell in table] == [
+        (s, r) for s in scenarios for r in releases
+    ]
     assert (table.scenarios, table.releases) == (scenarios, releases)
-    assert [shown(cell) for cell in table] == ["safe", "snapshot", "snapshot", "safe", "safe", "safe"]
+    assert [shown(cell) for cell in table] == [
+        "safe",
+        "snapshot",
+        "snapshot",
+        "safe",
+        "safe",
+        "safe",
+    ]
     assert table.violated("6.4.0") == {"fork_torn_snapshot": "snapshot"}
     assert all(cell.states > 0 and cell.seconds > 0 for cell in table)
     assert not table.stopped
@@ -291,12 +298,16 @@ def test_a_cell_comes_back_from_another_process_as_it_was_found() -> None:
     scenarios, releases = ["fork_torn_snapshot", "fork_other_vma"], ["6.1", "6.3", "6.4.0"]
     done: list[tuple[int, int, str]] = []
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as workers:
-        table = truth_table(releases, scenarios, workers, lambda *progress: done.append(progress) is None)
+        table = truth_table(
+            releases, scenarios, workers, lambda *progress: done.append(progress) is None
+        )
     assert plain(table) == plain(truth_table(releases, scenarios))
     assert done[-1][:2] == (4, 4)
 
 
-def test_a_scenario_says_nothing_of_a_release_without_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scenario_says_nothing_of_a_release_without_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     needy = dataclasses.replace(SCENARIOS["fork_other_vma"], needs=(SPECULATIVE_FAULTS,))
     monkeypatch.setitem(SCENARIOS, "fork_other_vma", needy)
     table = truth_table(["6.4.0", "speculative"], ["fork_other_vma"])
@@ -307,7 +318,9 @@ def test_a_scenario_says_nothing_of_a_release_without_what_it_needs(monkeypatch:
     assert table["fork_other_vma", "speculative"].outcome == "safe"
 
 
-def test_what_is_not_as_expected_is_told_from_what_is_not_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_as_expected_is_told_from_what_is_not_settled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     wrong = dataclasses.replace(SCENARIOS["fork_torn_snapshot"], expected=expect())
     monkeypatch.setitem(SCENARIOS, "fork_torn_snapshot", wrong)
     cells = [
@@ -331,7 +344,9 @@ def test_a_table_that_is_ended_early_keeps_what_it_has(how: str) -> None:
             raise KeyboardInterrupt
         return done < 2
 
-    table = truth_table(["6.4.0", "6.4.3"], ["fork_torn_snapshot", "fork_other_vma"], progress=until_two)
+    table = truth_table(
+        ["6.4.0", "6.4.3"], ["fork_torn_snapshot", "fork_other_vma"], progress=until_two
+    )
     assert table.stopped
     assert [shown(cell) for cell in table] == ["snapshot", "safe", "unproved", "unproved"]
     assert table["fork_other_vma", "6.4.0"].message == "interrupted"
@@ -349,6 +364,8 @@ def test_repairs_that_are_ended_early_tell_what_they_have() -> None:
 @pytest.mark.parametrize(
     ("releases", "scenarios"), [(["6.4.0", "6.4"], ["fork_other_vma"]), (["6.4.0"], ["fork_bomb"])]
 )
-def test_names_that_there_are_not_are_clear_errors(releases: list[str], scenarios: list[str]) -> None:
+def test_names_that_there_are_not_are_clear_errors(
+    releases: list[str], scenarios: list[str]
+) -> None:
     with pytest.raises(ModelError, match=r"there is no (release|scenario)"):
         truth_table(releases, scenarios)

@@ -54,7 +54,10 @@ def moves(machine: Machine, now: Moment) -> Iterator[tuple[Letter, Moment]]:
         node = machine.node(now.state, cpu)
         outcome = None if now.stopped >> cpu & 1 else machine.outcome(now.state, node, cpu)
         if isinstance(outcome, Violation):
-            yield Letter(cpu, node.index, node.footprint), now._replace(stopped=now.stopped | 1 << cpu)
+            yield (
+                Letter(cpu, node.index, node.footprint),
+                now._replace(stopped=now.stopped | 1 << cpu),
+            )
         elif outcome is not None:
             yield Letter(cpu, node.index, node.footprint), now._replace(state=now.state + outcome)
 
@@ -87,6 +90,8 @@ def executions(machine: Machine, most: int = 1_000_000) -> dict[NormalForm, Mome
             if not after:
                 found[form] = now
             for letter, then in after:
-                assert longer.setdefault(followed_by(form, letter), then) == then, "conflicts are missing"
+                assert longer.setdefault(followed_by(form, letter), then) == then, (
+                    "conflicts are missing"
+                )
         beginnings = longer
     return None if beginnings else found

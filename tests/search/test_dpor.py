@@ -113,13 +113,17 @@ def test_a_reader_comes_before_or_after_a_writer() -> None:
 
 
 FINITE = [
-    name for name in PROGRAMS if not name.startswith(("peterson", "dekker", "bakery", "message", "spinner"))
+    name
+    for name in PROGRAMS
+    if not name.startswith(("peterson", "dekker", "bakery", "message", "spinner"))
 ]
 
 
 @pytest.mark.parametrize("name", FINITE)
 def test_a_program_has_as_many_executions_as_its_interleavings_fall_into(name: str) -> None:
-    assert explored(PROGRAMS[name].build()).executions == len(set(interleavings(PROGRAMS[name].build())))
+    assert explored(PROGRAMS[name].build()).executions == len(
+        set(interleavings(PROGRAMS[name].build()))
+    )
 
 
 @given(programs(spinning=False))
@@ -196,7 +200,8 @@ def test_only_a_rule_that_is_broken_first_is_reported() -> None:
         await require(False, "test", "is third")
 
     reported = {
-        violation.message for violation in explored(tasks_on_cells(first, second, third)()).violations
+        violation.message
+        for violation in explored(tasks_on_cells(first, second, third)()).violations
     }
     assert reported == {"cpu0: is first", "cpu2: is third"}
 
@@ -265,7 +270,12 @@ def test_a_spin_loop_has_finitely_many_executions() -> None:
         await a.set(1)
 
     found = explored(tasks_on_cells(spin, write, initial=0)())
-    assert (found.outcome, found.executions, len(found.endings), len(found.seen)) == ("safe", 1, 1, 0)
+    assert (found.outcome, found.executions, len(found.endings), len(found.seen)) == (
+        "safe",
+        1,
+        1,
+        0,
+    )
 
 
 def test_spinning_for_what_never_comes_is_found() -> None:
@@ -366,7 +376,11 @@ def test_the_verdict_says_what_was_searched() -> None:
 
 def test_it_is_the_same_each_time() -> None:
     one, two = (explored(peterson("turn_first")) for _ in range(2))
-    assert (one.executions, one.transitions, one.schedule) == (two.executions, two.transitions, two.schedule)
+    assert (one.executions, one.transitions, one.schedule) == (
+        two.executions,
+        two.transitions,
+        two.schedule,
+    )
 
 
 def test_a_scenario_is_checked_with_it() -> None:

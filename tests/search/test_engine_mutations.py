@@ -123,7 +123,11 @@ def locals_alone_count(patch: pytest.MonkeyPatch) -> None:
 
     def frame(freezer: Freezer, link: Any) -> Any:
         bound = link.frame.f_locals
-        return link.code, link.frame.f_lasti, tuple((name, freezer.value(bound[name])) for name in bound)
+        return (
+            link.code,
+            link.frame.f_lasti,
+            tuple((name, freezer.value(bound[name])) for name in bound),
+        )
 
     patch.setattr(Freezer, "frame", frame)
 
@@ -176,7 +180,9 @@ def who_waits_at_the_end_races_with_nobody(patch: pytest.MonkeyPatch) -> None:
 
 def a_broken_rule_ends_everything(patch: pytest.MonkeyPatch) -> None:
     able = _Search.able
-    patch.setattr(_Search, "able", lambda search, here: iter(()) if here.broke else able(search, here))
+    patch.setattr(
+        _Search, "able", lambda search, here: iter(()) if here.broke else able(search, here)
+    )
 
 
 def only_the_first_step_is_planned(patch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,11 @@ from mmlocks.machine import Run
 from mmlocks.search import Dpor, Exhaustive, Strategy, judge
 from tests.search.exclusion import ALGORITHMS, FAULTS, Fault, bakery
 
-STRATEGIES: dict[str, Strategy] = {"reduced": Exhaustive(), "full": Exhaustive(reduced=False), "dpor": Dpor()}
+STRATEGIES: dict[str, Strategy] = {
+    "reduced": Exhaustive(),
+    "full": Exhaustive(reduced=False),
+    "dpor": Dpor(),
+}
 strategies = pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
 
 
@@ -47,7 +51,9 @@ def test_what_was_left_out_is_found_missing(name: str, fault: Fault, strategy: S
 
 @strategies
 @pytest.mark.parametrize("fault", FAULTS["bakery"], ids=lambda fault: fault.name)
-def test_a_third_cpu_does_not_hide_what_is_missing_in_the_bakery(fault: Fault, strategy: Strategy) -> None:
+def test_a_third_cpu_does_not_hide_what_is_missing_in_the_bakery(
+    fault: Fault, strategy: Strategy
+) -> None:
     violation = judge(bakery(fault.name, cpus=3), strategy=strategy).violation
     assert violation is not None
     assert violation.oracle == fault.breaks

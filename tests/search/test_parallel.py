@@ -140,7 +140,9 @@ def program(name: str) -> Machine:
     return PROGRAMS[name].build()
 
 
-def spread(executor: Executor, build: Callable[[], Machine], reduced: bool = True, **more: Any) -> Parallel:
+def spread(
+    executor: Executor, build: Callable[[], Machine], reduced: bool = True, **more: Any
+) -> Parallel:
     return Parallel(executor, build, **{"reduced": reduced, "alone": 1, "workers": 2, **more})
 
 
@@ -280,12 +282,16 @@ def test_an_oracle_that_asks_afterwards_is_answered() -> None:
     for release in ("6.4.0", "6.6-like"):
         build = partial(program_named, scenario.name, release, ("lock_order",))
         alone = check(scenario, release, also=("lock_order",)).verdict
-        found = check(scenario, release, also=("lock_order",), strategy=spread(Here(), build)).verdict
+        found = check(
+            scenario, release, also=("lock_order",), strategy=spread(Here(), build)
+        ).verdict
         assert (found.outcome, found.violation) == (alone.outcome, alone.violation)
 
 
 @REDUCED
-def test_no_count_depends_on_how_the_work_is_cut(monkeypatch: pytest.MonkeyPatch, reduced: bool) -> None:
+def test_no_count_depends_on_how_the_work_is_cut(
+    monkeypatch: pytest.MonkeyPatch, reduced: bool
+) -> None:
     """Whoever is told apart, every state is in one class. A class that is too large has one more CPU told apart."""
     build = partial(program_named, "fork_lost_store", "6.4.3")
     figures, apart = set[Any](), set[int]()
@@ -357,10 +363,15 @@ LOSSES = {
 @pytest.mark.parametrize("after", [0, 3])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_nothing_is_lost_with_the_workers(loss: str, after: int, reduced: bool) -> None:
-    for build in (partial(program_named, "stackrot", "6.4.0"), partial(program, "lock_order_of_three")):
+    for build in (
+        partial(program_named, "stackrot", "6.4.0"),
+        partial(program, "lock_order_of_three"),
+    ):
         executor, said = LOSSES[loss](after), list[str]()
         agree(executor, build, reduced, complain=said.append)
-        assert executor.jobs == after + (1 if "for_good" in loss or "shut" in loss else executor.jobs - after)
+        assert executor.jobs == after + (
+            1 if "for_good" in loss or "shut" in loss else executor.jobs - after
+        )
         assert len(said) == 1
         assert said[0].startswith("the workers are lost (")
         assert said[0].endswith("); the search goes on in this process alone.")
@@ -369,7 +380,9 @@ def test_nothing_is_lost_with_the_workers(loss: str, after: int, reduced: bool) 
 def test_who_searches_a_program_is_warned() -> None:
     build = partial(program, "bakery")
     strategy = spread(Failing(1, BrokenExecutor("a process died")), build)
-    with pytest.warns(UserWarning, match=r"the workers are lost \(BrokenExecutor: a process died\)"):
+    with pytest.warns(
+        UserWarning, match=r"the workers are lost \(BrokenExecutor: a process died\)"
+    ):
         strategy.explore(build(), Meter(AMPLE))
 
 
@@ -419,7 +432,9 @@ def test_scouts_can_be_called_back() -> None:
     """They take a second where a program is large."""
     asked, executor = itertools.count(1), Here()
     build = partial(program_named, "young_reproducer", "6.4.3")
-    found = spread(executor, build, alone=2).explore(build(), Meter(AMPLE, lambda *_: next(asked) < 40))
+    found = spread(executor, build, alone=2).explore(
+        build(), Meter(AMPLE, lambda *_: next(asked) < 40)
+    )
     assert (found.reason, executor.jobs) == ("cancelled", 0)
     assert found.states > 0, "those that were seen before anybody was asked"
 
@@ -444,7 +459,9 @@ def test_progress_that_ends_it(how: str, calls: int) -> None:
     )
 
 
-def test_ctrl_c_while_one_process_still_searches_alone_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_one_process_still_searches_alone_ends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """However many states it has seen by then."""
     monkeypatch.setattr(
         parallel, "explore", lambda *_, **__: Exploration("", states=6_000, reason="interrupted")
@@ -473,7 +490,9 @@ def test_ctrl_c_leaves_no_job_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert given and all(future.cancelled() for future in given)
 
 
-def test_a_violation_that_was_seen_stands_though_the_search_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_violation_that_was_seen_stands_though_the_search_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A layer is searched whole before it is told of. If it is ended in its middle, what was found there is told all the same."""
     monkeypatch.setattr(parallel, "JOB", 1)
     build = partial(program_named, "fork_lost_store", "6.4.0")
@@ -487,7 +506,9 @@ def test_a_violation_that_was_seen_stands_though_the_search_is_ended(monkeypatch
             asked[0] = next(calls)
             return asked[0] < after
 
-        found = spread(Here(), build, reduced=False, workers=5).explore(build(), Meter(AMPLE, progress))
+        found = spread(Here(), build, reduced=False, workers=5).explore(
+            build(), Meter(AMPLE, progress)
+        )
         return found.outcome, found.reason, asked[0]
 
     outcome, reason, calls = ended(after=float("inf"))
@@ -507,12 +528,16 @@ def test_a_program_that_cannot_be_pickled() -> None:
 
 
 def test_a_program_that_cannot_be_built_there() -> None:
-    with pytest.raises(ModelError, match=r"cannot build the program \(KeyError: 'no such program'\)"):
+    with pytest.raises(
+        ModelError, match=r"cannot build the program \(KeyError: 'no such program'\)"
+    ):
         spread(Here(), partial(program, "no such program")).explore(program("bakery"), Meter(AMPLE))
 
 
 def test_a_program_that_is_another_one_there() -> None:
-    with pytest.raises(ModelError, match="has another program than the one that leads: their cells differ"):
+    with pytest.raises(
+        ModelError, match="has another program than the one that leads: their cells differ"
+    ):
         spread(Here(), partial(program, "peterson")).explore(program("bakery"), Meter(AMPLE))
 
 
@@ -559,6 +584,8 @@ def test_violations_are_told_in_the_same_words() -> None:
     """They come from another process, which has built the program from other code."""
     build = partial(program_named, "stack_expand_fault", "6.4.0")
     alone = Exhaustive(reduced=False).explore(build(), Meter(AMPLE), stop=False).violations
-    there = spread(Here(), build, reduced=False).explore(build(), Meter(AMPLE), stop=False).violations
+    there = (
+        spread(Here(), build, reduced=False).explore(build(), Meter(AMPLE), stop=False).violations
+    )
     assert there == alone
     assert all(isinstance(violation, Violation) for violation in there)

@@ -36,7 +36,9 @@ def test_a_program_ends_in_the_same_states_with_reduction(name: str) -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("scenario", SMALL, ids=lambda scenario: scenario.name)
-def test_a_scenario_ends_in_the_same_states_with_reduction(scenario: Scenario, release: str) -> None:
+def test_a_scenario_ends_in_the_same_states_with_reduction(
+    scenario: Scenario, release: str
+) -> None:
     assert reduction_loses_nothing(built(scenario, release))
 
 
@@ -78,7 +80,8 @@ def overlooking(
 def reads_are_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
     """A read and a write of the same cell are taken to be independent."""
     return overlooking(
-        lambda step, cells: (step.writes | step.adds) << cells | step.writes << 2 * cells, monkeypatch
+        lambda step, cells: (step.writes | step.adds) << cells | step.writes << 2 * cells,
+        monkeypatch,
     )
 
 
@@ -93,7 +96,9 @@ def waiting_is_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
 
 
 def additions_commute_with_everything(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
-    return overlooking(lambda step, cells: step.writes | (step.reads | step.writes) << cells, monkeypatch)
+    return overlooking(
+        lambda step, cells: step.writes | (step.reads | step.writes) << cells, monkeypatch
+    )
 
 
 def futures_are_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
@@ -103,7 +108,9 @@ def futures_are_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
         def _look(self, task: Task) -> None:
             super()._look(task)
             cells = len(task.layout.cells)
-            self._futures[task.cpu][:] = [reduction.touched(node.footprint, cells) for node in task.nodes]
+            self._futures[task.cpu][:] = [
+                reduction.touched(node.footprint, cells) for node in task.nodes
+            ]
 
     return Shortsighted
 
@@ -120,7 +127,9 @@ def futures_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> type[Red
     return Hasty
 
 
-def choices_are_left_standing_where_futures_have_grown(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
+def choices_are_left_standing_where_futures_have_grown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> type[Reduction]:
     """Only states with a moment that is new are looked at again."""
 
     class Lazy(Reduction):
@@ -152,10 +161,14 @@ MUTATIONS = [
 ]
 
 
-@pytest.mark.parametrize("unsound", MUTATIONS, indirect=True, ids=lambda mutation: mutation.__name__)
+@pytest.mark.parametrize(
+    "unsound", MUTATIONS, indirect=True, ids=lambda mutation: mutation.__name__
+)
 def test_the_comparison_catches_an_unsound_reduction(unsound: type[Reduction]) -> None:
     caught = [
-        name for name, program in PROGRAMS.items() if not reduction_loses_nothing(program.build, unsound)
+        name
+        for name, program in PROGRAMS.items()
+        if not reduction_loses_nothing(program.build, unsound)
     ]
     assert caught
 
@@ -168,7 +181,8 @@ def test_the_comparison_catches_an_unsound_reduction(unsound: type[Reduction]) -
 )
 def test_the_comparison_on_fork_catches_an_unsound_reduction(unsound: type[Reduction]) -> None:
     assert not all(
-        reduction_loses_nothing(built(SCENARIOS["fork_lost_store"], release), unsound) for release in RELEASES
+        reduction_loses_nothing(built(SCENARIOS["fork_lost_store"], release), unsound)
+        for release in RELEASES
     )
 
 

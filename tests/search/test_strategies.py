@@ -96,9 +96,14 @@ def made_by_hand(machine: Machine, bound: int) -> set[tuple[int, int]]:
 def as_the_definition_says(machine: Machine, bound: int) -> None:
     found, whole = explored(machine, Bounded(bound)), explored(machine, Exhaustive(reduced=False))
     made = made_by_hand(machine, bound)
-    states = {machine.initial, *(after.state for state, cpu in made if (after := machine.step(state, cpu)))}
+    states = {
+        machine.initial,
+        *(after.state for state, cpu in made if (after := machine.step(state, cpu))),
+    }
     assert set(found.seen) == states
-    assert found.endings == {state & ~machine.layout.pc_mask for state in states if machine.finished(state)}
+    assert found.endings == {
+        state & ~machine.layout.pc_mask for state in states if machine.finished(state)
+    }
     assert found.transitions == len(made)
     assert (found.left_out == "") == (len(made) == whole.transitions)
     assert found.endings <= whole.endings and found.violations <= whole.violations
@@ -122,7 +127,10 @@ def test_so_does_it_in_a_random_program(program: Any, bound: int) -> None:
 @given(program=programs())
 @settings(max_examples=60)
 def test_a_bound_that_cuts_nothing_off_judges_like_a_search_of_everything(program: Any) -> None:
-    bounded, full = judge(machine(program), strategy=Bounded(ENOUGH)), judge(machine(program), reduced=False)
+    bounded, full = (
+        judge(machine(program), strategy=Bounded(ENOUGH)),
+        judge(machine(program), reduced=False),
+    )
     assert (bounded.outcome, bounded.left_out) == (full.outcome, "")
     if full.outcome == "safe":
         assert (bounded.states, bounded.transitions, bounded.endings) == (
@@ -150,7 +158,12 @@ def test_endings_grow_with_the_bound_up_to_all(release: str) -> None:
     assert all(found.left_out or found.states == whole.states for found in rising)
 
 
-DEPTHS = {"fork_lost_store": 2, "fork_torn_snapshot": 1, "fork_torn_across_vmas": 1, "young_reproducer": 2}
+DEPTHS = {
+    "fork_lost_store": 2,
+    "fork_torn_snapshot": 1,
+    "fork_torn_across_vmas": 1,
+    "young_reproducer": 2,
+}
 
 
 @pytest.mark.parametrize("name", DEPTHS)
@@ -175,7 +188,10 @@ def test_a_bug_is_found_with_as_many_preemptions_as_it_takes_and_with_no_fewer(n
 def test_a_bound_that_cuts_nothing_off_proves() -> None:
     verdict = check(SCENARIOS["fork_lost_store"], "6.4.3", strategy=Bounded(20)).verdict
     assert (verdict.outcome, verdict.left_out) == ("safe", "")
-    assert verdict.searched == "all interleavings searched (no state takes more than 5 preemptions to reach)"
+    assert (
+        verdict.searched
+        == "all interleavings searched (no state takes more than 5 preemptions to reach)"
+    )
     at_the_limit = check(SCENARIOS["fork_lost_store"], "6.4.3", strategy=Bounded(5)).verdict
     assert (at_the_limit.outcome, at_the_limit.searched) == ("safe", verdict.searched)
     below = check(SCENARIOS["fork_lost_store"], "6.4.3", strategy=Bounded(4)).verdict
@@ -215,7 +231,10 @@ def test_a_deadlock_takes_a_preemption() -> None:
 def test_a_bounded_search_that_stops_early_says_what_it_has_done() -> None:
     verdict = judge(lost_store("6.4.3"), Budget(states=1_000), strategy=Bounded(3))
     assert verdict.outcome == "unproved"
-    assert verdict.reason == "budget of 1,000 states reached after every execution with at most 1 preemption"
+    assert (
+        verdict.reason
+        == "budget of 1,000 states reached after every execution with at most 1 preemption"
+    )
     assert explored(lost_store("6.4.3"), Bounded(1)).states < 1_000
 
 
@@ -238,7 +257,9 @@ def test_what_is_found_at_random_is_there(name: str, strategy: Strategy) -> None
 
 @given(program=programs(), strategy=st.sampled_from([RandomWalk(20), Pct(2, 20)]))
 @settings(max_examples=60)
-def test_what_is_found_at_random_in_a_random_program_is_there(program: Any, strategy: Strategy) -> None:
+def test_what_is_found_at_random_in_a_random_program_is_there(
+    program: Any, strategy: Strategy
+) -> None:
     build = machine(program)
     found, whole = explored(build, strategy), explored(build, Exhaustive(reduced=False))
     assert found.endings <= whole.endings
@@ -270,7 +291,10 @@ def test_a_violation_is_shown_after_so_many_executions(strategy: Strategy) -> No
 def test_the_same_seed_makes_the_same_choices(kind: Any) -> None:
     one, two = (explored(lost_store("6.4.3"), kind(executions=200, seed=7)) for _ in range(2))
     assert one == two
-    others = [explored(lost_store("6.4.3"), kind(executions=200, seed=seed)).transitions for seed in range(5)]
+    others = [
+        explored(lost_store("6.4.3"), kind(executions=200, seed=seed)).transitions
+        for seed in range(5)
+    ]
     assert len(set(others)) > 1
 
 
@@ -324,7 +348,9 @@ def torn(steps: int) -> Machine:
     def judged(state: int) -> Violation | None:
         return None if a.of(state) == 2 else Violation("lost_update", "one is lost")
 
-    return Machine(layout, [("one", lambda: task(a, b, b, b)), ("two", lambda: task(a, b, b, b))], judged)
+    return Machine(
+        layout, [("one", lambda: task(a, b, b, b)), ("two", lambda: task(a, b, b, b))], judged
+    )
 
 
 def test_a_bug_is_met_at_least_as_often_as_promised() -> None:
@@ -402,7 +428,9 @@ def test_an_execution_that_never_ends_is_cut_off_and_that_is_said(strategy: Stra
 
     found = explored(tasks_on_cells(spin)(), strategy)
     assert (found.executions, found.transitions, found.outcome) == (3, 15_000, "unproved")
-    assert found.left_out == "all other executions, and the rest of 3 that went on after 5,000 steps"
+    assert (
+        found.left_out == "all other executions, and the rest of 3 that went on after 5,000 steps"
+    )
 
 
 def test_what_is_cut_off_has_no_length_and_so_nothing_is_promised() -> None:
@@ -414,7 +442,9 @@ def test_what_is_cut_off_has_no_length_and_so_nothing_is_promised() -> None:
             await count.add(1)
 
     found = explored(Machine(layout, [("counts", counts_for_ever)]), Pct(2, 3))
-    assert found.left_out == "all other executions, and the rest of 3 that went on after 5,000 steps"
+    assert (
+        found.left_out == "all other executions, and the rest of 3 that went on after 5,000 steps"
+    )
 
 
 # -- what they share --------------------------------------------------------------------------------------------------
@@ -544,7 +574,10 @@ def test_every_name_can_be_typed_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "there is no strategy called ''. Known strategies: reduced, full, dpor, preemptions, "),
+        (
+            "",
+            "there is no strategy called ''. Known strategies: reduced, full, dpor, preemptions, ",
+        ),
         ("bounded:2", "there is no strategy called 'bounded'"),
         ("Full", "there is no strategy called 'Full'"),
         ("full:2", "'full:2' says too much. Write full."),

@@ -56,7 +56,9 @@ def numbered(one: int, two: int, *names: str) -> Swap:
     return Swap((one, two), lambda name: pairs.get(name, name))
 
 
-def counting(*cpus: int, shared: str = "lock", judged: Callable[[int], Any] = lambda state: None) -> Machine:
+def counting(
+    *cpus: int, shared: str = "lock", judged: Callable[[int], Any] = lambda state: None
+) -> Machine:
     """As many CPUs: each takes a lock, looks at a number, adds to it, and leaves what it saw in a cell of its own."""
     layout = Layout(len(cpus))
     lock = SpinLock(layout, "lock") if shared == "lock" else RwSem(layout, "lock")
@@ -90,7 +92,9 @@ NAMES = ("saw{}", "lock.reader{}")
 
 def all_alike(machine: Machine) -> Machine:
     cpus = range(len(machine.tasks))
-    return alike(machine, *(numbered(one, two, *NAMES) for one in cpus for two in cpus if one < two))
+    return alike(
+        machine, *(numbered(one, two, *NAMES) for one in cpus for two in cpus if one < two)
+    )
 
 
 # -- nothing is lost --------------------------------------------------------------------------------------------------
@@ -141,7 +145,9 @@ TWINS = ("saw{}", "rcu.cpu{}", "sem.reader{}")
 @given(bodies(3, spinning=True), bodies(2, spinning=True))
 def test_random_programs_end_in_the_same_states(twice: Body, once: Body) -> None:
     program = (twice, once, twice)
-    if "synchronize" in repr(program):  # it asks one CPU after another, and so has an order of its own
+    if "synchronize" in repr(
+        program
+    ):  # it asks one CPU after another, and so has an order of its own
         program = (twice, twice) if "synchronize" not in repr(twice) else ((("load", "a"),),) * 2
     last = len(program) - 1
     _, same = found(alike(random_programs.machine(program), numbered(0, last, *TWINS)))
@@ -207,7 +213,11 @@ def test_a_search_without_reduction_takes_no_notice() -> None:
 @pytest.mark.parametrize("saw", ["saw0", "saw1"])
 def test_a_schedule_leads_through_states_as_they_are(saw: str) -> None:
     def judged(state: int) -> Violation | None:
-        return Violation("isolation", "came second") if machine.layout.named(saw).of(state)[1] else None
+        return (
+            Violation("isolation", "came second")
+            if machine.layout.named(saw).of(state)[1]
+            else None
+        )
 
     machine = all_alike(counting(1, 1, judged=judged))
     search = explore(machine, Meter(Budget()), remember=True)
@@ -229,7 +239,9 @@ class Bytes(Executor):
         self.jobs += 1
         future: Future[Any] = Future()
         try:
-            future.set_result(pickle.loads(pickle.dumps(fn(*pickle.loads(pickle.dumps(args)), **kwargs))))
+            future.set_result(
+                pickle.loads(pickle.dumps(fn(*pickle.loads(pickle.dumps(args)), **kwargs)))
+            )
         except Exception as problem:
             future.set_exception(problem)
         return future
@@ -273,7 +285,9 @@ def refused(machine: Machine) -> str:
 
 def test_other_code_is_refused() -> None:
     message = refused(all_alike(counting(1, 2)))
-    assert message.startswith("cpu0 and cpu1 are declared alike, and are not: where cpu0 takes store(")
+    assert message.startswith(
+        "cpu0 and cpu1 are declared alike, and are not: where cpu0 takes store("
+    )
     assert "in task (test_symmetry.py, line" in message
     assert message.endswith(
         "number is then 2, and should be 1. Let the Swap rename what differs, or leave it out."
@@ -297,7 +311,9 @@ def test_other_steps_are_refused() -> None:
         await cell
 
     assert "the steps are not of one kind" in refused(alike(built(reads, stores), Swap((0, 1))))
-    assert "the steps are not of one kind" in refused(alike(built(reads, reads_twice), Swap((0, 1))))
+    assert "the steps are not of one kind" in refused(
+        alike(built(reads, reads_twice), Swap((0, 1)))
+    )
     assert judge(alike(built(reads, reads), Swap((0, 1)))).outcome == "safe"
 
 
@@ -356,7 +372,10 @@ def test_another_beginning_is_refused() -> None:
         (Swap((0, 2)), "name two different CPUs from 0 to 1"),
         (Swap((0, 1), lambda name: "nobody" if name == "saw0" else name), "nobody does not exist"),
         (Swap((0, 1), lambda name: "saw1" if name == "saw0" else name), "saw1 becomes saw1"),
-        (Swap((0, 1), lambda name: {"lock": "saw0", "saw0": "lock"}.get(name, name)), "same kind and size"),
+        (
+            Swap((0, 1), lambda name: {"lock": "saw0", "saw0": "lock"}.get(name, name)),
+            "same kind and size",
+        ),
     ],
     ids=["itself", "nobody", "no_such_cell", "no_pair", "other_kind"],
 )
@@ -381,7 +400,9 @@ def without_contents(self: Symmetry, state: int, right: Callable[[Symmetry, int]
 def test_an_unsound_exchange_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     _, reduced = found(counting(1, 1, 1, shared="rwsem"))
     right = Symmetry.canonical
-    monkeypatch.setattr(Symmetry, "canonical", lambda self, state: without_contents(self, state, right))
+    monkeypatch.setattr(
+        Symmetry, "canonical", lambda self, state: without_contents(self, state, right)
+    )
     assert found(all_alike(counting(1, 1, 1, shared="rwsem")))[1] != reduced
 
 

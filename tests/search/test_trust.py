@@ -104,7 +104,9 @@ def test_searches_agree_on_a_scenario(name: str, release: str) -> None:
 @pytest.mark.parametrize("release", ["6.3", "6.4.3"])
 def test_searches_agree_on_the_lost_store(release: str) -> None:
     """Three CPUs: 701 and 2,021 distinct executions."""
-    found = agreed(partial(fresh, SCENARIOS["fork_lost_store"], as_kernel(release).release), steps=20_000)
+    found = agreed(
+        partial(fresh, SCENARIOS["fork_lost_store"], as_kernel(release).release), steps=20_000
+    )
     assert not found.reason
 
 
@@ -120,7 +122,9 @@ def test_searches_agree_on_all_scenarios_of_two_cpus_below_a_size() -> None:
 
 def test_a_rule_that_is_broken_at_once_hides_nothing_from_the_reduction() -> None:
     """cpu0 takes what is not there yet, unless cpu1 is faster. Of cpu1 not even its second step is known when cpu0 could go first."""
-    found = agreed(lambda: machine(((("fetch", -1),), (("glance", "b"), ("add", 1)), (("load", "a"),))))
+    found = agreed(
+        lambda: machine(((("fetch", -1),), (("glance", "b"), ("add", 1)), (("load", "a"),)))
+    )
     assert (len(found.violations), len(found.endings)) == (1, 1)
 
 

@@ -34,12 +34,18 @@ def test_a_schedule_stands_for_its_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["fork_lost_store", None, 3, SCENARIOS["stackrot"]], ids=["name", "none", "number", "scenario"]
+    "given",
+    ["fork_lost_store", None, 3, SCENARIOS["stackrot"]],
+    ids=["name", "none", "number", "scenario"],
 )
 def test_what_cannot_be_explained(given: object) -> None:
-    with pytest.raises(ModelError, match=r"explain takes what check\(\.\.\.\) returned, .*It was given"):
+    with pytest.raises(
+        ModelError, match=r"explain takes what check\(\.\.\.\) returned, .*It was given"
+    ):
         explain(given)  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match=r"show_endings takes what check\(\.\.\.\) returned: .*It was given"):
+    with pytest.raises(
+        ModelError, match=r"show_endings takes what check\(\.\.\.\) returned: .*It was given"
+    ):
         show_endings(given)  # type: ignore[arg-type]
 
 
@@ -90,6 +96,10 @@ def test_no_word_is_broken_where_there_is_little_room(function: object) -> None:
     )
     assert long.split() == short.split()
     assert (
-        max(len(line) for line in short.splitlines() if "replay:" not in line and "mml1:" not in line)
+        max(
+            len(line)
+            for line in short.splitlines()
+            if "replay:" not in line and "mml1:" not in line
+        )
         <= COLUMNS
     )

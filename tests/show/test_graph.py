@@ -52,7 +52,9 @@ def program(name: str) -> Callable[[], StateGraph]:
 GRAPHS: dict[str, Callable[[], StateGraph]] = {
     **{name: program(name) for name in PROGRAMS},
     "peterson_collapsed": lambda: state_graph(PROGRAMS["peterson"].build()).collapsed(),
-    "readers_reduced": lambda: state_graph(PROGRAMS["readers_and_writer"].build(), reduced=True).collapsed(),
+    "readers_reduced": lambda: state_graph(
+        PROGRAMS["readers_and_writer"].build(), reduced=True
+    ).collapsed(),
     "lost_store": lambda: readable(state_graph(scenario("fork_lost_store", "6.4.0"))),
     "lost_store_mended": lambda: readable(state_graph(scenario("fork_lost_store", "6.4.3"))),
     "not_whole": lambda: state_graph(PROGRAMS["peterson"].build(), Budget(states=20)),
@@ -86,7 +88,8 @@ def test_every_vertex_and_every_edge_is_drawn_and_told(name: str) -> None:
     for vertex in graph.vertices:
         assert story(graph, vertex) in told
         assert (
-            any(re.search(rf"(^|\s){vertex.number}($|\s)", text) for text in texts(svg)) or vertex.number == 0
+            any(re.search(rf"(^|\s){vertex.number}($|\s)", text) for text in texts(svg))
+            or vertex.number == 0
         )
     for edge in graph.edges:
         assert "\n".join(f"cpu{move.cpu}: {move.words}" for move in edge.moves) in told
@@ -128,7 +131,9 @@ def test_ends_differ_in_more_than_colour() -> None:
 def test_a_small_graph_says_what_each_step_does() -> None:
     shown = texts(picture(state_graph(PROGRAMS["increment"].build())))
     assert shown.count("counter is 0") >= 3 and "counter: 1 -> 2" in shown
-    assert "counter is 0" not in texts(picture(state_graph(PROGRAMS["increment"].build()), width=NARROW))
+    assert "counter is 0" not in texts(
+        picture(state_graph(PROGRAMS["increment"].build()), width=NARROW)
+    )
 
 
 def test_an_end_to_which_much_leads_is_drawn_where_it_is_reached() -> None:
@@ -137,7 +142,9 @@ def test_an_end_to_which_much_leads_is_drawn_where_it_is_reached() -> None:
     assert texts(picture(graph)).count(f"✓ {good.number}") == 1 + len(
         {edge.source for edge in graph.edges if edge.target == good.number}
     )
-    assert "mends" not in graph_text(graph) and "In 18 vertices the outcome is open" in graph_text(graph)
+    assert "mends" not in graph_text(graph) and "In 18 vertices the outcome is open" in graph_text(
+        graph
+    )
 
 
 def test_a_graph_that_is_not_whole_says_so() -> None:
@@ -204,7 +211,9 @@ def test_edges_lead_downwards_unless_they_close_a_cycle(name: str) -> None:
         step = 1 if layers[-1] > layers[0] else -1
         assert layers == list(range(layers[0], layers[-1] + step, step))
         back += step < 0
-    without_cycles = all(vertex.number in _acyclic(pairs, len(graph.vertices)) for vertex in graph.vertices)
+    without_cycles = all(
+        vertex.number in _acyclic(pairs, len(graph.vertices)) for vertex in graph.vertices
+    )
     assert (back == 0) == without_cycles or any(source == target for source, target in pairs)
 
 
@@ -222,7 +231,11 @@ def test_crossings_are_taken_out() -> None:
     edges = [(0, 1), (0, 2), (0, 3), (1, 6), (2, 5), (3, 4), (6, 7), (5, 8), (4, 9)]
     laid = lay_out(edges, [20.0] * 10, 10)
     for layer in range(1, 3):
-        ways = [(laid.x[source], laid.x[target]) for source, target in edges if laid.layer[source] == layer]
+        ways = [
+            (laid.x[source], laid.x[target])
+            for source, target in edges
+            if laid.layer[source] == layer
+        ]
         assert all((a - c) * (b - d) > 0 for (a, b), (c, d) in combinations(ways, 2))
 
 
@@ -264,7 +277,10 @@ def test_a_hairball_is_not_drawn() -> None:
 
 def test_what_is_too_wide_is_not_drawn_either() -> None:
     graph = state_graph(PROGRAMS["lock_order_of_three"].build())
-    vertices = [graph.vertices[0], *(graph.vertices[1]._replace(number=number) for number in range(1, 100))]
+    vertices = [
+        graph.vertices[0],
+        *(graph.vertices[1]._replace(number=number) for number in range(1, 100)),
+    ]
     edges = [graph.edges[0]._replace(source=0, target=number) for number in range(1, 100)]
     assert "pixels wide" in too_large(StateGraph(graph.machine, tuple(vertices), tuple(edges)))
 
@@ -290,7 +306,9 @@ def test_show_graph_takes_what_a_learner_has() -> None:
     machine = PROGRAMS["lock_order"].build()
     assert "19 states and 22 steps" in show_graph(machine, title="Two philosophers").text
     assert show_graph(state_graph(machine).collapsed()).text.startswith("State graph")
-    with pytest.raises(ModelError, match=r"show_graph takes what check.*It was given 'fork_lost_store'"):
+    with pytest.raises(
+        ModelError, match=r"show_graph takes what check.*It was given 'fork_lost_store'"
+    ):
         show_graph("fork_lost_store")  # type: ignore[arg-type]
 
 
@@ -299,7 +317,9 @@ def test_a_drawing_that_needs_more_room_can_be_scrolled_and_its_words_stay() -> 
     wide = _Drawing(graph, "Publish early", NARROW, reduction=False)
     above, note, scrolled, under = wide.pieces()
     assert wide.width > NARROW and "sideways" in note
-    assert f'<div style="overflow-x:auto"><div style="min-width:{wide.width:.5g}px"><svg' in scrolled
+    assert (
+        f'<div style="overflow-x:auto"><div style="min-width:{wide.width:.5g}px"><svg' in scrolled
+    )
     assert "Publish early" in texts(above) and "a good end" in texts(under)
     for words in (above, under):
         view = [float(part) for part in ElementTree.fromstring(words).get("viewBox", "").split()]
@@ -307,7 +327,8 @@ def test_a_drawing_that_needs_more_room_can_be_scrolled_and_its_words_stay() -> 
         for node in ElementTree.fromstring(words).iter(f"{SVG}text"):
             text = node.text or ""
             assert (
-                float(node.get("x", "")) + 0.9 * sans_width(text) * (1.2 if node.get("class") == "h" else 1)
+                float(node.get("x", ""))
+                + 0.9 * sans_width(text) * (1.2 if node.get("class") == "h" else 1)
                 < NARROW
             )
             assert view[1] < float(node.get("y", "")) < view[1] + view[3]
@@ -329,7 +350,9 @@ def test_a_refusal_names_what_can_be_drawn(name: str) -> None:
     machine = scenario(name, "6.4.0")
     shown = show_graph(machine, view="all")
     assert "<svg" not in shown.html
-    named = re.findall(r"view='([a-z ]+)'(, reduced=True)? \((\d+) vert", " ".join(shown.text.split()))
+    named = re.findall(
+        r"view='([a-z ]+)'(, reduced=True)? \((\d+) vert", " ".join(shown.text.split())
+    )
     assert named
     for view, less, count in named:
         offered = show_graph(machine, view=view, reduced=bool(less))
@@ -379,7 +402,9 @@ def test_states_in_which_the_same_locks_are_held_are_one() -> None:
         for vertex in graph.vertices
     ]
     assert {("lock0", 0), ("lock1", 1)} in held
-    kept = [(frozenset(locks), vertex.kind) for locks, vertex in zip(held, graph.vertices, strict=True)]
+    kept = [
+        (frozenset(locks), vertex.kind) for locks, vertex in zip(held, graph.vertices, strict=True)
+    ]
     assert len(set(kept)) == len(kept)
 
 
@@ -389,7 +414,11 @@ def test_states_in_which_the_same_locks_are_held_are_one() -> None:
 @pytest.mark.parametrize("name", ["lost_store", "increment", "lock_order"])
 def test_no_edge_runs_through_the_words_of_another(name: str) -> None:
     root = ElementTree.fromstring(drawn(name))
-    lines = [node.get("d", "") for node in root.iter(f"{SVG}path") if node.get("class") in ("edge", "line")]
+    lines = [
+        node.get("d", "")
+        for node in root.iter(f"{SVG}path")
+        if node.get("class") in ("edge", "line")
+    ]
     points = [point for line in lines for point in _points(line)]
     words = [
         (
@@ -404,7 +433,9 @@ def test_no_edge_runs_through_the_words_of_another(name: str) -> None:
     assert words
     for x, y, text in words:
         assert not [
-            point for point in points if x + 2 < point[0] < x + len(text) * 6 and y - 8 < point[1] < y
+            point
+            for point in points
+            if x + 2 < point[0] < x + len(text) * 6 and y - 8 < point[1] < y
         ], text
 
 
@@ -418,7 +449,9 @@ def _points(line: str) -> list[tuple[float, float]]:
         ends = [complex(*numbers[at + n : at + n + 2]) for n in range(0, 8, 2)]
         for share in range(33):
             t, s = share / 32, 1 - share / 32
-            here = ends[0] * s**3 + 3 * ends[1] * s * s * t + 3 * ends[2] * s * t * t + ends[3] * t**3
+            here = (
+                ends[0] * s**3 + 3 * ends[1] * s * s * t + 3 * ends[2] * s * t * t + ends[3] * t**3
+            )
             found.append((here.real, here.imag))
     return found
 
@@ -427,7 +460,9 @@ def test_words_that_are_cut_or_left_out_are_said_to_stand_elsewhere() -> None:
     assert CUT in texts(drawn("lost_store")) and CUT in " ".join(texts(drawn("lost_store", NARROW)))
     two = Edge(0, 1, (Move(0, "steps"),))
     graph = state_graph(PROGRAMS["increment"].build())
-    short = StateGraph(graph.machine, (graph.vertices[0], graph.vertices[-1]._replace(number=1)), (two,))
+    short = StateGraph(
+        graph.machine, (graph.vertices[0], graph.vertices[-1]._replace(number=1)), (two,)
+    )
     assert CUT not in texts(picture(short))
 
 

@@ -24,7 +24,9 @@ def test_dup_mmap_of_6_4_3_has_one_line_more_than_that_of_6_4_0() -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("name", kernel_functions())
-def test_every_function_of_every_release_is_python_without_patch_names(name: str, release: str) -> None:
+def test_every_function_of_every_release_is_python_without_patch_names(
+    name: str, release: str
+) -> None:
     tree = ast.parse(release_source(name, release))
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     assert not names & set(PATCH_NAMES)

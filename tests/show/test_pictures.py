@@ -49,7 +49,9 @@ def test_no_text_begins_outside_the_picture_or_runs_out_of_it(name: str, width: 
             kinds = (node.get("class") or "").split()
             size = 6.65 if {"m", "s"} <= set(kinds) else 7.25 if "m" in kinds else 5.6
             length = len(node.text or "") * size
-            start = float(node.get("x", "0")) - {"middle": length / 2}.get(node.get("text-anchor", ""), 0)
+            start = float(node.get("x", "0")) - {"middle": length / 2}.get(
+                node.get("text-anchor", ""), 0
+            )
             assert start >= 0
             assert start + length <= width, node.text
 
@@ -62,7 +64,10 @@ def test_stale_is_marked_exactly_where_a_tlb_disagrees_with_the_page_table(name:
     for at in range(len(run) + 1):
         disagreeing = 0
         for (_, page), cell in world.mm.tlb.cached.items():
-            cached, current = cell.of(run.states[at]), world.mm.page_table.pte[page].of(run.states[at])
+            cached, current = (
+                cell.of(run.states[at]),
+                world.mm.page_table.pte[page].of(run.states[at]),
+            )
             if cached is not None:
                 disagreeing += (
                     current is None
@@ -117,4 +122,6 @@ def test_a_result_is_shown_the_same_every_time(tmp_path: Path) -> None:
     assert bundle == again
     assert str(checked.schedule) in bundle["text/plain"]
     assert checked.run is not None
-    assert save(tmp_path / "x.svg", picture(checked.world, checked.run)).read_text().startswith("<svg")
+    assert (
+        save(tmp_path / "x.svg", picture(checked.world, checked.run)).read_text().startswith("<svg")
+    )

@@ -51,7 +51,12 @@ def test_two_locks_in_opposite_orders() -> None:
     text = progress_text(graph)
     assert text.startswith(TWO_LOCKS)
     assert "# a wall: both would hold lock0 or lock1" in text
-    assert graph.steps[0] == (("takes lock0",), ("takes lock1",), ("releases lock1",), ("releases lock0",))
+    assert graph.steps[0] == (
+        ("takes lock0",),
+        ("takes lock1",),
+        ("releases lock1",),
+        ("releases lock0",),
+    )
     assert graph.locks[2, 2] == ("lock0", "lock1") and graph.locks[2, 1] == ("lock1",)
     assert graph.bad[-1] == (1, 1) and len(graph.bad) == 3
     assert (graph.good[0], graph.good[-1]) == ((0, 0), (4, 4))
@@ -108,7 +113,9 @@ def test_every_step_is_told_in_full(name: str) -> None:
     whole = state_graph(machine)
     for edge in whole.edges:
         if whole.vertices[edge.target].states:
-            assert re.search(rf"^ +(\d+\.|or:) {re.escape(edge.moves[0].words)}$", text, re.MULTILINE)
+            assert re.search(
+                rf"^ +(\d+\.|or:) {re.escape(edge.moves[0].words)}$", text, re.MULTILINE
+            )
 
 
 def test_what_differs_stands_side_by_side() -> None:
@@ -164,23 +171,36 @@ def test_every_joint_position_is_told() -> None:
     graph = progress_graph(machine)
     reached = sum(field not in ("wall", "never") for column in graph.fields for field in column)
     pcs = {
-        state & machine.layout.pc_mask for vertex in state_graph(machine).vertices for state in vertex.states
+        state & machine.layout.pc_mask
+        for vertex in state_graph(machine).vertices
+        for state in vertex.states
     }
     assert 0 < reached <= len(pcs)
 
 
 def test_what_mended_stackrot_is_a_wall() -> None:
-    broken, mended = (progress_graph(scenario("stackrot", release)) for release in ("6.4.0", "6.4.3"))
+    broken, mended = (
+        progress_graph(scenario("stackrot", release)) for release in ("6.4.0", "6.4.3")
+    )
     assert {lock for locks in broken.locks.values() for lock in locks} == {"page_table_lock"}
-    assert {lock for locks in mended.locks.values() for lock in locks} == {"page_table_lock", "mmap_lock"}
+    assert {lock for locks in mended.locks.values() for lock in locks} == {
+        "page_table_lock",
+        "mmap_lock",
+    }
     assert broken.bad and "has been freed" in broken.message
-    assert not mended.bad and {field for column in mended.fields for field in column} == {"good", "wall"}
+    assert not mended.bad and {field for column in mended.fields for field in column} == {
+        "good",
+        "wall",
+    }
 
 
 @pytest.mark.parametrize(
     ("build", "says"),
     [
-        (PROGRAMS["lock_order_of_three"].build, "takes two CPUs; this program has 3.*with show_graph"),
+        (
+            PROGRAMS["lock_order_of_three"].build,
+            "takes two CPUs; this program has 3.*with show_graph",
+        ),
         (PROGRAMS["peterson"].build, "cpu0 goes round in a loop.*with show_graph"),
     ],
     ids=["three_cpus", "a_loop"],
@@ -192,7 +212,9 @@ def test_a_program_that_has_none(build: object, says: str) -> None:
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
-@pytest.mark.parametrize("name", ["lock_order", "increment", "sequence_count", "freed_without_grace_period"])
+@pytest.mark.parametrize(
+    "name", ["lock_order", "increment", "sequence_count", "freed_without_grace_period"]
+)
 def test_it_is_drawn(name: str, width: float) -> None:
     graph = progress_graph(PROGRAMS[name].build())
     svg = progress_picture(graph, name, width)
@@ -219,5 +241,7 @@ def test_in_notebooks() -> None:
     assert show_progress(PROGRAMS["lock_order"].build(), "Two philosophers").text.startswith(
         "Two philosophers"
     )
-    with pytest.raises(ModelError, match=r"show_progress takes what check.*It was given 'stackrot'"):
+    with pytest.raises(
+        ModelError, match=r"show_progress takes what check.*It was given 'stackrot'"
+    ):
         show_progress("stackrot")  # type: ignore[arg-type]

@@ -10,11 +10,21 @@ import pytest
 from mmlocks.errors import ModelError
 from mmlocks.machine import Run
 from mmlocks.scenarios import SCENARIOS, check
-from mmlocks.show import explain, show, show_endings, show_graph, show_progress, show_state, show_tools
+from mmlocks.show import (
+    explain,
+    show,
+    show_endings,
+    show_graph,
+    show_progress,
+    show_state,
+    show_tools,
+)
 from mmlocks.show.results import COLUMNS, in_lines
 from mmlocks.show.text import WIDTH
 
-TO_ASK = {function.__name__: function for function in (explain, show_graph, show_progress, show_endings)}
+TO_ASK = {
+    function.__name__: function for function in (explain, show_graph, show_progress, show_endings)
+}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -53,7 +63,9 @@ def test_text_is_set_in_lines_that_fit() -> None:
         show_state(found.world, Run.of(found.machine)),
         show_graph(found),
     ):
-        long, short = re.findall(r'<pre class="mml-(?:long|short)"[^>]*>(.*?)</pre>', shown.html, re.DOTALL)
+        long, short = re.findall(
+            r'<pre class="mml-(?:long|short)"[^>]*>(.*?)</pre>', shown.html, re.DOTALL
+        )
         for text, width in ((long, WIDTH), (short, COLUMNS)):
             lines = [line for line in unescape(text).splitlines() if "mml1:" not in line]
             assert max(map(len, lines)) <= width

@@ -32,5 +32,7 @@ def test_a_safe_search_leaves_the_tools_nothing_to_look_at() -> None:
 
 
 def test_anything_else_is_a_clear_error() -> None:
-    with pytest.raises(ModelError, match=r"takes what check\(\.\.\.\) returned: .* It was given 'stackrot'"):
+    with pytest.raises(
+        ModelError, match=r"takes what check\(\.\.\.\) returned: .* It was given 'stackrot'"
+    ):
         show_tools("stackrot")  # type: ignore[arg-type]

@@ -64,7 +64,11 @@ def test_the_schema_is_one_and_describes_every_field() -> None:
 
     def undescribed(part: Any, path: str) -> list[str]:
         if isinstance(part, list):
-            return [each for index, item in enumerate(part) for each in undescribed(item, f"{path}/{index}")]
+            return [
+                each
+                for index, item in enumerate(part)
+                for each in undescribed(item, f"{path}/{index}")
+            ]
         if not isinstance(part, dict):
             return []
         missing = [
@@ -128,7 +132,9 @@ def test_who_waits_is_told_and_for_whom(name: str) -> None:
     told = [written["waiting_at_start"], *(step["waiting"] for step in written["steps"])]
     for state, waiting in zip(run.states, told, strict=True):
         able = run.machine.enabled(state)
-        idle = [cpu for cpu in run.machine.cpus if cpu not in able and not run.machine.done(state, cpu)]
+        idle = [
+            cpu for cpu in run.machine.cpus if cpu not in able and not run.machine.done(state, cpu)
+        ]
         assert [who["cpu"] for who in waiting] == idle
 
 
@@ -175,9 +181,17 @@ async def dup_mmap(mm, oldmm):
     exec(compile(text, "/tmp/ipykernel_4711/99.py", "exec"), names)
     checked = check(SCENARIOS["fork_lost_store"], lab_named("lab07").kernel(names))
     assert checked.run is not None
-    calls = [call for step in trace_json(checked.run, checked.schedule)["steps"] for call in step["calls"]]
+    calls = [
+        call
+        for step in trace_json(checked.run, checked.schedule)["steps"]
+        for call in step["calls"]
+    ]
     assert {"function": "dup_mmap", "file": "your cell", "line": 4} in calls
-    assert {call["file"] for call in calls} >= {"your cell", "mm/fork.py", "scenarios/fork_lost_store.py"}
+    assert {call["file"] for call in calls} >= {
+        "your cell",
+        "mm/fork.py",
+        "scenarios/fork_lost_store.py",
+    }
 
 
 # -- for trace viewers ------------------------------------------------------------------------------------------------
@@ -191,7 +205,9 @@ def test_events_are_what_the_format_demands(name: str) -> None:
     assert {event["ph"] for event in events} <= {"M", "X", "i"}
     for event in events:
         assert isinstance(event["name"], str) and event["name"]
-        assert all(isinstance(event[field], int) and event[field] >= 0 for field in ("pid", "tid", "ts"))
+        assert all(
+            isinstance(event[field], int) and event[field] >= 0 for field in ("pid", "tid", "ts")
+        )
         assert isinstance(event["args"], dict)
         if event["ph"] == "X":
             assert isinstance(event["dur"], int) and event["dur"] > 0 and event["cat"]
@@ -216,7 +232,10 @@ def test_slices_nest_on_each_track(name: str) -> None:
         while stack and stack[-1]["ts"] + stack[-1]["dur"] <= event["ts"]:
             stack.pop()
         if stack:
-            assert event["ts"] + event["dur"] <= stack[-1]["ts"] + stack[-1]["dur"], (event, stack[-1])
+            assert event["ts"] + event["dur"] <= stack[-1]["ts"] + stack[-1]["dur"], (
+                event,
+                stack[-1],
+            )
         stack.append(event)
 
 
@@ -257,7 +276,9 @@ def test_lock_slices_say_who_has_it_when(name: str) -> None:
             for event in slices
             if event["ts"] <= moment * STEP < event["ts"] + event["dur"]
         }
-        assert shown == {(holding.lock, holding.cpu) for holding in holders(run.machine.layout, state)}
+        assert shown == {
+            (holding.lock, holding.cpu) for holding in holders(run.machine.layout, state)
+        }
     for one, other in combinations(slices, 2):
         if one["tid"] == other["tid"]:
             assert one["ts"] + one["dur"] <= other["ts"] or other["ts"] + other["dur"] <= one["ts"]
@@ -273,7 +294,9 @@ def test_waiting_is_a_slice(name: str) -> None:
     ]
     for moment, state in enumerate(run.states):
         shown = {
-            event["tid"] - 1 for event in waits if event["ts"] <= moment * STEP < event["ts"] + event["dur"]
+            event["tid"] - 1
+            for event in waits
+            if event["ts"] <= moment * STEP < event["ts"] + event["dur"]
         }
         assert shown == {cpu for cpu in run.machine.cpus if run.machine.why_blocked(state, cpu)}
 
@@ -289,19 +312,28 @@ def test_readers_stand_side_by_side() -> None:
 
 
 def test_a_broken_rule_is_an_instant_that_crosses_everything() -> None:
-    for name, oracle in (("fork_lost_store:6.4.0:bad", "lost_store"), ("lock_order_of_three", "deadlock")):
+    for name, oracle in (
+        ("fork_lost_store:6.4.0:bad", "lost_store"),
+        ("lock_order_of_three", "deadlock"),
+    ):
         run, schedule = run_of(name)
-        marks = [event for event in chrome_trace(run, schedule)["traceEvents"] if event["ph"] == "i"]
+        marks = [
+            event for event in chrome_trace(run, schedule)["traceEvents"] if event["ph"] == "i"
+        ]
         assert [(event["name"], event["s"], event["ts"]) for event in marks] == [
             (f"rule broken: {oracle}", "g", len(run) * STEP)
         ]
-    assert not [e for e in chrome_trace(*run_of("readers_and_writer"))["traceEvents"] if e["ph"] == "i"]
+    assert not [
+        e for e in chrome_trace(*run_of("readers_and_writer"))["traceEvents"] if e["ph"] == "i"
+    ]
 
 
 def test_a_write_locked_vma_is_a_track_where_it_exists() -> None:
     def tracks(name: str) -> list[str]:
         events = chrome_trace(*run_of(name))["traceEvents"]
-        return [e["args"]["name"] for e in events if e["name"] == "thread_name" and e["pid"] == LOCKS]
+        return [
+            e["args"]["name"] for e in events if e["name"] == "thread_name" and e["pid"] == LOCKS
+        ]
 
     assert "VMA heap" in tracks("fork_lost_store:6.4.3:turns")
     assert "VMA heap" not in tracks("fork_lost_store:6.4.0:bad"), "6.4.0's fork does not lock VMAs"

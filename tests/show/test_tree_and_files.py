@@ -124,11 +124,17 @@ def test_no_text_of_a_storyboard_runs_out_of_its_panel(name: str, width: int) ->
         if not node.get("text-anchor")
     ]
     for box in root.iter(f"{SVG}rect"):
-        if box.get("class") in ("area", "hot") and box.get("height") == "19" and box.get("rx") == "2":
+        if (
+            box.get("class") in ("area", "hot")
+            and box.get("height") == "19"
+            and box.get("rx") == "2"
+        ):
             left, line = float(box.get("x", "0")), float(box.get("y", "0")) + 14
             right = left + float(box.get("width", "0"))
             near = [
-                text for x, y, long, text in texts_at if abs(y - line) < 8 and x < right and x + long > left
+                text
+                for x, y, long, text in texts_at
+                if abs(y - line) < 8 and x < right and x + long > left
             ]
             assert not near
 
@@ -154,7 +160,9 @@ def test_vmas_and_nodes_stay_inside_their_panes(name: str, width: int) -> None:
         panes = [(x, y, y + high) for kind, x, y, high in boxes if kind == "card"]
         for kind, x, y, high in boxes:
             if kind in ("area", "bad") and high > 20 and any(left == x - 6 for left, *_ in panes):
-                assert any(left == x - 6 and top < y and y + high <= end for left, top, end in panes), at
+                assert any(
+                    left == x - 6 and top < y and y + high <= end for left, top, end in panes
+                ), at
 
 
 def test_lines_of_wide_letters_are_broken_earlier() -> None:
@@ -171,7 +179,9 @@ def test_the_freed_node_of_stackrot_is_marked_and_so_is_who_stands_on_it() -> No
     world, run = run_of("stackrot")
     start = scene(world, run, 3).tree
     assert start is not None
-    assert [(node.name, node.state, node.users) for node in start.nodes] == [("node0", "root", (1,))]
+    assert [(node.name, node.state, node.users) for node in start.nodes] == [
+        ("node0", "root", (1,))
+    ]
     assert ("heap", 0x4000) in start.nodes[0].ranges
     assert start.nodes[0].ranges[-1] == ("gap", None)
     now = scene(world, run)
@@ -205,7 +215,9 @@ def test_a_node_that_a_reader_keeps_is_dead_and_says_until_when() -> None:
             assert (node.state == "dead") == bool(node.awaited)
     seen = [at for at in range(len(run)) if "DEAD" in texts(picture(world, run, at))]
     assert seen
-    assert "; DEAD; freed when cpu1 leaves the RCU read section" in state_text(world, run, seen[0], 200)
+    assert "; DEAD; freed when cpu1 leaves the RCU read section" in state_text(
+        world, run, seen[0], 200
+    )
 
 
 def test_a_node_that_was_built_is_not_in_the_tree_until_it_is_linked() -> None:
@@ -383,7 +395,11 @@ def test_whoever_points_at_a_field_is_told_what_protects_it() -> None:
 @EVERY
 def test_every_search_of_the_player_finds_the_bug(name: str) -> None:
     oracle = BAD[name].verdict.violation.oracle  # type: ignore[union-attr]
-    for act in (Session.find, Session.find_shortest, lambda session: session.show_proof(session.prove())):
+    for act in (
+        Session.find,
+        Session.find_shortest,
+        lambda session: session.show_proof(session.prove()),
+    ):
         session = Session(name, RELEASE[name])
         act(session)
         violation = session.here.violation
@@ -414,7 +430,9 @@ def test_a_kernel_is_named_by_what_it_is() -> None:
     assert Session("stackrot", "6.4.0").kernel_text == "Linux 6.4.0"
     assert "CONFIG_PER_VMA_LOCK" in Session("stackrot", "disabled").kernel_text
     text = Session("imap_lock_order", RELEASE["imap_lock_order"]).kernel_text
-    assert text.startswith("6.6-like without new_vma_locked_first: “mmap write-locks a new VMA before")
+    assert text.startswith(
+        "6.6-like without new_vma_locked_first: “mmap write-locks a new VMA before"
+    )
     assert "..." not in text
 
 
@@ -457,7 +475,9 @@ def test_every_release_can_be_chosen_in_every_new_scenario() -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_whatever_happens_the_pictures_and_texts_hold_it(name: str) -> None:
     dice = random.Random(name)
-    machine, world = machine_for(SCENARIOS[name], Kernel(RELEASES[dice.choice(["6.1", "6.4.0", "6.6-like"])]))
+    machine, world = machine_for(
+        SCENARIOS[name], Kernel(RELEASES[dice.choice(["6.1", "6.4.0", "6.6-like"])])
+    )
     run = Run.of(machine)
     while run.enabled():
         cpu = dice.choice(run.enabled())

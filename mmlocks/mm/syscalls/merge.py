@@ -65,7 +65,9 @@ async def vma_merge(mm: Mm, new: Proposal) -> Vma | None:
     if left is not None:
         end = right.end if right is not None else new.end
         gone = tuple(
-            part for part in (old if old is not None and old.end <= end else None, right) if part is not None
+            part
+            for part in (old if old is not None and old.end <= end else None, right)
+            if part is not None
         )
         rest = old if old is not None and old.end > end else None
         await commit_merge(mm, left, left.start, end, left.pgoff, gone, rest, new.source)
@@ -131,7 +133,11 @@ async def commit_merge(
     if MERGE_LOCKS_FIRST:
         await vma_start_write(target.vma)
     for part in (*gone, *([rest] if rest else []), *([source] if source else [])):
-        if target.anon_vma is None and part.anon_vma is not None and await target.vma.anon_vma is None:
+        if (
+            target.anon_vma is None
+            and part.anon_vma is not None
+            and await target.vma.anon_vma is None
+        ):
             await target.vma.anon_vma.set(part.anon_vma)
             await anon_vma_clone(target.vma, part.vma)
     for part in (target, *gone, *([rest] if rest else [])):
@@ -144,7 +150,9 @@ async def commit_merge(
     elif rest is not None:
         moved = rest.pgoff + (end - rest.start) // PAGE_SIZE
         await together(rest.vma.vm_start.set(end), rest.vma.vm_pgoff.set(moved))
-    await together(target.vma.vm_start.set(start), target.vma.vm_end.set(end), target.vma.vm_pgoff.set(pgoff))
+    await together(
+        target.vma.vm_start.set(start), target.vma.vm_end.set(end), target.vma.vm_pgoff.set(pgoff)
+    )
     await vma_iter_store(mm, start, end, target.vma)
     if target.file is not None:
         for part in gone:

@@ -38,7 +38,13 @@ MAP_FIXED, MAP_GROWSDOWN, MAP_NORESERVE, MAP_FIXED_NOREPLACE = 0x10, 0x100, 0x40
 
 
 async def mmap(
-    mm: Mm, address: int, length: int, prot: int, flags: int, file: File | None = None, offset: int = 0
+    mm: Mm,
+    address: int,
+    length: int,
+    prot: int,
+    flags: int,
+    file: File | None = None,
+    offset: int = 0,
 ) -> int:
     """The system call. Returns the address, or minus an errno (mm/util.c vm_mmap_pgoff, mm/mmap.c ksys_mmap_pgoff).
 
@@ -97,7 +103,9 @@ async def do_mmap(
     return await mmap_region(mm, address, length, vm_flags, file, pgoff)
 
 
-async def mmap_region(mm: Mm, address: int, length: int, vm_flags: int, file: File | None, pgoff: int) -> int:
+async def mmap_region(
+    mm: Mm, address: int, length: int, vm_flags: int, file: File | None, pgoff: int
+) -> int:
     """Replace whatever lies in the range by memory with these flags. Returns the address, or minus an errno.
 
     Kernel:  mm/mmap.c mmap_region(); the new VMA is locked since 33313a747e81 (6.4.3), and outside i_mmap_rwsem since 1c7873e33645 (6.4.3).

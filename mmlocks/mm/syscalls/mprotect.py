@@ -55,7 +55,9 @@ async def mprotect(mm: Mm, start: int, length: int, prot: int) -> int:
     return error
 
 
-async def _mprotect_range(mm: Mm, start: int, end: int, access: int, grows_down: bool, grows_up: bool) -> int:
+async def _mprotect_range(
+    mm: Mm, start: int, end: int, access: int, grows_down: bool, grows_up: bool
+) -> int:
     vma = await find_vma(mm, start)
     if vma is None:
         return -ENOMEM
@@ -123,7 +125,11 @@ async def change_protection(vma: Vma, start: int, end: int, flags: int) -> None:
         if entry is None:
             await table.ptl[page].unlock()
             continue
-        new = Pte(entry.frame, write=entry.write and bool(flags & VM_WRITE), none=not flags & VM_ACCESS_FLAGS)
+        new = Pte(
+            entry.frame,
+            write=entry.write and bool(flags & VM_WRITE),
+            none=not flags & VM_ACCESS_FLAGS,
+        )
         await together(set_pte_at(mm, page, new), table.ptl[page].unlock())
         changed = (*changed, page)
     if changed:

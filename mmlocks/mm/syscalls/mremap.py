@@ -26,7 +26,9 @@ SPARE_MAPS = 3
 """Moving may split twice and add one VMA, so that many must be left of max_map_count."""
 
 
-async def mremap(mm: Mm, old: int, old_length: int, new_length: int, flags: int, new: int = 0) -> int:
+async def mremap(
+    mm: Mm, old: int, old_length: int, new_length: int, flags: int, new: int = 0
+) -> int:
     """The system call. Returns where the memory is now, or minus an errno.
 
     Kernel:  mm/mremap.c do_mremap(), in the order of checks that 6.17 has.
@@ -87,7 +89,9 @@ async def _move_several(mm: Mm, old: int, length: int, flags: int, new: int) -> 
     return result
 
 
-async def _remap_one(mm: Mm, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
+async def _remap_one(
+    mm: Mm, old: int, old_length: int, new_length: int, flags: int, new: int
+) -> int:
     """What mremap does to a range within one VMA (check_prep_vma, mremap_at, mremap_to)."""
     found = await find_vma(mm, old)
     if found is None or await found.vm_start > old:
@@ -126,7 +130,10 @@ async def _expand_in_place(mm: Mm, vma: Fields, more: int) -> bool:
     if end > mm.limits.task_size or await for_each_vma(mm, vma.end, end):
         return False
     pgoff = vma.pgoff + (vma.end - vma.start) // PAGE_SIZE
-    return await vma_merge(mm, Proposal(vma.end, end, pgoff, vma.flags, vma.file, vma.anon_vma)) is not None
+    return (
+        await vma_merge(mm, Proposal(vma.end, end, pgoff, vma.flags, vma.file, vma.anon_vma))
+        is not None
+    )
 
 
 async def move_vma(mm: Mm, old: int, old_length: int, new_length: int, new: int, keep: bool) -> int:
@@ -149,7 +156,11 @@ async def move_vma(mm: Mm, old: int, old_length: int, new_length: int, new: int,
     if not keep:
         if old_length:  # of length 0 only for shared memory, which gets a second mapping
             await do_munmap(mm, old, old_length)
-    elif vma.anon_vma is not None and copy is not source and (vma.start, vma.end) == (old, old + old_length):
+    elif (
+        vma.anon_vma is not None
+        and copy is not source
+        and (vma.start, vma.end) == (old, old + old_length)
+    ):
         # Not one page is left, so that the next ones can be filed anew. (A source without anon_vma has nothing filed, and may be gone: where
         # the copy lies beside it, both have been merged.)
         await unlink_anon_vmas(source)
@@ -169,7 +180,9 @@ async def copy_vma(mm: Mm, vma: Fields, old: int, new: int, length: int) -> tupl
     else:
         pgoff = vma.pgoff + (old - vma.start) // PAGE_SIZE
     end = new + length
-    merged = await vma_merge(mm, Proposal(new, end, pgoff, vma.flags, vma.file, vma.anon_vma, source=vma))
+    merged = await vma_merge(
+        mm, Proposal(new, end, pgoff, vma.flags, vma.file, vma.anon_vma, source=vma)
+    )
     if merged is not None:
         # Only files have walks. A file's VMA never merges with its own copy, so that vma.pgoff is what it was.
         return merged, vma.file is not None and await merged.vm_pgoff <= vma.pgoff
@@ -178,7 +191,9 @@ async def copy_vma(mm: Mm, vma: Fields, old: int, new: int, length: int) -> tupl
         await copy.anon_vma.set(vma.anon_vma)
         await anon_vma_clone(copy, vma.vma)
     await vma_start_write(copy)  # no fault may run here while its pages arrive
-    await vma_link(mm, copy)  # its vm_pgoff is not below the source's, and the source was there first
+    await vma_link(
+        mm, copy
+    )  # its vm_pgoff is not below the source's, and the source was there first
     return copy, False
 
 
@@ -203,7 +218,9 @@ async def move_page_tables(
         await table.ptl[page + shift].lock()
         # Both entries are locked, and a CPU that still has the old one in its TLB loses it in the same step.
         await together(
-            set_pte_at(mm, page, None), flush_tlb_page(mm, page), set_pte_at(mm, page + shift, entry)
+            set_pte_at(mm, page, None),
+            flush_tlb_page(mm, page),
+            set_pte_at(mm, page + shift, entry),
         )
         await together(table.ptl[page + shift].unlock(), table.ptl[page].unlock())
     if need_rmap_locks:

@@ -9,7 +9,9 @@ def wrong(name: str, why: str, where: str, rejected: str, **parts: str) -> Attac
     return Attack(name, why, fork(**parts), where, rejected)
 
 
-def function(name: str, why: str, where: str, rejected: str, text: str, imports: str = "") -> Attack:
+def function(
+    name: str, why: str, where: str, rejected: str, text: str, imports: str = ""
+) -> Attack:
     """Linux's fork, and another kernel function that is broken."""
     return Attack(name, why, fork(imports=imports, also=text), where, rejected)
 

@@ -1,6 +1,12 @@
 """What helper_module.py imports. It is no answer by itself."""
 
-from mmlocks.mm import copy_page_range, mmap_write_lock, mmap_write_unlock, vm_area_dup, vma_start_write
+from mmlocks.mm import (
+    copy_page_range,
+    mmap_write_lock,
+    mmap_write_unlock,
+    vm_area_dup,
+    vma_start_write,
+)
 
 
 class MmapWriteLocked:

@@ -28,5 +28,7 @@ async def dup_mmap(mm, oldmm):
     await plan.run()
     plan = Plan()
     for mpnt in await for_each_vma(oldmm):
-        plan.then(vma_start_write, mpnt).then(duplicate, mpnt).then(copy_page_range, lambda: copies[-1], mpnt)
+        plan.then(vma_start_write, mpnt).then(duplicate, mpnt).then(
+            copy_page_range, lambda: copies[-1], mpnt
+        )
     await plan.then(flush_tlb_mm, oldmm).then(mmap_write_unlock, oldmm).run()
