@@ -25,6 +25,8 @@ from tests.notebook.cases import (
     notebook,
 )
 
+pytestmark = pytest.mark.usefixtures("proved_once")
+
 SOLVED = notebook(answer(RIGHT))
 TEXT = json.dumps(SOLVED)
 
