@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, write
 
@@ -18,13 +18,15 @@ KERNEL_NAMES = {
 }  # fmt: skip
 
 
-def fields(
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print a list of objects: record, field, protected_by, marked, source."),
-    ] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a markdown table.")] = False,
-) -> int:
+@click.command
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a list of objects: record, field, protected_by, marked, source.",
+)
+@click.option("--markdown", is_flag=True, help="Print a markdown table.")
+def fields(as_json: bool, markdown: bool) -> int:
     """Print which lock protects which field: the rule of discipline."""
     from mmlocks.cli.report import print_json
     from mmlocks.oracles.fields import ROWS, field_table

@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import typer
+import click
 
+from mmlocks.cli import options
 from mmlocks.cli.files import Target, save, see_names
 from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, width, write
 from mmlocks.errors import MmlocksError
@@ -42,20 +43,13 @@ class Source(NamedTuple):
     note: str = ""
 
 
-def maps(
-    pid: Annotated[
-        str | None, typer.Argument(metavar="PID", help="A process's number, as in /proc. Default: mmlocks itself.")
-    ] = None,
-    file: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Read a saved copy of maps or smaps; - is standard input."),
-    ] = None,
-    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture of it, as SVG.")] = None,
-    png: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The same as PNG. Needs matplotlib.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")] = False,
-) -> int:  # fmt: skip
+@click.command(epilog=NOTES)
+@click.argument("pid", required=False, help="A process's number, as in /proc. Default: mmlocks itself.")
+@click.option("--file", metavar="FILE", help="Read a saved copy of maps or smaps; - is standard input.")
+@click.option("--svg", metavar="FILE", type=Path, help="Write a picture of it, as SVG.")
+@click.option("--png", metavar="FILE", type=Path, help="The same as PNG. Needs matplotlib.")
+@options.as_json
+def maps(pid: str | None, file: str | None, svg: Path | None, png: Path | None, as_json: bool) -> int:
     """
     Show the address space of a process: what lies where.
 

@@ -6,12 +6,12 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from mmlocks.cli import terminal
-from mmlocks.cli.names import in_file, the_release, the_scenario
+from mmlocks.cli import options, terminal
+from mmlocks.cli.names import budget, in_file, the_release, the_scenario
 from mmlocks.cli.terminal import (
     ASIDE,
     BAD,
@@ -45,12 +45,6 @@ ENDINGS = (
     f"{SCHEMA} Exit status: 0 all as the record has it; 1 some cell is not; 2 bad usage; 3 a cell is unproved, for a budget was used "
     "up, or Ctrl-C ended the search; 130 it came too early, or too late, for a table."
 )
-Dask = Annotated[
-    str | None,
-    typer.Option(
-        metavar="tcp://HOST:PORT", help="Search on the workers of the Dask cluster whose scheduler is there."
-    ),
-]
 SIGNS = {"safe": "safe", "not applicable": "-", "unproved": "?"}
 FEWEST = 3
 """Columns of releases side by side; where fewer fit, a list reads better."""
@@ -73,26 +67,33 @@ class Count(Meter):
         return not self.interrupted
 
 
+@click.command(epilog=ENDINGS)
+@options.as_json
+@options.jobs("Searches at a time.", usual="processor cores")
+@click.option("--scenario", metavar="NAME", multiple=True, help="Only this scenario. May be repeated.")
+@click.option(
+    "--release",
+    "-r",
+    metavar="R",
+    multiple=True,
+    help="Only this release, or one such as 6.4.0+fork_locks_vmas. May be repeated.",
+)
+@options.dask
+@click.option(
+    "--without",
+    is_flag=True,
+    help="Also take each repair out of the newest release, alone and in pairs.",
+)
+@options.seconds
 def releases(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")] = False,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, max=256, metavar="N", help="Searches at a time.", show_default="processor cores")
-    ] = None,
-    scenario: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this scenario. May be repeated.")
-    ] = None,
-    release: Annotated[
-        list[str] | None,
-        typer.Option("--release", "-r", metavar="R", help="Only this release, or one such as 6.4.0+fork_locks_vmas. May be repeated."),
-    ] = None,
-    dask: Dask = None,
-    without: Annotated[
-        bool, typer.Option("--without", help="Also take each repair out of the newest release, alone and in pairs.")
-    ] = False,
-    seconds: Annotated[
-        float | None, typer.Option(metavar="S", min=0.001, help="Stop each search after so many seconds.", show_default="60")
-    ] = None,
-) -> int:  # fmt: skip
+    as_json: bool,
+    jobs: int | None,
+    scenario: tuple[str, ...],
+    release: tuple[str, ...],
+    dask: str | None,
+    without: bool,
+    seconds: float | None,
+) -> int:
     """Search every scenario on every release: who loses what.
 
     Also tells what each release is, and each patch.
@@ -100,23 +101,22 @@ def releases(
     from mmlocks.cli.executors import executor
     from mmlocks.scenarios import SCENARIOS
     from mmlocks.scenarios.table import repair_table, searches, truth_table
-    from mmlocks.search import Budget
 
-    for name in filter(in_file, scenario or ()):
+    for name in filter(in_file, scenario):
         raise ModelError(
             f"--scenario takes the course's scenarios, and {name} is in a file. For each release: mmlocks run {name} -r R"
         )
     stories = [the_scenario(name).name for name in scenario or SCENARIOS]
     kernels = [the_release(name).name for name in release or RELEASES]
-    budget = Budget() if seconds is None else Budget(seconds=seconds)
+    allowed = budget(None, seconds)
     repairs = None
     many = len(searches(kernels, stories))
     meter = Count()
     at_once = jobs if dask is not None else min(jobs or os.cpu_count() or 1, many)
     with meter, executor(at_once, dask) as helpers:
-        table = truth_table(kernels, stories, helpers.executor, meter.show, budget)
+        table = truth_table(kernels, stories, helpers.executor, meter.show, allowed)
         if without and not table.stopped:
-            repairs = repair_table(stories, helpers.executor, meter.show, budget)
+            repairs = repair_table(stories, helpers.executor, meter.show, allowed)
     stopped = table.stopped or (repairs is not None and repairs.stopped)
     if as_json:
         from mmlocks.cli.report import print_json

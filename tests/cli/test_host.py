@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import Result
+from click.testing import Result
 
 from mmlocks.host.diff import Outcome
 from mmlocks.host.nursery import unsupported
