@@ -95,14 +95,23 @@ def _usage(problem: click.ClickException) -> int:
     """Say what is wrong with a command line, and where to read how it is written."""
     context = problem.ctx if isinstance(problem, click.UsageError) else None
     where = context.command_path if context is not None else "mmlocks"
-    if isinstance(problem, click.BadParameter) and isinstance(problem.param, click.Argument):
-        # click would write '[RUNG]' for one that may be left out
-        problem.param_hint = f"'{problem.param.human_readable_name}'"
-    said = " ".join(problem.format_message().split())
+    said = " ".join(_words(problem).split())
     said = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in said)
     said = said if said.endswith((".", "?")) else f"{said}."
     complain(f"{said} See {where} --help", where)
     return Status.USAGE
+
+
+def _words(problem: click.ClickException) -> str:
+    """The words of click, except where ours are plainer."""
+    if isinstance(problem, click.NoSuchOption | click.NoSuchCommand):
+        from mmlocks.cli.names import did_you_mean
+
+        return f"{problem.message} {did_you_mean(sorted(map(repr, problem.possibilities or ())))}"
+    if isinstance(problem, click.BadParameter) and isinstance(problem.param, click.Argument):
+        # An argument that may be left out is '[RUNG]' to click.
+        problem.param_hint = f"'{problem.param.human_readable_name}'"
+    return problem.format_message()
 
 
 def _defect() -> int:

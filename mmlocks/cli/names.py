@@ -28,8 +28,13 @@ def named(find: Callable[[str], Thing], name: str, known: Iterable[str]) -> Thin
     except MmlocksError as problem:
         near = [one for one in known if name and one.startswith(name)]
         near = near or difflib.get_close_matches(name.lower(), list(known), n=1)
-        meant = " or ".join(filter(None, [", ".join(near[:-1]), *near[-1:]]))
-        raise type(problem)(f"{problem} Did you mean {meant}?" if meant else str(problem)) from None
+        raise type(problem)(f"{problem} {did_you_mean(near)}".rstrip()) from None
+
+
+def did_you_mean(near: Sequence[str]) -> str:
+    """The question that follows a complaint about a name, if there are names like it."""
+    meant = " or ".join(filter(None, [", ".join(near[:-1]), *near[-1:]]))
+    return f"Did you mean {meant}?" if meant else ""
 
 
 def the_scenario(name: str) -> Scenario:

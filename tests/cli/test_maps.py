@@ -291,7 +291,7 @@ BAD = [
     (["./saved.txt"], "To read a saved maps or smaps: --file './saved.txt'"),
     (["x" * 5000], "is no process number"),
     (["--", "-5"], "there is no process -5: their numbers begin at 1"),
-    (["-5"], "No such option: -5"),
+    (["-5"], "No such option '-5'"),
     (["0"], "there is no process 0: their numbers begin at 1"),
     (["99999999999"], "there is no process 99999999999: no process number is so large"),
     (["9" * 6000], "no process number is so large"),
