@@ -8,7 +8,7 @@ import click
 
 from mmlocks.cli import options
 from mmlocks.cli.names import budget, the_lab
-from mmlocks.cli.terminal import STATUSES, Meter
+from mmlocks.cli.terminal import STATUSES, Meter, print_json
 
 
 @click.command(epilog=STATUSES)
@@ -23,18 +23,17 @@ def check(lab: str, file: Path, seconds: float | None, as_json: bool) -> int:
     The code in FILE is run in this process and with your rights: this is for your own answers. To mark those of
     others, use a sandbox.
     """
-    from mmlocks.cli import judged
+    from mmlocks.cli import check_report
     from mmlocks.cli.answers import load_answer, own_code
-    from mmlocks.cli.report import print_json
 
     chosen = the_lab(lab)
     answer = load_answer(file)
     with own_code(file), Meter(file.name) as meter:
         judgement = chosen.judge(answer, budget(None, seconds), meter)
     with own_code(file):
-        shown = judged.judgement_json(judgement, answer.judged)
+        shown = check_report.judgement_json(judgement, answer.judged)
     if as_json:
         print_json(shown)
     else:
-        judged.print_judgement(judgement, file, answer.judged)
-    return judged.STATUS_OF_FINDING[judgement.finding]
+        check_report.print_judgement(judgement, file, answer.judged)
+    return check_report.STATUS_OF_FINDING[judgement.finding]

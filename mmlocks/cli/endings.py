@@ -8,7 +8,18 @@ import click
 
 from mmlocks.cli import options
 from mmlocks.cli.names import budget, code_of, the_changed_release, the_scenario
-from mmlocks.cli.terminal import ASIDE, STATUSES, TITLE, Meter, Status, gap, paragraph, width, write
+from mmlocks.cli.terminal import (
+    ASIDE,
+    STATUSES,
+    TITLE,
+    Meter,
+    Status,
+    gap,
+    paragraph,
+    print_json,
+    width,
+    write,
+)
 
 if TYPE_CHECKING:
     from mmlocks.scenarios import Scenario
@@ -45,7 +56,6 @@ def endings(
 
     Counts the schedules that lead to each ending on a release.
     """
-    from mmlocks.cli.report import print_json
     from mmlocks.scenarios.scenario import as_kernel, machine_for
     from mmlocks.search.endings import endings as searched
     from mmlocks.show.explained import what_cells_hold, what_is_read

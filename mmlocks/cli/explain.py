@@ -10,7 +10,7 @@ import click
 from mmlocks.cli import options, terminal
 from mmlocks.cli.names import budget, code_of
 from mmlocks.cli.recorded import replayed
-from mmlocks.cli.terminal import STATUSES, TITLE, Meter, Status, gap, paragraph, write
+from mmlocks.cli.terminal import STATUSES, TITLE, Meter, Status, gap, paragraph, print_json, write
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "text", metavar="TEXT", help="A schedule that goes wrong, `mml1:...`, as `mmlocks run` prints it."
 )
 @options.answer
-@options.in_file
+@options.own_scenario
 @options.also
 @options.states
 @options.seconds
@@ -43,7 +43,6 @@ def explain(
     Tells which of its steps matter, since when it was too late, and the closest run that ends well.
     """
     from mmlocks.cli.answers import own_code
-    from mmlocks.cli.report import print_json
     from mmlocks.search.explaining import explain as searched
     from mmlocks.show.explained import explanation_text
 

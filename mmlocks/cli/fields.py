@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, write
+from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, print_json, write
 
 if TYPE_CHECKING:
     from mmlocks.oracles.fields import Row
@@ -28,7 +28,6 @@ KERNEL_NAMES = {
 @click.option("--markdown", is_flag=True, help="Print a markdown table.")
 def fields(as_json: bool, markdown: bool) -> int:
     """Print which lock protects which field: the rule of discipline."""
-    from mmlocks.cli.report import print_json
     from mmlocks.oracles.fields import ROWS, field_table
 
     if as_json:

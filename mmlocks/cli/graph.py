@@ -13,7 +13,7 @@ import click
 from mmlocks.cli import options, terminal
 from mmlocks.cli.files import Target, save, see_names
 from mmlocks.cli.names import code_of, in_file, the_one_release, the_scenario
-from mmlocks.cli.terminal import ASIDE, TITLE, Meter, Status, gap, paragraph, write
+from mmlocks.cli.terminal import ASIDE, TITLE, Meter, Status, gap, paragraph, print_json, write
 from mmlocks.errors import ModelError
 from mmlocks.sentences import counted
 
@@ -93,7 +93,6 @@ def graph(
     as_json: bool,
 ) -> int:
     """Show the states of a scenario, and what can come of each."""
-    from mmlocks.cli.report import print_json
     from mmlocks.scenarios.scenario import as_kernel, machine_for
     from mmlocks.search import Budget
     from mmlocks.search.graph import SMALL

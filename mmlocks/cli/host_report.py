@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
-from mmlocks.cli.report import print_json
 from mmlocks.cli.terminal import (
     ASIDE,
     BAD,
@@ -17,6 +16,7 @@ from mmlocks.cli.terminal import (
     command,
     gap,
     paragraph,
+    print_json,
     width,
     write,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mmlocks.cli import options
-from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, write
+from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, print_json, write
 
 
 @click.command
@@ -26,8 +26,6 @@ def rules(as_json: bool) -> int:
     known = all_rules(version)
     doubt = doubts(version) if version is not None else reason
     if as_json:
-        from mmlocks.cli.report import print_json
-
         print_json(
             {
                 "kernel": None if version is None else spelled(version),

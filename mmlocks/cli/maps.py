@@ -12,7 +12,7 @@ import click
 
 from mmlocks.cli import options
 from mmlocks.cli.files import Target, save, see_names
-from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, width, write
+from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, print_json, width, write
 from mmlocks.errors import MmlocksError
 
 if TYPE_CHECKING:
@@ -62,8 +62,6 @@ def maps(pid: str | None, file: str | None, svg: Path | None, png: Path | None, 
     source = _saved(file) if file is not None else _process(pid)
     _draw(source, svg, png)
     if as_json:
-        from mmlocks.cli.report import print_json
-
         print_json(areas_json(source.areas, source.program))
         return Status.FINE
     _print(source)

@@ -96,7 +96,7 @@ answer = click.option(
     type=Path,
     help="The answer (.py, .ipynb) that it was recorded with. Its code is run.",
 )
-in_file = click.option(
+own_scenario = click.option(
     "--scenario",
     metavar="FILE.py:NAME",
     help="The scenario of your own that it was recorded with. The file is run.",

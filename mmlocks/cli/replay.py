@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     type=Path,
     help="Write the run for Perfetto or about:tracing (Trace Event Format).",
 )
-@options.in_file
+@options.own_scenario
 @options.also
 def replay(
     text: str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +16,6 @@ from mmlocks.scenarios import Checked, Scenario
 from mmlocks.show.text import blame, timeline, verdict_text
 
 STATUS_OF_OUTCOME = {"safe": Status.FINE, "violated": Status.WRONG, "unproved": Status.UNPROVED}
-
-
-def print_json(value: Any) -> None:
-    """One JSON value on stdout, and nothing else there."""
-    print(json.dumps(value, indent=2))
 
 
 def print_run(run: Run, world: World, scenario: Scenario | None) -> None:

@@ -8,7 +8,7 @@ import click
 
 from mmlocks.cli import options
 from mmlocks.cli.names import budget, code_of, in_file, named, the_changed_release, the_scenario
-from mmlocks.cli.terminal import STATUSES, TITLE, Meter, complain, gap, paragraph
+from mmlocks.cli.terminal import STATUSES, TITLE, Meter, complain, gap, paragraph, print_json
 from mmlocks.errors import ModelError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def run(
         chosen = _spread(chosen, helpers, scenario, kernel.name, also)
         checked = check(story, kernel, budget(states, seconds), meter, also=also, strategy=chosen)
     if as_json:
-        report.print_json(report.checked_json(checked))
+        print_json(report.checked_json(checked))
     else:
         paragraph(f"{story.name} on {kernel.name}: {story.title}", TITLE)
         paragraph(story.story)

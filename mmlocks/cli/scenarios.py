@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mmlocks.cli import options
-from mmlocks.cli.terminal import TITLE, Status, command, gap, paragraph, write
+from mmlocks.cli.terminal import TITLE, Status, command, gap, paragraph, print_json, write
 
 
 @click.command
@@ -17,7 +17,7 @@ def scenarios(as_json: bool) -> int:
     from mmlocks.scenarios.catalogue import GROWN
 
     if as_json:
-        report.print_json([report.scenario_json(scenario) for scenario in SCENARIOS.values()])
+        print_json([report.scenario_json(scenario) for scenario in SCENARIOS.values()])
         return Status.FINE
     for scenario in SCENARIOS.values():
         report.print_scenario(scenario)

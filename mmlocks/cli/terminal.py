@@ -95,6 +95,13 @@ def gap() -> None:
     write("")
 
 
+def print_json(value: Any) -> None:
+    """One JSON value on stdout, and nothing else there."""
+    import json
+
+    print(json.dumps(value, indent=2))
+
+
 def steps_painter(bad: bool) -> Callable[[Text], None]:
     """Colours for a timeline: its head, functions, changed values and, where the run ends badly, its last step."""
 
