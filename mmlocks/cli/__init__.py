@@ -1,11 +1,15 @@
-"""The command line. `main` is what `mmlocks` runs; nothing else in mmlocks needs typer or rich.
+"""The command line. `main` is what `mmlocks` runs; nothing else in mmlocks needs click or rich.
 
-Reading order: app (the commands), report (what they print), answers (reading a learner's file), terminal (where it goes).
+Reading order: app (the list of commands), commands (how one is found, and how it ends), options (what several of them take); then each
+command in the file of its name; report (what several of them print), terminal (where it goes).
 """
 
 from __future__ import annotations
 
 import sys
+
+PACKAGES = ("click", "rich")
+"""What the command line needs besides the standard library."""
 
 
 def main() -> None:
@@ -13,22 +17,27 @@ def main() -> None:
     try:
         from mmlocks.cli.app import app
 
-        app(prog_name="mmlocks")
+        app()
     except SystemExit as done:
         answers = sys.modules.get("mmlocks.cli.answers")
         if answers is not None:  # a learner's file was read
             answers.leave(done.code)
         raise
-    except KeyboardInterrupt:  # so early that nobody else was there to hear it
+    except KeyboardInterrupt:  # so early that `Commands` did not run yet
         print("mmlocks: interrupted; nothing was decided.", file=sys.stderr)
         sys.exit(130)
     except ModuleNotFoundError as missing:
-        package = (missing.name or "").partition(".")[0]
-        if package not in ("typer", "rich", "click"):
+        package = package_of(missing)
+        if package not in PACKAGES:
             raise
         print(
             f"mmlocks: the command line needs the Python package {package}, which is not installed. "
-            f"Install what is missing: {sys.executable} -m pip install typer rich",
+            f"Install what is missing: {sys.executable} -m pip install {' '.join(PACKAGES)}",
             file=sys.stderr,
         )
         sys.exit(2)
+
+
+def package_of(missing: ModuleNotFoundError) -> str:
+    """The package whose absence was found: `rich` if there is no `rich.text`."""
+    return (missing.name or "").partition(".")[0]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, write
+from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, print_json, write
 
 if TYPE_CHECKING:
     from mmlocks.oracles.fields import Row
@@ -18,17 +18,16 @@ KERNEL_NAMES = {
 }  # fmt: skip
 
 
-def fields(
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="Print a list of objects: record, field, protected_by, marked, source."
-        ),
-    ] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a markdown table.")] = False,
-) -> int:
+@click.command
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a list of objects: record, field, protected_by, marked, source.",
+)
+@click.option("--markdown", is_flag=True, help="Print a markdown table.")
+def fields(as_json: bool, markdown: bool) -> int:
     """Print which lock protects which field: the rule of discipline."""
-    from mmlocks.cli.report import print_json
     from mmlocks.oracles.fields import ROWS, field_table
 
     if as_json:

@@ -1,36 +1,28 @@
-"""`mmlocks graph`: the states of a scenario and the steps between them; and runs written down for other programs."""
+"""`mmlocks graph`: the states of a scenario and the steps between them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from enum import Enum
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from mmlocks.cli import terminal
+from mmlocks.cli import options, terminal
 from mmlocks.cli.files import Target, save, see_names
-from mmlocks.cli.names import (
-    ReleaseName,
-    ScenarioName,
-    code_of,
-    in_file,
-    the_one_release,
-    the_scenario,
-)
-from mmlocks.cli.terminal import ASIDE, TITLE, Meter, Status, gap, paragraph, write
+from mmlocks.cli.names import code_of, in_file, the_one_release, the_scenario
+from mmlocks.cli.terminal import ASIDE, TITLE, Meter, Status, gap, paragraph, print_json, write
 from mmlocks.errors import ModelError
 from mmlocks.sentences import counted
 
 if TYPE_CHECKING:
-    from mmlocks.explain.state_graph import StateGraph
-    from mmlocks.machine import Machine, Run
+    from mmlocks.machine import Machine
     from mmlocks.search import Budget
+    from mmlocks.explain.state_graph import StateGraph
 
-GRAPH_STATUSES = (
+STATUSES = (
     "Exit status: 0 the graph is whole; 2 bad usage, or a file that cannot be written; "
     "3 the budget was used up, so a part of the graph is missing; 130 interrupted."
 )
@@ -61,46 +53,49 @@ class View(Enum):
         return self.value.replace("-", " ")
 
 
+@click.command(epilog=STATUSES)
+@options.scenario
+@options.release
+@click.option(
+    "--view",
+    type=click.Choice([view.value for view in View]),
+    help="all: every state; chains: sequences without a choice as one edge; open: only while the outcome is open; "
+    "locks: states in which the same CPUs hold the same locks as one; open-chains, open-locks: both; positions: states that "
+    "differ in cells alone as one; progress: of two CPUs, how far each has come.",
+    show_default="readable, the finest that can be drawn; all with --json",
+)
+@click.option(
+    "--reduced", is_flag=True, help="Of steps that commute only one order (partial-order reduction)."
+)
+@click.option(
+    "--show-reduction",
+    "reduction",
+    is_flag=True,
+    help="Mark what the partial-order reduction would leave out.",
+)
+@click.option("--svg", metavar="FILE", type=Path, help="Write a picture of it, as SVG.")
+@click.option(
+    "--states",
+    type=options.Whole(2),
+    metavar="N",
+    help="Stop after so many states.",
+    show_default="20,000",
+)
+@options.as_json
 def graph(
-    scenario: ScenarioName,
-    release: ReleaseName = None,
-    view: Annotated[
-        View | None,
-        typer.Option(
-            help="all: every state; chains: sequences without a choice as one edge; open: only while the outcome is open; "
-            "locks: states in which the same CPUs hold the same locks as one; open-chains, open-locks: both; positions: states that "
-            "differ in cells alone as one; progress: of two CPUs, how far each has come.",
-            show_default="readable, the finest that can be drawn; all with --json",
-        ),
-    ] = None,
-    reduced: Annotated[
-        bool,
-        typer.Option(
-            "--reduced", help="Of steps that commute only one order (partial-order reduction)."
-        ),
-    ] = False,
-    reduction: Annotated[
-        bool,
-        typer.Option(
-            "--show-reduction", help="Mark what the partial-order reduction would leave out."
-        ),
-    ] = False,
-    svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a picture of it, as SVG.")
-    ] = None,
-    states: Annotated[
-        int | None,
-        typer.Option(min=2, metavar="N", help="Stop after so many states.", show_default="20,000"),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON value and nothing else.")
-    ] = False,
+    scenario: str,
+    release: tuple[str, ...],
+    view: str | None,
+    reduced: bool,
+    reduction: bool,
+    svg: Path | None,
+    states: int | None,
+    as_json: bool,
 ) -> int:
     """Show the states of a scenario, and what can come of each."""
-    from mmlocks.cli.report import print_json
-    from mmlocks.explain.state_graph import SMALL
     from mmlocks.scenarios.scenario import as_kernel, machine_for
     from mmlocks.search import Budget
+    from mmlocks.explain.state_graph import SMALL
     from mmlocks.show.graph import picture, too_large
 
     see_names(("--svg", svg, ".svg"))
@@ -108,12 +103,13 @@ def graph(
     kernel = as_kernel(the_one_release(release))
     title = f"{story.name} on {kernel.name}: {story.title}"
     machine = machine_for(story, kernel)[0]
-    if view is View.PROGRESS:
+    asked = None if view is None else View(view)
+    if asked is View.PROGRESS:
         return _progress(machine, title, svg, as_json)
     budget = SMALL if states is None else Budget(states, 10 * SMALL.seconds)
     with code_of(scenario), Meter(f"{story.name} on {kernel.name}") as meter:
         found = _explored(machine, budget, meter, reduced)
-        shown = _view(found, view or View.READABLE)
+        shown = _view(found, asked or View.READABLE)
         refused = too_large(shown) if svg is not None or not as_json else ""
         if refused:
             part = f" It is not even whole: {found.reason}." if found.reason else ""
@@ -123,7 +119,7 @@ def graph(
             raise ModelError(refused)
         save([Target(svg, picture(shown, title, reduction=reduction))])
     if as_json:
-        whole = (found if view is None else shown).to_json()
+        whole = (found if asked is None else shown).to_json()
         print_json({"scenario": story.name, "release": kernel.name, **whole})
     else:
         paragraph(title, TITLE)
@@ -201,9 +197,7 @@ def _progress(machine: Machine, title: str, svg: Path | None, as_json: bool) -> 
     from mmlocks.show.progress import progress_graph, progress_picture, progress_text
 
     if as_json:
-        raise ModelError(
-            "a progress graph is a picture; for data leave --view progress out, or --json."
-        )
+        raise ModelError("a progress graph is a picture; for data leave --view progress out, or --json.")
     found = progress_graph(machine)
     if svg is not None:
         save([Target(svg, progress_picture(found, title))])
@@ -224,18 +218,3 @@ def _view(graph: StateGraph, view: View) -> StateGraph:
     from mmlocks.show.graph import VIEWS, readable
 
     return VIEWS[view.words](graph) if view.words in VIEWS else readable(graph)
-
-
-def traces(
-    run: Run, scenario: str, kernel: str, trace: Path | None, chrome: Path | None
-) -> list[Target]:
-    """A run as JSON, and for trace viewers, to be written to files."""
-    from mmlocks.machine import Schedule
-    from mmlocks.show.trace import chrome_trace, trace_json
-
-    schedule = Schedule(scenario, kernel, run.cpus)
-    return [
-        Target(file, json.dumps(export(run, schedule), indent=1) + "\n", "trace")
-        for file, export in ((trace, trace_json), (chrome, chrome_trace))
-        if file is not None
-    ]

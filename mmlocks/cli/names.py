@@ -1,36 +1,24 @@
-"""Names as they were typed, understood; and what is said where there is no such thing."""
+"""What was typed, understood: names above all, and what is said where there is no such thing."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import typer
-
+from mmlocks.cli.terminal import complain
 from mmlocks.errors import MmlocksError, ModelError
-from mmlocks.releases import PATCHES, RELEASES, Release, release_named, split_name
+from mmlocks.releases import PATCHES, RELEASES, Release, patch_named, release_named, split_name
 
 if TYPE_CHECKING:
+    from mmlocks.labs import Lab
     from mmlocks.scenarios import Scenario
+    from mmlocks.search import Budget
 
 Thing = TypeVar("Thing")
-ScenarioName = Annotated[
-    str,
-    typer.Argument(
-        metavar="SCENARIO",
-        help="One of those that `mmlocks scenarios` lists, or FILE.py:NAME for one of your own. That file is run.",
-    ),
-]
-ReleaseName = Annotated[
-    list[str] | None,  # so that a second one is not taken for the first in silence
-    typer.Option(
-        "--release", "-r", metavar="R", show_default=False, help=f"Required: {', '.join(RELEASES)}."
-    ),
-]
 
 
 def named(find: Callable[[str], Thing], name: str, known: Iterable[str]) -> Thing:
@@ -40,8 +28,13 @@ def named(find: Callable[[str], Thing], name: str, known: Iterable[str]) -> Thin
     except MmlocksError as problem:
         near = [one for one in known if name and one.startswith(name)]
         near = near or difflib.get_close_matches(name.lower(), list(known), n=1)
-        meant = " or ".join(filter(None, [", ".join(near[:-1]), *near[-1:]]))
-        raise type(problem)(f"{problem} Did you mean {meant}?" if meant else str(problem)) from None
+        raise type(problem)(f"{problem} {did_you_mean(near)}".rstrip()) from None
+
+
+def did_you_mean(near: Sequence[str]) -> str:
+    """The question that follows a complaint about a name, if there are names like it."""
+    meant = " or ".join(filter(None, [", ".join(near[:-1]), *near[-1:]]))
+    return f"Did you mean {meant}?" if meant else ""
 
 
 def the_scenario(name: str) -> Scenario:
@@ -76,7 +69,7 @@ def the_release(text: str) -> Release:
     return named(release_named, text, changed if base in RELEASES else RELEASES)
 
 
-def the_one_release(texts: list[str] | None) -> Release:
+def the_one_release(texts: Sequence[str]) -> Release:
     """The release that was asked for by `--release`, which takes one here."""
     known = ", ".join(RELEASES)
     if not texts or not texts[0]:
@@ -89,3 +82,41 @@ def the_one_release(texts: list[str] | None) -> Release:
     if not texts[0].strip():
         raise ModelError(f"--release is empty. Known releases: {known}.")
     return the_release(texts[0])
+
+
+def the_changed_release(names: Sequence[str], more: Sequence[str], less: Sequence[str]) -> Release:
+    """The release that was asked for by `--release`, with the patches of `--with` and without those of `--without`."""
+    release = the_one_release(names)
+    for patch in [*more, *less]:
+        named(patch_named, patch, PATCHES)
+    both = {patch_named(patch).name for patch in more} & {patch_named(patch).name for patch in less}
+    if both:
+        raise ModelError(
+            f"--with {both.pop()} and --without it contradict each other. Leave one of them out."
+        )
+    for patch in more:
+        release = _changed(release, release.with_patch(patch), f"--with {patch}", "has it already")
+    for patch in less:
+        release = _changed(release, release.without_patch(patch), f"--without {patch}", "does not have it")
+    return release
+
+
+def _changed(before: Release, after: Release, option: str, because: str) -> Release:
+    if after is before:
+        complain(f"{option} changes nothing: {before.name} {because}.")
+    return after
+
+
+def the_lab(name: str) -> Lab:
+    """The lab of that name, of which the number is enough."""
+    from mmlocks.labs import LABS, lab_named
+
+    return named(lab_named, name, [*LABS, *(one.partition("_")[0] for one in LABS)])
+
+
+def budget(states: int | None, seconds: float | None) -> Budget:
+    """How far a search may go by `--states` and `--seconds`; the usual where one of them is not given."""
+    from mmlocks.search import Budget
+
+    usual = Budget()
+    return Budget(states or usual.states, seconds or usual.seconds)

@@ -1,8 +1,7 @@
-"""What the commands print: searches, runs and judgements, in words and as JSON."""
+"""What several commands print: scenarios, searches and runs, in words and as JSON."""
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,30 +9,13 @@ from typing import Any
 
 from mmlocks.cli import terminal
 from mmlocks.cli.terminal import ASIDE, Status
-from mmlocks.errors import MmlocksError
-from mmlocks.explain.tools import Saying, what_tools_say
-from mmlocks.labs import CheckResult, Judgement
-from mmlocks.labs.checks import LIMITS
-from mmlocks.labs.lab import Finding
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
+from mmlocks.explain.tools import Saying, what_tools_say
 from mmlocks.scenarios import Checked, Scenario
-from mmlocks.scenarios.asked import ALL
-from mmlocks.sentences import counted
 from mmlocks.show.text import blame, timeline, verdict_text
 
 STATUS_OF_OUTCOME = {"safe": Status.FINE, "violated": Status.WRONG, "unproved": Status.UNPROVED}
-STATUS_OF_FINDING = {
-    Finding.CORRECT: Status.FINE,
-    Finding.WRONG: Status.WRONG,
-    Finding.UNPROVED: Status.UNPROVED,
-    Finding.COSTLY: Status.COSTLY,
-}
-
-
-def print_json(value: Any) -> None:
-    """One JSON value on stdout, and nothing else there."""
-    print(json.dumps(value, indent=2))
 
 
 def print_run(run: Run, world: World, scenario: Scenario | None) -> None:
@@ -118,9 +100,7 @@ def print_expectation(checked: Checked) -> None:
     if expected is None:
         terminal.paragraph(f"Nothing is on record for {release}.", ASIDE)
     elif expected == checked.verdict.outcome:
-        terminal.paragraph(
-            f"As expected of {release}: {expected}. Source: {scenario.source}.", ASIDE
-        )
+        terminal.paragraph(f"As expected of {release}: {expected}. Source: {scenario.source}.", ASIDE)
     else:
         terminal.paragraph(f"Expected of {release}: {expected}. Source: {scenario.source}.")
     if scenario.remark:
@@ -137,8 +117,8 @@ def checked_json(checked: Checked) -> dict[str, Any]:
         "states": verdict.states,
         "transitions": verdict.transitions,
         "seconds": round(verdict.seconds, 6),
-        "schedule": _text(checked.schedule),
-        "violation": _violation(checked),
+        "schedule": schedule_text(checked.schedule),
+        "violation": violation_json(checked),
         "endings": verdict.endings,
         "executions": verdict.executions,
         "searched": verdict.searched,
@@ -150,20 +130,16 @@ def checked_json(checked: Checked) -> dict[str, Any]:
     }
 
 
-def _violation(checked: Checked | None) -> dict[str, Any] | None:
+def violation_json(checked: Checked | None) -> dict[str, Any] | None:
     """`step` counts from 1 and is the last step of the schedule; null where no schedule shows the violation."""
     if checked is None or checked.verdict.violation is None:
         return None
     oracle, message = checked.verdict.violation
     schedule = checked.verdict.schedule
-    return {
-        "oracle": oracle,
-        "message": message,
-        "step": None if schedule is None else len(schedule),
-    }
+    return {"oracle": oracle, "message": message, "step": None if schedule is None else len(schedule)}
 
 
-def _text(schedule: object | None) -> str | None:
+def schedule_text(schedule: object | None) -> str | None:
     return None if schedule is None else str(schedule)
 
 
@@ -177,9 +153,7 @@ def print_scenario(scenario: Scenario) -> None:
     terminal.write(scenario.name, terminal.TITLE)
     terminal.paragraph(f"{scenario.title}.", indent=4)
     terminal.paragraph(
-        f"{scenario.cpus} CPUs. Expected: {expected}.",
-        terminal.BAD if violated else terminal.GOOD,
-        indent=4,
+        f"{scenario.cpus} CPUs. Expected: {expected}.", terminal.BAD if violated else terminal.GOOD, indent=4
     )
     if scenario.remark:
         terminal.paragraph(scenario.remark, ASIDE, indent=4)
@@ -195,91 +169,4 @@ def scenario_json(scenario: Scenario) -> dict[str, Any]:
         "expected": dict(scenario.expected),
         "source": scenario.source,
         "remark": scenario.remark,
-    }
-
-
-# -- an answer that was judged ----------------------------------------------------------------------------------------
-
-
-def print_judgement(judgement: Judgement, file: Path, judged: str) -> None:
-    """What was judged, every check, then the total, then the shortest run that shows the first thing that is wrong."""
-    lab = judgement.lab
-    terminal.paragraph(f"{lab.name}: {lab.title}", terminal.TITLE)
-    terminal.write(f"answer: {file}")
-    terminal.paragraph(judged)
-    terminal.gap()
-    names = max(len(result.check.name) for result in judgement.results)
-    findings = max(len(result.finding.value) for result in judgement.results)
-    limits = f" {LIMITS}"
-    for result in judgement.results:
-        name, finding = result.check.name.ljust(names), result.finding.value.ljust(findings)
-        terminal.write(f"{name}  {finding}  {result.points} of {result.check.points} points")
-        terminal.paragraph(result.check.about, ASIDE, indent=4)
-        terminal.paragraph(result.message.replace(limits, ""), indent=4)
-        terminal.gap()
-    if any(limits in result.message for result in judgement.results):
-        terminal.paragraph(LIMITS, ASIDE)
-        terminal.gap()
-    terminal.write(f"{judgement.finding.value}: {judgement.points} of {lab.points} points")
-    for result in judgement.results:
-        if result.shown is not None:
-            _print_counterexample(result, file)
-            break
-    if any("budget" in result.message for result in judgement.results):
-        terminal.paragraph("To search further, raise --seconds.")
-    if judgement.finding in (Finding.WRONG, Finding.COSTLY):
-        terminal.gap()
-        terminal.paragraph("To get a hint:")
-        terminal.command(f"mmlocks hint {lab.name.partition('_')[0]}")
-
-
-def _print_counterexample(result: CheckResult, file: Path) -> None:
-    shown, run = result.shown, _run_of(result)
-    if shown is None or not run:  # no step was possible: the message has said why
-        return
-    steps = counted(len(run.joined()), "step")
-    shortest = (
-        f"The shortest way to break it takes {steps}"
-        if shown.verdict.minimal
-        else f"A way to break it, in {steps}"
-    )
-    terminal.gap()
-    terminal.paragraph(
-        f"{result.check.name}, in the scenario {shown.scenario.name.removesuffix(ALL)}. {shortest}:"
-    )
-    terminal.gap()
-    print_run(run, shown.world, None)
-    terminal.gap()
-    print_replay(shown.schedule, file)
-
-
-def _run_of(result: CheckResult) -> Run | None:
-    try:
-        return result.run
-    except (
-        MmlocksError
-    ):  # an answer that is not deterministic cannot be replayed; its message says so
-        return None
-
-
-def judgement_json(judgement: Judgement, judged: str) -> dict[str, Any]:
-    """The same for programs."""
-    return {
-        "lab": judgement.lab.name,
-        "judged": judged,
-        "finding": judgement.finding.value,
-        "points": judgement.points,
-        "of": judgement.lab.points,
-        "checks": [
-            {
-                "name": result.check.name,
-                "points": result.points,
-                "of": result.check.points,
-                "finding": result.finding.value,
-                "message": result.message,
-                "schedule": _text(result.shown.schedule) if result.shown is not None else None,
-                "violation": _violation(result.shown),
-            }
-            for result in judgement.results
-        ],
     }

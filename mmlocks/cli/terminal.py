@@ -1,26 +1,21 @@
-"""Where the output goes: text in few colours on stdout, complaints and progress on stderr, exit statuses."""
+"""Where the output goes: text in few colours on stdout, complaints and progress on stderr, exit statuses.
+
+Every command imports this file, so rich, which is large, is imported only where something is printed.
+"""
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from enum import IntEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.text import Text
-from typer import Abort
-from typer.core import TyperGroup
-
-from mmlocks.errors import MmlocksError
-
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.text import Text
 
 
 class Status(IntEnum):
@@ -43,17 +38,6 @@ STATUSES = (
 )
 
 
-class Screen(Console):
-    """A console without guesses: it colours what it is told to, and leaves a closed pipe to `Commands`."""
-
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
-
-    def on_broken_pipe(self) -> None:
-        """Called while a BrokenPipeError is being handled; rich would exit with status 1 here."""
-        raise BrokenPipeError
-
-
 # -- stdout -----------------------------------------------------------------------------------------------------------
 
 NARROWEST, WIDEST = 40, 120
@@ -72,11 +56,17 @@ MEANINGS = (
 
 def width() -> int:
     """Columns to fill: the terminal's (or COLUMNS; 80 in a pipe), within reason."""
+    from mmlocks.cli.screen import Screen
+
     return max(NARROWEST, min(WIDEST, Screen().width))
 
 
 def write(text: str, style: str = "", paint: Callable[[Text], None] | None = None) -> None:
     """Print text whose lines have been broken already; colours only where the reader's terminal wants them."""
+    from rich.text import Text
+
+    from mmlocks.cli.screen import Screen
+
     shown = Text(text.rstrip("\n"), style)
     if not style:
         for pattern, meaning in MEANINGS:
@@ -90,9 +80,7 @@ def paragraph(text: str, style: str = "", indent: int = 0) -> None:
     """Print a paragraph, broken to fit."""
     lead = " " * indent
     write(
-        textwrap.fill(
-            text, width(), initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False
-        ),
+        textwrap.fill(text, width(), initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False),
         style,
     )
 
@@ -107,6 +95,13 @@ def gap() -> None:
     write("")
 
 
+def print_json(value: Any) -> None:
+    """One JSON value on stdout, and nothing else there."""
+    import json
+
+    print(json.dumps(value, indent=2))
+
+
 def steps_painter(bad: bool) -> Callable[[Text], None]:
     """Colours for a timeline: its head, functions, changed values and, where the run ends badly, its last step."""
 
@@ -118,14 +113,9 @@ def steps_painter(bad: bool) -> Callable[[Text], None]:
         for rule in rules:
             shown.stylize(ASIDE, *rule.span())
         start, end = rules[0].end(), rules[1].start()
-        for function in re.finditer(
-            r"(?<=\s)[a-z][a-z0-9_]*:(?=\s)(?! \S+ ->)", shown.plain[start:end]
-        ):
+        for function in re.finditer(r"(?<=\s)[a-z][a-z0-9_]*:(?=\s)(?! \S+ ->)", shown.plain[start:end]):
             shown.stylize(CODE, start + function.start(), start + function.end())
-        last = [
-            number.start()
-            for number in re.finditer(r"^ *\d+ ", shown.plain[start:end], re.MULTILINE)
-        ]
+        last = [number.start() for number in re.finditer(r"^ *\d+ ", shown.plain[start:end], re.MULTILINE)]
         if bad and last:
             shown.stylize(BAD, start + last[-1], end)
 
@@ -137,6 +127,10 @@ def steps_painter(bad: bool) -> Callable[[Text], None]:
 
 def complain(message: str, who: str = "mmlocks") -> None:
     """One clear line on stderr; broken between words where it goes to a terminal."""
+    from rich.text import Text
+
+    from mmlocks.cli.screen import Screen
+
     console = Screen(stderr=True)
     line = Text.assemble((f"{who}:", BAD), " ", " ".join(message.split()))
     console.print(line, soft_wrap=not console.file.isatty())
@@ -167,10 +161,7 @@ class Meter:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         import signal
 
@@ -191,11 +182,13 @@ class Meter:
         return not self.interrupted
 
     def _show(self, line: str) -> None:
+        from rich.text import Text
+
         if self._live is None:
+            from mmlocks.cli.screen import Screen
+
             console = Screen(stderr=True)
-            if (
-                not console.file.isatty() or console.is_dumb_terminal
-            ):  # FORCE_COLOR makes no terminal
+            if not console.file.isatty() or console.is_dumb_terminal:  # FORCE_COLOR makes no terminal
                 self._next = float("inf")
                 return
             from rich.live import Live
@@ -207,99 +200,3 @@ class Meter:
     def _interrupt(self, _number: int, _frame: object) -> None:
         self.interrupted = True
         raise KeyboardInterrupt
-
-
-# -- the way out ------------------------------------------------------------------------------------------------------
-
-
-class Commands(TyperGroup):
-    """All commands. Whatever a user may type ends in one line and an exit status, never in a traceback."""
-
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        windows_expand_args: bool = True,
-        **extra: Any,
-    ) -> Any:
-        """Run a command line; a command returns its exit status."""
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):
-                stream.reconfigure(
-                    errors="backslashreplace"
-                )  # a name that the terminal cannot spell is no reason to fail
-        status = self._guarded(
-            args=args,
-            prog_name=prog_name,
-            complete_var=complete_var,
-            windows_expand_args=windows_expand_args,
-            **extra,
-        )
-        if standalone_mode:
-            sys.exit(status)
-        return status
-
-    def _guarded(self, **extra: Any) -> int:
-        if sys.stdout is None:  # closed before Python began, as by `>&-`
-            complain("cannot write the output: it is closed.")
-            return Status.USAGE
-        try:
-            done = super().main(standalone_mode=False, **extra)
-            sys.stdout.flush()
-        except MmlocksError as problem:
-            complain(str(problem))
-            return Status.USAGE
-        except (KeyboardInterrupt, Abort):
-            done = Status.INTERRUPTED
-        except BrokenPipeError:
-            # The reader has gone, as in `mmlocks demo | head`. Python would try to flush once more at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return Status.PIPE_CLOSED
-        except OSError as problem:
-            complain(f"cannot write the output: {problem.strerror or problem}.")
-            return Status.USAGE
-        except Exception as problem:
-            return self._usage(problem) if hasattr(problem, "format_message") else self._defect()
-        if done == Status.INTERRUPTED:
-            complain("interrupted; nothing was decided.")
-        return done if isinstance(done, int) else Status.FINE
-
-    @staticmethod
-    def _usage(problem: Any) -> int:
-        """An error of the command line itself; not asked by its class, which moves from release to release of typer."""
-        where = problem.ctx.command_path if getattr(problem, "ctx", None) is not None else "mmlocks"
-        if hasattr(problem.__cause__, "errors"):  # as pydantic says it, on which typer relies
-            problem.message = "; ".join(map(_refused, problem.__cause__.errors()))
-        said = " ".join(problem.format_message().split())
-        said = said if said.endswith((".", "?")) else f"{said}."
-        complain(f"{said} See {where} --help", where)
-        return Status.USAGE
-
-    @staticmethod
-    def _defect() -> int:
-        import traceback
-
-        traceback.print_exc()
-        complain(
-            "the above is a defect of mmlocks, not of what you typed. Please report it with that text."
-        )
-        return Status.DEFECT
-
-
-REFUSALS = {
-    "greater_than_equal": "is below {ge}",
-    "less_than_equal": "is above {le}",
-    "int_parsing": "is no whole number",
-    "float_parsing": "is no number",
-}
-"""What is wrong with a value, by the name that the library has for it."""
-
-
-def _refused(error: Mapping[str, Any]) -> str:
-    """An error of the library that understands values, in our words: it does not say which value it means."""
-    own = REFUSALS.get(error["type"])
-    if own is not None:
-        return f"{str(error['input'])!r} {own.format(**error.get('ctx', {}))}"
-    return str(error["msg"]).removeprefix("Value error, ")

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import Result
+from click.testing import Result
 
 from mmlocks import __version__
+from mmlocks.cli.app import COMMANDS
+from mmlocks.cli.host import COMMANDS as HOST_COMMANDS
 from mmlocks.labs import LABS
 from mmlocks.scenarios import SCENARIOS
 
@@ -37,6 +39,17 @@ def test_without_arguments_help_is_shown(mmlocks: Mmlocks) -> None:
     for command in ("demo", "run", "scenarios", "replay", "check", "hint"):
         assert f"\n  {command} " in done.stdout
     assert "..." not in done.stdout.replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize("group", ["", "host"])
+def test_the_list_of_commands_says_of_each_what_its_own_help_says(mmlocks: Mmlocks, group: str) -> None:
+    sentences = HOST_COMMANDS if group else COMMANDS
+    listed = mmlocks(*group.split(), "--help").stdout.partition("\nCommands:\n")[2].splitlines()
+    assert [line.split(None, 1) for line in listed[: len(sentences)]] == [
+        [name, sentence] for name, sentence in sentences.items()
+    ]
+    for name, sentence in sentences.items():
+        assert mmlocks(*group.split(), name, "--help").stdout.splitlines()[2] == f"  {sentence}"
 
 
 def test_version(mmlocks: Mmlocks) -> None:

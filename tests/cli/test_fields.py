@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from typer.testing import Result
+from click.testing import Result
 
 from mmlocks.oracles.fields import ROWS
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from typer.testing import Result
+from click.testing import Result
 
 from mmlocks.cli.graph import CHOICES, LINES
 

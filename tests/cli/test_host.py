@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import Result
+from click.testing import Result
 
 from mmlocks.conformance.diff import Outcome
 from mmlocks.conformance.nursery import unsupported

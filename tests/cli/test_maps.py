@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from typer.testing import CliRunner, Result
+from click.testing import CliRunner, Result
 
 from mmlocks.cli.app import app
 from mmlocks.maps import reading as host
@@ -303,7 +303,7 @@ BAD = [
     (["./saved.txt"], "To read a saved maps or smaps: --file './saved.txt'"),
     (["x" * 5000], "is no process number"),
     (["--", "-5"], "there is no process -5: their numbers begin at 1"),
-    (["-5"], "No such option: -5"),
+    (["-5"], "No such option '-5'"),
     (["0"], "there is no process 0: their numbers begin at 1"),
     (["99999999999"], "there is no process 99999999999: no process number is so large"),
     (["9" * 6000], "no process number is so large"),

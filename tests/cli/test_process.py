@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from mmlocks.cli.app import COMMANDS
+from mmlocks.cli.host import COMMANDS as HOST_COMMANDS
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 MMLOCKS = [sys.executable, "-m", "mmlocks"]
 
@@ -276,7 +279,7 @@ def test_demo_needs_no_course() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("missing", ["typer", "rich"])
+@pytest.mark.parametrize("missing", ["click", "rich"])
 def test_a_missing_package_is_named(missing: str) -> None:
     program = f"import sys; sys.modules[{missing!r}] = None\nfrom mmlocks.cli import main\nmain()"
     done = subprocess.run(
@@ -289,15 +292,37 @@ def test_a_missing_package_is_named(missing: str) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "pip install typer rich" in done.stderr
+    assert "pip install click rich" in done.stderr
 
 
-def test_help_loads_no_search() -> None:
-    program = "import sys\nimport mmlocks.cli.app\nprint(*sorted(n for n in sys.modules if n.startswith('mmlocks')))"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+def modules_after(*words: str) -> set[str]:
+    """Which modules are loaded when a command line was run."""
+    program = (
+        "import atexit, sys\nfrom mmlocks.cli import main\n"
+        "atexit.register(lambda: print('\\n', *sys.modules, file=sys.stderr))\nmain()"
     )
-    assert done.stdout.split() == [
-        "mmlocks", "mmlocks.cli", "mmlocks.cli.app", "mmlocks.cli.fields", "mmlocks.cli.files", "mmlocks.cli.graph", "mmlocks.cli.host", "mmlocks.cli.maps", "mmlocks.cli.names", "mmlocks.cli.releases",
-        "mmlocks.cli.terminal", "mmlocks.errors", "mmlocks.releases", "mmlocks.sentences",
-    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("--version",), ("host", "--help")], ids=" ".join)
+def test_help_loads_no_command_no_search_and_no_rich(words: tuple[str, ...]) -> None:
+    loaded = modules_after(*words)
+    assert "rich" not in loaded
+    host = {"mmlocks.cli.host", "mmlocks.cli.host_options", "mmlocks.cli.options", "mmlocks.releases"}
+    assert {name for name in loaded if name.startswith("mmlocks")} == {
+        "mmlocks", "mmlocks.cli", "mmlocks.cli.app", "mmlocks.cli.commands", "mmlocks.cli.terminal", "mmlocks.errors",
+    } | (host if "host" in words else set())  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"host {name}" for name in HOST_COMMANDS)])
+def test_the_help_of_a_command_loads_no_search(command: str) -> None:
+    loaded = modules_after(*command.split(), "--help")
+    assert f"mmlocks.cli.{command.replace(' ', '_')}" in loaded
+    heavy = {
+        "rich",
+        *(f"mmlocks.{part}" for part in ("machine", "search", "mm", "scenarios", "labs", "show")),
+    }
+    assert loaded & heavy == set()

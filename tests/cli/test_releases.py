@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import Result
+from click.testing import Result
 
 from mmlocks.cli import releases as command
 from mmlocks.releases import NEWEST, PATCHES, RELEASES, SPECULATIVE_FAULTS

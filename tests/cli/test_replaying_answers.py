@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
+from click.testing import Result
 
 from mmlocks.mm.meaning import fingerprint
 from tests.mm.test_meaning import BASE, defined

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
+from click.testing import Result
 
 from mmlocks.errors import ModelError, ScheduleError
 from mmlocks.scenarios import check, replay

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import Result
+from click.testing import Result
 
 from mmlocks.cli import executors
 from mmlocks.errors import MmlocksError

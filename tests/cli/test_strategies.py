@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from typer.testing import Result
+from click.testing import Result
 
 from mmlocks.cli.terminal import Meter
 from mmlocks.search import STRATEGIES

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
+from click.testing import Result
 
 from mmlocks.cli import answers as reading
 
@@ -32,7 +32,13 @@ def complaint(done: Result) -> str:
 
 BAD = [
     (["dmo"], "Did you mean 'demo'?"),
-    (["--frobnicate"], "No such option: --frobnicate"),
+    (
+        ["host", "rulez"],
+        "mmlocks host: No such command 'rulez'. Did you mean 'rules'? See mmlocks host --help",
+    ),
+    (["--frobnicate"], "No such option '--frobnicate'. See mmlocks --help"),
+    (["run", "--jsn"], "No such option '--jsn'. Did you mean '--jobs' or '--json'? See mmlocks run --help"),
+    (["demo", "\x1b[31m"], "Got unexpected extra argument (\\x1b[31m). See mmlocks demo --help"),
     (["demo", "extra"], "unexpected extra argument"),
     (["run"], "Missing argument 'SCENARIO'"),
     (["run", "fork_lost_store"], "--release R, where R is one of 6.1, 6.3, 6.4.0, 6.4.1, "),
@@ -132,7 +138,7 @@ BAD = [
     (["check", "07", ""], "is a folder"),
     (["hint", "07", "9"], "hints 1 to 3"),
     (["hint", "07", "0"], "hints 1 to 3"),
-    (["hint", "07", "two"], "RUNG"),
+    (["hint", "07", "two"], "Invalid value for 'RUNG': 'two' is no whole number."),
 ]
 
 

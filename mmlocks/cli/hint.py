@@ -1,0 +1,28 @@
+"""`mmlocks hint`: one of the hints of a lab."""
+
+from __future__ import annotations
+
+import click
+
+from mmlocks.cli import options
+from mmlocks.cli.names import the_lab
+from mmlocks.cli.terminal import Status, command, gap, paragraph
+
+
+@click.command
+@options.lab
+@click.argument(
+    "rung",
+    type=options.Whole(),
+    default=1,
+    help="1 is the plan, 2 the place, 3 nearly the code. Default: 1.",
+)
+def hint(lab: str, rung: int) -> int:
+    """Print a hint for a lab."""
+    chosen = the_lab(lab)
+    paragraph(chosen.hint(rung))
+    if rung < len(chosen.hints):
+        gap()
+        paragraph("For the next one:")
+        command(f"mmlocks hint {lab} {rung + 1}")
+    return Status.FINE

@@ -1,0 +1,136 @@
+"""The options and arguments that several commands take, and the kinds of numbers that they accept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mmlocks.releases import PATCHES, RELEASES
+
+Taking = TypeVar("Taking", bound=Callable[..., Any])
+"""A function that is becoming a command."""
+
+FURTHER = "To search further, raise --states or --seconds."
+"""What is said where one of the two ended a search."""
+
+
+class Whole(click.IntRange):
+    """A whole number. One that is refused is quoted as it was typed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, or an error that says in a few words what is wrong with it."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is no whole number", param, ctx)
+        if self.min is not None and number < self.min:
+            self.fail(f"{value!r} is below {self.min}", param, ctx)
+        if self.max is not None and number > self.max:
+            self.fail(f"{value!r} is above {self.max}", param, ctx)
+        return number
+
+
+class Seconds(click.ParamType[float]):
+    """A time that a search can take."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, or an error that says in a few words what is wrong with it."""
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number", param, ctx)
+        if not (number > 0 and math.isfinite(number)):
+            self.fail(f"{number:g} is no number of seconds above 0", param, ctx)
+        return number
+
+
+# -- what is looked at ------------------------------------------------------------------------------------------------
+
+scenario = click.argument(
+    "scenario",
+    metavar="SCENARIO",
+    help="One of those that `mmlocks scenarios` lists, or FILE.py:NAME for one of your own. That file is run.",
+)
+release = click.option(
+    "--release",
+    "-r",
+    metavar="R",
+    multiple=True,  # so that a second one is not taken for the first in silence
+    help=f"Required: {', '.join(RELEASES)}.",
+)
+also = click.option(
+    "--also",
+    metavar="ORACLE",
+    multiple=True,
+    help="Ask one more oracle, such as stale_copy. May be repeated.",
+)
+lab = click.argument("lab", metavar="LAB", help="lab07_fork_vs_fault; lab07 or 07 will do.")
+_with = click.option(
+    "--with",
+    "more",
+    metavar="PATCH",
+    multiple=True,
+    help=f"Add a patch: {', '.join(PATCHES)}. May be repeated.",
+)
+_without = click.option(
+    "--without", "less", metavar="PATCH", multiple=True, help="Take a patch away. May be repeated."
+)
+
+
+def patches(command: Taking) -> Taking:
+    """`--with` and `--without`, which the command gets as `more` and `less`."""
+    return _with(_without(command))
+
+
+# -- what a schedule was recorded with --------------------------------------------------------------------------------
+
+answer = click.option(
+    "--answer",
+    metavar="FILE",
+    type=Path,
+    help="The answer (.py, .ipynb) that it was recorded with. Its code is run.",
+)
+own_scenario = click.option(
+    "--scenario",
+    metavar="FILE.py:NAME",
+    help="The scenario of your own that it was recorded with. The file is run.",
+)
+
+
+# -- how far a search goes, and on how many processes -----------------------------------------------------------------
+
+states = click.option(
+    "--states",
+    type=Whole(1),
+    metavar="N",
+    help="Stop after so many states.",
+    show_default="2 million",
+)
+seconds = click.option(
+    "--seconds",
+    type=Seconds(),
+    metavar="S",
+    help="Stop each search after so many seconds.",
+    show_default="60",
+)
+dask = click.option(
+    "--dask",
+    metavar="tcp://HOST:PORT",
+    help="Search on the workers of the Dask cluster whose scheduler is there.",
+)
+
+
+def jobs(sentence: str, usual: str) -> Callable[[Taking], Taking]:
+    """`--jobs`, which means a little more in one command than in another."""
+    return click.option("--jobs", type=Whole(1, 256), metavar="N", help=sentence, show_default=usual)
+
+
+# -- what is printed --------------------------------------------------------------------------------------------------
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON value and nothing else.")
