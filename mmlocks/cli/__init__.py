@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import sys
 
-PACKAGES = ("click", "rich")
-"""What the command line needs besides the standard library."""
+from mmlocks.cli.needs import PACKAGES, package_of
 
 
 def main() -> None:
@@ -36,8 +35,3 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-
-
-def package_of(missing: ModuleNotFoundError) -> str:
-    """The package whose absence was found: `rich` if there is no `rich.text`."""
-    return (missing.name or "").partition(".")[0]

@@ -38,7 +38,9 @@ def load_answer(file: Path, seconds: float = SECONDS) -> Answer:
 def leave(status: object) -> None:
     """End the process where threads of an answer's would keep it from ending. A pool's own thread ends by itself, and clears up."""
     mine = threading.main_thread()
-    others = [thread for thread in threading.enumerate() if thread is not mine and not thread.daemon]
+    others = [
+        thread for thread in threading.enumerate() if thread is not mine and not thread.daemon
+    ]
     deadline = time.monotonic() + PATIENCE
     for thread in others:
         thread.join(max(0.0, deadline - time.monotonic()))

@@ -79,7 +79,9 @@ def _print_counterexample(result: CheckResult, file: Path) -> None:
 def _run_of(result: CheckResult) -> Run | None:
     try:
         return result.run
-    except MmlocksError:  # an answer that is not deterministic cannot be replayed; its message says so
+    except (
+        MmlocksError
+    ):  # an answer that is not deterministic cannot be replayed; its message says so
         return None
 
 
@@ -98,7 +100,9 @@ def judgement_json(judgement: Judgement, judged: str) -> dict[str, Any]:
                 "of": result.check.points,
                 "finding": result.finding.value,
                 "message": result.message,
-                "schedule": schedule_text(result.shown.schedule) if result.shown is not None else None,
+                "schedule": schedule_text(result.shown.schedule)
+                if result.shown is not None
+                else None,
                 "violation": violation_json(result.shown),
             }
             for result in judgement.results

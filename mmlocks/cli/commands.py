@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mmlocks.cli import PACKAGES, package_of
+from mmlocks.cli.needs import PACKAGES, package_of
 from mmlocks.cli.terminal import Status, complain
 from mmlocks.errors import MmlocksError
 
@@ -23,7 +23,11 @@ class Later(click.Command):
         self.module = module
 
     def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
     ) -> click.Context:
         """The context of the command itself, by which click then runs it."""
         command: click.Command = getattr(importlib.import_module(self.module), str(self.name))
@@ -118,5 +122,7 @@ def _defect() -> int:
     import traceback
 
     traceback.print_exc()
-    complain("the above is a defect of mmlocks, not of what you typed. Please report it with that text.")
+    complain(
+        "the above is a defect of mmlocks, not of what you typed. Please report it with that text."
+    )
     return Status.DEFECT

@@ -32,7 +32,10 @@ def demo() -> int:
         fixed = check(scenario, "6.4.3", progress=meter)
     report.print_checked(fixed)
     gap()
-    paragraph(f"Found, shortened and proved in {time.perf_counter() - began:.1f} s. {scenario.remark}", ASIDE)
+    paragraph(
+        f"Found, shortened and proved in {time.perf_counter() - began:.1f} s. {scenario.remark}",
+        ASIDE,
+    )
     paragraph("There is more: mmlocks scenarios", ASIDE)
     outcomes = (broken.verdict.outcome, fixed.verdict.outcome)
     if "unproved" in outcomes:

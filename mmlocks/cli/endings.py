@@ -22,8 +22,8 @@ from mmlocks.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from mmlocks.scenarios import Scenario
     from mmlocks.explain.endings import Ending, Endings
+    from mmlocks.scenarios import Scenario
 
 
 @click.command(epilog=STATUSES)
@@ -56,8 +56,8 @@ def endings(
 
     Counts the schedules that lead to each ending on a release.
     """
-    from mmlocks.scenarios.scenario import as_kernel, machine_for
     from mmlocks.explain.endings import endings as searched
+    from mmlocks.scenarios.scenario import as_kernel, machine_for
     from mmlocks.show.explained import what_cells_hold, what_is_read
 
     story = the_scenario(scenario)
@@ -72,7 +72,11 @@ def endings(
         _print(found, story, kernel.name)
     if found.reason:
         return Status.UNPROVED
-    return Status.WRONG if any(ending.violation is not None for ending in found.endings) else Status.FINE
+    return (
+        Status.WRONG
+        if any(ending.violation is not None for ending in found.endings)
+        else Status.FINE
+    )
 
 
 def _print(found: Endings, scenario: Scenario, kernel: str) -> None:

@@ -23,7 +23,16 @@ PATIENCE = 5.0
 LIBRARIES = ("distributed", "tornado", "asyncio")
 """Whose complaints are not shown: what is amiss with a cluster is said here, in a sentence."""
 LAST_PORT = 65_535
-FOUNDATIONS = ("errors.py", "releases.py", "sentences.py", "machine", "search", "mm", "oracles", "scenarios")
+FOUNDATIONS = (
+    "errors.py",
+    "releases.py",
+    "sentences.py",
+    "machine",
+    "search",
+    "mm",
+    "oracles",
+    "scenarios",
+)
 """What must be the same wherever a search is carried on."""
 
 
@@ -229,7 +238,9 @@ def _able(client: Any, address: str) -> int:
             )
     threads: int = sum(client.nthreads().values())
     if not threads:
-        raise MmlocksError(f"the cluster at {address} has no workers. To start one: dask worker {address}")
+        raise MmlocksError(
+            f"the cluster at {address} has no workers. To start one: dask worker {address}"
+        )
     return threads
 
 

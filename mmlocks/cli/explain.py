@@ -15,13 +15,15 @@ from mmlocks.cli.terminal import STATUSES, TITLE, Meter, Status, gap, paragraph,
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from mmlocks.scenarios import Scenario
     from mmlocks.explain.explaining import Explanation
+    from mmlocks.scenarios import Scenario
 
 
 @click.command(epilog=STATUSES)
 @click.argument(
-    "text", metavar="TEXT", help="A schedule that goes wrong, `mml1:...`, as `mmlocks run` prints it."
+    "text",
+    metavar="TEXT",
+    help="A schedule that goes wrong, `mml1:...`, as `mmlocks run` prints it.",
 )
 @options.answer
 @options.own_scenario

@@ -41,7 +41,9 @@ def see_names(*options: tuple[str, Path | None, str]) -> None:
             )
         other = taken.setdefault(file.resolve(), option)
         if other != option:
-            raise MmlocksError(f"{other} and {option} both name {file}. Each needs a file of its own.")
+            raise MmlocksError(
+                f"{other} and {option} both name {file}. Each needs a file of its own."
+            )
 
 
 def save(targets: Sequence[Target]) -> None:
@@ -74,7 +76,9 @@ def _written(target: Target, undone: ExitStack) -> tuple[Path, Path]:
     """The content in a file beside its place, which is removed in the end if it is still there; and the place."""
     file, content, what = target
     if file.is_dir():
-        raise MmlocksError(f"{file} is a folder. Name the file in it that the {what} is to be written to.")
+        raise MmlocksError(
+            f"{file} is a folder. Name the file in it that the {what} is to be written to."
+        )
     if file.exists() and not file.is_file():
         raise MmlocksError(
             f"{file} is no ordinary file, so it is not replaced. Choose another name for the {what}."

@@ -18,9 +18,9 @@ from mmlocks.errors import ModelError
 from mmlocks.sentences import counted
 
 if TYPE_CHECKING:
+    from mmlocks.explain.state_graph import StateGraph
     from mmlocks.machine import Machine
     from mmlocks.search import Budget
-    from mmlocks.explain.state_graph import StateGraph
 
 STATUSES = (
     "Exit status: 0 the graph is whole; 2 bad usage, or a file that cannot be written; "
@@ -65,7 +65,9 @@ class View(Enum):
     show_default="readable, the finest that can be drawn; all with --json",
 )
 @click.option(
-    "--reduced", is_flag=True, help="Of steps that commute only one order (partial-order reduction)."
+    "--reduced",
+    is_flag=True,
+    help="Of steps that commute only one order (partial-order reduction).",
 )
 @click.option(
     "--show-reduction",
@@ -93,9 +95,9 @@ def graph(
     as_json: bool,
 ) -> int:
     """Show the states of a scenario, and what can come of each."""
+    from mmlocks.explain.state_graph import SMALL
     from mmlocks.scenarios.scenario import as_kernel, machine_for
     from mmlocks.search import Budget
-    from mmlocks.explain.state_graph import SMALL
     from mmlocks.show.graph import picture, too_large
 
     see_names(("--svg", svg, ".svg"))
@@ -197,7 +199,9 @@ def _progress(machine: Machine, title: str, svg: Path | None, as_json: bool) -> 
     from mmlocks.show.progress import progress_graph, progress_picture, progress_text
 
     if as_json:
-        raise ModelError("a progress graph is a picture; for data leave --view progress out, or --json.")
+        raise ModelError(
+            "a progress graph is a picture; for data leave --view progress out, or --json."
+        )
     found = progress_graph(machine)
     if svg is not None:
         save([Target(svg, progress_picture(found, title))])

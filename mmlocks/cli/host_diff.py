@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     type=Path,
     help="Run the one program in a JSON file, as --json prints it.",
 )
-@click.option("--recorded", metavar="FILE", type=Path, help="Compare with a recording; on any computer.")
+@click.option(
+    "--recorded", metavar="FILE", type=Path, help="Compare with a recording; on any computer."
+)
 @options.as_json
 def diff(
     sequences: int,
@@ -72,7 +74,9 @@ def _many(order: Order, as_json: bool) -> int:
 
     version, release = running_version(), running_release()
     if (reason := unsupported()) is not None:
-        raise MmlocksError(f"{reason}. To compare with a recording: mmlocks host diff --recorded FILE")
+        raise MmlocksError(
+            f"{reason}. To compare with a recording: mmlocks host diff --recorded FILE"
+        )
     from mmlocks.conformance.workers import diff as compared  # can only be imported on Linux
 
     kernel = f"Linux {spelled(version)}"
@@ -88,7 +92,9 @@ def _many(order: Order, as_json: bool) -> int:
             with suppress(KeyboardInterrupt):  # then it is shown as it was found
                 outcome.mismatch = _shrunk(found, release)
     if outcome.interrupted:
-        so_far = "no mismatch so far" if found is None else f"program {outcome.number} shows a mismatch"
+        so_far = (
+            "no mismatch so far" if found is None else f"program {outcome.number} shows a mismatch"
+        )
         complain(
             f"interrupted after {outcome.programs:,} of {order.sequences:,} programs of seed {order.seed}; {so_far}."
         )
@@ -118,7 +124,8 @@ def _shrunk(mismatch: Mismatch, release: Release) -> Mismatch:
     with Nursery() as nursery:
         start = start_of(nursery)
         return shrink(
-            mismatch, lambda one: run_both(one, nursery.process(), in_model(start, release), start)[0]
+            mismatch,
+            lambda one: run_both(one, nursery.process(), in_model(start, release), start)[0],
         )
 
 

@@ -32,7 +32,10 @@ ops = click.option(
     help="Operations in each program.",
 )
 seed = click.option(
-    "--seed", metavar="S", help="Makes the programs; the same ones again.", show_default="a fresh one"
+    "--seed",
+    metavar="S",
+    help="Makes the programs; the same ones again.",
+    show_default="a fresh one",
 )
 first = click.option(
     "--first",

@@ -67,7 +67,10 @@ def print_outcome(outcome: Outcome, told: Told, as_json: bool) -> int:
 
 
 def _print_agreement(outcome: Outcome, told: Told) -> None:
-    programs, operations = counted(outcome.programs, "program"), counted(outcome.operations, "operation")
+    programs, operations = (
+        counted(outcome.programs, "program"),
+        counted(outcome.operations, "operation"),
+    )
     different = (
         ""
         if len(outcome.different) == outcome.programs
@@ -134,7 +137,11 @@ def _print_mismatch(mismatch: Mismatch, told: Told) -> None:
 def _compacted(mismatch: Mismatch) -> tuple[Program, list[int | None]]:
     """The program up to the mismatch, without gaps, and what its operations returned."""
     program = mismatch.program[: mismatch.number + 1]
-    results = [result for one, result in zip(program, mismatch.results, strict=True) if one.name != "nothing"]
+    results = [
+        result
+        for one, result in zip(program, mismatch.results, strict=True)
+        if one.name != "nothing"
+    ]
     return compact(program, mismatch.results), results
 
 
@@ -175,7 +182,11 @@ def _result(observation: Observation) -> str:
 
 
 def _words(words: tuple[int | None, int | None] | None) -> str:
-    return "nothing" if words is None else " ".join("-" if word is None else hex(word) for word in words)
+    return (
+        "nothing"
+        if words is None
+        else " ".join("-" if word is None else hex(word) for word in words)
+    )
 
 
 def _area(area: Area) -> str:
@@ -194,7 +205,9 @@ def _side_by_side(kernel: list[str], model: list[str], name: str) -> Iterator[st
         yield "  +  the model"
     else:
         yield f"  {name:<{column}}    the model"
-    for what, low, high, start, end in SequenceMatcher(None, kernel, model, autojunk=False).get_opcodes():
+    for what, low, high, start, end in SequenceMatcher(
+        None, kernel, model, autojunk=False
+    ).get_opcodes():
         ours, theirs = kernel[low:high], model[start:end]
         if narrow:
             yield from (f"     {line}" for line in ours if what == "equal")
@@ -249,7 +262,9 @@ def _mismatch_json(mismatch: Mismatch, number: int | None, told: Told) -> dict[s
 def _observation_json(observation: Observation) -> dict[str, Any]:
     return {
         "result": observation.result,
-        "areas": {process: [_area(area) for area in areas] for process, areas in observation.areas.items()},
+        "areas": {
+            process: [_area(area) for area in areas] for process, areas in observation.areas.items()
+        },
         "words": {
             process: {hex(page): words for page, words in sorted(pages.items())}
             for process, pages in observation.words.items()

@@ -15,8 +15,8 @@ def rules(as_json: bool) -> int:
 
     Each is a patch that changed how Linux lays out memory. Which of them the running kernel has goes by its version.
     """
-    from mmlocks.errors import HostError
     from mmlocks.conformance.rules import all_rules, doubts, running_version, spelled
+    from mmlocks.errors import HostError
 
     version, reason = None, ""
     try:
@@ -52,7 +52,11 @@ def rules(as_json: bool) -> int:
         here = {True: "active here", False: "not here", None: ""}[rule.active]
         since = f"since {rule.patch.shipped}" + "".join(f", {stable}" for stable in rule.earlier)
         checked = "" if rule.compared else "not compared yet"
-        write("   ".join(filter(None, [f"{rule.patch.name:<26}", rule.patch.commit, since, here, checked])))
+        write(
+            "   ".join(
+                filter(None, [f"{rule.patch.name:<26}", rule.patch.commit, since, here, checked])
+            )
+        )
         paragraph(f"{rule.patch.about}.", indent=4)
     if doubt:
         gap()

@@ -27,7 +27,9 @@ SCHEMA = (
     "kind (program, library, file, heap, stack, anonymous, shared memory, kernel, no access), guessed (true if the kind is a "
     "guess: which file is the program, if only --file is given)."
 )
-NOTES = f"{SCHEMA} Exit status: 0 fine; 2 bad usage, no such process, or a file that cannot be read."
+NOTES = (
+    f"{SCHEMA} Exit status: 0 fine; 2 bad usage, no such process, or a file that cannot be read."
+)
 PID_DIGITS = 9
 """The kernel's largest PID has seven."""
 AT_ONCE = 500
@@ -44,12 +46,18 @@ class Source(NamedTuple):
 
 
 @click.command(epilog=NOTES)
-@click.argument("pid", required=False, help="A process's number, as in /proc. Default: mmlocks itself.")
-@click.option("--file", metavar="FILE", help="Read a saved copy of maps or smaps; - is standard input.")
+@click.argument(
+    "pid", required=False, help="A process's number, as in /proc. Default: mmlocks itself."
+)
+@click.option(
+    "--file", metavar="FILE", help="Read a saved copy of maps or smaps; - is standard input."
+)
 @click.option("--svg", metavar="FILE", type=Path, help="Write a picture of it, as SVG.")
 @click.option("--png", metavar="FILE", type=Path, help="The same as PNG. Needs matplotlib.")
 @options.as_json
-def maps(pid: str | None, file: str | None, svg: Path | None, png: Path | None, as_json: bool) -> int:
+def maps(
+    pid: str | None, file: str | None, svg: Path | None, png: Path | None, as_json: bool
+) -> int:
     """
     Show the address space of a process: what lies where.
 
@@ -58,7 +66,9 @@ def maps(pid: str | None, file: str | None, svg: Path | None, png: Path | None, 
     """
     see_names(("--svg", svg, ".svg"), ("--png", png, ".png"))
     if file is not None and pid is not None:
-        raise MmlocksError(f"give a process ({pid}) or --file, not both: each has areas of its own.")
+        raise MmlocksError(
+            f"give a process ({pid}) or --file, not both: each has areas of its own."
+        )
     source = _saved(file) if file is not None else _process(pid)
     _draw(source, svg, png)
     if as_json:
@@ -112,9 +122,7 @@ def _process(text: str | None) -> Source:
     pid = os.getpid() if own or text is None else _number(text)
     areas, name, program = read_areas(pid), name_of(pid), program_of(pid)
     if text is None:
-        note = (
-            "This is mmlocks itself. For another process: mmlocks maps PID. Your shell's is mmlocks maps $$"
-        )
+        note = "This is mmlocks itself. For another process: mmlocks maps PID. Your shell's is mmlocks maps $$"
     else:
         note = "" if own else "It may have gone on while it was read."
     return Source(areas, f"process {pid}{f' ({name})' if name else ''}", program, note)
@@ -129,10 +137,14 @@ def _number(text: str) -> int:
                 f"{shown!r} is no process number. To read a saved maps or smaps: --file {shown!r}"
             )
         name = text if re.fullmatch(r"[\w.+-]{1,40}", text) else "NAME"
-        raise MmlocksError(f"{shown!r} is no process number. To find that of a program: pidof {name}")
+        raise MmlocksError(
+            f"{shown!r} is no process number. To find that of a program: pidof {name}"
+        )
     if len(text) > PID_DIGITS:
         shown = text if len(text) <= 40 else f"{text[:37]}..."
-        raise MmlocksError(f"there is no process {shown}: no process number is so large. To list all: ps -e")
+        raise MmlocksError(
+            f"there is no process {shown}: no process number is so large. To list all: ps -e"
+        )
     return int(text)
 
 
@@ -155,7 +167,8 @@ def _print(source: Source) -> None:
     promised = accounted(source.areas)
     if promised is not None:
         paragraph(
-            f"Of this, {human(promised)} are accounted: the kernel promised memory or swap for them.", ASIDE
+            f"Of this, {human(promised)} are accounted: the kernel promised memory or swap for them.",
+            ASIDE,
         )
     if guesses(source.areas, source.program):
         paragraph(GUESS, ASIDE)

@@ -97,7 +97,9 @@ def the_changed_release(names: Sequence[str], more: Sequence[str], less: Sequenc
     for patch in more:
         release = _changed(release, release.with_patch(patch), f"--with {patch}", "has it already")
     for patch in less:
-        release = _changed(release, release.without_patch(patch), f"--without {patch}", "does not have it")
+        release = _changed(
+            release, release.without_patch(patch), f"--without {patch}", "does not have it"
+        )
     return release
 
 

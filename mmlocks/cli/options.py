@@ -39,7 +39,9 @@ class Seconds(click.ParamType[float]):
 
     name = "seconds"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """The number, or an error that says in a few words what is wrong with it."""
         try:
             number = float(value)
@@ -128,9 +130,13 @@ dask = click.option(
 
 def jobs(sentence: str, usual: str) -> Callable[[Taking], Taking]:
     """`--jobs`, which means a little more in one command than in another."""
-    return click.option("--jobs", type=Whole(1, 256), metavar="N", help=sentence, show_default=usual)
+    return click.option(
+        "--jobs", type=Whole(1, 256), metavar="N", help=sentence, show_default=usual
+    )
 
 
 # -- what is printed --------------------------------------------------------------------------------------------------
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON value and nothing else.")
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON value and nothing else."
+)

@@ -46,5 +46,7 @@ def _recorded_with(name: str, file: str | None) -> Scenario:
         except ModelError as problem:
             raise ModelError(f"{problem} For a schedule of one: --scenario FILE.py:NAME") from None
     if not in_file(file):
-        raise ModelError(f"--scenario takes FILE.py:NAME, a scenario of your own in a file, not {file!r}.")
+        raise ModelError(
+            f"--scenario takes FILE.py:NAME, a scenario of your own in a file, not {file!r}."
+        )
     return the_scenario(file)

@@ -50,7 +50,9 @@ class Count(Meter):
 @click.command(epilog=ENDINGS)
 @options.as_json
 @options.jobs("Searches at a time.", usual="processor cores")
-@click.option("--scenario", metavar="NAME", multiple=True, help="Only this scenario. May be repeated.")
+@click.option(
+    "--scenario", metavar="NAME", multiple=True, help="Only this scenario. May be repeated."
+)
 @click.option(
     "--release",
     "-r",

@@ -50,13 +50,18 @@ def _print_table(table: Table, many: int) -> None:
                 paragraph(f"{sign}: {', '.join(names)}", indent=4)
             gap()
     signs = {sign for cell in table for sign in _sign(cell).split()}
-    legend = ["safe: nothing is wrong in any order of steps; otherwise, the rule that some order breaks."]
+    legend = [
+        "safe: nothing is wrong in any order of steps; otherwise, the rule that some order breaks."
+    ]
     legend += ["-: the scenario has nothing to say of that release."] if "-" in signs else []
     legend += ["?: not settled."] if "?" in signs else []
     legend += ["(!): not what the record lets us expect."] if "(!)" in signs else []
     paragraph(" ".join(legend), ASIDE)
     paragraph(
-        f"{_number(range(many), 'search')} in {table.seconds:.1f} s.".replace("searchs", "searches"), ASIDE
+        f"{_number(range(many), 'search')} in {table.seconds:.1f} s.".replace(
+            "searchs", "searches"
+        ),
+        ASIDE,
     )
     for cell in table:
         if cell.unexpected:
@@ -75,7 +80,9 @@ def _sign(cell: Cell) -> str:
 
 
 def _column(table: Table, release: str) -> int:
-    return max(len(release), *(len(_sign(table[scenario, release])) for scenario in table.scenarios))
+    return max(
+        len(release), *(len(_sign(table[scenario, release])) for scenario in table.scenarios)
+    )
 
 
 def _blocks(table: Table, width: int) -> list[list[str]]:
@@ -103,7 +110,10 @@ def _rows(table: Table, block: Sequence[str]) -> Iterator[str]:
         ("", block),
         *((name, [_sign(table[name, release]) for release in block]) for name in table.scenarios),
     ]:
-        line = [head.ljust(left), *(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))]
+        line = [
+            head.ljust(left),
+            *(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)),
+        ]
         yield "  ".join(line).rstrip()
 
 
@@ -157,11 +167,15 @@ def _print_repairs(repairs: RepairTable) -> None:
         gap()
         _print_patch(row.patches[0])
         wrong = [f"{scenario} ({oracle})" for scenario, oracle in row.violated.items()]
-        paragraph(f"Without it: {', '.join(wrong) or 'nothing goes wrong in these scenarios'}.", indent=4)
+        paragraph(
+            f"Without it: {', '.join(wrong) or 'nothing goes wrong in these scenarios'}.", indent=4
+        )
     masked = repairs.masked
     if masked:
         gap()
-        paragraph(f"{NEWEST.name} without two of them, each of which hides what the other prevents", TITLE)
+        paragraph(
+            f"{NEWEST.name} without two of them, each of which hides what the other prevents", TITLE
+        )
     for row in masked:
         gap()
         write(" and ".join(row.patches), TITLE)
@@ -240,7 +254,12 @@ def tables_json(table: Table, repairs: RepairTable | None, stopped: bool) -> dic
             for release in kernels
         ],
         "patches": [
-            {"name": patch.name, "commit": patch.commit, "shipped": patch.shipped, "about": patch.about}
+            {
+                "name": patch.name,
+                "commit": patch.commit,
+                "shipped": patch.shipped,
+                "about": patch.about,
+            }
             for patch in PATCHES.values()
         ],
         "cells": [_cell_json(cell) for cell in table],
@@ -262,7 +281,11 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
 def _repairs_json(repairs: RepairTable) -> dict[str, Any]:
     def rows(found: Iterable[Any]) -> list[dict[str, Any]]:
         return [
-            {"without": list(row.patches), "violated": dict(row.violated), "together": list(row.together)}
+            {
+                "without": list(row.patches),
+                "violated": dict(row.violated),
+                "together": list(row.together),
+            }
             for row in found
         ]
 

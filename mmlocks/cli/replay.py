@@ -21,14 +21,22 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=STATUSES)
-@click.argument("text", metavar="TEXT", help="A schedule, `mml1:...`, as printed below every timeline.")
+@click.argument(
+    "text", metavar="TEXT", help="A schedule, `mml1:...`, as printed below every timeline."
+)
 @click.option(
-    "--step", type=options.Whole(0), metavar="N", help="Show the state after step N, not the timeline."
+    "--step",
+    type=options.Whole(0),
+    metavar="N",
+    help="Show the state after step N, not the timeline.",
 )
 @click.option("--svg", metavar="FILE", type=Path, help="Write a picture of what is shown, as SVG.")
 @options.answer
 @click.option(
-    "--trace", metavar="FILE", type=Path, help="Write everything that each step did, as JSON with a schema."
+    "--trace",
+    metavar="FILE",
+    type=Path,
+    help="Write everything that each step did, as JSON with a schema.",
 )
 @click.option(
     "--chrome",
@@ -61,7 +69,9 @@ def replay(
             f"this schedule has {counted(len(whole), 'step')}, so --step takes 0 to {len(whole)}, not {step}."
         )
     shown = whole if step is None else whole.at(step)
-    pictures = [Target(svg, report.run_picture(story, world, whole, step))] if svg is not None else []
+    pictures = (
+        [Target(svg, report.run_picture(story, world, whole, step))] if svg is not None else []
+    )
     save([*pictures, *_traces(whole, story.name, name, trace, chrome)])
     paragraph(f"{story.name} on {name}: {story.title}", TITLE)
     gap()
@@ -77,7 +87,9 @@ def replay(
     return Status.WRONG if shown.violation is not None else Status.FINE
 
 
-def _traces(run: Run, scenario: str, kernel: str, trace: Path | None, chrome: Path | None) -> list[Target]:
+def _traces(
+    run: Run, scenario: str, kernel: str, trace: Path | None, chrome: Path | None
+) -> list[Target]:
     """A run as JSON, and for trace viewers, to be written to files."""
     from mmlocks.machine import Schedule
     from mmlocks.show.trace import chrome_trace, trace_json

@@ -9,9 +9,9 @@ from typing import Any
 
 from mmlocks.cli import terminal
 from mmlocks.cli.terminal import ASIDE, Status
+from mmlocks.explain.tools import Saying, what_tools_say
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
-from mmlocks.explain.tools import Saying, what_tools_say
 from mmlocks.scenarios import Checked, Scenario
 from mmlocks.show.text import blame, timeline, verdict_text
 
@@ -100,7 +100,9 @@ def print_expectation(checked: Checked) -> None:
     if expected is None:
         terminal.paragraph(f"Nothing is on record for {release}.", ASIDE)
     elif expected == checked.verdict.outcome:
-        terminal.paragraph(f"As expected of {release}: {expected}. Source: {scenario.source}.", ASIDE)
+        terminal.paragraph(
+            f"As expected of {release}: {expected}. Source: {scenario.source}.", ASIDE
+        )
     else:
         terminal.paragraph(f"Expected of {release}: {expected}. Source: {scenario.source}.")
     if scenario.remark:
@@ -136,7 +138,11 @@ def violation_json(checked: Checked | None) -> dict[str, Any] | None:
         return None
     oracle, message = checked.verdict.violation
     schedule = checked.verdict.schedule
-    return {"oracle": oracle, "message": message, "step": None if schedule is None else len(schedule)}
+    return {
+        "oracle": oracle,
+        "message": message,
+        "step": None if schedule is None else len(schedule),
+    }
 
 
 def schedule_text(schedule: object | None) -> str | None:
@@ -153,7 +159,9 @@ def print_scenario(scenario: Scenario) -> None:
     terminal.write(scenario.name, terminal.TITLE)
     terminal.paragraph(f"{scenario.title}.", indent=4)
     terminal.paragraph(
-        f"{scenario.cpus} CPUs. Expected: {expected}.", terminal.BAD if violated else terminal.GOOD, indent=4
+        f"{scenario.cpus} CPUs. Expected: {expected}.",
+        terminal.BAD if violated else terminal.GOOD,
+        indent=4,
     )
     if scenario.remark:
         terminal.paragraph(scenario.remark, ASIDE, indent=4)

@@ -96,7 +96,9 @@ def _strategy(name: str | None, full: bool, seed: int | None) -> Strategy:
     from mmlocks.search import STRATEGIES, kind_named, strategy_named
 
     if full and name not in (None, "full"):
-        raise ModelError(f"--full and --strategy {name!r} contradict each other. Leave one of them out.")
+        raise ModelError(
+            f"--full and --strategy {name!r} contradict each other. Leave one of them out."
+        )
     text = "full" if full else next(iter(STRATEGIES)) if name is None else name
     named(kind_named, text.partition(":")[0], STRATEGIES)
     return strategy_named(text, seed)

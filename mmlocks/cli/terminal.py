@@ -80,7 +80,9 @@ def paragraph(text: str, style: str = "", indent: int = 0) -> None:
     """Print a paragraph, broken to fit."""
     lead = " " * indent
     write(
-        textwrap.fill(text, width(), initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False),
+        textwrap.fill(
+            text, width(), initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False
+        ),
         style,
     )
 
@@ -113,9 +115,14 @@ def steps_painter(bad: bool) -> Callable[[Text], None]:
         for rule in rules:
             shown.stylize(ASIDE, *rule.span())
         start, end = rules[0].end(), rules[1].start()
-        for function in re.finditer(r"(?<=\s)[a-z][a-z0-9_]*:(?=\s)(?! \S+ ->)", shown.plain[start:end]):
+        for function in re.finditer(
+            r"(?<=\s)[a-z][a-z0-9_]*:(?=\s)(?! \S+ ->)", shown.plain[start:end]
+        ):
             shown.stylize(CODE, start + function.start(), start + function.end())
-        last = [number.start() for number in re.finditer(r"^ *\d+ ", shown.plain[start:end], re.MULTILINE)]
+        last = [
+            number.start()
+            for number in re.finditer(r"^ *\d+ ", shown.plain[start:end], re.MULTILINE)
+        ]
         if bad and last:
             shown.stylize(BAD, start + last[-1], end)
 
@@ -161,7 +168,10 @@ class Meter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         import signal
 
@@ -188,7 +198,9 @@ class Meter:
             from mmlocks.cli.screen import Screen
 
             console = Screen(stderr=True)
-            if not console.file.isatty() or console.is_dumb_terminal:  # FORCE_COLOR makes no terminal
+            if (
+                not console.file.isatty() or console.is_dumb_terminal
+            ):  # FORCE_COLOR makes no terminal
                 self._next = float("inf")
                 return
             from rich.live import Live

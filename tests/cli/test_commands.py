@@ -42,7 +42,9 @@ def test_without_arguments_help_is_shown(mmlocks: Mmlocks) -> None:
 
 
 @pytest.mark.parametrize("group", ["", "host"])
-def test_the_list_of_commands_says_of_each_what_its_own_help_says(mmlocks: Mmlocks, group: str) -> None:
+def test_the_list_of_commands_says_of_each_what_its_own_help_says(
+    mmlocks: Mmlocks, group: str
+) -> None:
     sentences = HOST_COMMANDS if group else COMMANDS
     listed = mmlocks(*group.split(), "--help").stdout.partition("\nCommands:\n")[2].splitlines()
     assert [line.split(None, 1) for line in listed[: len(sentences)]] == [

@@ -302,16 +302,27 @@ def modules_after(*words: str) -> set[str]:
         "atexit.register(lambda: print('\\n', *sys.modules, file=sys.stderr))\nmain()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, *words], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, *words],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return set(done.stderr.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("words", [(), ("--help",), ("--version",), ("host", "--help")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [(), ("--help",), ("--version",), ("host", "--help")], ids=" ".join
+)
 def test_help_loads_no_command_no_search_and_no_rich(words: tuple[str, ...]) -> None:
     loaded = modules_after(*words)
     assert "rich" not in loaded
-    host = {"mmlocks.cli.host", "mmlocks.cli.host_options", "mmlocks.cli.options", "mmlocks.releases"}
+    host = {
+        "mmlocks.cli.host",
+        "mmlocks.cli.host_options",
+        "mmlocks.cli.options",
+        "mmlocks.releases",
+    }
     assert {name for name in loaded if name.startswith("mmlocks")} == {
         "mmlocks", "mmlocks.cli", "mmlocks.cli.app", "mmlocks.cli.commands", "mmlocks.cli.terminal", "mmlocks.errors",
     } | (host if "host" in words else set())  # fmt: skip

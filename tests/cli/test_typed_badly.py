@@ -37,7 +37,10 @@ BAD = [
         "mmlocks host: No such command 'rulez'. Did you mean 'rules'? See mmlocks host --help",
     ),
     (["--frobnicate"], "No such option '--frobnicate'. See mmlocks --help"),
-    (["run", "--jsn"], "No such option '--jsn'. Did you mean '--jobs' or '--json'? See mmlocks run --help"),
+    (
+        ["run", "--jsn"],
+        "No such option '--jsn'. Did you mean '--jobs' or '--json'? See mmlocks run --help",
+    ),
     (["demo", "\x1b[31m"], "Got unexpected extra argument (\\x1b[31m). See mmlocks demo --help"),
     (["demo", "extra"], "unexpected extra argument"),
     (["run"], "Missing argument 'SCENARIO'"),
