@@ -9,7 +9,7 @@ PATH = ("fork", "fault", "stack", "vma_lock")
 
 
 def closure(names: tuple[str, ...]) -> set[Path]:
-    """The files of the model that must be read for these, and these: all that they import, and what that imports. Types alone are imported as well."""
+    """These files of the model, all that they import, and what that imports, types included."""
     found: set[Path] = set()
     todo = [MM / f"{name}.py" for name in names]
     while todo:
