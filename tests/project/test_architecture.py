@@ -14,8 +14,8 @@ WHY = sorted((REPOSITORY / "docs" / "why").glob("*.md"))
 PAGES = [ARCHITECTURE, *WHY]
 
 ENDINGS = "py|md|json|jsonl|ipynb|svg|png|toml|txt"
-NAMED = re.compile(rf"`(?!/)((?:[\w.*-]+/)+|[\w.*/-]+\.(?:{ENDINGS}))`")
-"""A file or a folder in backquotes: `mm/fork.py`, `labs/`, `tests/labs/*_fixes.py`."""
+NAMED = re.compile(rf"`(?!/)((?:[\w.*-]+/)+|[\w.*/-]+\.(?:{ENDINGS})|(?:[\w-]+/)+\w*\*)`")
+"""A file or a folder in backquotes: `mm/fork.py`, `labs/`, `labs/lab07*`."""
 LINKED = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 DRAWN = re.compile(r"│[^`│]*?((?:\w+/)+)")
 """A room in the drawing of the house."""
