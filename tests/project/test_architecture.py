@@ -14,7 +14,7 @@ WHY = sorted((REPOSITORY / "docs" / "why").glob("*.md"))
 PAGES = [ARCHITECTURE, *WHY]
 
 ENDINGS = "py|md|json|jsonl|ipynb|svg|png|toml|txt"
-NAMED = re.compile(rf"`(?!/)((?:[\w.*-]+/)+|[\w.*/-]+\.(?:{ENDINGS})|(?:[\w-]+/)+\w*\*)`")
+NAMED = re.compile(rf"`(?!/)((?:[\w.*-]+/)+|[\w.*/-]+\.(?:{ENDINGS})|(?:[\w-]+/)+[\w*]*\*)`")
 """A file or a folder in backquotes: `mm/fork.py`, `labs/`, `labs/lab07*`."""
 LINKED = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 DRAWN = re.compile(r"│[^`│]*?((?:\w+/)+)")
