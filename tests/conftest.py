@@ -1,4 +1,4 @@
-"""For every test. Imports pytest and hypothesis only: much of it runs on bare interpreters as well."""
+"""For all tests. Imports pytest and hypothesis alone: much of it runs on bare interpreters too."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-# Searches take as long as they take, and WebAssembly is slower still; the same examples on every machine.
+# No deadline: a search may take long, and WebAssembly is slower. The same examples on all machines.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what a passing test has to say: record_property("summary", "CPython 3.14.2: 80 passed")."""
+    """Print what passing tests report: record_property("summary", "CPython 3.14.2: 80 passed")."""
     said = list(summaries(terminalreporter.stats.get("passed", [])))
     if said:
         terminalreporter.section("worth knowing")

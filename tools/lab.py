@@ -1,6 +1,6 @@
 """Open JupyterLab on a notebook: `python tools/lab.py NOTEBOOK [any option of jupyter lab]`.
 
-Adds what a learner would trip over: a clear word when the port is taken, and --allow-root for root.
+It helps where a learner would be stuck: it says when the port is taken, and root may start it.
 """
 
 import argparse
@@ -33,16 +33,16 @@ def main(arguments: list[str]) -> NoReturn:
         options += ["--port", str(port)]
     elif chosen.port and not is_free(chosen.ip, chosen.port):  # port 0 means: any free one
         raise SystemExit(
-            f"mmlocks: port {chosen.port} is taken by another program. Leave --port out, or choose another: "
+            f"mmlocks: port {chosen.port} is taken by another program. "
+            "Leave --port out, or choose another: "
             f'make lab JUPYTER_ARGS="--port {chosen.port + 1}". '
             "(`.venv/bin/jupyter server list` shows the JupyterLabs that are running.)"
         )
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.append(
-            "--allow-root"
-        )  # JupyterLab refuses root without it; containers often are root
-    # Served from the repository, so that the lesson's link to its lab leads somewhere; and trusted, so that the pictures which
-    # are stored in our own notebooks are shown as pictures before their cells are run.
+        # JupyterLab refuses root without it, and a container's user is often root.
+        options.append("--allow-root")
+    # The repository is the root of the server, so that the lesson's link to its lab leads to it.
+    # Our own notebooks are trusted, so that their stored pictures show before a cell has run.
     options += [f"--ServerApp.root_dir={REPOSITORY}"]
     if Path(notebook).exists():
         options += [f"--LabApp.default_url=/lab/tree/{notebook}"]
@@ -67,7 +67,7 @@ def is_free(host: str, port: int) -> bool:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
         except OSError as error:
-            # a machine without IPv6 fails on it in other ways, and has the port on IPv4
+            # A machine without IPv6 fails there in other ways, and has the port on IPv4.
             if family == socket.AF_INET or error.errno == errno.EADDRINUSE:
                 return False
     return True

@@ -1,6 +1,6 @@
 """Write constraints.txt: one version of everything, for every Python and system that we support.
 
-Run by `make lock`, which provides uv. Without an index address in it, the file serves any mirror.
+`make lock` runs this and provides uv. The file has no address of an index, so any mirror will do.
 """
 
 import shutil

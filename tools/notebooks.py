@@ -1,10 +1,10 @@
-"""Bring the notebooks up to date: run lessons and solutions in place, and make the exercises from the solutions.
+"""Bring the notebooks up to date: run lessons and solutions, and make the exercises.
 
     python tools/notebooks.py             run everything, write everything
     python tools/notebooks.py --exercises only make the exercises (a moment, no Jupyter needed)
 
-An exercise is its solution without the lines between `### BEGIN SOLUTION` and `### END SOLUTION`, and without outputs. Nothing is
-put in their place: what is left is the kernel as it was before the fix, which is where the learner starts.
+An exercise is its solution without outputs, and without the lines between `### BEGIN SOLUTION` and
+`### END SOLUTION`. Nothing replaces these lines. The learner starts with the kernel before the fix.
 """
 
 import argparse
@@ -22,7 +22,10 @@ Notebook = dict[str, Any]
 
 
 def exercise_from(solution: Notebook) -> Notebook:
-    """The exercise that a solution notebook becomes. Raises ValueError for markers that do not pair."""
+    """The exercise that a solution notebook becomes.
+
+    Raises ValueError for markers that do not pair.
+    """
     exercise = copy.deepcopy(solution)
     for cell in exercise["cells"]:
         source = "".join(cell["source"])
@@ -65,11 +68,12 @@ def make_exercises() -> None:
 
 
 def run(path: Path) -> None:
-    """Run a notebook in its folder and keep its outputs, without anything that differs from run to run."""
+    """Run a notebook in its folder. Keep of its outputs what is the same in each run."""
     import nbformat
     from nbclient import NotebookClient
 
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types here
+    # nbformat has no types for these two functions.
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(
         notebook,
         timeout=300,

@@ -1,6 +1,7 @@
 """Make .venv and install the project into it: again when its pins change, and never half.
 
-Runs before the right Python is known, so: standard library only, in syntax that Python 3.6 can parse.
+This runs before the right Python is known. So it needs the standard library alone, and Python 3.6
+can parse it.
 Usage: python3 tools/setup_env.py course,test      (the extras of pyproject.toml that are wanted)
 """
 
@@ -16,16 +17,15 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set
 
 try:
     import fcntl
-except ImportError:  # Windows: two set-ups at once are then the user's own affair
+except ImportError:  # Windows: there, nothing keeps two set-ups apart
     fcntl = None  # type: ignore[assignment]
 
 NEEDED = (3, 11)
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 VENV_PYTHON = os.path.join(VENV, "bin", "python")
-STATE = os.path.join(
-    VENV, "mmlocks-setup.json"
-)  # absent: not our .venv; {}: an install that did not finish
+# No such file: not our .venv. An empty object in it: an installation that did not finish.
+STATE = os.path.join(VENV, "mmlocks-setup.json")
 LOG = os.path.join(VENV, "mmlocks-setup.log")
 INPUTS = ("pyproject.toml", "constraints.txt")
 
@@ -136,7 +136,8 @@ def find_interpreter() -> Interpreter:
             return seen
     worst = fitting[0]
     raise Problem(
-        "{} ({}) cannot make virtual environments. On Debian or Ubuntu: sudo apt-get install python{}-venv".format(
+        "{} ({}) cannot make virtual environments. "
+        "On Debian or Ubuntu: sudo apt-get install python{}-venv".format(
             worst.path, worst.version, ".".join(worst.version.split(".")[:2])
         )
     )
@@ -157,7 +158,10 @@ def usual_places() -> Iterator[str]:
 
 
 def probe(path: str) -> Optional[Interpreter]:
-    """What `path` is, or None if it is not a Python that runs (a pyenv shim, a venv whose Python is gone)."""
+    """What `path` is, or None if it is not a Python that runs.
+
+    That can be a pyenv shim, or a venv whose Python is gone.
+    """
     ask = (
         "import sys, importlib.util as u\n"
         "print('%d.%d.%d' % sys.version_info[:3], all(map(u.find_spec, ('venv', 'ensurepip'))))"
@@ -188,9 +192,8 @@ def run_pip(extras: Set[str]) -> None:
     command = [VENV_PYTHON, "-m", "pip", "install", "--constraint", "constraints.txt"]
     command += ["--disable-pip-version-check", "--no-input"]
     command += ["--editable", ".[{}]".format(",".join(sorted(extras)))]
-    surroundings = dict(
-        {"PIP_RETRIES": "2"}, **os.environ
-    )  # also for the pip that pip itself starts
+    # In the environment, so that the pip that pip itself starts has it too.
+    surroundings = dict({"PIP_RETRIES": "2"}, **os.environ)
     with open(LOG, "w", encoding="utf-8") as log:
         pip = subprocess.Popen(
             command, cwd=ROOT, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -225,7 +228,7 @@ def last_words(output: str) -> str:
 
 
 def silence_jupyter_news() -> None:
-    """Keep JupyterLab from asking about news at the first start, and from looking for newer versions."""
+    """Keep JupyterLab from asking about news, and from looking for newer versions."""
     folder = os.path.join(VENV, "share", "jupyter", "lab", "settings")
     os.makedirs(folder, exist_ok=True)
     quiet = {"fetchNews": "false", "checkForUpdates": False}
@@ -253,13 +256,13 @@ def finished_state(extras: Set[str]) -> Dict[str, Any]:
     for name in INPUTS:
         with open(os.path.join(ROOT, name), "rb") as file:
             digest.update(file.read())
-    # ROOT, because a moved folder breaks the scripts in .venv/bin and the editable install
+    # With ROOT: if the folder moves, the scripts in .venv/bin and the editable install break.
     return {"root": ROOT, "inputs": digest.hexdigest(), "extras": sorted(extras)}
 
 
 @contextlib.contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Two makes at once must not take each other's .venv for a broken one."""
+    """Let one make install at a time: else each takes the other's .venv for a broken one."""
     if fcntl is None:
         yield
         return

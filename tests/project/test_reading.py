@@ -9,7 +9,7 @@ PATH = ("fork", "fault", "stack", "vma_lock")
 
 
 def closure(names: tuple[str, ...]) -> set[Path]:
-    """The files of the model that must be read for these, and these: all that they import, and what that imports. Types alone are imported as well."""
+    """These files of the model, all that they import, and what that imports, types included."""
     found: set[Path] = set()
     todo = [MM / f"{name}.py" for name in names]
     while todo:
@@ -35,13 +35,3 @@ def test_the_bugs_of_july_2023_can_be_read_in_an_evening() -> None:
         file.stem: len(file.read_text(encoding="utf-8").splitlines()) for file in closure(PATH)
     }
     assert sum(lines.values()) <= 2950, (sum(lines.values()), lines)
-
-
-def test_the_architecture_names_every_file_of_the_model() -> None:
-    text = (REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    missing = [
-        file.stem
-        for file in MM.glob("*.py")
-        if file.stem != "__init__" and f"`{file.stem}`" not in text
-    ]
-    assert not missing

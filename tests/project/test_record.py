@@ -28,7 +28,8 @@ def rows(head: str) -> dict[str, str]:
 
 def texts() -> Iterator[tuple[str, str]]:
     """What learners and maintainers read: code, pages, and the notebooks' cells."""
-    for file in (*ROOT.glob("*.md"), *(ROOT / "mmlocks").rglob("*.py")):
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    for file in (*pages, *(ROOT / "mmlocks").rglob("*.py")):
         if file.name != "RECORD.md":
             yield file.name, file.read_text(encoding="utf-8")
     for file in (ROOT / "lessons").glob("*.ipynb"):
