@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from mmlocks.errors import ScenarioTooSmall
 from mmlocks.machine import Run, View
 from mmlocks.machine.state import Poison, Record
-from mmlocks.machine.step import Step
 from mmlocks.machine.task import Place as Line
+from mmlocks.machine.values import Step
 from mmlocks.machine.watch import Access, Part, parts_of
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.vma import FREED, Vma

@@ -4,14 +4,14 @@ It knows nothing of memory management. Reading order: state, step, locks, rcu, t
 """
 
 from mmlocks.machine.locks import RwSem, SeqCount, SpinLock
-from mmlocks.machine.machine import Blocked, Machine, Transition, Violation
+from mmlocks.machine.machine import Blocked, Machine, Transition, Violation, Watch
 from mmlocks.machine.rcu import Rcu
 from mmlocks.machine.run import Run
 from mmlocks.machine.schedule import Schedule
 from mmlocks.machine.state import Cell, Counter, Layout, Record, View
-from mmlocks.machine.step import Operation, Step, operation, require, together
+from mmlocks.machine.step import Operation, operation, require, together
 from mmlocks.machine.symmetry import Swap
-from mmlocks.machine.watch import Watch
+from mmlocks.machine.values import Step
 
 __all__ = [
     "Blocked",

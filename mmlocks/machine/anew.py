@@ -16,7 +16,7 @@ from typing import Any
 
 from mmlocks.machine.coroutine import PASSING, CoroutineSupplier
 from mmlocks.machine.foreign import Foreign
-from mmlocks.machine.step import Step
+from mmlocks.machine.values import Step
 
 ROUNDS = 2
 """How often every history is run at least, each time in another order."""

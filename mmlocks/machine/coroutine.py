@@ -26,9 +26,9 @@ from mmlocks.machine.advice import advice_on
 from mmlocks.machine.loops import SECONDS, EndlessLoop, Limited, Waits
 from mmlocks.machine.moment import SHOWN_AS, moment_of, places_of
 from mmlocks.machine.parting import first_difference
-from mmlocks.machine.state import FOREIGN, Cell, exact
-from mmlocks.machine.step import UNAWAITED, Call, Step
+from mmlocks.machine.state import FOREIGN, Cell
 from mmlocks.machine.task import PACKAGE, Answer, Ended, Place
+from mmlocks.machine.values import UNAWAITED, Call, Step, exact
 from mmlocks.machine.wire import Threw, plain_from_abroad
 
 STEPS_PER_TASK = 1_000

@@ -21,9 +21,9 @@ from mmlocks.errors import ModelError, NondeterminismError
 from mmlocks.machine.coroutine import SECOND_LOOKS, CoroutineSupplier, what_it_did
 from mmlocks.machine.loops import Paused
 from mmlocks.machine.moment import SHOWN_AS
-from mmlocks.machine.state import Layout, Outlasting, exact
-from mmlocks.machine.step import UNAWAITED, Call, Step
+from mmlocks.machine.state import Layout, Outlasting
 from mmlocks.machine.task import Answer, Ended, Place, Stop, Supplier
+from mmlocks.machine.values import UNAWAITED, Call, Step, exact
 from mmlocks.machine.wire import Threw, from_plain, plain_from_abroad, to_plain
 
 Rules = Callable[[str, Answer, tuple[Any, ...]], str]

@@ -16,7 +16,8 @@ from typing import Any
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.state import Cell, Layout, Poison, Record, View
-from mmlocks.machine.step import BLOCKED, Footprint, Step, ViolationSignal, operation, touching
+from mmlocks.machine.step import BLOCKED, Footprint, ViolationSignal, operation, touching
+from mmlocks.machine.values import Step
 
 FREE = 0
 """Value of an owner cell that nobody owns; cpu n owns it as n + 1."""

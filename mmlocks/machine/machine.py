@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from mmlocks.errors import ScenarioTooSmall, UndeclaredAccess
 from mmlocks.machine.coroutine import CoroutineSupplier
@@ -12,14 +12,13 @@ from mmlocks.machine.step import (
     BLOCKED,
     OPERATIONS,
     Footprint,
-    Step,
     ViolationSignal,
     parts,
     perform,
 )
 from mmlocks.machine.symmetry import Swap
-from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task, at, cannot_happen
-from mmlocks.machine.watch import Watch
+from mmlocks.machine.task import Node, Place, SplitSupplier, Supplier, Task, at, cannot_happen
+from mmlocks.machine.values import Step
 
 Start = Callable[[], Coroutine[Step, Any, Any]]
 """Makes a fresh coroutine of a task, e.g. `lambda: fork(mm)`."""
@@ -50,6 +49,26 @@ class Transition(NamedTuple):
     step: Step
     result: Any
     violation: Violation | None
+
+
+class Watch(Protocol):
+    """Looks at steps, and changes nothing.
+
+    What it looks at becomes part of what a step's outcome depends on, and *not* of the step's footprint. So a watch costs the reduction
+    nothing: two steps that commute still count as commuting. That is sound under one condition, which whoever writes a watch must keep:
+
+        another CPU's step that does not conflict with this one must not change the judgement of it.
+
+    Else the search might look at only one order of the two, and at the wrong one. "Do I hold this lock?" keeps it: nobody but I can
+    begin or cease to hold a lock. So does "is the VMA write-locked by me?": while I hold mmap_lock for writing nobody else changes
+    either number, or breaks a rule by doing so. "Does somebody else hold it?" does not.
+    """
+
+    def looks_at(self, cpu: int, step: Step) -> int:
+        """The cells (a bit mask over their indices) that must be seen to judge this step, beside those that it touches."""
+
+    def judge(self, view: View, cpu: int, step: Step, where: tuple[Place, ...]) -> Violation | None:
+        """The rule that `cpu` would break by taking the step now; None if none, or if the step is blocked."""
 
 
 PC_FIELD = (1 << PC_BITS) - 1

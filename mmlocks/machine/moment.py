@@ -17,8 +17,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from mmlocks.machine.state import Cell, Layout, Outlasting
-from mmlocks.machine.step import Step
 from mmlocks.machine.task import Place
+from mmlocks.machine.values import Step
 
 OWN_AWAITS = (Step.__await__.__code__, Cell.__await__.__code__)
 """The generators at the inner end of every await chain. They hold the pending step and nothing else."""

@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 
 from mmlocks.machine.loops import EndlessLoop, Limited
 from mmlocks.machine.moment import Unfreezable, chain
-from mmlocks.machine.state import exact
-from mmlocks.machine.step import Step
 from mmlocks.machine.task import Ended, Place
+from mmlocks.machine.values import Step, exact
 
 PLAIN = (bool, int, float, str, type(None))
 """Kinds of values that can be shown in a sentence. What else there is may differ without any consequence."""

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from mmlocks.errors import ScenarioTooSmall
 from mmlocks.machine.locks import lock_operation
 from mmlocks.machine.state import Cell, Layout, Record, View
-from mmlocks.machine.step import Footprint, Step, ViolationSignal, operation, together, touching
+from mmlocks.machine.step import Footprint, ViolationSignal, operation, together, touching
+from mmlocks.machine.values import Step
 
 SECTIONS = 16
 """Section numbers wrap around here; a grace period would have to outlast seven read sections of one CPU to be fooled."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from mmlocks.errors import ScheduleError
 from mmlocks.machine.machine import Machine, Transition, Violation
 from mmlocks.machine.state import View
-from mmlocks.machine.step import OPERATIONS, Step
+from mmlocks.machine.step import OPERATIONS
+from mmlocks.machine.values import Step
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.state import Cell, Counter, Layout, View
-from mmlocks.machine.step import BLOCKED, OPERATIONS, Call, Step, ViolationSignal
+from mmlocks.machine.step import BLOCKED, OPERATIONS, ViolationSignal
+from mmlocks.machine.values import Call, Step
 
 T = TypeVar("T")
 

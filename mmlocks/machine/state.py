@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from mmlocks.errors import ModelError, ScenarioTooSmall, UndeclaredAccess
-
-if TYPE_CHECKING:
-    from mmlocks.machine.step import Step
+from mmlocks.machine.values import Step, exact, words
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -29,27 +27,6 @@ class NewWord(BaseException):
 
     No fault of a task's, so no handler for those may catch it.
     """
-
-
-def exact(value: Any) -> Any:
-    """A key that tells apart what Python calls equal: 1 and True, 0.0 and -0.0, also inside tuples."""
-    kind = type(value)
-    if kind is int or kind is bool or value is None:
-        return kind, value
-    if isinstance(value, tuple):
-        return kind, tuple(exact(part) for part in value)
-    if isinstance(value, frozenset):
-        return kind, frozenset(exact(part) for part in value)
-    return kind, repr(value) if isinstance(
-        value, float | complex
-    ) else value  # 0.0 and -0.0 are equal too
-
-
-def words(value: Any) -> str:
-    """A value in a sentence: `none` for None, and `a, b` for several."""
-    if value is None:
-        return "none"
-    return ", ".join(map(words, value)) or "none" if type(value) is tuple else str(value)
 
 
 class Poison(NamedTuple):
@@ -177,32 +154,22 @@ class Cell(Handle, Generic[T]):
 
     def load(self) -> Step:
         """The step that reads this cell; `await cell` is the same."""
-        from mmlocks.machine.step import Step
-
         return Step("load", (self.index,))
 
     def set(self, value: T) -> Step:
         """The step that stores `value`."""
-        from mmlocks.machine.step import Step
-
         return Step("store", (self.index, value))
 
     def swap(self, expected: T, value: T) -> Step:
         """The step that stores `value` if the cell holds `expected`; its result says whether it did (cmpxchg)."""
-        from mmlocks.machine.step import Step
-
         return Step("swap", (self.index, expected, value))
 
     def wait_for(self, value: T) -> Step:
         """The step that blocks until the cell holds `value`."""
-        from mmlocks.machine.step import Step
-
         return Step("wait", (self.index, value, True))
 
     def wait_until_not(self, value: T) -> Step:
         """The step that blocks until the cell holds anything but `value`."""
-        from mmlocks.machine.step import Step
-
         return Step("wait", (self.index, value, False))
 
     # A cell is not its value. Comparing one is the commonest slip of all (a forgotten await), and Python would
@@ -242,14 +209,10 @@ class Counter(Cell[int]):
 
     def add(self, n: int) -> Step:
         """The step that adds `n` and tells nobody the sum. Two additions commute, which halves many searches."""
-        from mmlocks.machine.step import Step
-
         return Step("add", (self.index, n))
 
     def fetch_add(self, n: int) -> Step:
         """The step that adds `n` and returns the value before (x86 `lock xadd`)."""
-        from mmlocks.machine.step import Step
-
         return Step("fetch_add", (self.index, n))
 
 

@@ -7,15 +7,13 @@ by a machine that never saw the code that asked for it.
 
 from __future__ import annotations
 
-import operator
-import sys
-import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import Cell, Counter, Layout, Poison, View, exact
+from mmlocks.machine.state import Cell, Counter, Layout, Poison, View
+from mmlocks.machine.values import CALL, UNAWAITED, Step
 
 BLOCKED = object()
 """Returned by an operation that cannot happen in this state; it must not have changed anything."""
@@ -124,76 +122,6 @@ class ViolationSignal(Exception):
         super().__init__(message)
         self.oracle = oracle
         self.message = message
-
-
-class Unawaited(threading.local):
-    """Steps that a running task has built and not yet awaited (see `mmlocks.machine.coroutine`), in each thread."""
-
-    steps: list[Step] | None = None
-
-
-UNAWAITED = Unawaited()
-
-
-class Step:
-    """A request to the machine: `await step` hands it over and returns its result."""
-
-    __slots__ = ("args", "made_at", "op")
-
-    def __init__(self, op: str, args: tuple[Any, ...]) -> None:
-        self.op = op
-        self.args = args
-        self.made_at = ("", "", 0)
-        if UNAWAITED.steps is not None:
-            self.made_at = _making()
-            UNAWAITED.steps.append(self)
-
-    def __await__(self) -> Generator[Step, Any, Any]:
-        return (yield self)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Step) or self.op != other.op or len(self.args) != len(other.args):
-            return False
-        return all(map(operator.is_, self.args, other.args)) or exact(self.args) == exact(
-            other.args
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.op, self.args))
-
-    def __bool__(self) -> bool:
-        raise TypeError(
-            f"the step {self.op} was used as a value but never awaited; write `await` in front of it"
-        )
-
-    def __repr__(self) -> str:
-        return f"{self.op}{self.args}"
-
-
-class Call(Step):
-    """A request to call a function by its name, wherever its text is. Only code that runs apart from a kernel makes it (see `mmlocks.machine.foreign`).
-
-    `text` is the function itself, for those who need no other one. No machine carries a call out.
-    """
-
-    __slots__ = ("text",)
-
-    def __init__(
-        self, name: str, args: tuple[Any, ...], text: Callable[..., Any] | None = None
-    ) -> None:
-        super().__init__(CALL, (name, *args))
-        self.text = text
-
-
-CALL = "call"
-
-
-def _making() -> tuple[str, str, int]:
-    """Function, file and line that built a step: the nearest frame that is a coroutine's (co_flags CO_COROUTINE)."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and not frame.f_code.co_flags & 0x80:
-        frame = frame.f_back
-    return frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno
 
 
 def footprint_of(layout: Layout, cpu: int, step: Step) -> Footprint:

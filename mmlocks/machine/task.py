@@ -15,8 +15,9 @@ from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import PC_BITS, Layout, Outlasting, exact
-from mmlocks.machine.step import NOTHING, Footprint, Step, footprint_of
+from mmlocks.machine.state import PC_BITS, Layout, Outlasting
+from mmlocks.machine.step import NOTHING, Footprint, footprint_of
+from mmlocks.machine.values import Step, exact
 
 PACKAGE = Path(__file__).resolve().parents[1]
 

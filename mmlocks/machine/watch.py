@@ -6,35 +6,12 @@ touches. A watch says in advance which cells, and the machine lets it see those 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from mmlocks.errors import UndeclaredAccess
 from mmlocks.machine.state import View
-from mmlocks.machine.step import BLOCKED, Step, ViolationSignal, parts, perform
-
-if TYPE_CHECKING:
-    from mmlocks.machine.machine import Violation
-    from mmlocks.machine.task import Place
-
-
-class Watch(Protocol):
-    """Looks at steps, and changes nothing.
-
-    What it looks at becomes part of what a step's outcome depends on, and *not* of the step's footprint. So a watch costs the reduction
-    nothing: two steps that commute still count as commuting. That is sound under one condition, which whoever writes a watch must keep:
-
-        another CPU's step that does not conflict with this one must not change the judgement of it.
-
-    Else the search might look at only one order of the two, and at the wrong one. "Do I hold this lock?" keeps it: nobody but I can
-    begin or cease to hold a lock. So does "is the VMA write-locked by me?": while I hold mmap_lock for writing nobody else changes
-    either number, or breaks a rule by doing so. "Does somebody else hold it?" does not.
-    """
-
-    def looks_at(self, cpu: int, step: Step) -> int:
-        """The cells (a bit mask over their indices) that must be seen to judge this step, beside those that it touches."""
-
-    def judge(self, view: View, cpu: int, step: Step, where: tuple[Place, ...]) -> Violation | None:
-        """The rule that `cpu` would break by taking the step now; None if none, or if the step is blocked."""
+from mmlocks.machine.step import BLOCKED, ViolationSignal, parts, perform
+from mmlocks.machine.values import Step
 
 
 class Access(NamedTuple):

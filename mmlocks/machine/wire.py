@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.state import Cell, Layout, Poison, Record
-from mmlocks.machine.step import OPERATIONS, Call, Step
+from mmlocks.machine.step import OPERATIONS
 from mmlocks.machine.task import Answer, Place
+from mmlocks.machine.values import Call, Step
 
 Plain = None | bool | int | str | list[Any] | dict[str, Any]
 
