@@ -14,7 +14,8 @@ from collections.abc import Coroutine, Generator, Iterator, Sequence
 from random import Random
 from typing import Any
 
-from mmlocks.machine.coroutine import PASSING, CoroutineSupplier
+from mmlocks.machine.apart import PASSING
+from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.foreign import Foreign
 from mmlocks.machine.values import Step
 

@@ -18,8 +18,9 @@ from dataclasses import replace
 from typing import Any
 
 from mmlocks.errors import ModelError, NondeterminismError
-from mmlocks.machine.coroutine import SECOND_LOOKS, CoroutineSupplier, what_it_did
+from mmlocks.machine.coroutine import SECOND_LOOKS, CoroutineSupplier
 from mmlocks.machine.loops import Paused
+from mmlocks.machine.mistakes import what_it_did
 from mmlocks.machine.moment import SHOWN_AS
 from mmlocks.machine.state import Layout, Outlasting
 from mmlocks.machine.task import Answer, Ended, Place, Stop, Supplier

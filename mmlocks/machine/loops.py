@@ -35,7 +35,7 @@ LONG = 0.25
 RINGS = 500
 """Alarms that code may swallow before its process is ended: there is no other way to stop it."""
 
-RUNS = "_run_apart"
+RUNS = "run_apart"
 """The function of ours that runs the code which is limited."""
 
 OURS = f"{PACKAGE}{os.sep}"
