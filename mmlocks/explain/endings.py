@@ -1,8 +1,9 @@
 """All endings: what a program can come to, in how many ways, and how for each.
 
-Every path through the graph of states is one schedule, so schedules are counted without being followed: the number of ways into a state is
-the sum over the states before it, in topological order. Where the graph has a cycle, some CPU can go round as often as it likes, and
-whatever lies behind that has infinitely many schedules.
+Every path through the graph of states is one schedule, so schedules are counted without being
+followed: the number of ways into a state is the sum over the states before it, in topological
+order. Where the graph has a cycle, some CPU can go round as often as it likes, and whatever lies
+behind that has infinitely many schedules.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from mmlocks.search.ways import way_to_place
 class Ending:
     """One of the things that a program can come to.
 
-    `violation` is the rule that is broken; without one, `value` is what matters of the final state. `states` are the different states in
-    which it comes about. `schedules` is the number of schedules that lead there: None if there are infinitely many, 0 where it is to
-    go round for ever, which no schedule completes. `schedule` is one with the fewest preemptions, and then the fewest steps.
+    `violation` is the rule that is broken; without one, `value` is what matters of the final state.
+    `states` are the different states in which it comes about. `schedules` is the number of
+    schedules that lead there: None if there are infinitely many, 0 where it is to go round for
+    ever, which no schedule completes. `schedule` is one with the fewest preemptions, and then the
+    fewest steps.
     """
 
     violation: Violation | None
@@ -57,8 +60,9 @@ def endings(
     budget: Budget | None = None,
     progress: Progress | None = None,
 ) -> Endings:
-    """Every ending of `machine`. `matters` says of a final state what tells it from others (default: the value of every cell).
+    """Every ending of `machine`.
 
+    `matters` says of a final state what tells it from others (default: the value of every cell).
     All interleavings are looked at, without reduction, which would leave schedules out.
     """
     meter = Meter(budget or Budget(), progress)

@@ -1,23 +1,29 @@
-"""Which steps of a bad execution matter: the fewest orders between CPUs that force its violation. The rest is background.
+"""Which steps of a bad execution matter: the fewest orders between CPUs that force its violation.
 
-A bad execution orders all its steps, and most of that is chance. What matters are a few sentences of the form "this step of cpu1 comes
-before that step of cpu0". Such orders are a *cause* of the violation if
+The rest is background. A bad execution orders all its steps, and most of that is chance. What
+matters are a few sentences of the form "this step of cpu1 comes before that step of cpu0". Such
+orders are a *cause* of the violation if
 
     every execution that turns none of them around, and comes to an end, breaks the same rule,
 
-wherever all other steps fall. An execution turns an order around when it takes the second step while the first one's CPU is still on its way
-to the first. (A CPU that has taken another path is not, and so has nothing to turn around.) How many orders the smallest cause needs is known as the depth of a
-concurrency bug (Burckhardt, Kothari, Musuvathi & Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding bugs", ASPLOS
-2010). The steps that it names are the slice.
+wherever all other steps fall. An execution turns an order around when it takes the second step
+while the first one's CPU is still on its way to the first. (A CPU that has taken another path is
+not, and so has nothing to turn around.) How many orders the smallest cause needs is known as the
+depth of a concurrency bug (Burckhardt, Kothari, Musuvathi & Nagarakatte, "A randomized scheduler
+with probabilistic guarantees of finding bugs", ASPLOS 2010). The steps that it names are the slice.
 
-Candidates are the orders in which the bad execution took two steps of different CPUs that touch the same cell, one of them changing it.
-All of them together are a cause, for they pin down its Mazurkiewicz trace. The smallest is found by implicit hitting sets (Moreno-Centeno &
-Karp, Operations Research 61, 2013): an execution that ends otherwise has turned some orders around, and every cause has to forbid one of
-these. So take the fewest orders that meet all such executions known so far, and search for one more that keeps them. If there is none, they
-are a cause, and no smaller one exists. Then each order is weakened as far as it goes: an earlier first step, a later second one.
+Candidates are the orders in which the bad execution took two steps of different CPUs that touch the
+same cell, one of them changing it. All of them together are a cause, for they pin down its
+Mazurkiewicz trace. The smallest is found by implicit hitting sets (Moreno-Centeno & Karp,
+Operations Research 61, 2013): an execution that ends otherwise has turned some orders around, and
+every cause has to forbid one of these. So take the fewest orders that meet all such executions
+known so far, and search for one more that keeps them. If there is none, they are a cause, and no
+smaller one exists. Then each order is weakened as far as it goes: an earlier first step, a later
+second one.
 
-The claim is that these orders suffice, which the last search has proved, and that fewer of the candidates do not. It is not that the violation
-needs them: other orders may lead to it as well. Nothing is said of executions that never end.
+The claim is that these orders suffice, which the last search has proved, and that fewer of the
+candidates do not. It is not that the violation needs them: other orders may lead to it as well.
+Nothing is said of executions that never end.
 """
 
 from __future__ import annotations
@@ -45,7 +51,10 @@ class Event(NamedTuple):
 
 
 class Order(NamedTuple):
-    """`first` comes before `then`. Both touch `cells`; none are named where all that matters is that `then` waits."""
+    """`first` comes before `then`.
+
+    Both touch `cells`; none are named where all that matters is that `then` waits.
+    """
 
     first: Event
     then: Event
@@ -65,9 +74,10 @@ class Order(NamedTuple):
 class Slice:
     """What is behind the violation in which `run` ends.
 
-    `orders` are a smallest cause, in the order in which the run kept them; None if the budget ended before one was known. `settled` says that
-    none of them can be weakened; if the search stopped before that was known, `reason` says why. It looked at `states` and
-    `transitions`, each as often as it came by.
+    `orders` are a smallest cause, in the order in which the run kept them; None if the budget ended
+    before one was known. `settled` says that none of them can be weakened; if the search stopped
+    before that was known, `reason` says why. It looked at `states` and `transitions`, each as often
+    as it came by.
     """
 
     run: Run
@@ -115,14 +125,15 @@ def turned_around(run: Run, orders: Sequence[Order], other: Run) -> tuple[Order,
     return tuple(order for number, order in enumerate(orders) if turned >> number & 1)
 
 
-# -- the orders that a run kept ---------------------------------------------------------------------------------------
+# -- the orders that a run kept --------------------------------------------------------------------
 
 
 def moments_of(run: Run) -> dict[Event, Run]:
     """The run's steps, and each as the run that is about to take it.
 
-    A CPU that has not come to its end is followed beyond the run's, as if nobody disturbed it from there, until it blocks, ends or repeats
-    itself. In the run all of that comes later than everything else, which may matter.
+    A CPU that has not come to its end is followed beyond the run's, as if nobody disturbed it from
+    there, until it blocks, ends or repeats itself. In the run all of that comes later than
+    everything else, which may matter.
     """
     moments = {event: run.at(number) for number, event in enumerate(_events(run))}
     end = run.undo() if _broken_by_a_step(run) else run
@@ -198,7 +209,7 @@ def _names(machine: Machine, common: int, cells: int) -> tuple[str, ...]:
     return tuple(cell.name for cell in machine.layout.cells if either >> cell.index & 1)
 
 
-# -- the smallest cause -----------------------------------------------------------------------------------------------
+# -- the smallest cause ----------------------------------------------------------------------------
 
 
 class _Causes:
@@ -224,7 +235,8 @@ class _Causes:
                 break
             if not turned:
                 raise Cancelled(
-                    "some execution ends otherwise, and turns no order of steps around that touch the same cell"
+                    "some execution ends otherwise, and turns no order of steps around that touch "
+                    "the same cell"
                 )
             turned_around.append(turned)
         yield tuple(chosen)
@@ -244,7 +256,8 @@ class _Causes:
         machine, every = self.machine, self.meter.every
         lookout = _Lookout(self.path, (*kept, *counted))
         forbidden = (1 << len(kept)) - 1
-        # Dijkstra's algorithm over states together with the named steps that were taken. Last in, first out among equals.
+        # Dijkstra's algorithm over states together with the named steps that were taken. Last in,
+        # first out among equals.
         cheapest = {(machine.initial, 0): 0}
         queue = [(0, 0, machine.initial, 0, 0)]
         while queue:
@@ -296,7 +309,8 @@ OTHERWISE = -1
 class _Path:
     """The steps that each CPU takes in a run and beyond, to be recognised in other executions.
 
-    A step is the same if the code stands at the same place and asks for the same operation, for the same time.
+    A step is the same if the code stands at the same place and asks for the same operation, for the
+    same time.
     """
 
     def __init__(self, run: Run) -> None:
@@ -331,12 +345,16 @@ class _Path:
 
 
 class _Lookout:
-    """Sees which of some orders a step turns around. What it has to remember of the steps taken is a bit mask, `taken`."""
+    """Sees which of some orders a step turns around.
+
+    What it has to remember of the steps taken is a bit mask, `taken`.
+    """
 
     def __init__(self, path: _Path, orders: Sequence[Order]) -> None:
         self._path = path
         named = {event for order in orders for event in order[:2]}
-        # Of steps that are the same, those before a named one must be known as well, so that it is told from them.
+        # Of steps that are the same, those before a named one must be known as well, so that it is
+        # told from them.
         known = {earlier for event in named for earlier in path.same(event) if earlier <= event}
         self._bits = {event: 1 << number for number, event in enumerate(sorted(known))}
         self._orders: dict[int, list[tuple[Event, int]]] = {}

@@ -1,13 +1,14 @@
 """The state graph of a small program as data: which states there are, which step leads from which to which, and how it all can end.
 
-A search keeps of the graph only what it needs for its verdict. Here everything is kept, so that it can be drawn and read. Graphs grow fast,
-so there are quotients, which make a readable graph of a large one (Baier & Katoen, "Principles of Model Checking", 2008, chapter 7):
+A search keeps of the graph only what it needs for its verdict. Here everything is kept, so that it
+can be drawn and read. Graphs grow fast, so there are quotients, which make a readable graph of a
+large one (Baier & Katoen, "Principles of Model Checking", 2008, chapter 7):
 
 * `collapsed`: a sequence of states without a choice becomes one edge. Nothing is lost.
-* `decided`: states from which every execution ends well become one, and so do those from which none does. What is left is the part of
-  the graph in which the outcome is still open.
-* `merged`: states that agree in something of your choice become one. A path in such a graph need not be an execution: it may
-  enter a merged vertex by one of its states and leave it by another.
+* `decided`: states from which every execution ends well become one, and so do those from which none
+  does. What is left is the part of the graph in which the outcome is still open.
+* `merged`: states that agree in something of your choice become one. A path in such a graph need
+  not be an execution: it may enter a merged vertex by one of its states and leave it by another.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Move(NamedTuple):
 class Edge(NamedTuple):
     """From one vertex to another by these steps: one step, or more where a sequence was collapsed.
 
-    `followed` is false where the partial-order reduction leaves the edge out, since another order of the same steps is followed.
+    `followed` is false where the partial-order reduction leaves the edge out, since another order
+    of the same steps is followed.
     """
 
     source: int
@@ -64,9 +66,11 @@ class Edge(NamedTuple):
 class Vertex(NamedTuple):
     """A state of the program, or several that a quotient has made one; or the end that a broken rule makes of an execution.
 
-    `kind` is "initial", "inner", "good" (all tasks returned, and the judge is content), "violated", "deadlock", or "unexplored" (a state
-    at which the budget was used up). `states` are packed states; none for a step that broke a rule, which led nowhere.
-    `depth` counts the fewest steps from the start. `follows` names the CPUs that the partial-order reduction would follow from here.
+    `kind` is "initial", "inner", "good" (all tasks returned, and the judge is content), "violated",
+    "deadlock", or "unexplored" (a state at which the budget was used up). `states` are packed
+    states; none for a step that broke a rule, which led nowhere. `depth` counts the fewest steps
+    from the start. `follows` names the CPUs that the partial-order reduction would follow from
+    here.
     """
 
     number: int
@@ -79,10 +83,11 @@ class Vertex(NamedTuple):
 
 @dataclass(frozen=True)
 class StateGraph:
-    """A graph of states. Vertex 0 is the initial state; numbers grow with the distance from it, the same at every run.
+    """A graph of states.
 
-    `reduced` says that only edges are here which the partial-order reduction follows. `reason` says why the graph is not whole, if it
-    is not. `quotient` says what was merged, if anything was.
+    Vertex 0 is the initial state; numbers grow with the distance from it, the same at every run.
+    `reduced` says that only edges are here which the partial-order reduction follows. `reason` says
+    why the graph is not whole, if it is not. `quotient` says what was merged, if anything was.
     """
 
     machine: Machine
@@ -136,10 +141,13 @@ class StateGraph:
         kinds = [vertex.kind for vertex in self.vertices if vertex.kind in ENDS]
         return {kind: kinds.count(kind) for kind in ENDS if kind in kinds}
 
-    # -- quotients ------------------------------------------------------------------------------------------------
+    # -- quotients ---------------------------------------------------------------------------------
 
     def collapsed(self) -> StateGraph:
-        """Without the vertices at which there is no choice: one edge leads there, and one leads on. Nothing is lost."""
+        """Without the vertices at which there is no choice: one edge leads there, and one leads on.
+
+        Nothing is lost.
+        """
         arriving = [0 for _ in self.vertices]
         for edge in self.edges:
             arriving[edge.target] += 1
@@ -202,7 +210,9 @@ class StateGraph:
         return self._merged_by(outcome, "states whose outcome is settled are one", settled=True)
 
     def merged(self, key: Callable[[int], Hashable], what: str) -> StateGraph:
-        """States with the same `key` become one vertex; `what` says in a few words which those are. Ends stay apart by their kind.
+        """States with the same `key` become one vertex; `what` says in a few words which those are.
+
+        Ends stay apart by their kind.
 
         Raises ModelError if a key cannot be compared.
         """
@@ -243,7 +253,7 @@ class StateGraph:
             self, vertices=vertices, edges=tuple(edges.values()), quotient=(*self.quotient, what)
         )
 
-    # -- told -----------------------------------------------------------------------------------------------------
+    # -- told --------------------------------------------------------------------------------------
 
     def moment(self, vertex: Vertex) -> tuple[str, ...]:
         """Where each CPU stands in a vertex's (first) state, one line each; the broken rule where there is one."""
@@ -280,11 +290,13 @@ class StateGraph:
     def to_json(self) -> dict[str, Any]:
         """The graph as plain JSON values.
 
-        `format`, `version`; `tasks`: the name of each CPU's; `reduced`, `whole`, `reason`, `quotient`: as above; `cells`: names of the
-        cells whose values differ somewhere; `vertices`: each with `number`, `kind`, `fate`, `depth`, `states` (packed, in hexadecimal: they are
-        longer than a JSON number), `values` (what is in `cells`, in words; null where merged states differ), `moment` (where each
-        CPU stands), `follows`, `violation` (`oracle` and `message`, or null); `edges`: each with `from`, `to` (numbers of vertices),
-        `steps` (each `cpu` and `words`), `followed`.
+        `format`, `version`; `tasks`: the name of each CPU's; `reduced`, `whole`, `reason`,
+        `quotient`: as above; `cells`: names of the cells whose values differ somewhere; `vertices`:
+        each with `number`, `kind`, `fate`, `depth`, `states` (packed, in hexadecimal: they are
+        longer than a JSON number), `values` (what is in `cells`, in words; null where merged states
+        differ), `moment` (where each CPU stands), `follows`, `violation` (`oracle` and `message`,
+        or null); `edges`: each with `from`, `to` (numbers of vertices), `steps` (each `cpu` and
+        `words`), `followed`.
         """
         cells = [self.machine.layout.cells[index] for index in self.differing_cells]
 
@@ -333,7 +345,10 @@ def positions(machine: Machine) -> Callable[[int], int]:
 
 
 def values_of(machine: Machine, names: Iterable[str]) -> Callable[[int], tuple[Any, ...]]:
-    """A key for `merged`: what these cells hold, wherever the CPUs stand. Raises ModelError for a cell that does not exist."""
+    """A key for `merged`: what these cells hold, wherever the CPUs stand.
+
+    Raises ModelError for a cell that does not exist.
+    """
     cells = [machine.layout.named(name) for name in names]
     return lambda state: tuple((state & cell.mask) >> cell.shift for cell in cells)
 
@@ -346,8 +361,9 @@ def state_graph(
 ) -> StateGraph:
     """All states of `machine` and the steps between them; with `reduced`, those that the partial-order reduction visits.
 
-    A graph of all states marks the edges that the reduction would follow. Where the budget is used up, or the user has had enough, the
-    graph is what was seen so far, and its `reason` says so. Raises NondeterminismError if a task's code turns out not to be deterministic.
+    A graph of all states marks the edges that the reduction would follow. Where the budget is used
+    up, or the user has had enough, the graph is what was seen so far, and its `reason` says so.
+    Raises NondeterminismError if a task's code turns out not to be deterministic.
     """
     meter = Meter(budget, progress)
     reduction = Reduction(machine)

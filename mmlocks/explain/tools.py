@@ -1,9 +1,10 @@
 """What the kernel's own tools would have said of one execution: KASAN, KCSAN, lockdep, and its assertions.
 
-Each is a judge of something else than harm. KASAN sees a use of freed memory, if that memory is an object of the kernel's. KCSAN sees two CPUs at one
-variable that nothing keeps apart. lockdep sees the order of locks, and locks that are never given up. An assertion sees that one lock is not held, at the one place where
-somebody wrote it down. The bug of July 2023 is none of these: user data, hardware that reads page tables by itself, every lock held that
-anybody had asked for.
+Each is a judge of something else than harm. KASAN sees a use of freed memory, if that memory is an
+object of the kernel's. KCSAN sees two CPUs at one variable that nothing keeps apart. lockdep sees
+the order of locks, and locks that are never given up. An assertion sees that one lock is not held,
+at the one place where somebody wrote it down. The bug of July 2023 is none of these: user data,
+hardware that reads page tables by itself, every lock held that anybody had asked for.
 """
 
 from __future__ import annotations
@@ -139,13 +140,14 @@ def _moments(run: Run) -> Iterator[Moment]:
             yield Moment(taken.cpu, part, machine.node(state, taken.cpu).answer.where)
 
 
-# -- KASAN ------------------------------------------------------------------------------------------------------------
+# -- KASAN -----------------------------------------------------------------------------------------
 
 
 def _kasan(world: World, moments: tuple[Moment, ...]) -> Saying:
     """Uses of freed objects of the kernel: VMAs with their locks, and tree nodes.
 
-    Not anon_vmas: their cache is SLAB_TYPESAFE_BY_RCU, of which KASAN keeps off unless it is told otherwise (CONFIG_SLUB_RCU_DEBUG, 2024; from memory).
+    Not anon_vmas: their cache is SLAB_TYPESAFE_BY_RCU, of which KASAN keeps off unless it is told
+    otherwise (CONFIG_SLUB_RCU_DEBUG, 2024; from memory).
     """
     owners = objects(world.layout)
     for moment in moments:
@@ -172,7 +174,7 @@ def _freed(owner: Record, before: View, access: Access) -> bool:
     return isinstance(access.found, Poison)
 
 
-# -- KCSAN ------------------------------------------------------------------------------------------------------------
+# -- KCSAN -----------------------------------------------------------------------------------------
 
 LEADS = frozenset(
     {"MapleTree.ma_root", "MapleNode.ranges", "Mm.mm_lock_seq", "Mm.mm_seq", "Vma.vm_lock_seq"}
@@ -217,11 +219,13 @@ class _Use(NamedTuple):
 def _kcsan(world: World, moments: tuple[Moment, ...], release: Release) -> Saying:
     """Two accesses of a plain field by two CPUs, one of them a write, that nothing orders.
 
-    What orders: a lock given up and taken; a tree node or a sequence number stored, and read by somebody who goes by it. KCSAN itself does not compute this: it
-    waits at an access for another CPU to come by, and so finds such a pair if it is lucky. Here it always is.
+    What orders: a lock given up and taken; a tree node or a sequence number stored, and read by
+    somebody who goes by it. KCSAN itself does not compute this: it waits at an access for another
+    CPU to come by, and so finds such a pair if it is lucky. Here it always is.
 
-    What is left out, as it would drown the rest: up to 6.4.7 vm_lock_seq was read and stored plainly (b1f02b95758d marked it), so that KCSAN reports a race wherever a
-    fault meets vma_start_write; and it is known to report races on the maple tree's nodes, which do no harm.
+    What is left out, as it would drown the rest: up to 6.4.7 vm_lock_seq was read and stored
+    plainly (b1f02b95758d marked it), so that KCSAN reports a race wherever a fault meets
+    vma_start_write; and it is known to report races on the maple tree's nodes, which do no harm.
     """
     clocks, last = _Clocks(range(world.layout.cpus)), dict[int, list[_Use]]()
     judged = Discipline(world.layout, release)
@@ -274,13 +278,14 @@ def _release(clocks: _Clocks, cpu: int, step: Step) -> None:
         clocks.give(cpu, step.args[0], shared=step.op == "up_read")
 
 
-# -- lockdep ----------------------------------------------------------------------------------------------------------
+# -- lockdep ---------------------------------------------------------------------------------------
 
 
 def _lockdep(run: Run, moments: tuple[Moment, ...]) -> Saying:
     """A cycle in the order in which this execution took kinds of locks, a task that returned with a lock, or an unprotected walk over the tree.
 
-    The last with CONFIG_PROVE_RCU: the tree's root is read with rcu_dereference_check, which demands mmap_lock or an RCU read section.
+    The last with CONFIG_PROVE_RCU: the tree's root is read with rcu_dereference_check, which
+    demands mmap_lock or an RCU read section.
     """
     order, holds = order_of_run(run)
     cycle = order.cycle(lockdep=True)
@@ -316,7 +321,7 @@ def _protected(moment: Moment) -> bool:
     return bool(locked or view[mm.rcu.sections[cpu].index] % 2 or not mm.mm_mt.in_rcu)
 
 
-# -- assertions -------------------------------------------------------------------------------------------------------
+# -- assertions ------------------------------------------------------------------------------------
 
 
 def _assertions(world: World, moments: tuple[Moment, ...], release: Release) -> Saying:

@@ -1,10 +1,13 @@
 """The closest execution that ends well: how little would have had to be different?
 
-A counterexample says most beside an execution that is nearly the same and succeeds (Groce, Chaki, Kroening & Strichman, "Error explanation
-with distance metrics", STTT 2006). Close means here, in this order: the two have as many first steps in common as can be; from where they part,
-the good one has the fewest preemptions, and then the fewest steps, as counterexamples do (see `mmlocks.search.shortest`).
+A counterexample says most beside an execution that is nearly the same and succeeds (Groce, Chaki,
+Kroening & Strichman, "Error explanation with distance metrics", STTT 2006). Close means here, in
+this order: the two have as many first steps in common as can be; from where they part, the good one
+has the fewest preemptions, and then the fewest steps, as counterexamples do (see
+`mmlocks.search.shortest`).
 
-They part at the bad one's point of no return, since until then, and no longer, something still ends well.
+They part at the bad one's point of no return, since until then, and no longer, something still ends
+well.
 """
 
 from __future__ import annotations
@@ -20,10 +23,11 @@ from mmlocks.search.verdict import STOPPED, Meter, why
 
 @dataclass(frozen=True)
 class Twin:
-    """The closest execution that ends well. `run` takes the bad one's first `common` steps and then `preemptions` away from who could go on.
+    """The closest execution that ends well.
 
-    Where the budget ended before the closest one was known, `closest` is False and `run` is another one that ends well and has as many steps
-    in common; `reason` says which budget.
+    `run` takes the bad one's first `common` steps and then `preemptions` away from who could go on.
+    Where the budget ended before the closest one was known, `closest` is False and `run` is another
+    one that ends well and has as many steps in common; `reason` says which budget.
     """
 
     run: Run

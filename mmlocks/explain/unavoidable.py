@@ -1,11 +1,14 @@
-"""When was it too late? Whether all that can follow comes to one thing, and the step of a run after which nothing could be saved any more.
+"""When was it too late?
 
-Jin, Ravi & Somenzi, "Fate and free will in error traces" (TACAS 2002), tell apart the parts of a counterexample in which the environment could
-still have avoided the error from those in which it was bound to come. Here the environment is whoever chooses which CPU runs next.
+Whether all that can follow comes to one thing, and the step of a run after which nothing could be
+saved any more. Jin, Ravi & Somenzi, "Fate and free will in error traces" (TACAS 2002), tell apart
+the parts of a counterexample in which the environment could still have avoided the error from those
+in which it was bound to come. Here the environment is whoever chooses which CPU runs next.
 
-Executions are taken to be fair: one that could reach something again and again, and never does because the same few CPUs are chosen for
-ever, does not count as having avoided it. So in a finite graph of states an execution has avoided a goal when it has ended without it, or has come
-where no way leads there any more. To spin for ever is no good ending (see `mmlocks.search.endless`).
+Executions are taken to be fair: one that could reach something again and again, and never does
+because the same few CPUs are chosen for ever, does not count as having avoided it. So in a finite
+graph of states an execution has avoided a goal when it has ended without it, or has come where no
+way leads there any more. To spin for ever is no good ending (see `mmlocks.search.endless`).
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ from mmlocks.search.ways import way_to
 class Certainty(NamedTuple):
     """Whether something is bound to happen.
 
-    `found` is True if every fair execution comes to it, False with the `schedule` of one that does not, None if the budget was used up first
-    (`reason` says which).
+    `found` is True if every fair execution comes to it, False with the `schedule` of one that does
+    not, None if the budget was used up first (`reason` says which).
     """
 
     found: bool | None
@@ -44,8 +47,9 @@ def unavoidable(
 ) -> Certainty:
     """Whether every execution that goes on from `start` (a state; default: the first) comes to a state with the `goal`, or, without one, to a violation.
 
-    A violation is a broken rule, a deadlock, or never coming to an end. A schedule that avoids the goal leads to an ending, or to
-    where the goal is out of reach; one that avoids every violation is a shortest one. Without reduction: a goal lies in the middle.
+    A violation is a broken rule, a deadlock, or never coming to an end. A schedule that avoids the
+    goal leads to an ending, or to where the goal is out of reach; one that avoids every violation
+    is a shortest one. Without reduction: a goal lies in the middle.
     """
     meter = Meter(budget or Budget(), progress)
     first = machine.initial if start is None else start
@@ -87,7 +91,8 @@ def unavoidable(
     except STOPPED as stopped:
         return Certainty(None, None, len(before), meter.transitions, why(stopped))
     if goal is not None:
-        # Nothing ended without it. What is left are places from which neither it nor an ending can be reached.
+        # Nothing ended without it. What is left are places from which neither it nor an ending can
+        # be reached.
         leading = set(reached)
         while reached:
             for state in before[reached.pop()]:
@@ -109,9 +114,10 @@ def ends_well(machine: Machine, state: int) -> bool:
 class NoReturn:
     """From which step of a run on its bad end could not be avoided any more.
 
-    `step` counts from 1: just before it some continuation still ends well, after it none does. 0 means that none ever did. It is None where the
-    budget ended first (`reason` says which); then it is known only that after `at_most` steps nothing could be saved. `way_out` is a
-    continuation that ends well, from just before `step`.
+    `step` counts from 1: just before it some continuation still ends well, after it none does. 0
+    means that none ever did. It is None where the budget ended first (`reason` says which); then it
+    is known only that after `at_most` steps nothing could be saved. `way_out` is a continuation
+    that ends well, from just before `step`.
     """
 
     step: int | None

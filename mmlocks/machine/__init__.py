@@ -1,6 +1,7 @@
 """A deterministic multiprocessor: tasks are coroutines, every awaited step is atomic, all state is one number.
 
-It knows nothing of memory management. Reading order: state, step, locks, rcu, task, loops, moment, coroutine, watch, symmetry, machine, run, schedule.
+It knows nothing of memory management. Reading order: state, step, locks, rcu, task, loops, moment,
+coroutine, watch, symmetry, machine, run, schedule.
 """
 
 from mmlocks.machine.locks import RwSem, SeqCount, SpinLock

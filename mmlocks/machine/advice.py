@@ -1,6 +1,7 @@
 """What to do about an exception that a task's code has raised: a sentence to follow Python's own, where we know one.
 
-All of this runs inside a limit on what code may do (see `mmlocks.machine.loops`), so it does little.
+All of this runs inside a limit on what code may do (see `mmlocks.machine.loops`), so it does
+little.
 """
 
 from __future__ import annotations
@@ -72,7 +73,10 @@ def _changes(one: str, other: str) -> int:
 
 
 def _names_near(problem: NameError | AttributeError) -> list[str]:
-    """The names that there are where one was looked for. Nothing of foreign code is run to learn them."""
+    """The names that there are where one was looked for.
+
+    Nothing of foreign code is run to learn them.
+    """
     if isinstance(problem, AttributeError):
         own = vars(problem.obj) if isinstance(problem.obj, Outlasting | types.ModuleType) else {}
         return [*own, *(name for kind in type(problem.obj).__mro__ for name in vars(kind))]

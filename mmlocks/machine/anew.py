@@ -1,11 +1,14 @@
 """Running everything once more as it would really run: the code itself, in one piece, on all CPUs in turn.
 
-A search never runs a foreign function in its place. It asks for a step here and a step there, and knows each call by its arguments. Code that
-keeps a note in one call and reads it in another, or on another CPU, is then seen to do whatever the note said when it was asked. So the code is run
-once more: every history of every task, the calls inside of it as they come, and the tasks of several CPUs one step each, in an order that
-nothing can count on. What each call does must be what it was seen to do.
+A search never runs a foreign function in its place. It asks for a step here and a step there, and
+knows each call by its arguments. Code that keeps a note in one call and reads it in another, or on
+another CPU, is then seen to do whatever the note said when it was asked. So the code is run once
+more: every history of every task, the calls inside of it as they come, and the tasks of several
+CPUs one step each, in an order that nothing can count on. What each call does must be what it was
+seen to do.
 
-That finds a note if it makes a difference in one of these runs. It is no proof: a note that is read at the hundred-thousandth call is not found.
+That finds a note if it makes a difference in one of these runs. It is no proof: a note that is read
+at the hundred-thousandth call is not found.
 """
 
 from __future__ import annotations

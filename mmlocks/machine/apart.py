@@ -1,7 +1,8 @@
 """Running a task's own code: what it may do meanwhile, what it leaves behind, and how it is ended.
 
-A task's code may be a learner's. While it runs, the machine limits it (see `mmlocks.machine.loops`), notes the steps
-that it builds, and catches Python's warnings about coroutines that were never awaited.
+A task's code may be a learner's. While it runs, the machine limits it (see
+`mmlocks.machine.loops`), notes the steps that it builds, and catches Python's warnings about
+coroutines that were never awaited.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def run_apart(code: Callable[[], Any], foreign: bool, limited: bool, again: bool
 def end(coroutine: Coroutine[Step, Any, Any], foreign: bool) -> None:
     """End a coroutine that is needed no more, and ignore what it does about that.
 
-    A coroutine that is merely dropped goes on when Python collects it. That may be in the middle of another
-    task's run, which would then seem to do what this one does.
+    A coroutine that is merely dropped goes on when Python collects it. That may be in the middle of
+    another task's run, which would then seem to do what this one does.
     """
     outer, UNAWAITED.steps = UNAWAITED.steps, None
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
@@ -110,7 +111,8 @@ _WATCHING = threading.RLock()
 class Watched:
     """While it is entered: note the steps that a task builds, and the coroutines that it drops.
 
-    This is slow, and so is limiting what code does. So a history is watched once, and replayed unwatched.
+    This is slow, and so is limiting what code does. So a history is watched once, and replayed
+    unwatched.
     """
 
     def __init__(self, pending: list[Step]) -> None:
@@ -140,7 +142,8 @@ class Watched:
                 called = coroutine.__name__  # its code may be a stand-in's
                 where = spoken((Place(called, file, line),), function=False)
                 return (
-                    f"cpu{cpu}: {called}() was called but not awaited ({where}), so it did nothing. "
+                    f"cpu{cpu}: {called}() was called but not awaited ({where}), so it did "
+                    "nothing. "
                     f"Write `await {called}(...)`."
                 )
         if finished and not failed and self._pending:

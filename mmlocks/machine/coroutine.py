@@ -1,10 +1,12 @@
 """The coroutine behind a task: running it, replaying it, and finding what its author slipped on.
 
-It serves the `Supplier` interface of `mmlocks.machine.task`, which another process could serve as well.
+It serves the `Supplier` interface of `mmlocks.machine.task`, which another process could serve as
+well.
 
-The idea: a task is asked about *histories*. A history is the list of results that the task has received since its
-start, and the answer is what it does then. Answers are remembered, so the code runs once for each history. One
-coroutine is kept alive, since the next question is mostly one result longer than the last.
+The idea: a task is asked about *histories*. A history is the list of results that the task has
+received since its start, and the answer is what it does then. Answers are remembered, so the code
+runs once for each history. One coroutine is kept alive, since the next question is mostly one
+result longer than the last.
 """
 
 from __future__ import annotations
@@ -85,12 +87,13 @@ class _History:
 class CoroutineSupplier:
     """Answers "after these results, what is your next step?" by running an `async def` in this process.
 
-    A coroutine is a deterministic function of the results that it has received. So it can be rebuilt at any time:
-    start it anew, and feed it the same results. Every rebuilt step is compared with the step seen the first time.
+    A coroutine is a deterministic function of the results that it has received. So it can be
+    rebuilt at any time: start it anew, and feed it the same results. Every rebuilt step is compared
+    with the step seen the first time.
 
-    `foreign` says that the code is a learner's, and is not trusted: every run is limited, not the first one only.
-    Where foreign code takes part (`undecided`), a history without end need not be its author's mistake: perhaps two
-    of its moments are alike, and we cannot see that.
+    `foreign` says that the code is a learner's, and is not trusted: every run is limited, not the
+    first one only. Where foreign code takes part (`undecided`), a history without end need not be
+    its author's mistake: perhaps two of its moments are alike, and we cannot see that.
     """
 
     def __init__(
@@ -146,7 +149,7 @@ class CoroutineSupplier:
             way.append(history)
         return way
 
-    # -- running everything again ---------------------------------------------------------------------------------
+    # -- running everything again ------------------------------------------------------------------
 
     def verify(self) -> None:
         """Run every history again from its start.
@@ -160,8 +163,8 @@ class CoroutineSupplier:
     def ways(self, chooses: Random) -> Iterator[tuple[Any, ...]]:
         """Histories that together pass through all that is known; each goes on to an end of the task.
 
-        Two histories may lead to the same moment. The second one was not followed further. Here it goes on as the
-        first one did, and `chooses` picks the way where there are several.
+        Two histories may lead to the same moment. The second one was not followed further. Here it
+        goes on as the first one did, and `chooses` picks the way where there are several.
         """
         first: dict[Any, _History] = {}
         for history in self._histories:
@@ -191,7 +194,7 @@ class CoroutineSupplier:
         for result in history.results():
             self._feed(result)
 
-    # -- one run --------------------------------------------------------------------------------------------------
+    # -- one run -----------------------------------------------------------------------------------
 
     def close(self) -> None:
         """End the current run. What the code does then is limited like everything else it does."""
@@ -268,19 +271,21 @@ class CoroutineSupplier:
                 for _ in range(self._looks):
                     self._run(history)
 
-    # -- one step -------------------------------------------------------------------------------------------------
+    # -- one step ----------------------------------------------------------------------------------
 
     def _resume(self, result: Any, known: Answer | None, before: tuple[Place, ...]) -> Answer:
         """Let the task go on with `result`.
 
         `known` is what it did the last time; `before` is where it stands.
         """
-        # What Python would collect now belongs to other runs: the `finally` of a coroutine that was dropped.
+        # What Python would collect now belongs to other runs: the `finally` of a coroutine that was
+        # dropped.
         collects = gc.isenabled()
         gc.disable()
         try:
             if known is not None and known.step is not None:
-                # A history that is known is not watched. But a step that is built here may be forgotten later.
+                # A history that is known is not watched. But a step that is built here may be
+                # forgotten later.
                 with Noting(self._pending):
                     return self._send(result, before, known)
             return self._watched(result, before)
@@ -297,7 +302,10 @@ class CoroutineSupplier:
         return Answer.mistake(before, forgotten) if forgotten else answer
 
     def _send(self, result: Any, before: tuple[Place, ...], known: Answer | None = None) -> Answer:
-        """Run the code up to its next step or its end. If it does what is `known`, that is the answer."""
+        """Run the code up to its next step or its end.
+
+        If it does what is `known`, that is the answer.
+        """
         live = self._live
         assert live is not None
         try:
@@ -314,7 +322,8 @@ class CoroutineSupplier:
         except EndlessLoop as endless:
             return self._endless(endless, before)
         except BaseException as problem:  # a task may raise anything, also asyncio's CancelledError
-            # Foreign code calls no other foreign code, so nothing that it raises comes from the machinery.
+            # Foreign code calls no other foreign code, so nothing that it raises comes from the
+            # machinery.
             if isinstance(problem, KeyboardInterrupt if self._foreign else PASSING):
                 raise
             if isinstance(problem, Ended) and not self._foreign:
@@ -342,26 +351,29 @@ class CoroutineSupplier:
             return Answer(step=step, where=where, key=self._key(live) if known is None else None)
         return Answer.mistake(
             where,
-            f"cpu{self.cpu}: awaited {kind_of(yielded)}{inside(where)}, which is no step of this machine. Await kernel "
+            f"cpu{self.cpu}: awaited {kind_of(yielded)}{inside(where)}, which is no step of this "
+            "machine. Await kernel "
             "functions, cells (`await vma.vm_lock_seq`) and steps (`await lock.down_read()`).",
         )
 
     def _key(self, live: Any) -> Hashable | None:
         """The moment at which the task stands, with the steps that it has built and may forget.
 
-        A step that was built and dropped leaves no trace in the frames, and must be noticed at the end.
+        A step that was built and dropped leaves no trace in the frames, and must be noticed at the
+        end.
         """
         moment = moment_of(live)
         if moment is None:
             return None
         return moment, tuple((step.op, step.made_at) for step in self._pending)
 
-    # -- what is said ---------------------------------------------------------------------------------------------
+    # -- what is said ------------------------------------------------------------------------------
 
     def _returned(self, value: Any, before: tuple[Place, ...]) -> Answer:
         """The answer of a task that has returned.
 
-        A foreign one may return a step or a coroutine that it should have awaited, which then does nothing.
+        A foreign one may return a step or a coroutine that it should have awaited, which then does
+        nothing.
         """
         if not (self._foreign and isinstance(value, types.CoroutineType | Step | Cell)):
             return Answer.returned(value)
@@ -378,12 +390,17 @@ class CoroutineSupplier:
         )
 
     def _endless(self, endless: EndlessLoop, before: tuple[Place, ...]) -> Answer:
-        """The answer of a task that ran on without an await. Raises NotJudged if it waited or computed."""
+        """The answer of a task that ran on without an await.
+
+        Raises NotJudged if it waited or computed.
+        """
         said = spoken((Place(*endless.place),))
         if isinstance(endless, Waits):
             raise NotJudged(
-                f"{said} waits for something outside of this machine, or computes for more than {SECONDS:g} seconds, and was stopped; nothing was "
-                "judged. A lock of Python's, `input` and `sleep` have no place in kernel code: other CPUs do not run meanwhile. "
+                f"{said} waits for something outside of this machine, or computes for more than "
+                f"{SECONDS:g} seconds, and was stopped; nothing was "
+                "judged. A lock of Python's, `input` and `sleep` have no place in kernel code: "
+                "other CPUs do not run meanwhile. "
                 "Use the kernel's locks, with `await`."
             )
         return Answer.mistake(
@@ -393,10 +410,14 @@ class CoroutineSupplier:
         )
 
     def _too_long(self, where: tuple[Place, ...]) -> Answer:
-        """The answer of a task that takes too many steps. Raises Undecided if foreign code takes part."""
+        """The answer of a task that takes too many steps.
+
+        Raises Undecided if foreign code takes part.
+        """
         if self._undecided:
             raise Undecided(
-                f"cpu{self.cpu} took {STEPS_PER_TASK:,} steps in one execution{inside_own(where)}, and its local variables never came back to what they had "
+                f"cpu{self.cpu} took {STEPS_PER_TASK:,} steps in one execution{inside_own(where)}, "
+                "and its local variables never came back to what they had "
                 "been, so the search has no end; a loop that counts its rounds does that"
             )
         return Answer.mistake(
@@ -409,7 +430,8 @@ class CoroutineSupplier:
         often = Counter(where).most_common(1)[0][0]
         return Answer.mistake(
             where,
-            f"cpu{self.cpu}: {len(where)} functions wait for one another, most of them in {spoken((often,))}. "
+            f"cpu{self.cpu}: {len(where)} functions wait for one another, most of them in "
+            f"{spoken((often,))}. "
             "Does it call itself for ever?",
         )
 
@@ -427,9 +449,12 @@ class CoroutineSupplier:
         else:
             variable = f"It was the same up to the step{inside_own(since)}. " if since else ""
         return (
-            f"cpu{self.cpu}: with the same results as before, the task did something else{inside_own(here)}: "
-            f"{what_it_did(answer)}, not {what_it_did(first)}{inside_own(there) if there != here else ''}. {variable}"
+            f"cpu{self.cpu}: with the same results as before, the task did something "
+            f"else{inside_own(here)}: "
+            f"{what_it_did(answer)}, not "
+            f"{what_it_did(first)}{inside_own(there) if there != here else ''}. {variable}"
             "Kernel code must depend on shared state alone: look for random "
-            "numbers, the clock, id(), the order of a set, and for what lives on from one call to the next: a global variable, "
+            "numbers, the clock, id(), the order of a set, and for what lives on from one call to "
+            "the next: a global variable, "
             "a class attribute, a default argument, a list of an enclosing function."
         )

@@ -1,13 +1,16 @@
 """Functions of somebody else's: where their code ends and the kernel's begins.
 
-A learner's function never runs inside the kernel. The kernel calls it by a stand-in, which asks: "your function was called with these
-arguments, and was told these results since. What does it ask for next?" The answer is a step, a call of a kernel function, a value that it
-returns, or an exception. All of these are plain values (see `mmlocks.machine.wire`), so the function may run in this process or in another
-one. What it asks for is carried out on the kernel's side, by the kernel's own text.
+A learner's function never runs inside the kernel. The kernel calls it by a stand-in, which asks:
+"your function was called with these arguments, and was told these results since. What does it ask
+for next?" The answer is a step, a call of a kernel function, a value that it returns, or an
+exception. All of these are plain values (see `mmlocks.machine.wire`), so the function may run in
+this process or in another one. What it asks for is carried out on the kernel's side, by the
+kernel's own text.
 
-Each call of a foreign function is an automaton that is grown lazily, like a task: a `Stop` is a moment of it. Two stops are one if the code's
-local state is the same. The code may keep more than that (in a global variable, a class, a module). So such a merge is never believed:
-`Foreign.verify` runs on from each moment that was merged away, and asks whether the code does the same there.
+Each call of a foreign function is an automaton that is grown lazily, like a task: a `Stop` is a
+moment of it. Two stops are one if the code's local state is the same. The code may keep more than
+that (in a global variable, a class, a module). So such a merge is never believed: `Foreign.verify`
+runs on from each moment that was merged away, and asks whether the code does the same there.
 """
 
 from __future__ import annotations
@@ -34,11 +37,15 @@ Functions = Mapping[str, Callable[..., Any]]
 """Foreign functions, by the names of the kernel functions that they replace."""
 
 TRIES = 2_000
-"""Runs that one call's merges are verified with, at most. What is beyond that is not verified, so it is not merged."""
+"""Runs that one call's merges are verified with, at most.
+
+What is beyond that is not verified, so it is not merged.
+"""
 
 
 LIVES_ON = (
-    "Something lives on from one call to the next, or is shared between CPUs: a global variable, a class attribute, a default argument. Kernel code must "
+    "Something lives on from one call to the next, or is shared between CPUs: a global variable, a "
+    "class attribute, a default argument. Kernel code must "
     "depend on shared state (fields, locks) and on its local variables alone."
 )
 
@@ -54,8 +61,10 @@ class MergedWrongly(Exception):
 class Foreign(Outlasting):
     """One CPU's foreign functions.
 
-    `functions` run on handles of `abroad`, a layout that is laid out as `home` is and that no search changes. `rules` decide which steps they may ask
-    for. What a function in `silent` returns is of no use to its callers. Moments of the functions in `unmerged` are told apart by their whole history: slower, and always right.
+    `functions` run on handles of `abroad`, a layout that is laid out as `home` is and that no
+    search changes. `rules` decide which steps they may ask for. What a function in `silent` returns
+    is of no use to its callers. Moments of the functions in `unmerged` are told apart by their
+    whole history: slower, and always right.
     """
 
     def __init__(
@@ -107,11 +116,12 @@ class Foreign(Outlasting):
     def verify(self, again: Functions | None = None, layout: Layout | None = None) -> None:
         """Run everything once more, and what was merged away for the first time.
 
-        `again` are the same functions, newly made, and `layout` handles that no code has seen yet: with them, each history must come out as
-        it did the first time, or something lives on from one call to the next.
+        `again` are the same functions, newly made, and `layout` handles that no code has seen yet:
+        with them, each history must come out as it did the first time, or something lives on from
+        one call to the next.
 
-        Raises NondeterminismError if code does something else after the same results, and MergedWrongly if two moments that were merged
-        are not the same.
+        Raises NondeterminismError if code does something else after the same results, and
+        MergedWrongly if two moments that were merged are not the same.
         """
         for visit in list(self._visits.values()):
             visit.verify()
@@ -198,7 +208,8 @@ class Visit(Outlasting):
             found = self._ask(supplier, history, self._sent(history, self.foreign.abroad))
             if not _same(found, stop.answer):
                 raise NondeterminismError(
-                    f"cpu{self.foreign.cpu}: {self.name} does something else when other calls of the answer's functions came before it: "
+                    f"cpu{self.foreign.cpu}: {self.name} does something else when other calls of "
+                    "the answer's functions came before it: "
                     f"{what_it_did(found)}, not {what_it_did(stop.answer)}. {LIVES_ON}"
                 )
             result = yield stop
@@ -207,7 +218,8 @@ class Visit(Outlasting):
 
     def _ask(self, supplier: Supplier, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Answer:
         """What the code asks for after these results, in handles of this side; a mistake if it may not ask for that."""
-        # The task that waits for this call watches what it builds itself, and the steps below are none of that.
+        # The task that waits for this call watches what it builds itself, and the steps below are
+        # none of that.
         outer, UNAWAITED.steps = UNAWAITED.steps, None
         try:
             with Paused():
@@ -253,7 +265,7 @@ class Visit(Outlasting):
             else f"cpu{self.foreign.cpu}, in {self.name}"
         )
 
-    # -- is what was seen true? -----------------------------------------------------------------------------------
+    # -- is what was seen true? --------------------------------------------------------------------
 
     def verify(self) -> None:
         """Raise NondeterminismError if the code, asked again, answers otherwise."""
@@ -269,7 +281,8 @@ class Visit(Outlasting):
                 found = self._ask(supplier, history, self._sent(history, layout))
                 if not _same(found, expected):
                     raise NondeterminismError(
-                        f"cpu{self.foreign.cpu}: {self.name} does something else when it is called first and alone: "
+                        f"cpu{self.foreign.cpu}: {self.name} does something else when it is called "
+                        "first and alone: "
                         f"{what_it_did(found)}, not {what_it_did(expected)}. {LIVES_ON}"
                     )
 

@@ -1,12 +1,14 @@
 """Locks, each a handful of cells, so that a state shows who holds what.
 
-A reader/writer lock has one cell for its writer and one bit for every CPU that may read. Two readers therefore touch
-different cells, and the search sees without being told that their order does not matter.
+A reader/writer lock has one cell for its writer and one bit for every CPU that may read. Two
+readers therefore touch different cells, and the search sees without being told that their order
+does not matter.
 
-Where this differs from Linux: waiting tasks do not queue. Linux lets a waiting writer keep new readers out (and makes
-`down_read_trylock` fail), here a reader may still overtake it. Every such run is also a run in which the writer came a
-moment later, so nothing safe here becomes unsafe there, except for one thing that a queue adds: a task that takes the same
-lock twice for reading deadlocks when a writer waits in between. The model forbids taking it twice.
+Where this differs from Linux: waiting tasks do not queue. Linux lets a waiting writer keep new
+readers out (and makes `down_read_trylock` fail), here a reader may still overtake it. Every such
+run is also a run in which the writer came a moment later, so nothing safe here becomes unsafe
+there, except for one thing that a queue adds: a task that takes the same lock twice for reading
+deadlocks when a writer waits in between. The model forbids taking it twice.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ class SpinLock(Record):
 class RwSem(Record):
     """A reader/writer semaphore (kernel: struct rw_semaphore): many readers, or one writer.
 
-    `poison` is what is found there once the object has been freed that the lock is part of, if ever.
+    `poison` is what is found there once the object has been freed that the lock is part of, if
+    ever.
     """
 
     def __init__(self, layout: Layout, name: str, poison: Poison | None = None) -> None:
@@ -137,7 +140,7 @@ class SeqCount(Record):
         return await self.sequence != began
 
 
-# -- operations -------------------------------------------------------------------------------------------------------
+# -- operations ------------------------------------------------------------------------------------
 
 
 def _misuse(view: View, cpu: int, call: str, index: int, problem: str) -> ViolationSignal:
@@ -187,7 +190,8 @@ def _down_read(view: View, cpu: int, writer: int, wait: bool) -> Any:
     if view[_reader(writer, cpu)]:
         raise _misuse(
             view, cpu, "down_read", writer,
-            "taken twice for reading; with a writer waiting in between, Linux would deadlock. Release it first.",
+            "taken twice for reading; with a writer waiting in between, Linux would deadlock. "
+            "Release it first.",
         )  # fmt: skip
     if view[writer] != FREE:
         return BLOCKED if wait else False

@@ -1,11 +1,14 @@
 """Stopping code that runs on and on, or that waits for something outside of the machine.
 
-Running on is found without a timer: counting what code does is the same on every machine. CPython 3.12 and later tell of every jump
-(`sys.monitoring`). 3.11 can be made to tell of every instruction (`sys.settrace`), which is slower, so instructions of this package are not
-counted: none of its loops lasts. Once the limit is reached, the exception is raised again at every jump that follows, so that code which
-catches everything does not get away. 3.11 ends tracing with the first exception, so there an alarm begins it again.
+Running on is found without a timer: counting what code does is the same on every machine. CPython
+3.12 and later tell of every jump (`sys.monitoring`). 3.11 can be made to tell of every instruction
+(`sys.settrace`), which is slower, so instructions of this package are not counted: none of its
+loops lasts. Once the limit is reached, the exception is raised again at every jump that follows, so
+that code which catches everything does not get away. 3.11 ends tracing with the first exception, so
+there an alarm begins it again.
 
-Waiting (for a lock of Python's, for `input()`, in `time.sleep`) is found by an alarm as well, where the system has one and in the main thread.
+Waiting (for a lock of Python's, for `input()`, in `time.sleep`) is found by an alarm as well, where
+the system has one and in the main thread.
 """
 
 from __future__ import annotations
@@ -64,8 +67,9 @@ class Waits(EndlessLoop):
 class Limited:
     """While it is entered: code of this thread raises EndlessLoop once it has done too much, and Waits once it has taken too long (`alarm`).
 
-    Leaves a debugger or a coverage run in place that is tracing already; on 3.11 nothing is counted then. Leaves an alarm in place that was set before. `again` says that
-    this code has come to its end before, after the same results.
+    Leaves a debugger or a coverage run in place that is tracing already; on 3.11 nothing is counted
+    then. Leaves an alarm in place that was set before. `again` says that this code has come to its
+    end before, after the same results.
     """
 
     def __init__(self, alarm: bool = False, again: bool = False) -> None:
@@ -177,8 +181,10 @@ class Limited:
         if self._rings > RINGS:
             where = f"{Path(place[1]).name}, line {place[2]}"
             print(
-                f"mmlocks: {place[0]} ({where}) goes on and on and swallows every exception that would stop it, so this process ends. "
-                "Nothing was judged. Look for an `except:` in a loop, and name the exception that it is for.",
+                f"mmlocks: {place[0]} ({where}) goes on and on and swallows every exception that "
+                "would stop it, so this process ends. "
+                "Nothing was judged. Look for an `except:` in a loop, and name the exception that "
+                "it is for.",
                 file=sys.__stderr__,
                 flush=True,
             )
@@ -198,7 +204,10 @@ class Limited:
 
 
 class Paused:
-    """While it is entered: a limit that counts in this thread does not. For our own work in the midst of code that is limited."""
+    """While it is entered: a limit that counts in this thread does not.
+
+    For our own work in the midst of code that is limited.
+    """
 
     def __enter__(self) -> None:
         self._outer: Any = None

@@ -54,14 +54,16 @@ class Transition(NamedTuple):
 class Watch(Protocol):
     """Looks at steps, and changes nothing.
 
-    What it looks at becomes part of what a step's outcome depends on, and *not* of the step's footprint. So a watch costs the reduction
-    nothing: two steps that commute still count as commuting. That is sound under one condition, which whoever writes a watch must keep:
+    What it looks at becomes part of what a step's outcome depends on, and *not* of the step's
+    footprint. So a watch costs the reduction nothing: two steps that commute still count as
+    commuting. That is sound under one condition, which whoever writes a watch must keep:
 
         another CPU's step that does not conflict with this one must not change the judgement of it.
 
-    Else the search might look at only one order of the two, and at the wrong one. "Do I hold this lock?" keeps it: nobody but I can
-    begin or cease to hold a lock. So does "is the VMA write-locked by me?": while I hold mmap_lock for writing nobody else changes
-    either number, or breaks a rule by doing so. "Does somebody else hold it?" does not.
+    Else the search might look at only one order of the two, and at the wrong one. "Do I hold this
+    lock?" keeps it: nobody but I can begin or cease to hold a lock. So does "is the VMA
+    write-locked by me?": while I hold mmap_lock for writing nobody else changes either number, or
+    breaks a rule by doing so. "Does somebody else hold it?" does not.
     """
 
     def looks_at(self, cpu: int, step: Step) -> int:
@@ -77,10 +79,11 @@ PC_FIELD = (1 << PC_BITS) - 1
 class Machine:
     """A program that is ready to run: a layout with its initial values, and one task per CPU.
 
-    `tasks` are (name, start) pairs, cpu0 first; a start may also be a ready-made `Supplier`. `judges_state` looks at
-    a final state (every task returned) and names the first broken rule, or None. `watches` judge every step before it is taken.
-    `symmetries` declare which CPUs are alike. `verify` is called
-    after a search: it raises if what the search took for granted is not so. So is `rehearse`, which takes longer, after a search that found nothing.
+    `tasks` are (name, start) pairs, cpu0 first; a start may also be a ready-made `Supplier`.
+    `judges_state` looks at a final state (every task returned) and names the first broken rule, or
+    None. `watches` judge every step before it is taken. `symmetries` declare which CPUs are alike.
+    `verify` is called after a search: it raises if what the search took for granted is not so. So
+    is `rehearse`, which takes longer, after a search that found nothing.
     """
 
     def __init__(
@@ -120,7 +123,10 @@ class Machine:
         )
 
     def judge(self, state: int) -> Violation | None:
-        """What the program's judge says of a final state. A state of which it cannot make sense is a violation as well."""
+        """What the program's judge says of a final state.
+
+        A state of which it cannot make sense is a violation as well.
+        """
         try:
             return self._judge(state)
         except (UndeclaredAccess, ScenarioTooSmall):
@@ -128,10 +134,11 @@ class Machine:
         except Exception as problem:
             return Violation(
                 "mistake",
-                f"the final state makes no sense to the referee: {type(problem).__name__}: {problem}",
+                f"the final state makes no sense to the referee: {type(problem).__name__}: "
+                f"{problem}",
             )
 
-    # -- looking at a state ---------------------------------------------------------------------------------------
+    # -- looking at a state ------------------------------------------------------------------------
 
     def node(self, state: int, cpu: int) -> Node:
         """Where `cpu` stands in its task."""
@@ -175,14 +182,16 @@ class Machine:
         ring = f" (cycle {' -> '.join(f'cpu{cpu}' for cpu in [*cycle, cycle[0]])})" if cycle else ""
         return Violation("deadlock", f"deadlock{ring}: {told}. No CPU can ever run again.")
 
-    # -- taking a step --------------------------------------------------------------------------------------------
+    # -- taking a step -----------------------------------------------------------------------------
 
     def outcome(self, state: int, node: Node, cpu: int) -> Any:
         """What happens if `cpu` takes `node`'s step in `state`.
 
-        None if it is blocked or done, a Violation, or the number to add to the state (which also moves the CPU to its next node).
+        None if it is blocked or done, a Violation, or the number to add to the state (which also
+        moves the CPU to its next node).
 
-        It depends on the cells in the step's footprint alone, so it is computed once for each of their values.
+        It depends on the cells in the step's footprint alone, so it is computed once for each of
+        their values.
         """
         key = state & node.project
         try:
@@ -241,7 +250,8 @@ class Machine:
         if broken is not None:
             return broken, None, touched
         if result is BLOCKED:
-            # Whether it waits for itself depends on nothing that other CPUs change, so this adds nothing to what was touched.
+            # Whether it waits for itself depends on nothing that other CPUs change, so this adds
+            # nothing to what was touched.
             waits = self._waits_for_itself(View(self.layout, state, -1, -1), cpu, node.step)
             return waits, None, touched
         following = self.tasks[cpu].after(node, result)
@@ -253,13 +263,17 @@ class Machine:
 
     @staticmethod
     def _waits_for_itself(view: View, cpu: int, step: Step) -> Violation | None:
-        """The violation of a blocked step that waits for what its own CPU holds. Other CPUs may go on; this one never will."""
+        """The violation of a blocked step that waits for what its own CPU holds.
+
+        Other CPUs may go on; this one never will.
+        """
         known = OPERATIONS[step.op]
         if cpu not in known.holders(view, cpu, *step.args):
             return None
         return Violation(
             "deadlock",
-            f"cpu{cpu}: waits for {known.awaits(view, cpu, *step.args)}, held by cpu{cpu} itself, so it can never go on. "
+            f"cpu{cpu}: waits for {known.awaits(view, cpu, *step.args)}, held by cpu{cpu} itself, "
+            "so it can never go on. "
             "Release that first, or do not take it twice.",
         )
 
@@ -270,7 +284,10 @@ class Machine:
         return looks
 
     def tell(self, before: int, taken: Transition) -> str:
-        """In a few words, what a step did, e.g. `P3: F0 rw -> F0 ro`; of a step that has nothing to tell, its name."""
+        """In a few words, what a step did, e.g.
+
+        `P3: F0 rw -> F0 ro`; of a step that has nothing to tell, its name.
+        """
         known = OPERATIONS[taken.step.op]
         if taken.violation is not None:
             return taken.violation.message

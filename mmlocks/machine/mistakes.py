@@ -97,7 +97,10 @@ def inside(where: tuple[Place, ...]) -> str:
 
 
 def inside_own(where: tuple[Place, ...]) -> str:
-    """As `inside`. If one of our functions was running, this also names the learner's line that called it."""
+    """As `inside`.
+
+    If one of our functions was running, this also names the learner's line that called it.
+    """
     own = tuple(place for place in where if not place.file.startswith(f"{PACKAGE}{os.sep}"))
     caller = f", called from {spoken(own[-1:])}" if own and own[-1] != where[-1] else ""
     return inside(where) + caller

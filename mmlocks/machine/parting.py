@@ -1,7 +1,8 @@
 """Where two runs of the same code part, though both were told the same: to help somebody find what makes a task nondeterministic.
 
-That a step came out different is noticed in `mmlocks.machine.coroutine`. Its cause lies earlier, often in a variable: so the code is run
-twice more, side by side, and the first plain local variable that differs is named.
+That a step came out different is noticed in `mmlocks.machine.coroutine`. Its cause lies earlier,
+often in a variable: so the code is run twice more, side by side, and the first plain local variable
+that differs is named.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from mmlocks.machine.task import Ended, Place
 from mmlocks.machine.values import Step, exact
 
 PLAIN = (bool, int, float, str, type(None))
-"""Kinds of values that can be shown in a sentence. What else there is may differ without any consequence."""
+"""Kinds of values that can be shown in a sentence.
+
+What else there is may differ without any consequence.
+"""
 
 
 class Difference(NamedTuple):

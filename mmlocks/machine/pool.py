@@ -12,10 +12,11 @@ R = TypeVar("R", bound=Record)
 
 
 class Pool(Generic[R]):
-    """Records of one kind. `make(number)` makes one; `unused(view, record)` says whether one was never allocated.
+    """Records of one kind.
 
-    Where `unused` tells what was freed from what was never allocated, a search does not hand it out again: a use after free then finds
-    the freed thing, and not somebody else's.
+    `make(number)` makes one; `unused(view, record)` says whether one was never allocated. Where
+    `unused` tells what was freed from what was never allocated, a search does not hand it out
+    again: a use after free then finds the freed thing, and not somebody else's.
     """
 
     def __init__(

@@ -1,10 +1,12 @@
 """Read-copy-update: readers never wait, and whoever frees waits until all readers of the old time have left.
 
-Each CPU has a section number: odd inside a read section, even outside. A grace period remembers which CPUs were inside and
-waits until each of their numbers has changed. (Kernel: Documentation/RCU/whatisRCU.rst.)
+Each CPU has a section number: odd inside a read section, even outside. A grace period remembers
+which CPUs were inside and waits until each of their numbers has changed. (Kernel:
+Documentation/RCU/whatisRCU.rst.)
 
-What `call` defers happens as early as it may: in the step in which the last of these readers leaves, or at once if there are none.
-Whoever could be caught using the thing after a later moment is also caught after this one, so no other moment needs to be searched.
+What `call` defers happens as early as it may: in the step in which the last of these readers
+leaves, or at once if there are none. Whoever could be caught using the thing after a later moment
+is also caught after this one, so no other moment needs to be searched.
 """
 
 from __future__ import annotations
@@ -39,8 +41,9 @@ class Reclaimable(Record):
 class Rcu(Record):
     """One RCU domain: a section number for every CPU, and what waits for a grace period.
 
-    `reclaimable` are the things that may ever be deferred, told in advance by `may_free`. While there are none, leaving a read section
-    touches nothing but the CPU's own number, and so stays out of every other CPU's way.
+    `reclaimable` are the things that may ever be deferred, told in advance by `may_free`. While
+    there are none, leaving a read section touches nothing but the CPU's own number, and so stays
+    out of every other CPU's way.
     """
 
     def __init__(self, layout: Layout, name: str = "rcu") -> None:

@@ -1,7 +1,7 @@
 """What code that is judged may not ask of this process: to end it, or to wait for a person.
 
-The machine tells where an exception arose and leaves out its own files. So these functions stand here: a message then names the
-learner's line.
+The machine tells where an exception arose and leaves out its own files. So these functions stand
+here: a message then names the learner's line.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ def refusing(what: str, why: str) -> Callable[..., NoReturn]:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """While it is entered: exit, quit, input, breakpoint and their kin raise Refused. Not for two threads at once."""
+    """While it is entered: exit, quit, input, breakpoint and their kin raise Refused.
+
+    Not for two threads at once.
+    """
     import pdb  # noqa: T100  as it is to be kept from starting
 
     changes: list[tuple[Any, str, Any]] = [

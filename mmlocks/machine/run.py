@@ -14,9 +14,10 @@ from mmlocks.machine.values import Step
 
 @dataclass(frozen=True)
 class Run:
-    """An execution of a machine so far. Immutable: `step` and `undo` return another Run, and old ones stay good.
+    """An execution of a machine so far.
 
-    `states[n]` is the packed state after n steps; `taken[n]` is the step between `states[n]` and `states[n + 1]`.
+    Immutable: `step` and `undo` return another Run, and old ones stay good. `states[n]` is the
+    packed state after n steps; `taken[n]` is the step between `states[n]` and `states[n + 1]`.
     """
 
     machine: Machine
@@ -38,11 +39,13 @@ class Run:
         for number, cpu in enumerate(cpus, 1):
             if cpu not in machine.cpus:
                 raise ScheduleError(
-                    f"step {number} of the schedule is cpu{cpu}'s, and this program has {len(machine.cpus)} CPUs."
+                    f"step {number} of the schedule is cpu{cpu}'s, and this program has "
+                    f"{len(machine.cpus)} CPUs."
                 )
             if run.violation is not None:
                 raise ScheduleError(
-                    f"the schedule goes on at step {number}, after the run has ended: {run.violation.message}"
+                    f"the schedule goes on at step {number}, after the run has ended: "
+                    f"{run.violation.message}"
                 )
             following = run.step(cpu)
             if following is run:

@@ -1,7 +1,8 @@
 """One CPU alone: the same coroutines and operations, carried out at once, in memory that grows as it is needed.
 
-A search needs every state as one small number, and so a bounded layout. Where a single CPU runs from the first step to the last,
-no state is ever returned to: then cells keep their values in a list, and records may be made while the program runs.
+A search needs every state as one small number, and so a bounded layout. Where a single CPU runs
+from the first step to the last, no state is ever returned to: then cells keep their values in a
+list, and records may be made while the program runs.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def carried_out(view: View, cpu: int, coroutine: Coroutine[Step, Any, T]) -> T:
             result = known.run(view, cpu, *step.args)
             if result is BLOCKED:
                 raise ModelError(
-                    f"cpu{cpu} waits for {known.awaits(view, cpu, *step.args)}, and runs alone: nobody will ever "
+                    f"cpu{cpu} waits for {known.awaits(view, cpu, *step.args)}, and runs alone: "
+                    "nobody will ever "
                     "release that. A lock was left behind, or is taken twice."
                 )
     except StopIteration as returned:

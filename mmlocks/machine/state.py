@@ -1,8 +1,8 @@
 """Shared state: named cells, packed into one integer.
 
-A program's whole shared state is a single Python int. Each cell owns a few of its bits. That makes a state hashable,
-comparable and immutable at once, so undo is free, a visited set is a plain dict, and an update is one addition
-(new = old + delta): the search in `mmlocks.search` lives on that.
+A program's whole shared state is a single Python int. Each cell owns a few of its bits. That makes
+a state hashable, comparable and immutable at once, so undo is free, a visited set is a plain dict,
+and an update is one addition (new = old + delta): the search in `mmlocks.search` lives on that.
 """
 
 from __future__ import annotations
@@ -53,19 +53,26 @@ class Outlasting:
 
 
 class Handle(Outlasting):
-    """What kernel code holds in place of shared state. It has no state of its own, so nothing can be kept in it."""
+    """What kernel code holds in place of shared state.
+
+    It has no state of its own, so nothing can be kept in it.
+    """
 
     def __setattr__(self, name: str, value: Any) -> None:
         if FOREIGN.running:
             raise AttributeError(
-                f"{self!r} is a handle, and {name} cannot be kept in it: no other CPU would see that. Use a local variable, or "
+                f"{self!r} is a handle, and {name} cannot be kept in it: no other CPU would see "
+                "that. Use a local variable, or "
                 f"`await {self!r}.{name}.set(...)` if {name} is a field"
             )
         super().__setattr__(name, value)
 
 
 class Record(Handle):
-    """A named, immutable handle on a group of cells: a VMA, a frame, a lock. Handles may be stored in cells."""
+    """A named, immutable handle on a group of cells: a VMA, a frame, a lock.
+
+    Handles may be stored in cells.
+    """
 
     def __init__(self, layout: Layout, name: str) -> None:
         self.name = name
@@ -73,7 +80,8 @@ class Record(Handle):
         layout.add_record(self)
 
     def __hash__(self) -> int:
-        # Not its address: the order of a set of handles would differ from run to run, and with it what is said of an answer that walks one.
+        # Not its address: the order of a set of handles would differ from run to run, and with it
+        # what is said of an answer that walks one.
         return self._number
 
     def __repr__(self) -> str:
@@ -81,10 +89,11 @@ class Record(Handle):
 
 
 class Cell(Handle, Generic[T]):
-    """One shared variable. `await cell` reads it, `await cell.set(value)` writes it; each is one atomic step.
+    """One shared variable.
 
-    A cell holds any hashable plain value (None, bool, int, str, tuples of those, handles). It numbers the values that
-    it meets, and `bits` bounds how many different ones it may meet.
+    `await cell` reads it, `await cell.set(value)` writes it; each is one atomic step. A cell holds
+    any hashable plain value (None, bool, int, str, tuples of those, handles). It numbers the values
+    that it meets, and `bits` bounds how many different ones it may meet.
     """
 
     hidden = False
@@ -102,7 +111,10 @@ class Cell(Handle, Generic[T]):
     poison: Poison | None = None
     """Set for the cell of a lock that is part of an object which may be freed: what is found there afterwards."""
     show: Callable[[Any], str] = staticmethod(words)
-    """How a value of this cell is written; set it where `words` would not do, e.g. for addresses. Ask `text` for the words."""
+    """How a value of this cell is written; set it where `words` would not do, e.g. for addresses.
+
+    Ask `text` for the words.
+    """
 
     def __init__(self, layout: Layout, name: str, index: int, shift: int, bits: int) -> None:
         self.layout = layout
@@ -125,7 +137,8 @@ class Cell(Handle, Generic[T]):
             code = len(self._values)
             if code >= self.limit:
                 raise ScenarioTooSmall(
-                    f"cell {self.name} has met {self.limit} different values, and its {self.bits} bits have room for no more"
+                    f"cell {self.name} has met {self.limit} different values, and its {self.bits} "
+                    "bits have room for no more"
                 )
             self._values.append(value)
             self._codes[key] = code
@@ -172,8 +185,8 @@ class Cell(Handle, Generic[T]):
         """The step that blocks until the cell holds anything but `value`."""
         return Step("wait", (self.index, value, False))
 
-    # A cell is not its value. Comparing one is the commonest slip of all (a forgotten await), and Python would
-    # answer False without a word.
+    # A cell is not its value. Comparing one is the commonest slip of all (a forgotten await), and
+    # Python would answer False without a word.
     def __bool__(self) -> NoReturn:
         raise TypeError(
             f"{self.name} was used as a value but never read; write `await` in front of it"
@@ -193,7 +206,8 @@ class Counter(Cell[int]):
 
     def encode(self, value: int) -> int:
         if not isinstance(value, int) or not 0 <= value < self.limit:
-            # A number above is one that only a larger counter could hold. Below 0 there is nothing to count.
+            # A number above is one that only a larger counter could hold. Below 0 there is nothing
+            # to count.
             larger = isinstance(value, int) and value > 0
             raise (ScenarioTooSmall if larger else ModelError)(
                 f"counter {self.name} cannot hold {value!r}: it counts from 0 to {self.limit - 1}"
@@ -208,7 +222,10 @@ class Counter(Cell[int]):
         return ()
 
     def add(self, n: int) -> Step:
-        """The step that adds `n` and tells nobody the sum. Two additions commute, which halves many searches."""
+        """The step that adds `n` and tells nobody the sum.
+
+        Two additions commute, which halves many searches.
+        """
         return Step("add", (self.index, n))
 
     def fetch_add(self, n: int) -> Step:
@@ -217,7 +234,10 @@ class Counter(Cell[int]):
 
 
 class Layout:
-    """Which cells exist, and where each lives in the packed state. Built once per program, before it runs."""
+    """Which cells exist, and where each lives in the packed state.
+
+    Built once per program, before it runs.
+    """
 
     grows = False
     """Whether cells and records may still be made while the program runs (see `mmlocks.machine.sequential`)."""
@@ -231,7 +251,8 @@ class Layout:
         self.cells: list[Cell[Any]] = []
         self.records: dict[str, Record] = {}
         self.initial = 0
-        # The CPUs' positions sit in the lowest bits, so that `state & pc_mask` is a small, quickly hashed number.
+        # The CPUs' positions sit in the lowest bits, so that `state & pc_mask` is a small, quickly
+        # hashed number.
         self.pc_shifts = tuple(cpu * PC_BITS for cpu in range(cpus))
         self.pc_mask = (1 << cpus * PC_BITS) - 1
         self._names: dict[str, Cell[Any]] = {}
@@ -318,8 +339,8 @@ class OnDemand(dict[K, V]):
 class View:
     """What one step may see and change of a state: exactly the cells that it declared, and the machine checks it.
 
-    Reduction is only sound while declarations are true, so a step that touches an undeclared cell is an error here
-    rather than a silently lost interleaving.
+    Reduction is only sound while declarations are true, so a step that touches an undeclared cell
+    is an error here rather than a silently lost interleaving.
     """
 
     def __init__(self, layout: Layout, state: int, readable: int, writable: int) -> None:

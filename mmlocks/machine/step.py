@@ -1,8 +1,8 @@
 """Steps: what a task may do to shared state, one atomic operation at a time.
 
-A `Step` is a plain value: the name of an operation and its arguments. What an operation does, and which cells it
-touches, stands in a registry, so that a step can be written down, compared, sent to another process and carried out
-by a machine that never saw the code that asked for it.
+A `Step` is a plain value: the name of an operation and its arguments. What an operation does, and
+which cells it touches, stands in a registry, so that a step can be written down, compared, sent to
+another process and carried out by a machine that never saw the code that asked for it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ class Footprint(NamedTuple):
     def narrowed(self, read: int, written: int) -> Footprint:
         """The part of it that a step really touched, if it read and wrote these cells.
 
-        An addition reads and writes its cell, and still counts as an addition. What was declared as written may have been read as
-        well (a store first looks whether the object is still alive), and then counts as both.
+        An addition reads and writes its cell, and still counts as an addition. What was declared as
+        written may have been read as well (a store first looks whether the object is still alive),
+        and then counts as both.
         """
         plain = self.reads | self.writes
         return Footprint(read & plain, written & plain, (read | written) & self.adds & ~plain)
@@ -63,9 +64,10 @@ def _bits(indices: Iterable[int]) -> int:
 class Operation:
     """One kind of atomic step.
 
-    `touches(layout, cpu, *args)` declares the footprint; `run(view, cpu, *args)` does the work and returns the result
-    or BLOCKED; `tell(layout, before, after, cpu, result, *args)` says in a few words what happened;
-    `holders(view, cpu, *args)` names the CPUs that a blocked step waits for, and `awaits` what it waits for.
+    `touches(layout, cpu, *args)` declares the footprint; `run(view, cpu, *args)` does the work and
+    returns the result or BLOCKED; `tell(layout, before, after, cpu, result, *args)` says in a few
+    words what happened; `holders(view, cpu, *args)` names the CPUs that a blocked step waits for,
+    and `awaits` what it waits for.
     """
 
     name: str
@@ -106,7 +108,10 @@ def operation(
 
 
 def telling(name: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
-    """Decorator: say what a step of that operation did in these words. For operations whose words stand in a file of their own."""
+    """Decorator: say what a step of that operation did in these words.
+
+    For operations whose words stand in a file of their own.
+    """
 
     def registered(tell: Callable[..., str]) -> Callable[..., str]:
         OPERATIONS[name] = replace(OPERATIONS[name], tell=tell)
@@ -140,7 +145,8 @@ def _known(step: Step) -> Operation:
     except KeyError:
         if step.op == CALL:
             raise ModelError(
-                f"{step.args[0]} was called outside of any kernel. A scenario's threads call kernel functions by the names that they have in "
+                f"{step.args[0]} was called outside of any kernel. A scenario's threads call "
+                "kernel functions by the names that they have in "
                 "mmlocks.mm, and run under a kernel: check(scenario, '6.4.3')"
             ) from None
         raise ModelError(
@@ -151,9 +157,10 @@ def _known(step: Step) -> Operation:
 def together(*parts: Step | Cell[Any]) -> Step:
     """Several operations as one atomic step, because nobody could tell them apart; its result is a tuple.
 
-    Each use says in a comment why nobody could: usually the first part takes a lock, or the last one releases it
-    (Lipton, "Reduction: a method of proving properties of parallel programs", CACM 1975). If any part would block, the whole step does, and
-    nothing happens. `Machine(split_together=True)` takes the parts one by one again; a test compares the endings.
+    Each use says in a comment why nobody could: usually the first part takes a lock, or the last
+    one releases it (Lipton, "Reduction: a method of proving properties of parallel programs", CACM
+    1975). If any part would block, the whole step does, and nothing happens.
+    `Machine(split_together=True)` takes the parts one by one again; a test compares the endings.
     """
     steps = tuple(part.load() if isinstance(part, Cell) else part for part in parts)
     if UNAWAITED.steps is not None:
@@ -171,14 +178,15 @@ def parts(step: Step) -> list[Step]:
 
 
 def require(condition: bool, oracle: str, message: str) -> Step:
-    """The step of an assertion: a violation of `oracle` unless `condition` holds. `oracle` is one of ORACLES, or a name for a rule of your own.
+    """The step of an assertion: a violation of `oracle` unless `condition` holds.
 
+    `oracle` is one of ORACLES, or a name for a rule of your own.
     For programs: scenarios, tests.
     """
     return Step("require", (bool(condition), oracle, message))
 
 
-# -- the operations on plain cells ------------------------------------------------------------------------------------
+# -- the operations on plain cells -----------------------------------------------------------------
 
 
 def _together_touches(layout: Layout, cpu: int, *parts: Step) -> Footprint:
@@ -333,8 +341,8 @@ operation(
 operation("load", lambda layout, cpu, i: touching(reads=[i]), _load, _tell_load)
 operation("store", lambda layout, cpu, i, value: touching(writes=[i]), _store, _tell_change)
 operation("swap", lambda layout, cpu, i, *_: touching(reads=[i], writes=[i]), _swap, _tell_change)
-# Additions of one sign commute: if the sum leaves the counter's range, it does so in every order. A subtraction may find too
-# little there, or not, depending on what came before.
+# Additions of one sign commute: if the sum leaves the counter's range, it does so in every order. A
+# subtraction may find too little there, or not, depending on what came before.
 operation(
     "add",
     lambda layout, cpu, i, n: touching(adds=[i]) if n >= 0 else touching(reads=[i], writes=[i]),
@@ -352,7 +360,8 @@ operation(
         f"{_tell_load(layout, before, after, cpu, result, i)} at last"
     ),
     awaits=lambda view, cpu, i, value, equal: (
-        f"{_name(view.layout, i)} to {'become' if equal else 'change from'} {view.layout.cells[i].text(value)}"
+        f"{_name(view.layout, i)} to {'become' if equal else 'change from'} "
+        f"{view.layout.cells[i].text(value)}"
     ),
     holders=_only_changer,
 )

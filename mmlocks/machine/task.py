@@ -1,8 +1,9 @@
 """A task as an automaton, grown lazily: a node is a pending step, an edge is a result received.
 
-The search never runs a coroutine twice through the same moment. It asks the task for the node behind (node, result); only
-the first time does anybody run Python code for it, and where that code runs is the supplier's business: a coroutine in this
-process (`mmlocks.machine.coroutine`), or one in a process that the judge need not trust.
+The search never runs a coroutine twice through the same moment. It asks the task for the node
+behind (node, result); only the first time does anybody run Python code for it, and where that code
+runs is the supplier's business: a coroutine in this process (`mmlocks.machine.coroutine`), or one
+in a process that the judge need not trust.
 """
 
 from __future__ import annotations
@@ -47,11 +48,13 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a task does next: a step, or how it ended. Plain values throughout, but for `key`, which stays at home.
+    """What a task does next: a step, or how it ended.
 
-    `ended` is "" while it runs, "returned", "failed" (an exception in its code), or "mistake" (its author broke a rule of
-    the machine). Two answers with the same `key` have the same future; None means nobody can tell. `part` is the number of the step, from 0, among the
-    `parts` that the program asked for together, where such steps are taken apart.
+    Plain values throughout, but for `key`, which stays at home. `ended` is "" while it runs,
+    "returned", "failed" (an exception in its code), or "mistake" (its author broke a rule of the
+    machine). Two answers with the same `key` have the same future; None means nobody can tell.
+    `part` is the number of the step, from 0, among the `parts` that the program asked for together,
+    where such steps are taken apart.
     """
 
     step: Step | None = None
@@ -214,7 +217,8 @@ class Task:
         index = len(self.nodes)
         if index >= 1 << PC_BITS:
             raise ModelError(
-                f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; is it endless?"
+                f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; is "
+                "it endless?"
             )
         node = Node(index, answer, history, footprint, looks, project)
         if answer.step is None:  # nothing happens any more, in any state

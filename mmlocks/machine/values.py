@@ -1,7 +1,8 @@
 """Values: what is compared, sent to another process and written down. Steps are values too.
 
-A `Step` is a request to the machine: the name of an operation and its arguments. What the operation does stands in
-`mmlocks.machine.step`. So a machine can carry out a step without the code that asked for it.
+A `Step` is a request to the machine: the name of an operation and its arguments. What the operation
+does stands in `mmlocks.machine.step`. So a machine can carry out a step without the code that asked
+for it.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Step:
 
     def __bool__(self) -> bool:
         raise TypeError(
-            f"the step {self.op} was used as a value but never awaited; write `await` in front of it"
+            f"the step {self.op} was used as a value but never awaited; write `await` in front of "
+            "it"
         )
 
     def __repr__(self) -> str:
@@ -79,8 +81,9 @@ class Step:
 
 
 class Call(Step):
-    """A request to call a function by its name, wherever its text is. Only code that runs apart from a kernel makes it (see `mmlocks.machine.foreign`).
+    """A request to call a function by its name, wherever its text is.
 
+    Only code that runs apart from a kernel makes it (see `mmlocks.machine.foreign`).
     `text` is the function itself, for those who need no other one. No machine carries a call out.
     """
 

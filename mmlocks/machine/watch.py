@@ -1,7 +1,8 @@
 """Watches: whoever looks at every step just before it is taken, and may find that a rule of its own is broken.
 
-An oracle that judges how a step is taken, such as "are the locks held that this store needs?", must see more than the step itself
-touches. A watch says in advance which cells, and the machine lets it see those as well.
+An oracle that judges how a step is taken, such as "are the locks held that this store needs?", must
+see more than the step itself touches. A watch says in advance which cells, and the machine lets it
+see those as well.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ class _Recorder(View):
 
 
 def parts_of(view: View, cpu: int, step: Step) -> tuple[Part, ...]:
-    """What would happen, part by part, if `cpu` took the step now; () if it is blocked. `view` stays as it is."""
+    """What would happen, part by part, if `cpu` took the step now; () if it is blocked.
+
+    `view` stays as it is.
+    """
     found: list[Part] = []
     now = view
     for part in parts(step):

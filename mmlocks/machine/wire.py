@@ -1,7 +1,8 @@
 """Steps, results and answers as plain JSON values, so that a task's code may live in another process.
 
-A handle is written as its name, `{"record": "heap"}`; a step and a named tuple by their parts. Nothing that is read back can
-name a cell, a record or a type that the layout and the registry do not know.
+A handle is written as its name, `{"record": "heap"}`; a step and a named tuple by their parts.
+Nothing that is read back can name a cell, a record or a type that the layout and the registry do
+not know.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ fewer areas and pages."""
 def plain_from_abroad(value: Any, depth: int = 0) -> Any:
     """What foreign code hands over, with what Python takes for plain values made plain: a member of an enumeration is an int, a list a tuple.
 
-    No method of the value is called, as that would be foreign code; so it is asked for its type, not for what it says that it is. Raises ModelError for
-    what is no plain value, and for what is larger than any value of the machine.
+    No method of the value is called, as that would be foreign code; so it is asked for its type,
+    not for what it says that it is. Raises ModelError for what is no plain value, and for what is
+    larger than any value of the machine.
     """
     kind = type(value)
     if value is None or kind is bool:
@@ -77,13 +79,15 @@ def plain_from_abroad(value: Any, depth: int = 0) -> Any:
         number = int.__index__(value)
         if number.bit_length() > LARGEST_BITS:
             raise ModelError(
-                f"a number of {number.bit_length():,} bits is passed on; the largest has {LARGEST_BITS}"
+                f"a number of {number.bit_length():,} bits is passed on; the largest has "
+                f"{LARGEST_BITS}"
             )
         return number
     if issubclass(kind, str):
         if str.__len__(value) > LONGEST:
             raise ModelError(
-                f"a text of {str.__len__(value):,} characters is passed on; the longest has {LONGEST:,}"
+                f"a text of {str.__len__(value):,} characters is passed on; the longest has "
+                f"{LONGEST:,}"
             )
         return str.__str__(value)
     if kind in (list, tuple) or (
@@ -120,7 +124,8 @@ def _not_plain(value: Any) -> ModelError:
             f"a call of {value.__name__} is passed on, not its result; write `await` in front of it"
         )
     return ModelError(
-        f"a {kind.__name__} is passed on, which is no plain value: fields, steps and kernel functions take None, True and False, "
+        f"a {kind.__name__} is passed on, which is no plain value: fields, steps and kernel "
+        "functions take None, True and False, "
         "whole numbers, texts, tuples and handles"
     )
 
@@ -152,7 +157,10 @@ def to_plain(value: Any) -> Plain:
 
 
 def from_plain(plain: Any, layout: Layout) -> Any:
-    """The value that `to_plain` wrote. Raises ModelError for a name that `layout` or the machine does not know."""
+    """The value that `to_plain` wrote.
+
+    Raises ModelError for a name that `layout` or the machine does not know.
+    """
     if plain is None or isinstance(plain, bool | int | str):
         return plain
     try:
@@ -177,7 +185,8 @@ def from_plain(plain: Any, layout: Layout) -> Any:
                 kind = NAMED_TUPLES[name]
                 if len(items) != len(kind._fields):
                     raise ModelError(
-                        f"a message has a {name} of {len(items)} parts; it takes {len(kind._fields)}"
+                        f"a message has a {name} of {len(items)} parts; it takes "
+                        f"{len(kind._fields)}"
                     )
                 return kind(*(from_plain(item, layout) for item in items))
     except KeyError as unknown:

@@ -1,12 +1,13 @@
 """What a packed state means: the numbers that stand for cells' values and for tasks' moments, told to another process.
 
-A state is one number, and its parts are numbers that were given out as the search went on: a cell numbers its values, a task its
-moments. Two processes that search the same program can exchange states only if one of them gives the numbers out. It hands over its
-`Words`; the other builds the same machine, takes the words over, and from then on numbers nothing: what is new to it raises `NewWord`,
-and is for the first process to find out.
+A state is one number, and its parts are numbers that were given out as the search went on: a cell
+numbers its values, a task its moments. Two processes that search the same program can exchange
+states only if one of them gives the numbers out. It hands over its `Words`; the other builds the
+same machine, takes the words over, and from then on numbers nothing: what is new to it raises
+`NewWord`, and is for the first process to find out.
 
-With the words come the tasks' automata, as far as they are known, so the other process runs no task's code at all: neither does it
-need a learner's function, nor must anybody trust it with one.
+With the words come the tasks' automata, as far as they are known, so the other process runs no
+task's code at all: neither does it need a learner's function, nor must anybody trust it with one.
 """
 
 from __future__ import annotations
@@ -25,11 +26,17 @@ from mmlocks.machine.task import Answer
 from mmlocks.machine.wire import from_plain, to_plain
 
 Words = bytes
-"""Compressed JSON, which holds nothing that is run when it is read. Deterministic: equal machines, equal bytes."""
+"""Compressed JSON, which holds nothing that is run when it is read.
+
+Deterministic: equal machines, equal bytes.
+"""
 
 
 def words_of(machine: Machine) -> Words:
-    """All numbers that `machine` has given out. Raises ModelError for a value that cannot travel."""
+    """All numbers that `machine` has given out.
+
+    Raises ModelError for a value that cannot travel.
+    """
     plain = {
         "cells": [
             [cell.name, cell.bits, [to_plain(value) for value in cell.met]]
@@ -97,7 +104,8 @@ def dictated(machine: Machine, words: Words) -> Machine:
 def _same(what: str, here: object, there: object) -> None:
     if here != there:
         raise ModelError(
-            f"a process that helps to search has another program than the one that leads: their {what} differ. "
+            "a process that helps to search has another program than the one that leads: their "
+            f"{what} differ. "
             "Let both build the same one, with the same version of mmlocks."
         )
 
