@@ -1,4 +1,4 @@
-"""A deterministic multiprocessor: tasks are coroutines, every awaited step is atomic, all state is one number.
+"""A deterministic multiprocessor: tasks are coroutines, and every awaited step is atomic.
 
 It knows nothing of memory management. Reading order: state, step, locks, rcu, task, loops, moment,
 coroutine, watch, symmetry, machine, run, schedule.

@@ -1,4 +1,4 @@
-"""What to do about an exception that a task's code has raised: a sentence to follow Python's own, where we know one.
+"""What to do about an exception that a task's code has raised: a sentence to follow Python's own.
 
 All of this runs inside a limit on what code may do (see `mmlocks.machine.loops`), so it does
 little.
@@ -43,7 +43,10 @@ def advice_on(problem: BaseException, text: str) -> str:
 
 
 def nearest(name: str, names: list[str]) -> str:
-    """The one of `names` that may have been meant by `name`: its words in another order, a few other letters, or a word more."""
+    """The one of `names` that `name` may have been meant to be; "" if there is none.
+
+    It has the same words in another order, or a few other letters, or one word more.
+    """
     words = sorted(name.split("_"))
     ordered = [other for other in names if sorted(other.split("_")) == words]
     if ordered:

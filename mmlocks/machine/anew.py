@@ -1,4 +1,4 @@
-"""Running everything once more as it would really run: the code itself, in one piece, on all CPUs in turn.
+"""Running everything again as it would really run: in one piece, and on all CPUs in turn.
 
 A search never runs a foreign function in its place. It asks for a step here and a step there, and
 knows each call by its arguments. Code that keeps a note in one call and reads it in another, or on

@@ -76,7 +76,7 @@ def end(coroutine: Coroutine[Step, Any, Any], foreign: bool) -> None:
 
 
 def made_plain(step: Step) -> Step:
-    """A foreign step as a plain value: foreign code could change its own later, or lie about what it is."""
+    """A foreign step as a plain value: foreign code could still change its own."""
     outer, UNAWAITED.steps = UNAWAITED.steps, None
     try:
         plain: Step = plain_from_abroad(step)
@@ -134,7 +134,7 @@ class Watched:
         _WATCHING.release()
 
     def forgotten(self, cpu: int, *, finished: bool, failed: bool) -> str:
-        """One sentence about a call or a step that was made and never awaited; "" if there is none."""
+        """One sentence about a call or a step that was never awaited; "" if there is none."""
         for warning in self._warned:
             coroutine = warning.source
             if isinstance(coroutine, types.CoroutineType) and coroutine.cr_origin:

@@ -85,7 +85,7 @@ class _History:
 
 
 class CoroutineSupplier:
-    """Answers "after these results, what is your next step?" by running an `async def` in this process.
+    """Answers "after these results, what is your next step?" by running an `async def` here.
 
     A coroutine is a deterministic function of the results that it has received. So it can be
     rebuilt at any time: start it anew, and feed it the same results. Every rebuilt step is compared
@@ -161,7 +161,7 @@ class CoroutineSupplier:
         self.close()
 
     def ways(self, chooses: Random) -> Iterator[tuple[Any, ...]]:
-        """Histories that together pass through all that is known; each goes on to an end of the task.
+        """Histories that together pass through all that is known, each to an end of the task.
 
         Two histories may lead to the same moment. The second one was not followed further. Here it
         goes on as the first one did, and `chooses` picks the way where there are several.
@@ -219,7 +219,7 @@ class CoroutineSupplier:
         self._note(None, self._resume(None, known, places_of(made)), first)
 
     def _made(self) -> Coroutine[Step, Any, Any] | Answer:
-        """A new coroutine of the task; or the answer, if the call that should give one goes wrong."""
+        """A new coroutine of the task; or the answer, if making one goes wrong."""
         watched = Watched(self._pending)
         try:
             # A foreign function need not be an `async def`: then the call itself may do anything.
@@ -252,7 +252,7 @@ class CoroutineSupplier:
         self._note(result, answer, known)
 
     def _note(self, result: Any, answer: Answer, known: _History | None) -> None:
-        """Write down that the task did `answer` after `result`, or compare with what it did the first time."""
+        """Write down that the task did `answer`, or compare with what it did the first time."""
         at = self._at
         history = known or _History(at, result, at.steps + 1 if at is not None else 0, answer)
         if known is None:

@@ -31,7 +31,7 @@ from mmlocks.machine.values import UNAWAITED, Call, Step, exact
 from mmlocks.machine.wire import Threw, from_plain, plain_from_abroad, to_plain
 
 Rules = Callable[[str, Answer, tuple[Any, ...]], str]
-"""Says why a function of that name may not ask for what it asks for, after it was given these values; "" if it may."""
+"""Says why a function of that name may not ask for this after these values; "" if it may."""
 
 Functions = Mapping[str, Callable[..., Any]]
 """Foreign functions, by the names of the kernel functions that they replace."""
@@ -51,7 +51,7 @@ LIVES_ON = (
 
 
 class MergedWrongly(Exception):
-    """Two moments of a foreign function were taken for one, and its code goes on differently from them."""
+    """Two moments of a foreign function were taken for one, and its code goes on differently."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -85,9 +85,15 @@ class Foreign(Outlasting):
         self.silent = silent
         self.unmerged = unmerged
         self.kernel: Callable[[str, str], Callable[..., Coroutine[Step, Any, Any]]] | None = None
-        """Gives the kernel's function of a name, to the foreign function of another; set by the one who links."""
+        """Gives the kernel function of a name to the foreign function of another name.
+
+        The linker sets it.
+        """
         self.anew = False
-        """Whether calls run the foreign code itself, from its start, and hold it to what it was seen to do before (see `mmlocks.machine.anew`)."""
+        """Whether calls run the foreign code itself, from its start (see `mmlocks.machine.anew`).
+
+        What it does must then be what it was seen to do before.
+        """
         self._visits: dict[Any, Visit] = {}
 
     def stand_in(self, name: str) -> Callable[..., Coroutine[Step, Any, Any]]:
@@ -191,7 +197,7 @@ class Visit(Outlasting):
         return stop
 
     def once_more(self) -> Generator[Stop, Any, None]:
-        """The call once more, from its start: each stop as before, told by `send` what came of the one before it.
+        """The call again, from its start: yields each stop, and is sent the result of each.
 
         Raises NondeterminismError where the code does something else than it did.
         """
@@ -217,7 +223,10 @@ class Visit(Outlasting):
             stop = self.after(stop, result)
 
     def _ask(self, supplier: Supplier, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Answer:
-        """What the code asks for after these results, in handles of this side; a mistake if it may not ask for that."""
+        """What the code asks for after these results, in handles of this side.
+
+        A mistake if it may not ask for that.
+        """
         # The task that waits for this call watches what it builds itself, and the steps below are
         # none of that.
         outer, UNAWAITED.steps = UNAWAITED.steps, None
@@ -272,7 +281,10 @@ class Visit(Outlasting):
         self._supplier.verify()
 
     def verify_in(self, again: Functions, layout: Layout) -> None:
-        """The same with functions that were newly made: raise NondeterminismError if what they do depends on what was done before."""
+        """The same with functions that were newly made.
+
+        Raises NondeterminismError if what they do depends on what was done before.
+        """
         supplier = self._runs(again, layout)
         for stop in self.stops:
             if stop.after:
@@ -294,7 +306,10 @@ class Visit(Outlasting):
             yield stop.history[:number], at.answer
 
     def verify_merges(self) -> None:
-        """Raise MergedWrongly unless the code does the same after every history that was merged away, as far as the automaton goes."""
+        """Run on from every history that was merged away, as far as the automaton goes.
+
+        Raises MergedWrongly unless the code does the same there.
+        """
         tries = 0
         for history, stop in self._merged:
             for path, expected in _paths(stop):
@@ -308,7 +323,10 @@ class Visit(Outlasting):
 
 
 def _paths(stop: Stop) -> Iterator[tuple[tuple[Any, ...], Answer]]:
-    """Every edge behind `stop`, each at the end of a path that leads there, with what is asked for behind it. Shorter paths come first."""
+    """Every edge behind `stop`: a path that ends with it, and what is asked for then.
+
+    Shorter paths come first.
+    """
     todo: list[tuple[Stop, tuple[Any, ...]]] = [(stop, ())]
     met = {stop}
     while todo:
@@ -328,7 +346,10 @@ def _same(one: Answer, other: Answer) -> bool:
 
 
 async def crossing(stop: Stop) -> Any:
-    """A call of a foreign function, as the kernel sees it: what the function asks for is carried out here, and it is told the result."""
+    """A call of a foreign function, as the kernel sees it.
+
+    What the function asks for is carried out here, and the function is told the result.
+    """
     while stop.answer.step is not None:
         stop = stop.visit.after(stop, await carried_out_here(stop))
     return ending(stop)
@@ -371,7 +392,10 @@ async def carried_out_here(stop: Stop) -> Any:
 
 
 async def one_by_one(step: Step) -> Any:
-    """What `together` means in foreign code: only our own text may say that nobody could tell the parts apart."""
+    """A step of foreign code, where `together` means one part after another.
+
+    Only our own text may say that no code can tell the parts apart.
+    """
     if step.op != "together":
         return await step
     results: tuple[Any, ...] = ()
@@ -381,7 +405,7 @@ async def one_by_one(step: Step) -> Any:
 
 
 def _coroutine(called: Any) -> Any:
-    """What a call gave, if it can be awaited in any way: a decorator's wrapper may give something else than a coroutine."""
+    """What a call gave, as a coroutine: a decorator may give something else to await."""
     return (
         _awaiting(called)
         if hasattr(type(called), "__await__") and not isinstance(called, Coroutine)

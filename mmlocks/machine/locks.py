@@ -74,7 +74,10 @@ class RwSem(Record):
         return Step("down_read", (self.writer.index, True))
 
     def try_read(self) -> Step:
-        """Share the lock if there is no writer; says whether it did, and never blocks (down_read_trylock)."""
+        """Share the lock if there is no writer, and never block (down_read_trylock).
+
+        The result says whether it did.
+        """
         return Step("down_read", (self.writer.index, False))
 
     def up_read(self) -> Step:
@@ -86,7 +89,10 @@ class RwSem(Record):
         return Step("down_write", (self.writer.index, True))
 
     def try_write(self) -> Step:
-        """Own the lock if it is free; says whether it did, and never blocks (down_write_trylock)."""
+        """Own the lock if it is free, and never block (down_write_trylock).
+
+        The result says whether it did.
+        """
         return Step("down_write", (self.writer.index, False))
 
     def up_write(self) -> Step:
@@ -94,11 +100,11 @@ class RwSem(Record):
         return Step("up_write", (self.writer.index,))
 
     def downgrade(self) -> Step:
-        """Turn the write lock into a read lock, with no gap for another writer (downgrade_write)."""
+        """Turn the write lock into a read lock; no writer comes in between (downgrade_write)."""
         return Step("downgrade_write", (self.writer.index,))
 
     def free(self, view: View) -> None:
-        """For operations that free what the lock is part of: nobody may use it from now on, nor hold it now."""
+        """Free the lock with what it is part of: no CPU may hold it now, or use it from now on."""
         holders = [cpu for cpu, reader in enumerate(self.readers) if view[reader.index]]
         if view[self.writer.index] != FREE:
             holders.append(view[self.writer.index] - 1)
@@ -115,7 +121,10 @@ class RwSem(Record):
 
 
 class SeqCount(Record):
-    """A sequence counter (kernel: seqcount_t): odd while a writer is at work, so that readers can notice and retry."""
+    """A sequence counter (kernel: seqcount_t): odd while a writer is at work.
+
+    So readers can notice that, and try again.
+    """
 
     MODULUS = 16
 
@@ -132,11 +141,11 @@ class SeqCount(Record):
         await self.sequence.set((await self.sequence + 1) % self.MODULUS)
 
     def read_begin(self) -> Step:
-        """Block while a writer is at work (the kernel spins), then return the count to compare later."""
+        """Block while a writer is at work (the kernel spins), then return the count."""
         return Step("seq_read_begin", (self.sequence.index,))
 
     async def read_retry(self, began: int) -> bool:
-        """Whether a writer has been at work since `began`, so that what was read must be thrown away."""
+        """Whether a writer has been at work since `began`, so that the reader must try again."""
         return await self.sequence != began
 
 
@@ -149,7 +158,10 @@ def _misuse(view: View, cpu: int, call: str, index: int, problem: str) -> Violat
 
 
 def _alive(view: View, cpu: int, call: str, writer: int) -> None:
-    """A violation if the lock was part of something that has been freed: it is then owned by a CPU that does not exist."""
+    """A violation if what the lock is part of was freed.
+
+    A CPU that does not exist then owns the lock.
+    """
     poison = view.layout.cells[writer].poison
     if poison is not None and view[writer] > view.layout.cpus:
         name = view.layout.cells[writer].name
@@ -189,10 +201,13 @@ def _down_read(view: View, cpu: int, writer: int, wait: bool) -> Any:
     _alive(view, cpu, "down_read", writer)
     if view[_reader(writer, cpu)]:
         raise _misuse(
-            view, cpu, "down_read", writer,
+            view,
+            cpu,
+            "down_read",
+            writer,
             "taken twice for reading; with a writer waiting in between, Linux would deadlock. "
             "Release it first.",
-        )  # fmt: skip
+        )
     if view[writer] != FREE:
         return BLOCKED if wait else False
     view[_reader(writer, cpu)] = 1
@@ -284,45 +299,55 @@ def lock_operation(name: str, touches: Callable[..., Footprint], *rest: Any, **m
     operation(name, on_locks, *rest, **more)
 
 
-lock_operation(
-    "spin_lock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_lock, _says("takes {}"),
-    awaits=_wants(""), holders=_owner,
-)  # fmt: skip
-lock_operation(
-    "spin_trylock",
-    lambda layout, cpu, i: touching(reads=[i], writes=[i]),
-    _spin_trylock,
-    _says("takes {}"),
-)
-lock_operation(
-    "spin_unlock",
-    lambda layout, cpu, i: touching(reads=[i], writes=[i]),
-    _spin_unlock,
-    _says("releases {}"),
-)
+def _cell(layout: Layout, cpu: int, index: int) -> Footprint:
+    return touching(reads=[index], writes=[index])
+
+
+def _own_reader(layout: Layout, cpu: int, writer: int) -> Footprint:
+    own = _reader(writer, cpu)
+    return touching(reads=[own], writes=[own])
+
+
+def _reading(layout: Layout, cpu: int, writer: int, _: bool) -> Footprint:
+    own = _reader(writer, cpu)
+    return touching(reads=[writer, own], writes=[own])
+
+
+def _downgrading(layout: Layout, cpu: int, writer: int) -> Footprint:
+    both = [writer, _reader(writer, cpu)]
+    return touching(reads=both, writes=both)
+
+
+def _tell_count(layout: Layout, before: int, after: int, cpu: int, result: Any, index: int) -> str:
+    return f"{layout.cells[index].name} is {result}"
+
+
+lock_operation("spin_lock", _cell, _spin_lock, _says("takes {}"), _wants(""), _owner)
+lock_operation("spin_trylock", _cell, _spin_trylock, _says("takes {}"))
+lock_operation("spin_unlock", _cell, _spin_unlock, _says("releases {}"))
 lock_operation(
     "down_read",
-    lambda layout, cpu, i, _: touching(reads=[i, _reader(i, cpu)], writes=[_reader(i, cpu)]),
-    _down_read, _says("takes {} for reading"), awaits=_wants(" for reading"), holders=_owner,
-)  # fmt: skip
+    _reading,
+    _down_read,
+    _says("takes {} for reading"),
+    _wants(" for reading"),
+    _owner,
+)
+lock_operation("up_read", _own_reader, _up_read, _says("releases {} (read)"))
 lock_operation(
-    "up_read",
-    lambda layout, cpu, i: touching(reads=[_reader(i, cpu)], writes=[_reader(i, cpu)]),
-    _up_read, _says("releases {} (read)"),
-)  # fmt: skip
-lock_operation(
-    "down_write", _write_footprint, _down_write, _says("takes {} for writing"),
-    awaits=_wants(" for writing"), holders=_everyone,
-)  # fmt: skip
-lock_operation(
-    "up_write", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _up_write, _says("releases {} (write)")
-)  # fmt: skip
-lock_operation(
-    "downgrade_write",
-    lambda layout, cpu, i: touching(reads=[i, _reader(i, cpu)], writes=[i, _reader(i, cpu)]),
-    _downgrade, _says("downgrades {} to reading"),
-)  # fmt: skip
+    "down_write",
+    _write_footprint,
+    _down_write,
+    _says("takes {} for writing"),
+    _wants(" for writing"),
+    _everyone,
+)
+lock_operation("up_write", _cell, _up_write, _says("releases {} (write)"))
+lock_operation("downgrade_write", _downgrading, _downgrade, _says("downgrades {} to reading"))
 operation(
-    "seq_read_begin", lambda layout, cpu, i: touching(reads=[i]), _seq_read_begin,
-    lambda layout, before, after, cpu, result, i: f"{layout.cells[i].name} is {result}", awaits=_wants(" to become even"),
-)  # fmt: skip
+    "seq_read_begin",
+    lambda layout, cpu, index: touching(reads=[index]),
+    _seq_read_begin,
+    _tell_count,
+    awaits=_wants(" to become even"),
+)

@@ -50,7 +50,7 @@ NAME = "mmlocks"
 
 
 class EndlessLoop(BaseException):
-    """Raised inside code that ran on; a BaseException, so that `except Exception` cannot hold it."""
+    """Raised inside code that ran on. A BaseException: `except Exception` does not catch it."""
 
     place = ("", "", 0)
     """Function, file and line."""
@@ -65,7 +65,10 @@ class Waits(EndlessLoop):
 
 
 class Limited:
-    """While it is entered: code of this thread raises EndlessLoop once it has done too much, and Waits once it has taken too long (`alarm`).
+    """While it is entered, it limits what code of this thread does.
+
+    The code gets EndlessLoop once it has done too much, and with `alarm` also Waits once it has
+    taken too long.
 
     Leaves a debugger or a coverage run in place that is tracing already; on 3.11 nothing is counted
     then. Leaves an alarm in place that was set before. `again` says that this code has come to its

@@ -67,10 +67,10 @@ class Watch(Protocol):
     """
 
     def looks_at(self, cpu: int, step: Step) -> int:
-        """The cells (a bit mask over their indices) that must be seen to judge this step, beside those that it touches."""
+        """The cells (a bit mask over their indices) that it must see beside the step's own."""
 
     def judge(self, view: View, cpu: int, step: Step, where: tuple[Place, ...]) -> Violation | None:
-        """The rule that `cpu` would break by taking the step now; None if none, or if the step is blocked."""
+        """The rule that `cpu` would break by this step; None if none, or if it is blocked."""
 
 
 PC_FIELD = (1 << PC_BITS) - 1
@@ -297,7 +297,10 @@ class Machine:
         return told or ", ".join(part.op for part in parts(taken.step))
 
     def verify(self) -> None:
-        """Raise NondeterminismError if any task's code, run again, asks for other steps; and what the program's own `verify` raises."""
+        """Run all code again, and ask the program's own `verify`.
+
+        Raises NondeterminismError if any task asks for other steps.
+        """
         for task in self.tasks:
             task.verify()
         self._verify()

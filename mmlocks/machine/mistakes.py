@@ -1,4 +1,4 @@
-"""What is said of a task's code that failed, or that broke a rule of the machine, and where it stood."""
+"""What is said of a task's code that failed or broke a rule of the machine, and where it stood."""
 
 from __future__ import annotations
 

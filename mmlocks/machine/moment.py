@@ -48,7 +48,7 @@ class Link(NamedTuple):
     code: types.CodeType
     awaits: Any
     by: tuple[str, ...] = ()
-    """How it is awaited if not directly: by its `__await__`, or as `asend` or `athrow` of a generator."""
+    """How it is awaited, if not directly: by `__await__`, or a generator's `asend` or `athrow`."""
 
 
 def _link(suspended: Any) -> Link:
@@ -63,7 +63,7 @@ _SUSPENDED = {types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType
 
 
 def _wrappers() -> Iterator[type]:
-    """The types that Python puts between an `await` and what is awaited: each refers to the real thing."""
+    """The types that Python puts between an `await` and what is awaited."""
 
     async def coroutine() -> None: ...
 
@@ -114,7 +114,7 @@ def chain(outer: Any) -> Iterator[Link]:
 
 
 SHOWN_AS: dict[types.CodeType, Callable[[Any], tuple[Place, ...]]] = {}
-"""Functions of the machinery, which no reader wants to see: what to show in place of their frames."""
+"""Functions of the machinery: what a reader is shown in place of their frames."""
 
 
 def places_of(outer: Any) -> tuple[Place, ...]:
@@ -131,7 +131,7 @@ def places_of(outer: Any) -> tuple[Place, ...]:
 
 
 def moment_of(outer: Any) -> Hashable | None:
-    """A value that is equal for two moments of a task exactly if its future is the same; None if unknown.
+    """A value that is equal for two moments exactly if their future is the same; None if unknown.
 
     It holds code, position, local variables *and the value stack* of every coroutine in the chain:
     in `await a == await b` the first result waits on the stack, and is in no local variable.
@@ -280,7 +280,10 @@ class Freezer:
 
 _ATOMS = {type(None), bool, int, str, bytes}
 _FIXED = (Outlasting, Layout, types.ModuleType, types.CodeType, types.FrameType)
-"""Things that outlive a search, so that their address stands for them. (Frames: those of the coroutines themselves.)"""
+"""Things that outlive a search, so that their address stands for them.
+
+The frames are those of the coroutines themselves.
+"""
 
 
 class _Itself:
@@ -304,7 +307,7 @@ class _Plain:
 
 
 def _keeps_all_in_its_dict(kind: type) -> bool:
-    """Whether an instance of a class has no state but its `__dict__`: nothing in slots, nothing in C."""
+    """Whether an instance has no state but its `__dict__`: nothing in slots, nothing in C."""
     same_shape = (
         kind.__basicsize__ == _Plain.__basicsize__ and kind.__dictoffset__ == _Plain.__dictoffset__
     )
@@ -340,7 +343,9 @@ That of a set's iterator moves it.
 
 @cache
 def stack_is_visible() -> bool:
-    """Whether this Python shows a coroutine's value stack to `gc.get_referents` (CPython 3.11 to 3.14 do).
+    """Whether this Python shows a coroutine's value stack to `gc.get_referents`.
+
+    CPython 3.11 to 3.14 do.
 
     Where it does not, moments are told apart by the whole history of results: slower, and always
     right.

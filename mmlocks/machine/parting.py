@@ -1,4 +1,6 @@
-"""Where two runs of the same code part, though both were told the same: to help somebody find what makes a task nondeterministic.
+"""Where two runs of the same code part, though both were told the same results.
+
+It helps a learner to find what makes a task nondeterministic.
 
 That a step came out different is noticed in `mmlocks.machine.coroutine`. Its cause lies earlier,
 often in a variable: so the code is run twice more, side by side, and the first plain local variable
@@ -25,7 +27,7 @@ What else there is may differ without any consequence.
 
 
 class Difference(NamedTuple):
-    """A local variable, where the code stood when it was seen to differ, and its value in each of the two runs."""
+    """A local variable that differs, where the code stood then, and both values."""
 
     place: Place
     name: str
@@ -36,7 +38,7 @@ class Difference(NamedTuple):
 def first_difference(
     start: Callable[[], Coroutine[Step, Any, Any]], results: Sequence[Any]
 ) -> Difference | None:
-    """The first variable that differs between two runs that receive these results; None if none does, as far as can be seen."""
+    """The first variable that differs between two runs with these results; None if none is seen."""
     with (
         warnings.catch_warnings(),
         ExitStack() as closing,
@@ -60,7 +62,7 @@ def first_difference(
 
 
 def _locals(coroutine: Any) -> list[tuple[Place, str, Any]]:
-    """The plain local variables along the await chain, outermost first; a value of another kind counts as None."""
+    """The plain local variables along the await chain, outermost first; others count as None."""
     found: list[tuple[Place, str, Any]] = []
     with suppress(Unfreezable):
         for link in chain(coroutine):

@@ -1,4 +1,4 @@
-"""Things to allocate: a few made in advance for a search, or as many as it takes for one CPU that runs alone."""
+"""Things to allocate: a few made in advance, or for one CPU that runs alone, as many as needed."""
 
 from __future__ import annotations
 
@@ -53,6 +53,9 @@ class Pool(Generic[R]):
         )
 
     def give_back(self, record: R) -> None:
-        """Say that `record` was freed, so that it may be handed out again where nobody else can be looking."""
+        """Say that `record` was freed.
+
+        It may be handed out again where no other CPU can still be looking at it.
+        """
         if self._layout.grows:
             self._again.append(record)

@@ -1,4 +1,4 @@
-"""Read-copy-update: readers never wait, and whoever frees waits until all readers of the old time have left.
+"""Read-copy-update: readers never wait. A CPU that frees waits until all older readers have left.
 
 Each CPU has a section number: odd inside a read section, even outside. A grace period remembers
 which CPUs were inside and waits until each of their numbers has changed. (Kernel:
@@ -20,7 +20,10 @@ from mmlocks.machine.step import Footprint, ViolationSignal, operation, together
 from mmlocks.machine.values import Step
 
 SECTIONS = 16
-"""Section numbers wrap around here; a grace period would have to outlast seven read sections of one CPU to be fooled."""
+"""Section numbers wrap around here.
+
+A grace period would be fooled only if it outlasted seven read sections of one CPU.
+"""
 
 Waiting = tuple[tuple["Reclaimable", tuple[int, ...]], ...]
 """Deferred things, each with the CPUs that are still in a read section of the time before."""
@@ -76,7 +79,10 @@ class Rcu(Record):
         return Step("rcu_read_unlock", (self,))
 
     def call(self, thing: Reclaimable) -> Step:
-        """Reclaim `thing` when all read sections that are open now have ended (call_rcu, kfree_rcu). Never blocks."""
+        """Reclaim `thing` when all read sections that are open now have ended. Never blocks.
+
+        Kernel: call_rcu, kfree_rcu.
+        """
         return Step("call_rcu", (self, thing))
 
     async def synchronize(self) -> None:
@@ -177,7 +183,8 @@ def _call_told(
 ) -> str:
     readers = dict(rcu.waiting.of(after)).get(thing, ())
     if readers:
-        return f"frees {thing} later, when {' and '.join(f'cpu{reader}' for reader in readers)} left the RCU read section"
+        left = " and ".join(f"cpu{reader}" for reader in readers)
+        return f"frees {thing} later, when {left} left the RCU read section"
     return f"frees {thing}"
 
 

@@ -1,4 +1,4 @@
-"""A schedule as a value: which CPU took each step, in which program, with a short text form that can be passed around.
+"""A schedule as a value: which CPU took each step, in which program. It has a short text form.
 
 mml1:fork_lost_store:6.4.0:0x6.2x10.1.2x2.1:5c0f3a91
 |    |               |     |                 checksum of all before it

@@ -1,4 +1,4 @@
-"""One CPU alone: the same coroutines and operations, carried out at once, in memory that grows as it is needed.
+"""One CPU alone: the same coroutines and operations, in memory that grows as it is needed.
 
 A search needs every state as one small number, and so a bounded layout. Where a single CPU runs
 from the first step to the last, no state is ever returned to: then cells keep their values in a
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def carried_out(view: View, cpu: int, coroutine: Coroutine[Step, Any, T]) -> T:
-    """The result of a coroutine all of whose steps `cpu` takes now, one after another, with nobody in between.
+    """The result of a coroutine: `cpu` takes all its steps now, and no other CPU runs.
 
     Raises ModelError if one of them would block: there is nobody who could wake it.
     """

@@ -19,18 +19,23 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 PC_BITS = 14
-"""Bits for one CPU's position in its task: 16,384 distinct positions, far above the step budget of a task."""
+"""Bits for one CPU's position in its task: 16,384 positions, far above a task's step budget."""
 
 
 class NewWord(BaseException):
-    """A value or a moment turned up that the process which leads the search has not numbered yet (see `mmlocks.machine.words`).
+    """A value or a moment turned up that has no number yet.
+
+    Only the process that leads the search gives numbers out (see `mmlocks.machine.words`).
 
     No fault of a task's, so no handler for those may catch it.
     """
 
 
 class Poison(NamedTuple):
-    """What the cells of an object hold once it has been freed: which oracle is to speak when somebody uses it, and of what."""
+    """What the cells of an object hold once it has been freed.
+
+    `oracle` is the one that speaks when a CPU uses it; `what` names the object.
+    """
 
     oracle: str
     what: str
@@ -40,7 +45,10 @@ class Poison(NamedTuple):
 
 
 class Foreign(threading.local):
-    """Whether code of somebody else's is running in this thread (see `mmlocks.machine.foreign`): handles then take no notes."""
+    """Whether a learner's code is running in this thread (see `mmlocks.machine.foreign`).
+
+    Handles then refuse to keep anything.
+    """
 
     running = False
 
@@ -49,7 +57,7 @@ FOREIGN = Foreign()
 
 
 class Outlasting:
-    """Something that outlasts a search, and that no two moments of a task have two of: its address stands for it."""
+    """Something that outlasts a search, and that all moments share: its address stands for it."""
 
 
 class Handle(Outlasting):
@@ -97,19 +105,23 @@ class Cell(Handle, Generic[T]):
     """
 
     hidden = False
-    """Set for cells of the hardware or an oracle: plain operations, so all kernel code, can neither read nor write them."""
+    """Set for cells of the hardware or an oracle. Plain operations, and so all kernel code, can
+    neither read nor write them."""
     read_only = False
     """Set for cells that have operations of their own: plain ones can read but not write them."""
     is_lock = False
     """Set for the cells of locks, on which alone the operations on locks work."""
     aside = False
-    """Set for cells that seldom change: a step of several parts does not tell that it read them, too."""
+    """Set for cells that seldom change: a step of several parts does not tell that it read them."""
     with_cpus: Callable[[Any, Sequence[int]], Any] | None = None
-    """Set for the cell whose values name CPUs: a value of it once cpu n is called `numbers[n]` (see `mmlocks.machine.symmetry`)."""
+    """Set for a cell whose values name CPUs: the value once cpu n is called `numbers[n]`.
+
+    See `mmlocks.machine.symmetry`.
+    """
     changed_by: int | None = None
     """Set for the cell that one CPU alone changes: to wait for it is to wait for that CPU."""
     poison: Poison | None = None
-    """Set for the cell of a lock that is part of an object which may be freed: what is found there afterwards."""
+    """Set for the cell of a lock in an object that may be freed: what it then holds."""
     show: Callable[[Any], str] = staticmethod(words)
     """How a value of this cell is written; set it where `words` would not do, e.g. for addresses.
 
@@ -174,7 +186,10 @@ class Cell(Handle, Generic[T]):
         return Step("store", (self.index, value))
 
     def swap(self, expected: T, value: T) -> Step:
-        """The step that stores `value` if the cell holds `expected`; its result says whether it did (cmpxchg)."""
+        """The step that stores `value` if the cell holds `expected` (cmpxchg).
+
+        Its result says whether it did.
+        """
         return Step("swap", (self.index, expected, value))
 
     def wait_for(self, value: T) -> Step:
@@ -240,9 +255,15 @@ class Layout:
     """
 
     grows = False
-    """Whether cells and records may still be made while the program runs (see `mmlocks.machine.sequential`)."""
+    """Whether cells and records may be made while the program runs.
+
+    See `mmlocks.machine.sequential`.
+    """
     dictated = False
-    """Whether cells may number no value that they have not met yet: another process does (see `mmlocks.machine.words`)."""
+    """Whether another process gives the numbers out, so that cells here number no new value.
+
+    See `mmlocks.machine.words`.
+    """
 
     def __init__(self, cpus: int) -> None:
         if cpus < 1:
@@ -322,7 +343,10 @@ class Layout:
 
 
 class OnDemand(dict[K, V]):
-    """Cells or locks by a key that programs choose, such as a page number: made in advance, or, where a layout grows, when asked for."""
+    """Cells or locks by a key that programs choose, such as a page number.
+
+    They are made in advance, or where a layout grows, when they are asked for.
+    """
 
     def __init__(self, layout: Layout, make: Callable[[K], V], keys: Iterable[K]) -> None:
         super().__init__((key, make(key)) for key in keys)
@@ -337,7 +361,7 @@ class OnDemand(dict[K, V]):
 
 
 class View:
-    """What one step may see and change of a state: exactly the cells that it declared, and the machine checks it.
+    """What one step may see and change of a state: exactly the cells that it declared.
 
     Reduction is only sound while declarations are true, so a step that touches an undeclared cell
     is an error here rather than a silently lost interleaving.
@@ -348,7 +372,7 @@ class View:
         self.state = state
         self.delta = 0
         self.reads = 0
-        """The cells that were really read so far (a bit mask over their indices): a footprint names all that may be."""
+        """The cells (a bit mask over their indices) that were really read so far."""
         self.writes = 0
         """The cells that were really written."""
         self._readable = readable

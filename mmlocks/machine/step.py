@@ -155,7 +155,9 @@ def _known(step: Step) -> Operation:
 
 
 def together(*parts: Step | Cell[Any]) -> Step:
-    """Several operations as one atomic step, because nobody could tell them apart; its result is a tuple.
+    """Several operations as one atomic step, with a tuple of results.
+
+    For operations that no other CPU could tell apart.
 
     Each use says in a comment why nobody could: usually the first part takes a lock, or the last
     one releases it (Lipton, "Reduction: a method of proving properties of parallel programs", CACM
@@ -171,7 +173,7 @@ def together(*parts: Step | Cell[Any]) -> Step:
 
 
 def parts(step: Step) -> list[Step]:
-    """The operations inside a step, in their order: those that were put `together`, or the step itself."""
+    """The operations inside a step, in order: the parts of a `together`, or the step itself."""
     return (
         [step] if step.op != "together" else [inner for part in step.args for inner in parts(part)]
     )

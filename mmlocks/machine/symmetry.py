@@ -21,7 +21,7 @@ def _same(name: str) -> str:
 
 @dataclass(frozen=True)
 class Swap:
-    """Two CPUs that are alike: exchange them, and rename cells and records by `renamed`, and the program is the same.
+    """Two CPUs that are alike. Exchange them and rename by `renamed`: the program is the same.
 
     `renamed` is given the name of a cell or of a record and returns the name of the one that takes
     its place: often its own, and applied twice always its own. Every cell takes over the value of

@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
     @property
     def spot(self) -> str:
-        """The place for a message: `mm/fork.py:41` in this package, `your cell, line 7` in a notebook."""
+        """The place for a message: `mm/fork.py:41`, or `your cell, line 7` in a notebook."""
         file = Path(self.file)
         if file.is_relative_to(PACKAGE):
             return f"{file.relative_to(PACKAGE).as_posix()}:{self.line}"
@@ -83,7 +83,10 @@ class Answer:
 
 
 class Ended(BaseException):
-    """Raised through the kernel's functions when a foreign one below them failed or broke a rule: the task ends with this answer."""
+    """Raised through the kernel's functions when a foreign one below them failed or broke a rule.
+
+    The task ends with this answer.
+    """
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.message)
@@ -91,7 +94,9 @@ class Ended(BaseException):
 
 
 class Stop(Outlasting):
-    """A moment of a call of a foreign function (see `mmlocks.machine.foreign`): what it asks for, and what follows each result.
+    """A moment of a call of a foreign function: what it asks for, and what follows each result.
+
+    See `mmlocks.machine.foreign`.
 
     `sent` is the history of results as the function was told them: with handles of its own side.
     """
@@ -133,11 +138,14 @@ class Node:
     outcomes: dict[int, Any] = field(default_factory=dict)
     """Projected state -> outcome, filled by `Machine`: what makes a step cost two dict look-ups."""
     accesses: dict[int, Footprint] = field(default_factory=dict)
-    """Projected state -> what the step really touches there, at most its footprint; of a blocked step, what it found to be blocked by."""
+    """Projected state -> what the step really touches there, at most its footprint.
+
+    For a blocked step: what it looked at and found blocked.
+    """
     touched: Footprint = NOTHING
     """All that the step was seen to touch so far."""
     edges: dict[Any, int] = field(default_factory=dict)
-    """The node that follows each result (by its `exact` key), and in the same order, the results."""
+    """The node that follows each result, by its `exact` key. `results` has the same order."""
     results: list[Any] = field(default_factory=list)
 
     @property
@@ -164,7 +172,7 @@ class Task:
         self.nodes: list[Node] = []
         """Only ever grows: who holds this list sees every node."""
         self.growth = 0
-        """Counts new nodes and edges; whoever derived something from the automaton's shape compares it."""
+        """Counts new nodes and edges, for code that depends on the automaton's shape."""
         self._supplier = supplier
         self._by_key: dict[Hashable, int] = {}
         self._node(())
@@ -192,7 +200,7 @@ class Task:
         return self.place(self._supplier.answer(history), history)
 
     def place(self, answer: Answer, history: tuple[Any, ...]) -> int:
-        """Index of the node for an answer: a known one, where two answers have the same future, or a new one."""
+        """Index of the node for an answer: a known one that has the same future, or a new one."""
         footprint, looks, project = NOTHING, 0, 0
         if answer.step is not None:
             try:
@@ -243,7 +251,10 @@ def cannot_happen(cpu: int, step: Step, where: tuple[Place, ...], problem: Excep
     why = (
         str(problem) if isinstance(problem, ModelError) else f"{type(problem).__name__}: {problem}"
     )
-    return f"cpu{cpu}: the step {step!r}{at(where)} cannot be carried out. {why}. Check what you passed to it."
+    return (
+        f"cpu{cpu}: the step {step!r}{at(where)} cannot be carried out. {why}. "
+        "Check what you passed to it."
+    )
 
 
 def at(where: tuple[Place, ...]) -> str:
@@ -252,7 +263,7 @@ def at(where: tuple[Place, ...]) -> str:
 
 
 class SplitSupplier:
-    """The same program with every `together` taken one part at a time, as if there were no such thing."""
+    """The same program with every `together` taken one part at a time."""
 
     def __init__(self, whole: Supplier) -> None:
         self._whole = whole
@@ -284,7 +295,11 @@ class SplitSupplier:
 
 
 class _Part:
-    """A moment of a program that is taken apart: what the whole program was told, what the parts of its pending step returned so far."""
+    """A moment of a program that is taken apart.
+
+    `told` are the results that the whole program has received; `done` those of the parts of its
+    pending step so far.
+    """
 
     def __init__(self, told: tuple[Any, ...], done: tuple[Any, ...], whole: Answer) -> None:
         self.told = told

@@ -15,7 +15,7 @@ from typing import Any
 
 
 def exact(value: Any) -> Any:
-    """A key that tells apart what Python calls equal: 1 and True, 0.0 and -0.0, also inside tuples."""
+    """A key that tells apart what Python calls equal: 1 and True, 0.0 and -0.0, also in tuples."""
     kind = type(value)
     if kind is int or kind is bool or value is None:
         return kind, value
@@ -36,7 +36,10 @@ def words(value: Any) -> str:
 
 
 class Unawaited(threading.local):
-    """Steps that a running task has built and not yet awaited (see `mmlocks.machine.coroutine`), in each thread."""
+    """Steps that a running task has built and not yet awaited, in each thread.
+
+    See `mmlocks.machine.coroutine`.
+    """
 
     steps: list[Step] | None = None
 
@@ -100,7 +103,7 @@ CALL = "call"
 
 
 def _making() -> tuple[str, str, int]:
-    """Function, file and line that built a step: the nearest frame that is a coroutine's (co_flags CO_COROUTINE)."""
+    """Function, file and line that built a step: the nearest frame that is a coroutine's."""
     frame = sys._getframe(2)
     while frame.f_back is not None and not frame.f_code.co_flags & 0x80:
         frame = frame.f_back

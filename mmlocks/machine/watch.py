@@ -1,4 +1,4 @@
-"""Watches: whoever looks at every step just before it is taken, and may find that a rule of its own is broken.
+"""What a watch sees of a step before it is taken: its parts, what they touch, and their results.
 
 An oracle that judges how a step is taken, such as "are the locks held that this store needs?", must
 see more than the step itself touches. A watch says in advance which cells, and the machine lets it
@@ -24,7 +24,7 @@ class Access(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A step, or one part of a `together`: the state just before it, what it touched, and its result.
+    """A step, or one part of a `together`: the state before it, what it touched, and its result.
 
     `broke` is the rule that the operation itself said was broken; nothing comes after such a part.
     """
@@ -37,7 +37,7 @@ class Part(NamedTuple):
 
 
 class _Recorder(View):
-    """A view that remembers what was really touched: declared footprints also name what *may* be."""
+    """A view that remembers what was really touched. A footprint names what *may* be touched."""
 
     def __init__(self, view: View) -> None:
         super().__init__(view.layout, view.state, view._readable, view._writable)

@@ -1,4 +1,4 @@
-"""What a packed state means: the numbers that stand for cells' values and for tasks' moments, told to another process.
+"""What a packed state means: numbers for cells' values and tasks' moments, told to a process.
 
 A state is one number, and its parts are numbers that were given out as the search went on: a cell
 numbers its values, a task its moments. Two processes that search the same program can exchange
