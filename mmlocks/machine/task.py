@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import PC_BITS, Layout, Outlasting
+from mmlocks.machine.state import PC_BITS, Layout
 from mmlocks.machine.step import NOTHING, Footprint, footprint_of
 from mmlocks.machine.values import Step, exact
 
@@ -93,28 +93,8 @@ class Ended(BaseException):
         self.answer = answer
 
 
-class Stop(Outlasting):
-    """A moment of a call of a foreign function: what it asks for, and what follows each result.
-
-    See `mmlocks.machine.foreign`.
-
-    `sent` is the history of results as the function was told them: with handles of its own side.
-    """
-
-    def __init__(
-        self, visit: Any, answer: Answer, history: tuple[Any, ...], sent: tuple[Any, ...]
-    ) -> None:
-        self.visit = visit
-        self.answer = answer
-        self.history = history
-        self.sent = sent
-        self.after: dict[Any, Stop] = {}
-        """By the `exact` key of the result; `results` are the same in the same order."""
-        self.results: list[Any] = []
-
-
 class Supplier(Protocol):
-    """Whoever knows a task's code."""
+    """What knows a task's code."""
 
     def answer(self, results: Sequence[Any]) -> Answer:
         """What the task does after it has received `results`, from its start."""
