@@ -1,4 +1,6 @@
-"""Why a run went wrong, and all that a program can come to: as data, which `mmlocks.show` puts into words and pictures.
+"""Why a run went wrong, and all that a program can come to, as data.
+
+`mmlocks.show` puts it into words and pictures.
 
 Reading order: unavoidable, twin, slicing, explaining, tools, endings, state_graph.
 """

@@ -41,7 +41,10 @@ class Ending:
 
 @dataclass(frozen=True)
 class Endings:
-    """Every ending, the good ones first, each kind by how many schedules lead there; none of them if the budget ended first (`reason`)."""
+    """Every ending: the good ones first, each kind by how many schedules lead there.
+
+    There are none if the budget ended first (`reason`).
+    """
 
     endings: tuple[Ending, ...]
     states: int
@@ -149,7 +152,10 @@ class _Survey:
                 )
 
     def count(self) -> None:
-        """Give every ending its states and its schedules (Kahn's algorithm; who is on or behind a cycle is never free)."""
+        """Give every ending its states and its schedules, by Kahn's algorithm.
+
+        A state on or behind a cycle is never free.
+        """
         left = dict(self.into)
         ways = {self.machine.initial: 1}
         free = [self.machine.initial] if not left[self.machine.initial] else []
@@ -225,9 +231,9 @@ class _Survey:
             if ticks % self.meter.every == 0:
                 self.meter.check(len(costs))
             ending = self.ends.get(state)
-            if (
-                state < 0
-            ):  # just past a step that breaks a rule: a place of its own, so that the queue settles which is cheapest
+            if state < 0:
+                # Just past a step that breaks a rule. It has a place of its own, so the queue
+                # settles which such step is the cheapest.
                 before = came_from[state, last]
                 ending = (dict(self.after(before[0]))[last], None)
             if ending is not None:

@@ -61,7 +61,10 @@ class Order(NamedTuple):
     cells: tuple[str, ...] = ()
 
     def weaker(self, other: Order) -> bool:
-        """Whether this order asks for less than the other: its first step is the same or an earlier one, its second the same or a later one."""
+        """Whether this order asks for less than the other.
+
+        Its first step is the same or an earlier one, its second the same or a later one.
+        """
         return (
             self[:2] != other[:2]
             and (self.first.cpu, self.then.cpu) == (other.first.cpu, other.then.cpu)
@@ -89,7 +92,7 @@ class Slice:
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """The numbers (from 1) of the run's steps that an order names, and of the one that breaks the rule."""
+        """The numbers (from 1) of the steps that an order names, and of the one that broke a rule."""
         if self.orders is None:
             return ()
         named = {event for order in self.orders for event in order[:2]}
@@ -102,7 +105,7 @@ class Slice:
 
 
 def slice_of(run: Run, meter: Meter) -> Slice:
-    """The cause of the violation in which `run` ends or, if it breaks no rule, of its never coming to an end."""
+    """The cause of what `run` came to: a violation, or if it breaks no rule, that it never ends."""
     causes = _Causes(run, meter)
     orders: tuple[Order, ...] | None = None
     reason = ""
@@ -152,7 +155,9 @@ def moments_of(run: Run) -> dict[Event, Run]:
 
 
 def orders_of(run: Run) -> tuple[Order, ...]:
-    """The orders in which `run` took steps of different CPUs that touch the same cell, one of them changing it; as it came by them.
+    """The orders in which `run` took steps of different CPUs, in the order of their second steps.
+
+    Both steps touch the same cell, and one of them changes it.
 
     Beyond its end there is also this: each CPU's next step waits for the last one of every other.
     """
@@ -191,7 +196,10 @@ def _broken_by_a_step(run: Run) -> bool:
 
 
 def _footprint(machine: Machine, state: int, cpu: int) -> Footprint:
-    """The cells that `cpu`'s next step really touches in this state: of those declared, often a few. All of those, if it is blocked."""
+    """The cells that `cpu`'s next step really touches in this state: often few of those declared.
+
+    All that are declared, if the step is blocked.
+    """
     node = machine.node(state, cpu)
     assert node.step is not None
     view = View(machine.layout, state, -1, -1)
@@ -249,7 +257,9 @@ class _Causes:
         yield tuple(sorted(chosen, key=self.candidates.index))
 
     def ends_otherwise(self, kept: Sequence[Order], counted: Sequence[Order] = ()) -> int | None:
-        """An execution that keeps some orders and ends otherwise: which of the `counted` ones it turned around, as a bit mask.
+        """An execution that keeps some orders and ends otherwise; None if there is none.
+
+        The result says which of the `counted` orders it turned around, as a bit mask.
 
         Of all such executions it turns the fewest around. None if there is none.
         """
@@ -362,7 +372,10 @@ class _Lookout:
             self._orders.setdefault(self._bits[order.then], []).append((order.first, 1 << number))
 
     def turned_by(self, cpu: int, nodes: Sequence[Node], taken: int) -> tuple[int, int]:
-        """What `cpu`'s next step adds to `taken`, and the orders (a bit mask) that it turns around; `nodes` is where the CPUs stand."""
+        """What `cpu`'s next step adds to `taken`, and which orders it turns around: two bit masks.
+
+        `nodes` is where the CPUs stand.
+        """
         bits = (self._bits.get(event, 0) for event in self._path.meant(cpu, nodes[cpu]))
         step = next((bit for bit in bits if bit and not taken & bit), 0)
         turned = 0
@@ -373,7 +386,10 @@ class _Lookout:
 
 
 def fewest_meeting(sets: Sequence[int]) -> tuple[int, ...]:
-    """The fewest elements of which every set (a bit mask) has one: a minimum hitting set, by iterative deepening."""
+    """The fewest elements that meet every set (a bit mask): a minimum hitting set.
+
+    Found by iterative deepening.
+    """
     size = 0
     while (found := _meeting(sets, 0, size)) is None:
         size += 1

@@ -1,4 +1,4 @@
-"""The state graph of a small program as data: which states there are, which step leads from which to which, and how it all can end.
+"""The state graph of a small program as data: its states, its steps, and how it all can end.
 
 A search keeps of the graph only what it needs for its verdict. Here everything is kept, so that it
 can be drawn and read. Graphs grow fast, so there are quotients, which make a readable graph of a
@@ -26,16 +26,21 @@ from mmlocks.search.reduction import Reduction
 from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
 
 FORMAT, VERSION = "mmlocks state graph", 1
-"""What the JSON form says of itself; the version grows when a field changes its meaning or goes away."""
+"""The name of the JSON form, and its version.
+
+The version grows when a field changes its meaning or goes away.
+"""
 
 SMALL = Budget(states=20_000, seconds=20.0)
 """Larger graphs can be had by raising it; nobody will look at them."""
 
-INITIAL, INNER, GOOD, VIOLATED, DEADLOCK, UNEXPLORED = (
-    "initial", "inner", "good", "violated", "deadlock", "unexplored",
-)  # fmt: skip
+INITIAL, INNER, UNEXPLORED = "initial", "inner", "unexplored"
+GOOD, VIOLATED, DEADLOCK = "good", "violated", "deadlock"
 ENDS = {GOOD: "good", VIOLATED: "bad", DEADLOCK: "bad", UNEXPLORED: "unknown"}
-"""The kinds of vertices at which executions end (or beyond which nothing was looked at), and what that end is."""
+"""The kinds of vertices at which executions end, or behind which nothing was looked at.
+
+With each, what that end is.
+"""
 
 
 class Move(NamedTuple):
@@ -64,7 +69,7 @@ class Edge(NamedTuple):
 
 
 class Vertex(NamedTuple):
-    """A state of the program, or several that a quotient has made one; or the end that a broken rule makes of an execution.
+    """A state of the program, or several that a quotient made one, or the end at a broken rule.
 
     `kind` is "initial", "inner", "good" (all tasks returned, and the judge is content), "violated",
     "deadlock", or "unexplored" (a state at which the budget was used up). `states` are packed
@@ -112,7 +117,9 @@ class StateGraph:
 
     @cached_property
     def fates(self) -> tuple[str, ...]:
-        """For each vertex how executions can end from there: "good", "bad", "open" (either way), "endless" (they never end).
+        """For each vertex how executions can end from there.
+
+        "good", "bad", "open" (either way), or "endless" (they never end).
 
         "unknown" where the graph is not whole and the part that is missing could change the answer.
         """
@@ -186,7 +193,9 @@ class StateGraph:
         )
 
     def decided(self) -> StateGraph:
-        """The part in which the outcome is open: all vertices that can only end well become one, and those that can only end badly, too.
+        """The part in which the outcome is open.
+
+        All vertices that can only end well become one, and so do those that can only end badly.
 
         What ends badly stays apart by the rule that is broken in the end, where there is only one.
         """
@@ -256,7 +265,7 @@ class StateGraph:
     # -- told --------------------------------------------------------------------------------------
 
     def moment(self, vertex: Vertex) -> tuple[str, ...]:
-        """Where each CPU stands in a vertex's (first) state, one line each; the broken rule where there is one."""
+        """Where each CPU stands in a vertex's first state, one line each, and the broken rule."""
         lines: list[str] = []
         for state in vertex.states[:1]:
             for task in self.machine.tasks:
@@ -359,7 +368,9 @@ def state_graph(
     progress: Progress | None = None,
     reduced: bool = False,
 ) -> StateGraph:
-    """All states of `machine` and the steps between them; with `reduced`, those that the partial-order reduction visits.
+    """All states of `machine` and the steps between them.
+
+    With `reduced`, only those that the partial-order reduction visits.
 
     A graph of all states marks the edges that the reduction would follow. Where the budget is used
     up, or the user has had enough, the graph is what was seen so far, and its `reason` says so.

@@ -1,4 +1,6 @@
-"""What the kernel's own tools would have said of one execution: KASAN, KCSAN, lockdep, and its assertions.
+"""What the kernel's own tools would have said of one execution.
+
+The tools are KASAN, KCSAN, lockdep, and the kernel's assertions.
 
 Each is a judge of something else than harm. KASAN sees a use of freed memory, if that memory is an
 object of the kernel's. KCSAN sees two CPUs at one variable that nothing keeps apart. lockdep sees
@@ -30,7 +32,7 @@ from mmlocks.releases import Release
 
 
 class Saying(NamedTuple):
-    """What one tool says of an execution: whether it found anything, its words, and why it did or could not."""
+    """What one tool says of an execution: whether it found anything, its words, and why."""
 
     tool: str
     found: bool
@@ -42,7 +44,7 @@ class Saying(NamedTuple):
 
 
 class Assertion(NamedTuple):
-    """A line that only asserts: in this function a lock must be held on the VMA of the page at hand.
+    """A line that only asserts: here a lock must be held on the VMA of the page at hand.
 
     `before` is what stood there until `since`.
     """
@@ -69,11 +71,14 @@ ASSERTED = {
     ("find_vma", "MapleTree.ma_root"): "6.1",
     ("find_vma", "MapleNode.ranges"): "6.1",
 }
-"""Functions in which Linux asserts what the table demands of a field, and the release of ours that has it first; elsewhere the table is stricter."""
+"""Functions in which Linux asserts what the table demands of a field.
+
+With each, the release of ours that has the assertion first. Elsewhere the table is stricter.
+"""
 
 
 STEPS_AFTER = 500
-"""How long an execution is followed after the step at which the model stops; somebody may go round for ever."""
+"""How many steps an execution is followed after the model stops. A CPU may go round for ever."""
 
 
 def what_tools_say(world: World, run: Run, release: Release) -> tuple[Saying, ...]:
@@ -106,7 +111,9 @@ class Moment(NamedTuple):
 
 
 def _gone_on(run: Run) -> Run:
-    """The execution, and what follows if each CPU then runs as far as it can: a kernel does not stop where the model does.
+    """The execution, and what follows if each CPU then runs as far as it can.
+
+    A kernel does not stop where the model does.
 
     The step that broke a rule does not happen in the model, so its CPU stays where it is.
     """
@@ -158,7 +165,8 @@ def _kasan(world: World, moments: tuple[Moment, ...]) -> Saying:
             if owner is not None and _freed(owner, moment.part.before, access):
                 does = "write" if access.writes else "read"
                 name = world.layout.cells[access.cell].name
-                says = f"use-after-free: {does} of {name} by cpu{moment.cpu} in {moment.at}, after {owner} was freed"
+                name = f"{name} by cpu{moment.cpu} in {moment.at}"
+                says = f"use-after-free: {does} of {name}, after {owner} was freed"
                 return Saying("KASAN", True, says, "A freed object of the kernel was used")
     return Saying(
         "KASAN",
@@ -179,12 +187,15 @@ def _freed(owner: Record, before: View, access: Access) -> bool:
 LEADS = frozenset(
     {"MapleTree.ma_root", "MapleNode.ranges", "Mm.mm_lock_seq", "Mm.mm_seq", "Vma.vm_lock_seq"}
 )
-"""Marked fields by which readers go: who reads what a writer stored there, sees what that writer did before."""
+"""Marked fields that lead readers: a reader of the stored value sees what its writer did before."""
 
 
 @dataclass
 class _Clocks:
-    """Vector clocks: what each CPU knows of the others' progress, by the locks and the lookups that led it here."""
+    """Vector clocks: what each CPU knows of the others' progress.
+
+    It learns that from the locks and the lookups that led it here.
+    """
 
     cpus: range
     now: dict[int, list[int]] = field(default_factory=dict)
@@ -197,7 +208,10 @@ class _Clocks:
         self.now[cpu][cpu] += 1
 
     def give(self, cpu: int, index: int, shared: bool = False) -> None:
-        """What `cpu` did so far is before whatever comes after somebody takes this; of what is shared, only for those who want it alone."""
+        """What `cpu` did so far comes before what a CPU does after it takes this.
+
+        A lock given up by a reader counts only for a CPU that then takes it alone.
+        """
         for kind in (True,) if shared else (True, False):
             old = self.given.setdefault((index, kind), [0] * len(self.cpus))
             self.given[index, kind] = list(map(max, old, self.now[cpu]))
@@ -282,7 +296,10 @@ def _release(clocks: _Clocks, cpu: int, step: Step) -> None:
 
 
 def _lockdep(run: Run, moments: tuple[Moment, ...]) -> Saying:
-    """A cycle in the order in which this execution took kinds of locks, a task that returned with a lock, or an unprotected walk over the tree.
+    """What lockdep reports of this execution.
+
+    A cycle in the order in which it took kinds of locks, a task that returned with a lock, or an
+    unprotected walk over the tree.
 
     The last with CONFIG_PROVE_RCU: the tree's root is read with rcu_dereference_check, which
     demands mmap_lock or an RCU read section.
@@ -325,7 +342,10 @@ def _protected(moment: Moment) -> bool:
 
 
 def _assertions(world: World, moments: tuple[Moment, ...], release: Release) -> Saying:
-    """The first place where an assertion would fire: one that Linux has today, else one at any access that the table judges."""
+    """The first place where an assertion would fire.
+
+    First one that Linux has today, else one at any access that the table judges.
+    """
     holding = Holding(world.layout, release)
     for moment in moments:
         if moment.part.step.op == "mmap_assert_write_locked" and moment.part.broke is not None:
@@ -339,8 +359,12 @@ def _assertions(world: World, moments: tuple[Moment, ...], release: Release) -> 
                 moment.part.before, moment.cpu, assertion.lock, place
             ):
                 line = next(line for line in moment.where if line.function == assertion.function)
-                says = f"{place.words(assertion.lock.asserted)} in {line.function} ({line.spot}) fires on cpu{moment.cpu}"
-                why = f"Linux has it there since {assertion.since}; before, {assertion.before} stood there, and was content. The rule: {assertion.about}"
+                asserted = place.words(assertion.lock.asserted)
+                says = f"{asserted} in {line.function} ({line.spot}) fires on cpu{moment.cpu}"
+                why = (
+                    f"Linux has it there since {assertion.since}; before, {assertion.before} "
+                    f"stood there, and was content. The rule: {assertion.about}"
+                )
                 return Saying("assertions", True, says, why)
     judged = Discipline(world.layout, release)
     for moment in moments:

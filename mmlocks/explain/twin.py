@@ -38,7 +38,9 @@ class Twin:
 
 
 def twin(bad: Run, common: int, way_out: tuple[int, ...], meter: Meter) -> Twin:
-    """The twin of a bad run, of which the first `common` steps can be kept; `way_out` is some way to go on from there and end well.
+    """The twin of a bad run: it keeps the first `common` steps and ends well.
+
+    `way_out` is some way to go on from there and end well.
 
     Both are what `no_return` finds.
     """

@@ -150,7 +150,10 @@ class NoReturn:
 
 
 def no_return(run: Run, meter: Meter) -> NoReturn:
-    """The point of no return of a run that ends badly, found from its end: every state from which nothing ends well is looked at once."""
+    """The point of no return of a run that ends badly.
+
+    It is found from the run's end, and every state from which nothing ends well is looked at once.
+    """
     machine = run.machine
     broken = bool(run.taken) and run.taken[-1].violation is not None
     doomed: set[int] = set()
@@ -169,7 +172,10 @@ def no_return(run: Run, meter: Meter) -> NoReturn:
 def _way_to_end_well(
     machine: Machine, start: int, doomed: set[int], meter: Meter
 ) -> tuple[int, ...] | None:
-    """A way from `start` to a good ending, depth first; if there is none, all states that were met join the `doomed`."""
+    """A way from `start` to a good ending, depth first.
+
+    If there is none, all states that were met join the `doomed`.
+    """
     came_from: dict[int, tuple[int, int]] = {}
     seen = {start}
     work = [start]

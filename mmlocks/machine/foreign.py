@@ -246,7 +246,10 @@ class Visit(Outlasting):
         return Answer.mistake(answer.where, f"{self._who(answer.where)}: {refused}")
 
     def _brought_home(self, answer: Answer) -> Answer:
-        """The same answer with handles of the kernel's side. Raises ModelError if it has no plain form."""
+        """The same answer with handles of the kernel's side.
+
+        Raises ModelError if it has no plain form.
+        """
         if answer.step is not None:  # its supplier has made it plain
             return replace(answer, step=self._home(answer.step))
         if answer.ended == "returned" and self.name in self.foreign.silent:
