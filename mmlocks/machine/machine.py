@@ -52,18 +52,21 @@ class Transition(NamedTuple):
 
 
 class Watch(Protocol):
-    """Looks at steps, and changes nothing.
+    """Looks at every step just before it is taken, and may find that a rule of its own is broken.
 
-    What it looks at becomes part of what a step's outcome depends on, and *not* of the step's
-    footprint. So a watch costs the reduction nothing: two steps that commute still count as
-    commuting. That is sound under one condition, which whoever writes a watch must keep:
+    An oracle that asks "are the locks held that this store needs?" must see more than the step
+    touches. So a watch says in advance which cells it looks at. It changes nothing.
 
-        another CPU's step that does not conflict with this one must not change the judgement of it.
+    The outcome of a step depends on these cells, too, but they are *not* part of its footprint. So
+    a watch costs the reduction nothing: two steps that commute still count as commuting. That is
+    sound under one condition, which every watch must keep:
 
-    Else the search might look at only one order of the two, and at the wrong one. "Do I hold this
-    lock?" keeps it: nobody but I can begin or cease to hold a lock. So does "is the VMA
-    write-locked by me?": while I hold mmap_lock for writing nobody else changes either number, or
-    breaks a rule by doing so. "Does somebody else hold it?" does not.
+        a step of another CPU that does not conflict with this one must not change its judgement.
+
+    Otherwise the search might look at one order of the two only, and at the wrong one. "Do I hold
+    this lock?" keeps it: only I begin or cease to hold a lock. "Have I write-locked this VMA?"
+    keeps it, too: while I hold mmap_lock for writing, another CPU that changes either number breaks
+    a rule. "Does another CPU hold this lock?" does not.
     """
 
     def looks_at(self, cpu: int, step: Step) -> int:
@@ -80,10 +83,10 @@ class Machine:
     """A program that is ready to run: a layout with its initial values, and one task per CPU.
 
     `tasks` are (name, start) pairs, cpu0 first; a start may also be a ready-made `Supplier`.
-    `judges_state` looks at a final state (every task returned) and names the first broken rule, or
-    None. `watches` judge every step before it is taken. `symmetries` declare which CPUs are alike.
-    `verify` is called after a search: it raises if what the search took for granted is not so. So
-    is `rehearse`, which takes longer, after a search that found nothing.
+    `judge` looks at a final state (every task returned) and names the first broken rule, or None.
+    `watches` judge every step before it is taken. `symmetries` declare which CPUs are alike.
+    `verify` is called after a search, and raises if something that the search relied on is false.
+    `rehearse` does the same, takes longer, and is called after a search that found nothing.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Shared state: named cells, packed into one integer.
 
-A program's whole shared state is a single Python int. Each cell owns a few of its bits. That makes
-a state hashable, comparable and immutable at once, so undo is free, a visited set is a plain dict,
-and an update is one addition (new = old + delta): the search in `mmlocks.search` lives on that.
+A program's whole shared state is a single Python int. Each cell owns a few of its bits. So a state
+is hashable, comparable and immutable: undo is free, a visited set is a plain dict, and an update is
+one addition (new = old + delta). That makes the search in `mmlocks.search` fast.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ PC_BITS = 14
 class NewWord(BaseException):
     """A value or a moment turned up that has no number yet.
 
-    Only the process that leads the search gives numbers out (see `mmlocks.machine.words`).
-
-    No fault of a task's, so no handler for those may catch it.
+    Only the process that leads the search gives numbers out (see `mmlocks.machine.words`). This is
+    not a task's fault, so no handler for those may catch it.
     """
 
 
@@ -70,8 +69,7 @@ class Handle(Outlasting):
         if FOREIGN.running:
             raise AttributeError(
                 f"{self!r} is a handle, and {name} cannot be kept in it: no other CPU would see "
-                "that. Use a local variable, or "
-                f"`await {self!r}.{name}.set(...)` if {name} is a field"
+                f"that. Use a local variable, or `await {self!r}.{name}.set(...)` if {name} is a field"
             )
         super().__setattr__(name, value)
 
@@ -88,8 +86,8 @@ class Record(Handle):
         layout.add_record(self)
 
     def __hash__(self) -> int:
-        # Not its address: the order of a set of handles would differ from run to run, and with it
-        # what is said of an answer that walks one.
+        # With its address, the order of a set of handles would differ from run to run. So would
+        # the messages about an answer that goes through one.
         return self._number
 
     def __repr__(self) -> str:
@@ -97,20 +95,19 @@ class Record(Handle):
 
 
 class Cell(Handle, Generic[T]):
-    """One shared variable.
+    """One shared variable: `await cell` reads it, `await cell.set(value)` writes it.
 
-    `await cell` reads it, `await cell.set(value)` writes it; each is one atomic step. A cell holds
-    any hashable plain value (None, bool, int, str, tuples of those, handles). It numbers the values
-    that it meets, and `bits` bounds how many different ones it may meet.
+    Each is one atomic step. A cell holds any hashable plain value (None, bool, int, str, tuples of
+    those, handles). It gives a number to each value that it meets; `bits` limits how many it may
+    meet.
     """
 
     hidden = False
-    """Set for cells of the hardware or an oracle. Plain operations, and so all kernel code, can
-    neither read nor write them."""
+    """Set for cells of the hardware or an oracle: kernel code can neither read nor write them."""
     read_only = False
     """Set for cells that have operations of their own: plain ones can read but not write them."""
     is_lock = False
-    """Set for the cells of locks, on which alone the operations on locks work."""
+    """Set for the cells of locks. Operations on locks work on these alone."""
     aside = False
     """Set for cells that seldom change: a step of several parts does not tell that it read them."""
     with_cpus: Callable[[Any, Sequence[int]], Any] | None = None
@@ -123,10 +120,7 @@ class Cell(Handle, Generic[T]):
     poison: Poison | None = None
     """Set for the cell of a lock in an object that may be freed: what it then holds."""
     show: Callable[[Any], str] = staticmethod(words)
-    """How a value of this cell is written; set it where `words` would not do, e.g. for addresses.
-
-    Ask `text` for the words.
-    """
+    """How a value of this cell is written, if not by `words`. Callers use `text`."""
 
     def __init__(self, layout: Layout, name: str, index: int, shift: int, bits: int) -> None:
         self.layout = layout
@@ -166,7 +160,7 @@ class Cell(Handle, Generic[T]):
         return tuple(self._values)
 
     def text(self, value: T | Poison) -> str:
-        """A value of this cell where people read it."""
+        """A value of this cell, for people to read."""
         return str(value) if isinstance(value, Poison) else self.show(value)
 
     def of(self, state: Any) -> T:
@@ -221,8 +215,7 @@ class Counter(Cell[int]):
 
     def encode(self, value: int) -> int:
         if not isinstance(value, int) or not 0 <= value < self.limit:
-            # A number above is one that only a larger counter could hold. Below 0 there is nothing
-            # to count.
+            # A larger counter could hold a larger number. No counter holds one below 0.
             larger = isinstance(value, int) and value > 0
             raise (ScenarioTooSmall if larger else ModelError)(
                 f"counter {self.name} cannot hold {value!r}: it counts from 0 to {self.limit - 1}"
@@ -237,9 +230,9 @@ class Counter(Cell[int]):
         return ()
 
     def add(self, n: int) -> Step:
-        """The step that adds `n` and tells nobody the sum.
+        """The step that adds `n`; its result does not tell the sum.
 
-        Two additions commute, which halves many searches.
+        So two additions commute, which halves many searches.
         """
         return Step("add", (self.index, n))
 
@@ -249,10 +242,7 @@ class Counter(Cell[int]):
 
 
 class Layout:
-    """Which cells exist, and where each lives in the packed state.
-
-    Built once per program, before it runs.
-    """
+    """Which cells exist, and where each lives in the packed state; made before a program runs."""
 
     grows = False
     """Whether cells and records may be made while the program runs.
@@ -272,8 +262,8 @@ class Layout:
         self.cells: list[Cell[Any]] = []
         self.records: dict[str, Record] = {}
         self.initial = 0
-        # The CPUs' positions sit in the lowest bits, so that `state & pc_mask` is a small, quickly
-        # hashed number.
+        # The CPUs' positions have the lowest bits: so `state & pc_mask` is a small number, which
+        # is hashed quickly.
         self.pc_shifts = tuple(cpu * PC_BITS for cpu in range(cpus))
         self.pc_mask = (1 << cpus * PC_BITS) - 1
         self._names: dict[str, Cell[Any]] = {}
@@ -338,14 +328,14 @@ class Layout:
             raise ModelError(f"there is no cell called {name}") from None
 
     def values(self, state: int) -> Iterator[tuple[str, Any]]:
-        """Every cell's name and value in `state`: nothing is hidden."""
+        """Every cell's name and value in `state`, also of hidden ones."""
         return ((cell.name, cell.of(state)) for cell in self.cells)
 
 
 class OnDemand(dict[K, V]):
     """Cells or locks by a key that programs choose, such as a page number.
 
-    They are made in advance, or where a layout grows, when they are asked for.
+    They are made in advance. If the layout grows, they are made when they are asked for.
     """
 
     def __init__(self, layout: Layout, make: Callable[[K], V], keys: Iterable[K]) -> None:
@@ -363,8 +353,8 @@ class OnDemand(dict[K, V]):
 class View:
     """What one step may see and change of a state: exactly the cells that it declared.
 
-    Reduction is only sound while declarations are true, so a step that touches an undeclared cell
-    is an error here rather than a silently lost interleaving.
+    Reduction is sound only if declarations are true. So a step that touches an undeclared cell is an
+    error here, and not an interleaving that is lost silently.
     """
 
     def __init__(self, layout: Layout, state: int, readable: int, writable: int) -> None:

@@ -1,8 +1,8 @@
 """Steps: what a task may do to shared state, one atomic operation at a time.
 
-A `Step` is a plain value: the name of an operation and its arguments. What an operation does, and
-which cells it touches, stands in a registry, so that a step can be written down, compared, sent to
-another process and carried out by a machine that never saw the code that asked for it.
+A `Step` is a plain value: the name of an operation and its arguments. A registry says what each
+operation does, and which cells it touches. So a machine that never saw the code which asked for a
+step can carry it out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mmlocks.machine.state import Cell, Counter, Layout, Poison, View
 from mmlocks.machine.values import CALL, UNAWAITED, Step
 
 BLOCKED = object()
-"""Returned by an operation that cannot happen in this state; it must not have changed anything."""
+"""The result of an operation that cannot happen in this state. It must have changed nothing."""
 
 
 class Footprint(NamedTuple):
@@ -35,9 +35,9 @@ class Footprint(NamedTuple):
     def narrowed(self, read: int, written: int) -> Footprint:
         """The part of it that a step really touched, if it read and wrote these cells.
 
-        An addition reads and writes its cell, and still counts as an addition. What was declared as
-        written may have been read as well (a store first looks whether the object is still alive),
-        and then counts as both.
+        An addition reads and writes its cell, and still counts as an addition. A cell that was
+        declared as written counts as both if it was read, too: a store first looks whether the
+        object is still alive.
         """
         plain = self.reads | self.writes
         return Footprint(read & plain, written & plain, (read | written) & self.adds & ~plain)
@@ -64,10 +64,11 @@ def _bits(indices: Iterable[int]) -> int:
 class Operation:
     """One kind of atomic step.
 
-    `touches(layout, cpu, *args)` declares the footprint; `run(view, cpu, *args)` does the work and
-    returns the result or BLOCKED; `tell(layout, before, after, cpu, result, *args)` says in a few
-    words what happened; `holders(view, cpu, *args)` names the CPUs that a blocked step waits for,
-    and `awaits` what it waits for.
+    * `touches(layout, cpu, *args)` declares the footprint.
+    * `run(view, cpu, *args)` does the work, and returns the result or BLOCKED.
+    * `tell(layout, before, after, cpu, result, *args)` says in a few words what happened.
+    * `awaits(view, cpu, *args)` says what a blocked step waits for.
+    * `holders(view, cpu, *args)` names the CPUs that it waits for.
     """
 
     name: str
@@ -146,8 +147,8 @@ def _known(step: Step) -> Operation:
         if step.op == CALL:
             raise ModelError(
                 f"{step.args[0]} was called outside of any kernel. A scenario's threads call "
-                "kernel functions by the names that they have in "
-                "mmlocks.mm, and run under a kernel: check(scenario, '6.4.3')"
+                "kernel functions by the names that they have in mmlocks.mm, and run under a "
+                "kernel: check(scenario, '6.4.3')"
             ) from None
         raise ModelError(
             f"no operation is called {step.op}; register it with operation()"
@@ -157,12 +158,11 @@ def _known(step: Step) -> Operation:
 def together(*parts: Step | Cell[Any]) -> Step:
     """Several operations as one atomic step, with a tuple of results.
 
-    For operations that no other CPU could tell apart.
-
-    Each use says in a comment why nobody could: usually the first part takes a lock, or the last
-    one releases it (Lipton, "Reduction: a method of proving properties of parallel programs", CACM
-    1975). If any part would block, the whole step does, and nothing happens.
-    `Machine(split_together=True)` takes the parts one by one again; a test compares the endings.
+    It is for operations that no other CPU could see one by one. Each use says in a comment why:
+    usually the first part takes a lock, or the last one releases it (Lipton, "Reduction: a method
+    of proving properties of parallel programs", CACM 1975). If any part would block, the whole step
+    does, and nothing happens. `Machine(split_together=True)` takes the parts one by one again; a
+    test compares the endings.
     """
     steps = tuple(part.load() if isinstance(part, Cell) else part for part in parts)
     if UNAWAITED.steps is not None:
@@ -174,9 +174,9 @@ def together(*parts: Step | Cell[Any]) -> Step:
 
 def parts(step: Step) -> list[Step]:
     """The operations inside a step, in order: the parts of a `together`, or the step itself."""
-    return (
-        [step] if step.op != "together" else [inner for part in step.args for inner in parts(part)]
-    )
+    if step.op != "together":
+        return [step]
+    return [inner for part in step.args for inner in parts(part)]
 
 
 def require(condition: bool, oracle: str, message: str) -> Step:

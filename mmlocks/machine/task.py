@@ -1,9 +1,9 @@
-"""A task as an automaton, grown lazily: a node is a pending step, an edge is a result received.
+"""A task as an automaton that grows as it is used: nodes are pending steps, edges are results.
 
-The search never runs a coroutine twice through the same moment. It asks the task for the node
-behind (node, result); only the first time does anybody run Python code for it, and where that code
-runs is the supplier's business: a coroutine in this process (`mmlocks.machine.coroutine`), or one
-in a process that the judge need not trust.
+The search never runs a coroutine twice through the same moment. It asks the task which node follows
+a node after a result. Python code runs only the first time. The supplier decides where it runs: in
+a coroutine of this process (`mmlocks.machine.coroutine`), or in a process that the judge need not
+trust.
 """
 
 from __future__ import annotations
@@ -48,13 +48,12 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a task does next: a step, or how it ended.
+    """What a task does next: a step, or how it ended. All plain values, except `key`.
 
-    Plain values throughout, but for `key`, which stays at home. `ended` is "" while it runs,
-    "returned", "failed" (an exception in its code), or "mistake" (its author broke a rule of the
-    machine). Two answers with the same `key` have the same future; None means nobody can tell.
-    `part` is the number of the step, from 0, among the `parts` that the program asked for together,
-    where such steps are taken apart.
+    `ended` is "" while the task runs, "returned", "failed" (an exception in its code), or "mistake"
+    (its author broke a rule of the machine). Two answers with the same `key` have the same future;
+    None means that we cannot tell. Where a `together` is taken apart, `part` is the number of the
+    step, from 0, among its `parts`.
     """
 
     step: Step | None = None
@@ -83,7 +82,7 @@ class Answer:
 
 
 class Ended(BaseException):
-    """Raised through the kernel's functions when a foreign one below them failed or broke a rule.
+    """Raised through the kernel's functions when a foreign function failed or broke a rule.
 
     The task ends with this answer.
     """

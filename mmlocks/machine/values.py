@@ -23,9 +23,9 @@ def exact(value: Any) -> Any:
         return kind, tuple(exact(part) for part in value)
     if isinstance(value, frozenset):
         return kind, frozenset(exact(part) for part in value)
-    return kind, repr(value) if isinstance(
-        value, float | complex
-    ) else value  # 0.0 and -0.0 are equal too
+    if isinstance(value, float | complex):
+        return kind, repr(value)
+    return kind, value
 
 
 def words(value: Any) -> str:
@@ -66,9 +66,8 @@ class Step:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Step) or self.op != other.op or len(self.args) != len(other.args):
             return False
-        return all(map(operator.is_, self.args, other.args)) or exact(self.args) == exact(
-            other.args
-        )
+        same_objects = all(map(operator.is_, self.args, other.args))
+        return same_objects or exact(self.args) == exact(other.args)
 
     def __hash__(self) -> int:
         return hash((self.op, self.args))

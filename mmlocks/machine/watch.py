@@ -1,8 +1,7 @@
 """What a watch sees of a step before it is taken: its parts, what they touch, and their results.
 
-An oracle that judges how a step is taken, such as "are the locks held that this store needs?", must
-see more than the step itself touches. A watch says in advance which cells, and the machine lets it
-see those as well.
+A step may consist of parts that are taken together. A rule that holds at one part, such as "this
+lock is held", need not hold at the next.
 """
 
 from __future__ import annotations
