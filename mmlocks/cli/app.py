@@ -340,7 +340,7 @@ def explain(
     """
     from mmlocks.cli import explain as explaining
     from mmlocks.cli.answers import own_code
-    from mmlocks.explain.explaining import explain as searched
+    from mmlocks.explain.explanation import explain as searched
 
     with own_code(answer or Path()), code_of(scenario or ""):
         story, _, whole, name = _replayed(text, answer, tuple(also or ()), scenario)

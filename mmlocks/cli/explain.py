@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from mmlocks.explain.endings import Ending, Endings
-    from mmlocks.explain.explaining import Explanation
+    from mmlocks.explain.explanation import Explanation
     from mmlocks.scenarios import Scenario
 
 FURTHER = "To search further, raise --states or --seconds."

@@ -1,9 +1,9 @@
 """All endings: what a program can come to, in how many ways, and how for each.
 
-Every path through the graph of states is one schedule, so schedules are counted without being
-followed: the number of ways into a state is the sum over the states before it, in topological
-order. Where the graph has a cycle, some CPU can go round as often as it likes, and whatever lies
-behind that has infinitely many schedules.
+Every path through the graph of states is one schedule. So schedules are counted and not followed:
+the number of ways into a state is the sum over the states before it, in topological order. If the
+graph has a cycle, some CPU can go round as often as it likes. All that lies behind the cycle has
+infinitely many schedules.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ class Ending:
     """One of the things that a program can come to.
 
     `violation` is the rule that is broken; without one, `value` is what matters of the final state.
-    `states` are the different states in which it comes about. `schedules` is the number of
-    schedules that lead there: None if there are infinitely many, 0 where it is to go round for
-    ever, which no schedule completes. `schedule` is one with the fewest preemptions, and then the
-    fewest steps.
+    `states` counts the states in which this happens. `schedules` counts the schedules that lead
+    there: None if there are infinitely many, and 0 for going round for ever, which no schedule
+    completes. `schedule` is one with the fewest preemptions, and then the fewest steps.
     """
 
     violation: Violation | None
@@ -65,8 +64,8 @@ def endings(
 ) -> Endings:
     """Every ending of `machine`.
 
-    `matters` says of a final state what tells it from others (default: the value of every cell).
-    All interleavings are looked at, without reduction, which would leave schedules out.
+    `matters` is a key for final states: two with the same key are one ending (default: the value of
+    every cell). All interleavings are looked at. Reduction would leave schedules out.
     """
     meter = Meter(budget or Budget(), progress)
     survey = _Survey(machine, matters or (lambda state: state & ~machine.layout.pc_mask), meter)
@@ -192,7 +191,7 @@ class _Survey:
         found.schedules = _sum((found.schedules, ways))
 
     def note_endless(self, states: list[int]) -> None:
-        """Of these states, which lie on or behind a cycle, those from which nothing ends."""
+        """Note the states from which nothing ends; `states` lie on or behind a cycle."""
         before: dict[int, list[int]] = {}
         ending = []
         for state in states:
@@ -216,7 +215,7 @@ class _Survey:
                 self.add(self.ends[state], (state, -1), 0)
 
     def find_ways(self) -> None:
-        """Show the way to each ending, by Dijkstra's algorithm over states and who ran last."""
+        """Find a way to each ending: Dijkstra's algorithm over states and the CPU that ran last."""
         start = (self.machine.initial, -1)
         costs = {start: 0}
         came_from: dict[tuple[int, int], tuple[int, int]] = {}

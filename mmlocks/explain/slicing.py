@@ -1,29 +1,34 @@
 """Which steps of a bad execution matter: the fewest orders between CPUs that force its violation.
 
-The rest is background. A bad execution orders all its steps, and most of that is chance. What
-matters are a few sentences of the form "this step of cpu1 comes before that step of cpu0". Such
-orders are a *cause* of the violation if
+A bad execution orders all its steps, and most of that is chance. A few orders matter, each of the
+form "this step of cpu1 comes before that step of cpu0". Such orders are a *cause* of the violation
+if
 
     every execution that turns none of them around, and comes to an end, breaks the same rule,
 
-wherever all other steps fall. An execution turns an order around when it takes the second step
-while the first one's CPU is still on its way to the first. (A CPU that has taken another path is
-not, and so has nothing to turn around.) How many orders the smallest cause needs is known as the
-depth of a concurrency bug (Burckhardt, Kothari, Musuvathi & Nagarakatte, "A randomized scheduler
-with probabilistic guarantees of finding bugs", ASPLOS 2010). The steps that it names are the slice.
+in whatever order all other steps come. An execution turns an order around when it takes the second
+step while the first one's CPU is still on its way to the first. (A CPU on another path is not on
+its way there, so nothing is turned around.) The number of orders in the smallest cause is known as
+the depth of a concurrency bug (Burckhardt, Kothari, Musuvathi & Nagarakatte, "A randomized
+scheduler with probabilistic guarantees of finding bugs", ASPLOS 2010). The steps that these orders
+name are the slice.
 
 Candidates are the orders in which the bad execution took two steps of different CPUs that touch the
-same cell, one of them changing it. All of them together are a cause, for they pin down its
-Mazurkiewicz trace. The smallest is found by implicit hitting sets (Moreno-Centeno & Karp,
-Operations Research 61, 2013): an execution that ends otherwise has turned some orders around, and
-every cause has to forbid one of these. So take the fewest orders that meet all such executions
-known so far, and search for one more that keeps them. If there is none, they are a cause, and no
-smaller one exists. Then each order is weakened as far as it goes: an earlier first step, a later
-second one.
+same cell, one of them changing it. All of them together are a cause, since they fix its
+Mazurkiewicz trace. The smallest cause is found by implicit hitting sets (Moreno-Centeno & Karp, Operations
+Research 61, 2013):
+
+1. An execution that ends otherwise has turned some orders around. Every cause must forbid one of
+   these.
+2. Take the fewest orders that meet all such executions known so far.
+3. Search for one more such execution that keeps them. If there is one, go back to 2.
+4. If there is none, they are a cause, and no smaller one exists.
+
+Then each order is weakened as far as possible: an earlier first step, a later second one.
 
 The claim is that these orders suffice, which the last search has proved, and that fewer of the
-candidates do not. It is not that the violation needs them: other orders may lead to it as well.
-Nothing is said of executions that never end.
+candidates do not. The violation need not need them: other orders may lead to it as well. Nothing is
+claimed about executions that never end.
 """
 
 from __future__ import annotations
@@ -51,9 +56,9 @@ class Event(NamedTuple):
 
 
 class Order(NamedTuple):
-    """`first` comes before `then`.
+    """`first` comes before `then`; both touch `cells`.
 
-    Both touch `cells`; none are named where all that matters is that `then` waits.
+    There are no cells if it only matters that `then` waits.
     """
 
     first: Event
@@ -79,8 +84,8 @@ class Slice:
 
     `orders` are a smallest cause, in the order in which the run kept them; None if the budget ended
     before one was known. `settled` says that none of them can be weakened; if the search stopped
-    before that was known, `reason` says why. It looked at `states` and `transitions`, each as often
-    as it came by.
+    before that was known, `reason` says why. `states` and `transitions` count each one as often as
+    the search came to it.
     """
 
     run: Run
@@ -92,7 +97,7 @@ class Slice:
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """The numbers (from 1) of the steps that an order names, and of the one that broke a rule."""
+        """Numbers (from 1) of the steps that an order names, and of the one that broke a rule."""
         if self.orders is None:
             return ()
         named = {event for order in self.orders for event in order[:2]}
@@ -131,14 +136,13 @@ def turned_around(run: Run, orders: Sequence[Order], other: Run) -> tuple[Order,
 # -- the orders that a run kept --------------------------------------------------------------------
 
 
-def moments_of(run: Run) -> dict[Event, Run]:
-    """The run's steps, and each as the run that is about to take it.
+def runs_before(run: Run) -> dict[Event, Run]:
+    """For each of the run's steps, the run that is about to take it.
 
-    A CPU that has not come to its end is followed beyond the run's, as if nobody disturbed it from
-    there, until it blocks, ends or repeats itself. In the run all of that comes later than
-    everything else, which may matter.
+    A CPU that has not come to its end is followed beyond the run's end, as if it ran alone, until
+    it blocks, ends or repeats itself. These steps come after all others, which may matter.
     """
-    moments = {event: run.at(number) for number, event in enumerate(_events(run))}
+    before = {event: run.at(number) for number, event in enumerate(_events(run))}
     end = run.undo() if _broken_by_a_step(run) else run
     for cpu in run.machine.cpus:
         if _broken_by_a_step(run) and cpu == run.cpus[-1]:
@@ -147,11 +151,11 @@ def moments_of(run: Run) -> dict[Event, Run]:
         while (node := run.machine.node(alone.state, cpu)).step is not None and node not in been:
             been.add(node)
             nth += 1
-            moments[Event(cpu, nth)] = alone
+            before[Event(cpu, nth)] = alone
             alone = alone.step(cpu)
             if alone.violation is not None:
                 break
-    return moments
+    return before
 
 
 def orders_of(run: Run) -> tuple[Order, ...]:
@@ -159,12 +163,12 @@ def orders_of(run: Run) -> tuple[Order, ...]:
 
     Both steps touch the same cell, and one of them changes it.
 
-    Beyond its end there is also this: each CPU's next step waits for the last one of every other.
+    Beyond the run's end, each CPU's next step also waits for the last step of every other CPU.
     """
-    machine, moments = run.machine, moments_of(run)
+    machine, before = run.machine, runs_before(run)
     cells = len(machine.layout.cells)
     touches = [
-        (event, _footprint(machine, moment.state, event.cpu)) for event, moment in moments.items()
+        (event, _footprint(machine, earlier.state, event.cpu)) for event, earlier in before.items()
     ]
     orders = []
     for place, (then, footprint) in enumerate(touches):
@@ -173,7 +177,7 @@ def orders_of(run: Run) -> tuple[Order, ...]:
             if first.cpu != then.cpu and (common := clashing(earlier, cells) & touch):
                 orders.append(Order(first, then, _names(machine, common, cells)))
     own = _events(run)
-    waiting = {event.cpu: event for event in reversed(moments) if event not in own}
+    waiting = {event.cpu: event for event in reversed(before) if event not in own}
     last = {event.cpu: event for event in own}
     known = {order[:2] for order in orders}
     pairs = [
@@ -319,14 +323,14 @@ OTHERWISE = -1
 class _Path:
     """The steps that each CPU takes in a run and beyond, to be recognised in other executions.
 
-    A step is the same if the code stands at the same place and asks for the same operation, for the
-    same time.
+    Two steps are the same if the code stands at the same place, asks for the same operation, and
+    has done so equally often.
     """
 
     def __init__(self, run: Run) -> None:
         self._events: dict[tuple[object, ...], list[Event]] = {}
-        for event, moment in moments_of(run).items():
-            node = moment.machine.node(moment.state, event.cpu)
+        for event, before in runs_before(run).items():
+            node = run.machine.node(before.state, event.cpu)
             self._events.setdefault(self._name(event.cpu, node), []).append(event)
         self._times = {event: events for events in self._events.values() for event in events}
         self._at: dict[tuple[int, int], Sequence[Event]] = {}
@@ -357,7 +361,7 @@ class _Path:
 class _Lookout:
     """Sees which of some orders a step turns around.
 
-    What it has to remember of the steps taken is a bit mask, `taken`.
+    It remembers the steps taken in a bit mask, `taken`.
     """
 
     def __init__(self, path: _Path, orders: Sequence[Order]) -> None:

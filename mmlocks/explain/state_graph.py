@@ -1,8 +1,8 @@
 """The state graph of a small program as data: its states, its steps, and how it all can end.
 
-A search keeps of the graph only what it needs for its verdict. Here everything is kept, so that it
-can be drawn and read. Graphs grow fast, so there are quotients, which make a readable graph of a
-large one (Baier & Katoen, "Principles of Model Checking", 2008, chapter 7):
+A search keeps only what it needs for its verdict. Here the whole graph is kept, so that it can be
+drawn and read. Graphs grow fast, so there are quotients, which make a readable graph of a large one
+(Baier & Katoen, "Principles of Model Checking", 2008, chapter 7):
 
 * `collapsed`: a sequence of states without a choice becomes one edge. Nothing is lost.
 * `decided`: states from which every execution ends well become one, and so do those from which none
@@ -32,7 +32,7 @@ The version grows when a field changes its meaning or goes away.
 """
 
 SMALL = Budget(states=20_000, seconds=20.0)
-"""Larger graphs can be had by raising it; nobody will look at them."""
+"""A graph that a reader can still look at. Raise it for larger ones."""
 
 INITIAL, INNER, UNEXPLORED = "initial", "inner", "unexplored"
 GOOD, VIOLATED, DEADLOCK = "good", "violated", "deadlock"
@@ -51,10 +51,10 @@ class Move(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """From one vertex to another by these steps: one step, or more where a sequence was collapsed.
+    """From one vertex to another by these steps: one, or more where a sequence was collapsed.
 
-    `followed` is false where the partial-order reduction leaves the edge out, since another order
-    of the same steps is followed.
+    `followed` is false if the partial-order reduction leaves the edge out, because it follows
+    another order of the same steps.
     """
 
     source: int
@@ -64,7 +64,7 @@ class Edge(NamedTuple):
 
     @property
     def cpus(self) -> tuple[int, ...]:
-        """Who takes the steps, each CPU once, in the order of their first."""
+        """The CPUs that take the steps, each once, in the order of their first steps."""
         return tuple(dict.fromkeys(move.cpu for move in self.moves))
 
 
@@ -121,7 +121,7 @@ class StateGraph:
 
         "good", "bad", "open" (either way), or "endless" (they never end).
 
-        "unknown" where the graph is not whole and the part that is missing could change the answer.
+        "unknown" if the graph is not whole and the missing part could change the answer.
         """
         ends = {"good": 1, "bad": 2, "unknown": 4}
         arriving: list[list[int]] = [[] for _ in self.vertices]
@@ -197,7 +197,7 @@ class StateGraph:
 
         All vertices that can only end well become one, and so do those that can only end badly.
 
-        What ends badly stays apart by the rule that is broken in the end, where there is only one.
+        Bad ends stay apart by the rule that is broken, if there is only one.
         """
         rules: list[set[str]] = [set() for _ in self.vertices]
         for vertex in self.vertices:
@@ -489,7 +489,7 @@ def _vertex(number: int, depth: int, after: int | Violation) -> Vertex:
 
 
 def _ending(machine: Machine, state: int) -> dict[str, Any]:
-    """What to say of a state in which nobody can run."""
+    """What to say of a state in which no CPU can run."""
     if machine.finished(state):
         violation = machine.judge(state)
         return {"kind": VIOLATED if violation else GOOD, "violation": violation}

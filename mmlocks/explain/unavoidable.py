@@ -134,12 +134,12 @@ def ends_well(machine: Machine, state: int) -> bool:
 
 @dataclass(frozen=True)
 class NoReturn:
-    """From which step of a run on its bad end could not be avoided any more.
+    """The step of a run after which its bad end could not be avoided any more.
 
-    `step` counts from 1: just before it some continuation still ends well, after it none does. 0
-    means that none ever did. It is None where the budget ended first (`reason` says which); then it
-    is known only that after `at_most` steps nothing could be saved. `way_out` is a continuation
-    that ends well, from just before `step`.
+    `step` counts from 1: just before it some continuation still ends well, after it none does. It
+    is 0 if none ever did, and None if the budget ended first (`reason` says which). Then it is only
+    known that after `at_most` steps nothing could be saved. `way_out` is a continuation that ends
+    well, from just before `step`.
     """
 
     step: int | None

@@ -1,7 +1,9 @@
 """A deterministic multiprocessor: tasks are coroutines, and every awaited step is atomic.
 
-It knows nothing of memory management. Reading order: state, step, locks, rcu, task, loops, moment,
-coroutine, watch, symmetry, machine, run, schedule.
+It knows nothing of memory management.
+
+Reading order: values, state, step, locks, rcu, task, machine, run, schedule. Then the code behind
+the tasks: moment, loops, mistakes, apart, coroutine, foreign, crossing.
 """
 
 from mmlocks.machine.locks import RwSem, SeqCount, SpinLock

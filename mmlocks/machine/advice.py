@@ -1,7 +1,6 @@
 """What to do about an exception that a task's code has raised: a sentence to follow Python's own.
 
-All of this runs inside a limit on what code may do (see `mmlocks.machine.loops`), so it does
-little.
+All of this runs while the code is limited (see `mmlocks.machine.loops`), so it does little.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ SLIPS = (
         "asyncio does not run here: await kernel functions, cells and steps only",
     ),
 )
-"""What Python says, and what its author is to do, where an `await` or an `async` is the matter."""
+"""What Python says where an `await` or an `async` is missing or wrong, and what to do about it."""
 
 
 def advice_on(problem: BaseException, text: str) -> str:

@@ -50,7 +50,7 @@ A task that tosses a coin does the same in all of them in one case of 128.
 """
 
 DEEPEST = 100
-"""Functions in one await chain. Python's own limit would depend on who called us."""
+"""Functions in one await chain. Python's own limit would depend on our callers."""
 
 
 @dataclass(eq=False, slots=True)

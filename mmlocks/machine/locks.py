@@ -1,14 +1,13 @@
-"""Locks, each a handful of cells, so that a state shows who holds what.
+"""Locks, each a handful of cells: a state shows which CPU holds which lock.
 
-A reader/writer lock has one cell for its writer and one bit for every CPU that may read. Two
-readers therefore touch different cells, and the search sees without being told that their order
-does not matter.
+A reader/writer lock has one cell for its writer and one bit for every CPU that may read. So two
+readers touch different cells, and the search sees that their order does not matter.
 
-Where this differs from Linux: waiting tasks do not queue. Linux lets a waiting writer keep new
-readers out (and makes `down_read_trylock` fail), here a reader may still overtake it. Every such
-run is also a run in which the writer came a moment later, so nothing safe here becomes unsafe
-there, except for one thing that a queue adds: a task that takes the same lock twice for reading
-deadlocks when a writer waits in between. The model forbids taking it twice.
+This differs from Linux in one point: waiting tasks do not queue. In Linux a waiting writer keeps
+new readers out (and makes `down_read_trylock` fail). Here a reader may still overtake it. Every
+such run is also a run in which the writer came a moment later. So what is safe here is safe there,
+with one exception that a queue adds: a task that takes the same lock twice for reading deadlocks
+when a writer waits in between. The model forbids taking it twice.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from mmlocks.machine.step import BLOCKED, Footprint, ViolationSignal, operation,
 from mmlocks.machine.values import Step
 
 FREE = 0
-"""Value of an owner cell that nobody owns; cpu n owns it as n + 1."""
+"""The value of an owner cell while the lock is free; cpu n owns it as n + 1."""
 
 
 def owned_by(owner: int, numbers: Sequence[int]) -> int:
@@ -215,7 +214,7 @@ def _down_read(view: View, cpu: int, writer: int, wait: bool) -> Any:
 
 
 def _up_read(view: View, cpu: int, writer: int) -> None:
-    if not view[_reader(writer, cpu)]:  # freeing sees to it that nobody holds a lock that was freed
+    if not view[_reader(writer, cpu)]:  # `free` has made sure that no CPU holds it
         raise _misuse(
             view,
             cpu,
@@ -287,7 +286,7 @@ def _wants(mode: str) -> Any:
 
 
 def lock_operation(name: str, touches: Callable[..., Footprint], *rest: Any, **more: Any) -> None:
-    """An operation that refuses to work on anything but a lock."""
+    """Add an operation that works on locks only."""
 
     def on_locks(layout: Layout, cpu: int, *args: Any) -> Footprint:
         footprint = touches(layout, cpu, *args)

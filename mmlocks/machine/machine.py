@@ -25,7 +25,7 @@ Start = Callable[[], Coroutine[Step, Any, Any]]
 
 
 class Violation(NamedTuple):
-    """A rule that was broken: which oracle saw it, and one sentence on who did what."""
+    """A rule that was broken: which oracle saw it, and one sentence on what happened."""
 
     oracle: str
     message: str
@@ -162,7 +162,7 @@ class Machine:
         ]
 
     def why_blocked(self, state: int, cpu: int) -> Blocked | None:
-        """What `cpu` waits for and who holds it; None if it can run or is done."""
+        """What `cpu` waits for and which CPUs hold that; None if it can run or is done."""
         node = self.node(state, cpu)
         if node.step is None or self.outcome(state, node, cpu) is not None:
             return None
@@ -172,7 +172,7 @@ class Machine:
         return Blocked(known.awaits(look, cpu, *node.step.args), holders)
 
     def deadlock(self, state: int) -> Violation | None:
-        """The violation, if nobody can run and not everybody is done; it names the cycle."""
+        """The violation if no CPU can run and not all are done; it names the cycle."""
         if self.finished(state) or self.enabled(state):
             return None
         waits = {cpu: why for cpu in self.cpus if (why := self.why_blocked(state, cpu)) is not None}

@@ -1,10 +1,8 @@
 """Where two runs of the same code part, though both were told the same results.
 
-It helps a learner to find what makes a task nondeterministic.
-
-That a step came out different is noticed in `mmlocks.machine.coroutine`. Its cause lies earlier,
-often in a variable: so the code is run twice more, side by side, and the first plain local variable
-that differs is named.
+It helps a learner to find what makes a task nondeterministic. `mmlocks.machine.coroutine` notices
+that a step came out different. The cause lies earlier, often in a variable. So the code runs twice
+more, side by side, and the first plain local variable that differs is named.
 """
 
 from __future__ import annotations
@@ -20,10 +18,7 @@ from mmlocks.machine.task import Ended, Place
 from mmlocks.machine.values import Step, exact
 
 PLAIN = (bool, int, float, str, type(None))
-"""Kinds of values that can be shown in a sentence.
-
-What else there is may differ without any consequence.
-"""
+"""Kinds of values that a sentence can show. Values of other kinds may differ without harm."""
 
 
 class Difference(NamedTuple):

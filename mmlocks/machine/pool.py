@@ -14,9 +14,9 @@ R = TypeVar("R", bound=Record)
 class Pool(Generic[R]):
     """Records of one kind.
 
-    `make(number)` makes one; `unused(view, record)` says whether one was never allocated. Where
-    `unused` tells what was freed from what was never allocated, a search does not hand it out
-    again: a use after free then finds the freed thing, and not somebody else's.
+    `make(number)` makes one; `unused(view, record)` says whether one may be handed out. If `unused`
+    is false for a freed record, a search does not hand it out again: a use after free then finds
+    the freed record, and not another owner's.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Pool(Generic[R]):
         return record
 
     def take(self, view: View, cpu: int) -> R:
-        """One that nobody has. Raises ScenarioTooSmall if a search's pool is empty."""
+        """One that is not in use. Raises ScenarioTooSmall if a search's pool is empty."""
         if self._layout.grows:
             return self._again.pop() if self._again else self._make(len(self._layout.records))
         for record in self.members:

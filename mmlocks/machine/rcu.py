@@ -5,8 +5,8 @@ which CPUs were inside and waits until each of their numbers has changed. (Kerne
 Documentation/RCU/whatisRCU.rst.)
 
 What `call` defers happens as early as it may: in the step in which the last of these readers
-leaves, or at once if there are none. Whoever could be caught using the thing after a later moment
-is also caught after this one, so no other moment needs to be searched.
+leaves, or at once if there are none. A use of the thing after a later moment also comes after this
+one, so no other moment needs to be searched.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ class Reclaimable(Record):
         raise NotImplementedError
 
     def reclaim(self, view: View) -> None:
-        """Free it: nobody may use it from now on."""
+        """Free it: no CPU may use it from now on."""
         raise NotImplementedError
 
 
 class Rcu(Record):
     """One RCU domain: a section number for every CPU, and what waits for a grace period.
 
-    `reclaimable` are the things that may ever be deferred, told in advance by `may_free`. While
-    there are none, leaving a read section touches nothing but the CPU's own number, and so stays
-    out of every other CPU's way.
+    `reclaimable` are the things that may ever be deferred; `may_free` adds one in advance. While
+    there are none, leaving a read section touches the CPU's own number alone, so it conflicts with
+    no other CPU's steps.
     """
 
     def __init__(self, layout: Layout, name: str = "rcu") -> None:

@@ -1,7 +1,7 @@
 """What code that is judged may not ask of this process: to end it, or to wait for a person.
 
-The machine tells where an exception arose and leaves out its own files. So these functions stand
-here: a message then names the learner's line.
+Messages leave out the machine's own files. These functions stand in one of them, so a message
+names the learner's line.
 """
 
 from __future__ import annotations

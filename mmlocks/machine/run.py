@@ -94,7 +94,7 @@ class Run:
 
     @property
     def cpus(self) -> tuple[int, ...]:
-        """Who took each step."""
+        """The CPU that took each step."""
         return tuple(transition.cpu for transition in self.taken)
 
     def __len__(self) -> int:

@@ -69,7 +69,8 @@ class Handle(Outlasting):
         if FOREIGN.running:
             raise AttributeError(
                 f"{self!r} is a handle, and {name} cannot be kept in it: no other CPU would see "
-                f"that. Use a local variable, or `await {self!r}.{name}.set(...)` if {name} is a field"
+                f"that. Use a local variable, or `await {self!r}.{name}.set(...)` if {name} is a "
+                "field"
             )
         super().__setattr__(name, value)
 
@@ -353,8 +354,8 @@ class OnDemand(dict[K, V]):
 class View:
     """What one step may see and change of a state: exactly the cells that it declared.
 
-    Reduction is sound only if declarations are true. So a step that touches an undeclared cell is an
-    error here, and not an interleaving that is lost silently.
+    Reduction is sound only if declarations are true. So a step that touches an undeclared cell is
+    an error here, and not an interleaving that is lost silently.
     """
 
     def __init__(self, layout: Layout, state: int, readable: int, writable: int) -> None:

@@ -23,9 +23,9 @@ def _same(name: str) -> str:
 class Swap:
     """Two CPUs that are alike. Exchange them and rename by `renamed`: the program is the same.
 
-    `renamed` is given the name of a cell or of a record and returns the name of the one that takes
-    its place: often its own, and applied twice always its own. Every cell takes over the value of
-    the one whose place it takes; records in it are renamed, too.
+    `renamed` takes the name of a cell or a record, and returns the name of the one that takes its
+    place. That is often the same name; applied twice it always is. Every cell takes over the value
+    of the one whose place it takes; records in that value are renamed, too.
     """
 
     cpus: tuple[int, int]

@@ -149,7 +149,7 @@ class Task:
         self.name = name
         self._looks_at = looks_at
         self.nodes: list[Node] = []
-        """Only ever grows: who holds this list sees every node."""
+        """Only ever grows, so code that holds this list sees every node."""
         self.growth = 0
         """Counts new nodes and edges, for code that depends on the automaton's shape."""
         self._supplier = supplier
@@ -187,9 +187,7 @@ class Task:
                 footprint = footprint_of(self.layout, self.cpu, answer.step)
                 looks = self._looks_at(self.cpu, answer.step)
                 project = self._bits(footprint.reads | footprint.writes | footprint.adds | looks)
-            except (
-                Exception
-            ) as problem:  # the step's arguments are the task's, and so may be anything
+            except Exception as problem:  # the step's arguments come from the task: anything
                 answer = Answer.mistake(
                     answer.where, cannot_happen(self.cpu, answer.step, answer.where, problem)
                 )
@@ -204,8 +202,8 @@ class Task:
         index = len(self.nodes)
         if index >= 1 << PC_BITS:
             raise ModelError(
-                f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; is "
-                "it endless?"
+                f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; "
+                "is it endless?"
             )
         node = Node(index, answer, history, footprint, looks, project)
         if answer.step is None:  # nothing happens any more, in any state
@@ -217,6 +215,7 @@ class Task:
         return index
 
     def _bits(self, touched: int) -> int:
+        """The bits of the packed state that belong to these cells."""
         mask = 0
         while touched:
             lowest = touched & -touched

@@ -83,10 +83,10 @@ class Step:
 
 
 class Call(Step):
-    """A request to call a function by its name, wherever its text is.
+    """A request to call a function by its name.
 
-    Only code that runs apart from a kernel makes it (see `mmlocks.machine.foreign`).
-    `text` is the function itself, for those who need no other one. No machine carries a call out.
+    Only code that runs apart from a kernel makes it (see `mmlocks.machine.foreign`), and no machine
+    carries it out. `text` is the function itself, for a caller that needs no other one.
     """
 
     __slots__ = ("text",)
