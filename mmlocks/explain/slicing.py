@@ -15,8 +15,8 @@ name are the slice.
 
 Candidates are the orders in which the bad execution took two steps of different CPUs that touch the
 same cell, one of them changing it. All of them together are a cause, since they fix its
-Mazurkiewicz trace. The smallest cause is found by implicit hitting sets (Moreno-Centeno & Karp, Operations
-Research 61, 2013):
+Mazurkiewicz trace. The smallest cause is found by implicit hitting sets (Moreno-Centeno & Karp,
+Operations Research 61, 2013):
 
 1. An execution that ends otherwise has turned some orders around. Every cause must forbid one of
    these.

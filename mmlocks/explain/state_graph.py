@@ -73,9 +73,8 @@ class Vertex(NamedTuple):
 
     `kind` is "initial", "inner", "good" (all tasks returned, and the judge is content), "violated",
     "deadlock", or "unexplored" (a state at which the budget was used up). `states` are packed
-    states; none for a step that broke a rule, which led nowhere. `depth` counts the fewest steps
-    from the start. `follows` names the CPUs that the partial-order reduction would follow from
-    here.
+    states; a step that broke a rule led to none. `depth` counts the fewest steps from the start.
+    `follows` names the CPUs that the partial-order reduction would follow from here.
     """
 
     number: int
@@ -91,8 +90,9 @@ class StateGraph:
     """A graph of states.
 
     Vertex 0 is the initial state; numbers grow with the distance from it, the same at every run.
-    `reduced` says that only edges are here which the partial-order reduction follows. `reason` says
-    why the graph is not whole, if it is not. `quotient` says what was merged, if anything was.
+    `reduced` says that the graph has only those edges that the partial-order reduction follows.
+    `reason` says why the graph is not whole, if it is not. `quotient` says what was merged, if
+    anything was.
     """
 
     machine: Machine
@@ -151,7 +151,7 @@ class StateGraph:
     # -- quotients ---------------------------------------------------------------------------------
 
     def collapsed(self) -> StateGraph:
-        """Without the vertices at which there is no choice: one edge leads there, and one leads on.
+        """Without the vertices at which nothing is chosen: one edge leads in, and one leads on.
 
         Nothing is lost.
         """
@@ -255,7 +255,7 @@ class StateGraph:
         for edge in self.edges:
             new = edge._replace(source=number[edge.source], target=number[edge.target])
             if new.source == new.target and len(groups[new.source]) > 1:
-                continue  # a step inside of what has become one
+                continue  # a step inside of a merged vertex
             known = edges.setdefault(new[:3], new)
             edges[new[:3]] = known._replace(followed=known.followed or new.followed)
         return replace(
@@ -497,7 +497,7 @@ def _ending(machine: Machine, state: int) -> dict[str, Any]:
 
 
 def _visited(vertices: Sequence[Vertex], edges: Collection[Edge]) -> set[int]:
-    """The vertices to which the reduction comes."""
+    """The vertices that the reduction visits."""
     onwards: dict[int, list[int]] = {}
     for edge in edges:
         if edge.moves[0].cpu in vertices[edge.source].follows:

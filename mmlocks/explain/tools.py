@@ -376,7 +376,7 @@ def _assertions(world: World, taken_parts: tuple[TakenPart, ...], release: Relea
 
 
 def _asserted(taken: TakenPart, assertion: Assertion) -> Place | None:
-    """The VMA of which an assertion speaks here; None if this is not its line."""
+    """The VMA that an assertion is about here; None if the assertion is not reached."""
     step = taken.part.step
     inside = any(line.function == assertion.function for line in taken.where)
     if not inside or step.op != "set_pte" or not step.args[0].mm_mt.in_rcu:

@@ -30,7 +30,7 @@ MOST = 30_000
 
 
 def run_anew(tasks: Sequence[CoroutineSupplier], foreign: Sequence[Foreign]) -> None:
-    """Run the tasks, of which the CPUs' foreign functions are a part.
+    """Run the tasks with the CPUs' foreign functions, as described above.
 
     Raises NondeterminismError if a foreign function does something else than it was seen to do.
     """

@@ -162,11 +162,10 @@ class Limited:
                 raise EndlessLoop(frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
         elif event == "call":
             if frame.f_code.co_filename.startswith(OURS):
-                return None  # what it calls is told of again
+                return None  # its own calls are still reported
             frame.f_trace_lines = False
-            frame.f_trace_opcodes = (
-                True  # instructions, not lines: `while True: pass` never begins another line
-            )
+            # Instructions, not lines: `while True: pass` never begins another line.
+            frame.f_trace_opcodes = True
         return self._traced
 
     def _rang(self, number: int, frame: FrameType | None) -> None:
@@ -209,7 +208,7 @@ class Limited:
 
 
 class Paused:
-    """While it is entered: a limit that counts in this thread does not.
+    """While it is entered, a limit of this thread does not count.
 
     For our own work in the midst of code that is limited.
     """

@@ -128,7 +128,7 @@ class Machine:
     def judge(self, state: int) -> Violation | None:
         """What the program's judge says of a final state.
 
-        A state of which it cannot make sense is a violation as well.
+        If it cannot make sense of the state, that is a violation as well.
         """
         try:
             return self._judge(state)
@@ -226,35 +226,14 @@ class Machine:
         changeable = footprint.writes | footprint.adds
         assert node.step is not None
         view = View(self.layout, state, footprint.reads | changeable, changeable)
-        broken: Violation | None = None
-        result = None
-        try:
-            result = perform(view, cpu, node.step)
-        except ViolationSignal as signal:
-            broken = Violation(signal.oracle, signal.message)
-        except UndeclaredAccess as problem:
-            raise UndeclaredAccess(
-                f"cpu{cpu}: {problem}: {node.step!r}{at(node.answer.where)}"
-            ) from None
-        except ScenarioTooSmall as problem:
-            raise ScenarioTooSmall(f"{problem}{at(node.answer.where)}") from None
-        except Exception as problem:  # the step's arguments are the task's, and so may be anything
-            broken = Violation("mistake", cannot_happen(cpu, node.step, node.answer.where, problem))
-        reads, found = view.reads, None
-        for watch in self.watches:
-            look = View(self.layout, state, footprint.reads | changeable | node.looks, changeable)
-            found = watch.judge(look, cpu, node.step, node.answer.where)
-            reads |= look.reads
-            if found is not None:
-                break
-        touched = footprint.narrowed(reads, view.writes)
-        if found is not None:
-            return found, None, touched
+        result, broken = self._performed(view, node, cpu)
+        found, looked_at = self._watched(state, node, cpu)
+        touched = footprint.narrowed(view.reads | looked_at, view.writes)
+        broken = found or broken
         if broken is not None:
             return broken, None, touched
         if result is BLOCKED:
-            # Whether it waits for itself depends on nothing that other CPUs change, so this adds
-            # nothing to what was touched.
+            # Other CPUs do not change whether it waits for itself, so nothing more is touched.
             waits = self._waits_for_itself(View(self.layout, state, -1, -1), cpu, node.step)
             return waits, None, touched
         following = self.tasks[cpu].after(node, result)
@@ -263,6 +242,35 @@ class Machine:
             return bad, result, touched
         moved = (following - node.index) << self.layout.pc_shifts[cpu]
         return view.delta + moved, result, touched
+
+    @staticmethod
+    def _performed(view: View, node: Node, cpu: int) -> tuple[Any, Violation | None]:
+        """Carry out the node's step on `view`: its result, and the rule that it broke."""
+        assert node.step is not None
+        where = node.answer.where
+        try:
+            return perform(view, cpu, node.step), None
+        except ViolationSignal as signal:
+            return None, Violation(signal.oracle, signal.message)
+        except UndeclaredAccess as problem:
+            raise UndeclaredAccess(f"cpu{cpu}: {problem}: {node.step!r}{at(where)}") from None
+        except ScenarioTooSmall as problem:
+            raise ScenarioTooSmall(f"{problem}{at(where)}") from None
+        except Exception as problem:  # the step's arguments come from the task: anything
+            return None, Violation("mistake", cannot_happen(cpu, node.step, where, problem))
+
+    def _watched(self, state: int, node: Node, cpu: int) -> tuple[Violation | None, int]:
+        """What the watches find wrong with the step, and the cells that they looked at."""
+        assert node.step is not None
+        footprint, looked_at = node.footprint, 0
+        changeable = footprint.writes | footprint.adds
+        for watch in self.watches:
+            look = View(self.layout, state, footprint.reads | changeable | node.looks, changeable)
+            found = watch.judge(look, cpu, node.step, node.answer.where)
+            looked_at |= look.reads
+            if found is not None:
+                return found, looked_at
+        return None, looked_at
 
     @staticmethod
     def _waits_for_itself(view: View, cpu: int, step: Step) -> Violation | None:

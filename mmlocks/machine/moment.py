@@ -148,7 +148,8 @@ def moment_of(outer: Any) -> Hashable | None:
         Unfreezable,
         TypeError,
         RecursionError,
-    ):  # the last two: not hashable, or nested too deep
+    ):
+        # The last two are for what cannot be hashed, or nests too deep.
         return None
 
 

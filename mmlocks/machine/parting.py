@@ -73,7 +73,6 @@ def _shown(value: Any) -> str:
 
 
 def _close(coroutine: Any) -> None:
-    with suppress(
-        RuntimeError
-    ):  # a task that awaits in `finally` cannot be closed; it is dropped instead
+    # A task that awaits in `finally` cannot be closed; it is dropped instead.
+    with suppress(RuntimeError):
         coroutine.close()

@@ -26,7 +26,7 @@ A grace period would be fooled only if it outlasted seven read sections of one C
 """
 
 Waiting = tuple[tuple["Reclaimable", tuple[int, ...]], ...]
-"""Deferred things, each with the CPUs that are still in a read section of the time before."""
+"""Deferred things, each with the CPUs whose read sections began before and are still open."""
 
 
 class Reclaimable(Record):
@@ -87,9 +87,8 @@ class Rcu(Record):
 
     async def synchronize(self) -> None:
         """Wait for a grace period: all read sections that are open now (synchronize_rcu)."""
-        began = await together(
-            *self.sections
-        )  # one look at all CPUs, as the grace period's start is one moment
+        # One look at all CPUs, as a grace period starts at one moment.
+        began = await together(*self.sections)
         for section, number in zip(self.sections, began, strict=True):
             if number % 2 == 1:
                 await section.wait_until_not(number)
@@ -152,11 +151,8 @@ def _own(layout: Layout, cpu: int, rcu: Rcu) -> Footprint:
 
 
 def _leaving(layout: Layout, cpu: int, rcu: Rcu) -> Footprint:
-    return (
-        _own(layout, cpu, rcu).joined(_freeing(rcu, rcu.reclaimable))
-        if rcu.reclaimable
-        else _own(layout, cpu, rcu)
-    )
+    own = _own(layout, cpu, rcu)
+    return own.joined(_freeing(rcu, rcu.reclaimable)) if rcu.reclaimable else own
 
 
 def _calling(layout: Layout, cpu: int, rcu: Rcu, thing: Reclaimable) -> Footprint:

@@ -82,7 +82,7 @@ class Operation:
 OPERATIONS: dict[str, Operation] = {}
 
 
-def _nobody(*_: Any) -> tuple[int, ...]:
+def _no_cpus(*_: Any) -> tuple[int, ...]:
     return ()
 
 
@@ -100,7 +100,7 @@ def operation(
     run: Callable[..., Any],
     tell: Callable[..., str] = _name_only,
     awaits: Callable[..., str] = _something,
-    holders: Callable[..., tuple[int, ...]] = _nobody,
+    holders: Callable[..., tuple[int, ...]] = _no_cpus,
 ) -> None:
     """Add a kind of step to the machine's vocabulary."""
     if name in OPERATIONS:

@@ -191,11 +191,7 @@ class Task:
                 answer = Answer.mistake(
                     answer.where, cannot_happen(self.cpu, answer.step, answer.where, problem)
                 )
-        key: Hashable | None = None
-        if answer.step is None:
-            key = ("end", answer.ended, repr(answer.value), answer.message)
-        elif answer.key is not None:
-            key = (answer.step, answer.key)
+        key = self._key(answer)
         index = self._by_key.get(key) if key is not None else None
         if index is not None:
             return index
@@ -213,6 +209,13 @@ class Task:
             self._by_key[key] = index
         self.growth += 1
         return index
+
+    @staticmethod
+    def _key(answer: Answer) -> Hashable | None:
+        """Equal for answers with the same future; None if that is not known."""
+        if answer.step is None:
+            return "end", answer.ended, repr(answer.value), answer.message
+        return None if answer.key is None else (answer.step, answer.key)
 
     def _bits(self, touched: int) -> int:
         """The bits of the packed state that belong to these cells."""

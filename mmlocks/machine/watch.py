@@ -70,9 +70,8 @@ def parts_of(view: View, cpu: int, step: Step) -> tuple[Part, ...]:
             return tuple(found)
         except UndeclaredAccess:
             raise
-        except (
-            Exception
-        ):  # a step that makes no sense: the machine says so when it tries to take it
+        except Exception:
+            # The step makes no sense. The machine says so when it tries to take it.
             return tuple(found)
         if result is BLOCKED:
             return ()

@@ -47,7 +47,7 @@ class Threw(NamedTuple):
 
     @classmethod
     def of(cls, problem: BaseException) -> Threw | None:
-        """The exception as a value; None if it is none that kernel functions raise."""
+        """The exception as a value; None if kernel functions do not raise its kind."""
         kind = type(problem)
         return cls(kind.__name__, str(problem)) if EXCEPTIONS.get(kind.__name__) is kind else None
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from mmlocks.explain.explanation import Explanation, explain
 
 from mmlocks.errors import ModelError
 from mmlocks.explain.endings import endings
+from mmlocks.explain.explanation import Explanation, explain
 from mmlocks.explain.slicing import (
     Event,
     Order,
