@@ -15,7 +15,7 @@ from mmlocks.cli.terminal import STATUSES, TITLE, Meter, Status, gap, paragraph,
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from mmlocks.explain.explaining import Explanation
+    from mmlocks.explain.explanation import Explanation
     from mmlocks.scenarios import Scenario
 
 
@@ -45,7 +45,7 @@ def explain(
     Tells which of its steps matter, since when it was too late, and the closest run that ends well.
     """
     from mmlocks.cli.answers import own_code
-    from mmlocks.explain.explaining import explain as searched
+    from mmlocks.explain.explanation import explain as searched
     from mmlocks.show.explained import explanation_text
 
     with own_code(answer or Path()), code_of(scenario or ""):

@@ -1,10 +1,12 @@
-"""Why a run went wrong, and all that a program can come to: as data, which `mmlocks.show` puts into words and pictures.
+"""Why a run went wrong, and all that a program can come to, as data.
 
-Reading order: unavoidable, twin, slicing, explaining, tools, endings, state_graph.
+`mmlocks.show` puts it into words and pictures.
+
+Reading order: unavoidable, twin, slicing, explanation, tools, endings, state_graph.
 """
 
 from mmlocks.explain.endings import Ending, Endings, endings
-from mmlocks.explain.explaining import Explanation, explain
+from mmlocks.explain.explanation import Explanation, explain
 from mmlocks.explain.slicing import Order, Slice, slice_of
 from mmlocks.explain.state_graph import StateGraph, state_graph
 from mmlocks.explain.twin import Twin

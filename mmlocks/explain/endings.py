@@ -1,8 +1,9 @@
 """All endings: what a program can come to, in how many ways, and how for each.
 
-Every path through the graph of states is one schedule, so schedules are counted without being followed: the number of ways into a state is
-the sum over the states before it, in topological order. Where the graph has a cycle, some CPU can go round as often as it likes, and
-whatever lies behind that has infinitely many schedules.
+Every path through the graph of states is one schedule. So schedules are counted and not followed:
+the number of ways into a state is the sum over the states before it, in topological order. If the
+graph has a cycle, some CPU can go round as often as it likes. All that lies behind the cycle has
+infinitely many schedules.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from mmlocks.search.ways import way_to_place
 class Ending:
     """One of the things that a program can come to.
 
-    `violation` is the rule that is broken; without one, `value` is what matters of the final state. `states` are the different states in
-    which it comes about. `schedules` is the number of schedules that lead there: None if there are infinitely many, 0 where it is to
-    go round for ever, which no schedule completes. `schedule` is one with the fewest preemptions, and then the fewest steps.
+    `violation` is the rule that is broken; without one, `value` is what matters of the final state.
+    `states` counts the states in which this happens. `schedules` counts the schedules that lead
+    there: None if there are infinitely many, and 0 for going round for ever, which no schedule
+    completes. `schedule` is one with the fewest preemptions, and then the fewest steps.
     """
 
     violation: Violation | None
@@ -38,7 +40,10 @@ class Ending:
 
 @dataclass(frozen=True)
 class Endings:
-    """Every ending, the good ones first, each kind by how many schedules lead there; none of them if the budget ended first (`reason`)."""
+    """Every ending: the good ones first, each kind by how many schedules lead there.
+
+    There are none if the budget ended first (`reason`).
+    """
 
     endings: tuple[Ending, ...]
     states: int
@@ -57,9 +62,10 @@ def endings(
     budget: Budget | None = None,
     progress: Progress | None = None,
 ) -> Endings:
-    """Every ending of `machine`. `matters` says of a final state what tells it from others (default: the value of every cell).
+    """Every ending of `machine`.
 
-    All interleavings are looked at, without reduction, which would leave schedules out.
+    `matters` is a key for final states: two with the same key are one ending (default: the value of
+    every cell). All interleavings are looked at. Reduction would leave schedules out.
     """
     meter = Meter(budget or Budget(), progress)
     survey = _Survey(machine, matters or (lambda state: state & ~machine.layout.pc_mask), meter)
@@ -145,7 +151,10 @@ class _Survey:
                 )
 
     def count(self) -> None:
-        """Give every ending its states and its schedules (Kahn's algorithm; who is on or behind a cycle is never free)."""
+        """Give every ending its states and its schedules, by Kahn's algorithm.
+
+        A state on or behind a cycle is never free.
+        """
         left = dict(self.into)
         ways = {self.machine.initial: 1}
         free = [self.machine.initial] if not left[self.machine.initial] else []
@@ -182,7 +191,7 @@ class _Survey:
         found.schedules = _sum((found.schedules, ways))
 
     def note_endless(self, states: list[int]) -> None:
-        """Of these states, which lie on or behind a cycle, those from which nothing ends."""
+        """Note the states from which nothing ends; `states` lie on or behind a cycle."""
         before: dict[int, list[int]] = {}
         ending = []
         for state in states:
@@ -206,7 +215,7 @@ class _Survey:
                 self.add(self.ends[state], (state, -1), 0)
 
     def find_ways(self) -> None:
-        """Show the way to each ending, by Dijkstra's algorithm over states and who ran last."""
+        """Find a way to each ending: Dijkstra's algorithm over states and the CPU that ran last."""
         start = (self.machine.initial, -1)
         costs = {start: 0}
         came_from: dict[tuple[int, int], tuple[int, int]] = {}
@@ -221,9 +230,9 @@ class _Survey:
             if ticks % self.meter.every == 0:
                 self.meter.check(len(costs))
             ending = self.ends.get(state)
-            if (
-                state < 0
-            ):  # just past a step that breaks a rule: a place of its own, so that the queue settles which is cheapest
+            if state < 0:
+                # Just past a step that breaks a rule. It has a place of its own, so the queue
+                # settles which such step is the cheapest.
                 before = came_from[state, last]
                 ending = (dict(self.after(before[0]))[last], None)
             if ending is not None:

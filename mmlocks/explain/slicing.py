@@ -1,23 +1,34 @@
-"""Which steps of a bad execution matter: the fewest orders between CPUs that force its violation. The rest is background.
+"""Which steps of a bad execution matter: the fewest orders between CPUs that force its violation.
 
-A bad execution orders all its steps, and most of that is chance. What matters are a few sentences of the form "this step of cpu1 comes
-before that step of cpu0". Such orders are a *cause* of the violation if
+A bad execution orders all its steps, and most of that is chance. A few orders matter, each of the
+form "this step of cpu1 comes before that step of cpu0". Such orders are a *cause* of the violation
+if
 
     every execution that turns none of them around, and comes to an end, breaks the same rule,
 
-wherever all other steps fall. An execution turns an order around when it takes the second step while the first one's CPU is still on its way
-to the first. (A CPU that has taken another path is not, and so has nothing to turn around.) How many orders the smallest cause needs is known as the depth of a
-concurrency bug (Burckhardt, Kothari, Musuvathi & Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding bugs", ASPLOS
-2010). The steps that it names are the slice.
+in whatever order all other steps come. An execution turns an order around when it takes the second
+step while the first one's CPU is still on its way to the first. (A CPU on another path is not on
+its way there, so nothing is turned around.) The number of orders in the smallest cause is known as
+the depth of a concurrency bug (Burckhardt, Kothari, Musuvathi & Nagarakatte, "A randomized
+scheduler with probabilistic guarantees of finding bugs", ASPLOS 2010). The steps that these orders
+name are the slice.
 
-Candidates are the orders in which the bad execution took two steps of different CPUs that touch the same cell, one of them changing it.
-All of them together are a cause, for they pin down its Mazurkiewicz trace. The smallest is found by implicit hitting sets (Moreno-Centeno &
-Karp, Operations Research 61, 2013): an execution that ends otherwise has turned some orders around, and every cause has to forbid one of
-these. So take the fewest orders that meet all such executions known so far, and search for one more that keeps them. If there is none, they
-are a cause, and no smaller one exists. Then each order is weakened as far as it goes: an earlier first step, a later second one.
+Candidates are the orders in which the bad execution took two steps of different CPUs that touch the
+same cell, one of them changing it. All of them together are a cause, since they fix its
+Mazurkiewicz trace. The smallest cause is found by implicit hitting sets (Moreno-Centeno & Karp,
+Operations Research 61, 2013):
 
-The claim is that these orders suffice, which the last search has proved, and that fewer of the candidates do not. It is not that the violation
-needs them: other orders may lead to it as well. Nothing is said of executions that never end.
+1. An execution that ends otherwise has turned some orders around. Every cause must forbid one of
+   these.
+2. Take the fewest orders that meet all such executions known so far.
+3. Search for one more such execution that keeps them. If there is one, go back to 2.
+4. If there is none, they are a cause, and no smaller one exists.
+
+Then each order is weakened as far as possible: an earlier first step, a later second one.
+
+The claim is that these orders suffice, which the last search has proved, and that fewer of the
+candidates do not. The violation need not need them: other orders may lead to it as well. Nothing is
+claimed about executions that never end.
 """
 
 from __future__ import annotations
@@ -45,14 +56,20 @@ class Event(NamedTuple):
 
 
 class Order(NamedTuple):
-    """`first` comes before `then`. Both touch `cells`; none are named where all that matters is that `then` waits."""
+    """`first` comes before `then`; both touch `cells`.
+
+    There are no cells if it only matters that `then` waits.
+    """
 
     first: Event
     then: Event
     cells: tuple[str, ...] = ()
 
     def weaker(self, other: Order) -> bool:
-        """Whether this order asks for less than the other: its first step is the same or an earlier one, its second the same or a later one."""
+        """Whether this order asks for less than the other.
+
+        Its first step is the same or an earlier one, its second the same or a later one.
+        """
         return (
             self[:2] != other[:2]
             and (self.first.cpu, self.then.cpu) == (other.first.cpu, other.then.cpu)
@@ -65,9 +82,10 @@ class Order(NamedTuple):
 class Slice:
     """What is behind the violation in which `run` ends.
 
-    `orders` are a smallest cause, in the order in which the run kept them; None if the budget ended before one was known. `settled` says that
-    none of them can be weakened; if the search stopped before that was known, `reason` says why. It looked at `states` and
-    `transitions`, each as often as it came by.
+    `orders` are a smallest cause, in the order in which the run kept them; None if the budget ended
+    before one was known. `settled` says that none of them can be weakened; if the search stopped
+    before that was known, `reason` says why. `states` and `transitions` count each one as often as
+    the search came to it.
     """
 
     run: Run
@@ -79,7 +97,7 @@ class Slice:
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """The numbers (from 1) of the run's steps that an order names, and of the one that breaks the rule."""
+        """Numbers (from 1) of the steps that an order names, and of the one that broke a rule."""
         if self.orders is None:
             return ()
         named = {event for order in self.orders for event in order[:2]}
@@ -92,7 +110,7 @@ class Slice:
 
 
 def slice_of(run: Run, meter: Meter) -> Slice:
-    """The cause of the violation in which `run` ends or, if it breaks no rule, of its never coming to an end."""
+    """The cause of what `run` came to: a violation, or if it breaks no rule, that it never ends."""
     causes = _Causes(run, meter)
     orders: tuple[Order, ...] | None = None
     reason = ""
@@ -115,16 +133,16 @@ def turned_around(run: Run, orders: Sequence[Order], other: Run) -> tuple[Order,
     return tuple(order for number, order in enumerate(orders) if turned >> number & 1)
 
 
-# -- the orders that a run kept ---------------------------------------------------------------------------------------
+# -- the orders that a run kept --------------------------------------------------------------------
 
 
-def moments_of(run: Run) -> dict[Event, Run]:
-    """The run's steps, and each as the run that is about to take it.
+def runs_before(run: Run) -> dict[Event, Run]:
+    """For each of the run's steps, the run that is about to take it.
 
-    A CPU that has not come to its end is followed beyond the run's, as if nobody disturbed it from there, until it blocks, ends or repeats
-    itself. In the run all of that comes later than everything else, which may matter.
+    A CPU that has not come to its end is followed beyond the run's end, as if it ran alone, until
+    it blocks, ends or repeats itself. These steps come after all others, which may matter.
     """
-    moments = {event: run.at(number) for number, event in enumerate(_events(run))}
+    before = {event: run.at(number) for number, event in enumerate(_events(run))}
     end = run.undo() if _broken_by_a_step(run) else run
     for cpu in run.machine.cpus:
         if _broken_by_a_step(run) and cpu == run.cpus[-1]:
@@ -133,22 +151,24 @@ def moments_of(run: Run) -> dict[Event, Run]:
         while (node := run.machine.node(alone.state, cpu)).step is not None and node not in been:
             been.add(node)
             nth += 1
-            moments[Event(cpu, nth)] = alone
+            before[Event(cpu, nth)] = alone
             alone = alone.step(cpu)
             if alone.violation is not None:
                 break
-    return moments
+    return before
 
 
 def orders_of(run: Run) -> tuple[Order, ...]:
-    """The orders in which `run` took steps of different CPUs that touch the same cell, one of them changing it; as it came by them.
+    """The orders in which `run` took steps of different CPUs, in the order of their second steps.
 
-    Beyond its end there is also this: each CPU's next step waits for the last one of every other.
+    Both steps touch the same cell, and one of them changes it.
+
+    Beyond the run's end, each CPU's next step also waits for the last step of every other CPU.
     """
-    machine, moments = run.machine, moments_of(run)
+    machine, before = run.machine, runs_before(run)
     cells = len(machine.layout.cells)
     touches = [
-        (event, _footprint(machine, moment.state, event.cpu)) for event, moment in moments.items()
+        (event, _footprint(machine, earlier.state, event.cpu)) for event, earlier in before.items()
     ]
     orders = []
     for place, (then, footprint) in enumerate(touches):
@@ -157,7 +177,7 @@ def orders_of(run: Run) -> tuple[Order, ...]:
             if first.cpu != then.cpu and (common := clashing(earlier, cells) & touch):
                 orders.append(Order(first, then, _names(machine, common, cells)))
     own = _events(run)
-    waiting = {event.cpu: event for event in reversed(moments) if event not in own}
+    waiting = {event.cpu: event for event in reversed(before) if event not in own}
     last = {event.cpu: event for event in own}
     known = {order[:2] for order in orders}
     pairs = [
@@ -180,7 +200,10 @@ def _broken_by_a_step(run: Run) -> bool:
 
 
 def _footprint(machine: Machine, state: int, cpu: int) -> Footprint:
-    """The cells that `cpu`'s next step really touches in this state: of those declared, often a few. All of those, if it is blocked."""
+    """The cells that `cpu`'s next step really touches in this state: often few of those declared.
+
+    All that are declared, if the step is blocked.
+    """
     node = machine.node(state, cpu)
     assert node.step is not None
     view = View(machine.layout, state, -1, -1)
@@ -198,7 +221,7 @@ def _names(machine: Machine, common: int, cells: int) -> tuple[str, ...]:
     return tuple(cell.name for cell in machine.layout.cells if either >> cell.index & 1)
 
 
-# -- the smallest cause -----------------------------------------------------------------------------------------------
+# -- the smallest cause ----------------------------------------------------------------------------
 
 
 class _Causes:
@@ -224,7 +247,8 @@ class _Causes:
                 break
             if not turned:
                 raise Cancelled(
-                    "some execution ends otherwise, and turns no order of steps around that touch the same cell"
+                    "some execution ends otherwise, and turns no order of steps around that touch "
+                    "the same cell"
                 )
             turned_around.append(turned)
         yield tuple(chosen)
@@ -237,14 +261,17 @@ class _Causes:
         yield tuple(sorted(chosen, key=self.candidates.index))
 
     def ends_otherwise(self, kept: Sequence[Order], counted: Sequence[Order] = ()) -> int | None:
-        """An execution that keeps some orders and ends otherwise: which of the `counted` ones it turned around, as a bit mask.
+        """An execution that keeps some orders and ends otherwise; None if there is none.
+
+        The result says which of the `counted` orders it turned around, as a bit mask.
 
         Of all such executions it turns the fewest around. None if there is none.
         """
         machine, every = self.machine, self.meter.every
         lookout = _Lookout(self.path, (*kept, *counted))
         forbidden = (1 << len(kept)) - 1
-        # Dijkstra's algorithm over states together with the named steps that were taken. Last in, first out among equals.
+        # Dijkstra's algorithm over states together with the named steps that were taken. Last in,
+        # first out among equals.
         cheapest = {(machine.initial, 0): 0}
         queue = [(0, 0, machine.initial, 0, 0)]
         while queue:
@@ -296,13 +323,14 @@ OTHERWISE = -1
 class _Path:
     """The steps that each CPU takes in a run and beyond, to be recognised in other executions.
 
-    A step is the same if the code stands at the same place and asks for the same operation, for the same time.
+    Two steps are the same if the code stands at the same place, asks for the same operation, and
+    has done so equally often.
     """
 
     def __init__(self, run: Run) -> None:
         self._events: dict[tuple[object, ...], list[Event]] = {}
-        for event, moment in moments_of(run).items():
-            node = moment.machine.node(moment.state, event.cpu)
+        for event, before in runs_before(run).items():
+            node = run.machine.node(before.state, event.cpu)
             self._events.setdefault(self._name(event.cpu, node), []).append(event)
         self._times = {event: events for events in self._events.values() for event in events}
         self._at: dict[tuple[int, int], Sequence[Event]] = {}
@@ -331,12 +359,16 @@ class _Path:
 
 
 class _Lookout:
-    """Sees which of some orders a step turns around. What it has to remember of the steps taken is a bit mask, `taken`."""
+    """Sees which of some orders a step turns around.
+
+    It remembers the steps taken in a bit mask, `taken`.
+    """
 
     def __init__(self, path: _Path, orders: Sequence[Order]) -> None:
         self._path = path
         named = {event for order in orders for event in order[:2]}
-        # Of steps that are the same, those before a named one must be known as well, so that it is told from them.
+        # Of steps that are the same, those before a named one must be known as well, so that it is
+        # told from them.
         known = {earlier for event in named for earlier in path.same(event) if earlier <= event}
         self._bits = {event: 1 << number for number, event in enumerate(sorted(known))}
         self._orders: dict[int, list[tuple[Event, int]]] = {}
@@ -344,7 +376,10 @@ class _Lookout:
             self._orders.setdefault(self._bits[order.then], []).append((order.first, 1 << number))
 
     def turned_by(self, cpu: int, nodes: Sequence[Node], taken: int) -> tuple[int, int]:
-        """What `cpu`'s next step adds to `taken`, and the orders (a bit mask) that it turns around; `nodes` is where the CPUs stand."""
+        """What `cpu`'s next step adds to `taken`, and which orders it turns around: two bit masks.
+
+        `nodes` is where the CPUs stand.
+        """
         bits = (self._bits.get(event, 0) for event in self._path.meant(cpu, nodes[cpu]))
         step = next((bit for bit in bits if bit and not taken & bit), 0)
         turned = 0
@@ -355,7 +390,10 @@ class _Lookout:
 
 
 def fewest_meeting(sets: Sequence[int]) -> tuple[int, ...]:
-    """The fewest elements of which every set (a bit mask) has one: a minimum hitting set, by iterative deepening."""
+    """The fewest elements that meet every set (a bit mask): a minimum hitting set.
+
+    Found by iterative deepening.
+    """
     size = 0
     while (found := _meeting(sets, 0, size)) is None:
         size += 1

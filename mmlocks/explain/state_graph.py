@@ -1,13 +1,14 @@
-"""The state graph of a small program as data: which states there are, which step leads from which to which, and how it all can end.
+"""The state graph of a small program as data: its states, its steps, and how it all can end.
 
-A search keeps of the graph only what it needs for its verdict. Here everything is kept, so that it can be drawn and read. Graphs grow fast,
-so there are quotients, which make a readable graph of a large one (Baier & Katoen, "Principles of Model Checking", 2008, chapter 7):
+A search keeps only what it needs for its verdict. Here the whole graph is kept, so that it can be
+drawn and read. Graphs grow fast, so there are quotients, which make a readable graph of a large one
+(Baier & Katoen, "Principles of Model Checking", 2008, chapter 7):
 
 * `collapsed`: a sequence of states without a choice becomes one edge. Nothing is lost.
-* `decided`: states from which every execution ends well become one, and so do those from which none does. What is left is the part of
-  the graph in which the outcome is still open.
-* `merged`: states that agree in something of your choice become one. A path in such a graph need not be an execution: it may
-  enter a merged vertex by one of its states and leave it by another.
+* `decided`: states from which every execution ends well become one, and so do those from which none
+  does. What is left is the part of the graph in which the outcome is still open.
+* `merged`: states that agree in something of your choice become one. A path in such a graph need
+  not be an execution: it may enter a merged vertex by one of its states and leave it by another.
 """
 
 from __future__ import annotations
@@ -25,16 +26,21 @@ from mmlocks.search.reduction import Reduction
 from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
 
 FORMAT, VERSION = "mmlocks state graph", 1
-"""What the JSON form says of itself; the version grows when a field changes its meaning or goes away."""
+"""The name of the JSON form, and its version.
+
+The version grows when a field changes its meaning or goes away.
+"""
 
 SMALL = Budget(states=20_000, seconds=20.0)
-"""Larger graphs can be had by raising it; nobody will look at them."""
+"""A graph that a reader can still look at. Raise it for larger ones."""
 
-INITIAL, INNER, GOOD, VIOLATED, DEADLOCK, UNEXPLORED = (
-    "initial", "inner", "good", "violated", "deadlock", "unexplored",
-)  # fmt: skip
+INITIAL, INNER, UNEXPLORED = "initial", "inner", "unexplored"
+GOOD, VIOLATED, DEADLOCK = "good", "violated", "deadlock"
 ENDS = {GOOD: "good", VIOLATED: "bad", DEADLOCK: "bad", UNEXPLORED: "unknown"}
-"""The kinds of vertices at which executions end (or beyond which nothing was looked at), and what that end is."""
+"""The kinds of vertices at which executions end, or behind which nothing was looked at.
+
+With each, what that end is.
+"""
 
 
 class Move(NamedTuple):
@@ -45,9 +51,10 @@ class Move(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """From one vertex to another by these steps: one step, or more where a sequence was collapsed.
+    """From one vertex to another by these steps: one, or more where a sequence was collapsed.
 
-    `followed` is false where the partial-order reduction leaves the edge out, since another order of the same steps is followed.
+    `followed` is false if the partial-order reduction leaves the edge out, because it follows
+    another order of the same steps.
     """
 
     source: int
@@ -57,16 +64,17 @@ class Edge(NamedTuple):
 
     @property
     def cpus(self) -> tuple[int, ...]:
-        """Who takes the steps, each CPU once, in the order of their first."""
+        """The CPUs that take the steps, each once, in the order of their first steps."""
         return tuple(dict.fromkeys(move.cpu for move in self.moves))
 
 
 class Vertex(NamedTuple):
-    """A state of the program, or several that a quotient has made one; or the end that a broken rule makes of an execution.
+    """A state of the program, or several that a quotient made one, or the end at a broken rule.
 
-    `kind` is "initial", "inner", "good" (all tasks returned, and the judge is content), "violated", "deadlock", or "unexplored" (a state
-    at which the budget was used up). `states` are packed states; none for a step that broke a rule, which led nowhere.
-    `depth` counts the fewest steps from the start. `follows` names the CPUs that the partial-order reduction would follow from here.
+    `kind` is "initial", "inner", "good" (all tasks returned, and the judge is content), "violated",
+    "deadlock", or "unexplored" (a state at which the budget was used up). `states` are packed
+    states; a step that broke a rule led to none. `depth` counts the fewest steps from the start.
+    `follows` names the CPUs that the partial-order reduction would follow from here.
     """
 
     number: int
@@ -79,10 +87,12 @@ class Vertex(NamedTuple):
 
 @dataclass(frozen=True)
 class StateGraph:
-    """A graph of states. Vertex 0 is the initial state; numbers grow with the distance from it, the same at every run.
+    """A graph of states.
 
-    `reduced` says that only edges are here which the partial-order reduction follows. `reason` says why the graph is not whole, if it
-    is not. `quotient` says what was merged, if anything was.
+    Vertex 0 is the initial state; numbers grow with the distance from it, the same at every run.
+    `reduced` says that the graph has only those edges that the partial-order reduction follows.
+    `reason` says why the graph is not whole, if it is not. `quotient` says what was merged, if
+    anything was.
     """
 
     machine: Machine
@@ -107,9 +117,11 @@ class StateGraph:
 
     @cached_property
     def fates(self) -> tuple[str, ...]:
-        """For each vertex how executions can end from there: "good", "bad", "open" (either way), "endless" (they never end).
+        """For each vertex how executions can end from there.
 
-        "unknown" where the graph is not whole and the part that is missing could change the answer.
+        "good", "bad", "open" (either way), or "endless" (they never end).
+
+        "unknown" if the graph is not whole and the missing part could change the answer.
         """
         ends = {"good": 1, "bad": 2, "unknown": 4}
         arriving: list[list[int]] = [[] for _ in self.vertices]
@@ -136,10 +148,13 @@ class StateGraph:
         kinds = [vertex.kind for vertex in self.vertices if vertex.kind in ENDS]
         return {kind: kinds.count(kind) for kind in ENDS if kind in kinds}
 
-    # -- quotients ------------------------------------------------------------------------------------------------
+    # -- quotients ---------------------------------------------------------------------------------
 
     def collapsed(self) -> StateGraph:
-        """Without the vertices at which there is no choice: one edge leads there, and one leads on. Nothing is lost."""
+        """Without the vertices at which nothing is chosen: one edge leads in, and one leads on.
+
+        Nothing is lost.
+        """
         arriving = [0 for _ in self.vertices]
         for edge in self.edges:
             arriving[edge.target] += 1
@@ -178,9 +193,11 @@ class StateGraph:
         )
 
     def decided(self) -> StateGraph:
-        """The part in which the outcome is open: all vertices that can only end well become one, and those that can only end badly, too.
+        """The part in which the outcome is open.
 
-        What ends badly stays apart by the rule that is broken in the end, where there is only one.
+        All vertices that can only end well become one, and so do those that can only end badly.
+
+        Bad ends stay apart by the rule that is broken, if there is only one.
         """
         rules: list[set[str]] = [set() for _ in self.vertices]
         for vertex in self.vertices:
@@ -202,7 +219,9 @@ class StateGraph:
         return self._merged_by(outcome, "states whose outcome is settled are one", settled=True)
 
     def merged(self, key: Callable[[int], Hashable], what: str) -> StateGraph:
-        """States with the same `key` become one vertex; `what` says in a few words which those are. Ends stay apart by their kind.
+        """States with the same `key` become one vertex; `what` says in a few words which those are.
+
+        Ends stay apart by their kind.
 
         Raises ModelError if a key cannot be compared.
         """
@@ -236,17 +255,17 @@ class StateGraph:
         for edge in self.edges:
             new = edge._replace(source=number[edge.source], target=number[edge.target])
             if new.source == new.target and len(groups[new.source]) > 1:
-                continue  # a step inside of what has become one
+                continue  # a step inside of a merged vertex
             known = edges.setdefault(new[:3], new)
             edges[new[:3]] = known._replace(followed=known.followed or new.followed)
         return replace(
             self, vertices=vertices, edges=tuple(edges.values()), quotient=(*self.quotient, what)
         )
 
-    # -- told -----------------------------------------------------------------------------------------------------
+    # -- told --------------------------------------------------------------------------------------
 
     def moment(self, vertex: Vertex) -> tuple[str, ...]:
-        """Where each CPU stands in a vertex's (first) state, one line each; the broken rule where there is one."""
+        """Where each CPU stands in a vertex's first state, one line each, and the broken rule."""
         lines: list[str] = []
         for state in vertex.states[:1]:
             for task in self.machine.tasks:
@@ -280,11 +299,13 @@ class StateGraph:
     def to_json(self) -> dict[str, Any]:
         """The graph as plain JSON values.
 
-        `format`, `version`; `tasks`: the name of each CPU's; `reduced`, `whole`, `reason`, `quotient`: as above; `cells`: names of the
-        cells whose values differ somewhere; `vertices`: each with `number`, `kind`, `fate`, `depth`, `states` (packed, in hexadecimal: they are
-        longer than a JSON number), `values` (what is in `cells`, in words; null where merged states differ), `moment` (where each
-        CPU stands), `follows`, `violation` (`oracle` and `message`, or null); `edges`: each with `from`, `to` (numbers of vertices),
-        `steps` (each `cpu` and `words`), `followed`.
+        `format`, `version`; `tasks`: the name of each CPU's; `reduced`, `whole`, `reason`,
+        `quotient`: as above; `cells`: names of the cells whose values differ somewhere; `vertices`:
+        each with `number`, `kind`, `fate`, `depth`, `states` (packed, in hexadecimal: they are
+        longer than a JSON number), `values` (what is in `cells`, in words; null where merged states
+        differ), `moment` (where each CPU stands), `follows`, `violation` (`oracle` and `message`,
+        or null); `edges`: each with `from`, `to` (numbers of vertices), `steps` (each `cpu` and
+        `words`), `followed`.
         """
         cells = [self.machine.layout.cells[index] for index in self.differing_cells]
 
@@ -333,7 +354,10 @@ def positions(machine: Machine) -> Callable[[int], int]:
 
 
 def values_of(machine: Machine, names: Iterable[str]) -> Callable[[int], tuple[Any, ...]]:
-    """A key for `merged`: what these cells hold, wherever the CPUs stand. Raises ModelError for a cell that does not exist."""
+    """A key for `merged`: what these cells hold, wherever the CPUs stand.
+
+    Raises ModelError for a cell that does not exist.
+    """
     cells = [machine.layout.named(name) for name in names]
     return lambda state: tuple((state & cell.mask) >> cell.shift for cell in cells)
 
@@ -344,10 +368,13 @@ def state_graph(
     progress: Progress | None = None,
     reduced: bool = False,
 ) -> StateGraph:
-    """All states of `machine` and the steps between them; with `reduced`, those that the partial-order reduction visits.
+    """All states of `machine` and the steps between them.
 
-    A graph of all states marks the edges that the reduction would follow. Where the budget is used up, or the user has had enough, the
-    graph is what was seen so far, and its `reason` says so. Raises NondeterminismError if a task's code turns out not to be deterministic.
+    With `reduced`, only those that the partial-order reduction visits.
+
+    A graph of all states marks the edges that the reduction would follow. Where the budget is used
+    up, or the user has had enough, the graph is what was seen so far, and its `reason` says so.
+    Raises NondeterminismError if a task's code turns out not to be deterministic.
     """
     meter = Meter(budget, progress)
     reduction = Reduction(machine)
@@ -462,7 +489,7 @@ def _vertex(number: int, depth: int, after: int | Violation) -> Vertex:
 
 
 def _ending(machine: Machine, state: int) -> dict[str, Any]:
-    """What to say of a state in which nobody can run."""
+    """What to say of a state in which no CPU can run."""
     if machine.finished(state):
         violation = machine.judge(state)
         return {"kind": VIOLATED if violation else GOOD, "violation": violation}
@@ -470,7 +497,7 @@ def _ending(machine: Machine, state: int) -> dict[str, Any]:
 
 
 def _visited(vertices: Sequence[Vertex], edges: Collection[Edge]) -> set[int]:
-    """The vertices to which the reduction comes."""
+    """The vertices that the reduction visits."""
     onwards: dict[int, list[int]] = {}
     for edge in edges:
         if edge.moves[0].cpu in vertices[edge.source].follows:

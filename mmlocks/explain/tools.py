@@ -1,9 +1,12 @@
-"""What the kernel's own tools would have said of one execution: KASAN, KCSAN, lockdep, and its assertions.
+"""What the kernel's own tools would have said of one execution.
 
-Each is a judge of something else than harm. KASAN sees a use of freed memory, if that memory is an object of the kernel's. KCSAN sees two CPUs at one
-variable that nothing keeps apart. lockdep sees the order of locks, and locks that are never given up. An assertion sees that one lock is not held, at the one place where
-somebody wrote it down. The bug of July 2023 is none of these: user data, hardware that reads page tables by itself, every lock held that
-anybody had asked for.
+The tools are KASAN, KCSAN, lockdep, and the kernel's assertions. None of them looks for harm as
+such. KASAN sees a use of freed memory, if that memory is an object of the kernel. KCSAN sees two
+CPUs at one variable that nothing keeps apart. lockdep sees the order of locks, and locks that are
+never given up. An assertion sees that one lock is not held, at the one place where it stands.
+
+The bug of July 2023 is none of these: it loses user data, through hardware that reads page tables
+by itself, while every lock is held that the code asks for.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ from typing import Any, NamedTuple
 from mmlocks.errors import ScenarioTooSmall
 from mmlocks.machine import Run, View
 from mmlocks.machine.state import Poison, Record
-from mmlocks.machine.step import Step
 from mmlocks.machine.task import Place as Line
+from mmlocks.machine.values import Step
 from mmlocks.machine.watch import Access, Part, parts_of
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.vma import FREED, Vma
@@ -29,7 +32,7 @@ from mmlocks.releases import Release
 
 
 class Saying(NamedTuple):
-    """What one tool says of an execution: whether it found anything, its words, and why it did or could not."""
+    """What one tool says of an execution: whether it found anything, its words, and why."""
 
     tool: str
     found: bool
@@ -41,7 +44,7 @@ class Saying(NamedTuple):
 
 
 class Assertion(NamedTuple):
-    """A line that only asserts: in this function a lock must be held on the VMA of the page at hand.
+    """A line that only asserts: here a lock must be held on the VMA of the page at hand.
 
     `before` is what stood there until `since`.
     """
@@ -68,11 +71,14 @@ ASSERTED = {
     ("find_vma", "MapleTree.ma_root"): "6.1",
     ("find_vma", "MapleNode.ranges"): "6.1",
 }
-"""Functions in which Linux asserts what the table demands of a field, and the release of ours that has it first; elsewhere the table is stricter."""
+"""Functions in which Linux asserts what the table demands of a field.
+
+With each, the release of ours that has the assertion first. Elsewhere the table is stricter.
+"""
 
 
 STEPS_AFTER = 500
-"""How long an execution is followed after the step at which the model stops; somebody may go round for ever."""
+"""How many steps an execution is followed after the model stops. A CPU may go round for ever."""
 
 
 def what_tools_say(world: World, run: Run, release: Release) -> tuple[Saying, ...]:
@@ -81,17 +87,17 @@ def what_tools_say(world: World, run: Run, release: Release) -> tuple[Saying, ..
     `release` is the one under which it ran: it decides whether VMA locks are asked for at all.
     """
     run = _gone_on(run)
-    moments = tuple(_moments(run))
+    taken_parts = tuple(_parts_taken(run))
     return (
-        _kasan(world, moments),
-        _kcsan(world, moments, release),
-        _lockdep(run, moments),
-        _assertions(world, moments, release),
+        _kasan(world, taken_parts),
+        _kcsan(world, taken_parts, release),
+        _lockdep(run, taken_parts),
+        _assertions(world, taken_parts, release),
     )
 
 
-class Moment(NamedTuple):
-    """One part of a step that was taken, or tried, last."""
+class TakenPart(NamedTuple):
+    """One part of a step that was taken; in the last step perhaps only tried."""
 
     cpu: int
     part: Part
@@ -105,23 +111,18 @@ class Moment(NamedTuple):
 
 
 def _gone_on(run: Run) -> Run:
-    """The execution, and what follows if each CPU then runs as far as it can: a kernel does not stop where the model does.
+    """The execution, and what follows if each CPU then runs as far as it can.
 
-    The step that broke a rule does not happen in the model, so its CPU stays where it is.
+    A kernel does not stop where the model does. But the step that broke a rule does not happen in
+    the model, so its CPU stays where it is.
     """
-    broken = run.taken[-1] if run.taken and run.taken[-1].violation is not None else None
-    if (
-        broken is not None
-        and broken.violation is not None
-        and broken.violation.oracle == "lock_order"
-    ):
-        run, broken = (
-            run.at(len(run) - 1),
-            None,
-        )  # a step that harms nobody, and that the machine does take
-    rest = Run(run.machine, (run.states[-2] if broken is not None else run.state,))
+    violation = run.taken[-1].violation if run.taken else None
+    if violation is not None and violation.oracle == "lock_order":
+        run, violation = run.at(len(run) - 1), None  # this step does no harm: take it after all
+    stuck = run.cpus[-1] if violation is not None else None
+    rest = Run(run.machine, (run.states[-2] if violation is not None else run.state,))
     for _ in range(STEPS_AFTER):
-        ready = [cpu for cpu in rest.enabled() if broken is None or cpu != broken.cpu]
+        ready = [cpu for cpu in rest.enabled() if cpu != stuck]
         if not ready:
             break
         try:
@@ -131,32 +132,34 @@ def _gone_on(run: Run) -> Run:
     return Run(run.machine, (*run.states[:-1], *rest.states), (*run.taken, *rest.taken))
 
 
-def _moments(run: Run) -> Iterator[Moment]:
+def _parts_taken(run: Run) -> Iterator[TakenPart]:
     machine = run.machine
     for state, taken in zip(run.states, run.taken, strict=False):
         look = View(machine.layout, state, -1, -1)
         for part in parts_of(look, taken.cpu, taken.step):
-            yield Moment(taken.cpu, part, machine.node(state, taken.cpu).answer.where)
+            yield TakenPart(taken.cpu, part, machine.node(state, taken.cpu).answer.where)
 
 
-# -- KASAN ------------------------------------------------------------------------------------------------------------
+# -- KASAN -----------------------------------------------------------------------------------------
 
 
-def _kasan(world: World, moments: tuple[Moment, ...]) -> Saying:
+def _kasan(world: World, taken_parts: tuple[TakenPart, ...]) -> Saying:
     """Uses of freed objects of the kernel: VMAs with their locks, and tree nodes.
 
-    Not anon_vmas: their cache is SLAB_TYPESAFE_BY_RCU, of which KASAN keeps off unless it is told otherwise (CONFIG_SLUB_RCU_DEBUG, 2024; from memory).
+    Not anon_vmas: their cache is SLAB_TYPESAFE_BY_RCU. KASAN does not check such caches without
+    CONFIG_SLUB_RCU_DEBUG (2024; from memory).
     """
     owners = objects(world.layout)
-    for moment in moments:
-        if moment.part.step.op in NO_ACCESS:
-            continue  # nobody's yet, or nobody's any more
-        for access in moment.part.accesses:
+    for taken in taken_parts:
+        if taken.part.step.op in NO_ACCESS:
+            continue  # the object is not in use yet, or not any more
+        for access in taken.part.accesses:
             owner = owners.get(access.cell)
-            if owner is not None and _freed(owner, moment.part.before, access):
+            if owner is not None and _freed(owner, taken.part.before, access):
                 does = "write" if access.writes else "read"
                 name = world.layout.cells[access.cell].name
-                says = f"use-after-free: {does} of {name} by cpu{moment.cpu} in {moment.at}, after {owner} was freed"
+                name = f"{name} by cpu{taken.cpu} in {taken.at}"
+                says = f"use-after-free: {does} of {name}, after {owner} was freed"
                 return Saying("KASAN", True, says, "A freed object of the kernel was used")
     return Saying(
         "KASAN",
@@ -172,17 +175,20 @@ def _freed(owner: Record, before: View, access: Access) -> bool:
     return isinstance(access.found, Poison)
 
 
-# -- KCSAN ------------------------------------------------------------------------------------------------------------
+# -- KCSAN -----------------------------------------------------------------------------------------
 
 LEADS = frozenset(
     {"MapleTree.ma_root", "MapleNode.ranges", "Mm.mm_lock_seq", "Mm.mm_seq", "Vma.vm_lock_seq"}
 )
-"""Marked fields by which readers go: who reads what a writer stored there, sees what that writer did before."""
+"""Marked fields that lead readers: a reader of the stored value sees what its writer did before."""
 
 
 @dataclass
 class _Clocks:
-    """Vector clocks: what each CPU knows of the others' progress, by the locks and the lookups that led it here."""
+    """Vector clocks: what each CPU knows of the others' progress.
+
+    It learns that from the locks and the lookups that led it here.
+    """
 
     cpus: range
     now: dict[int, list[int]] = field(default_factory=dict)
@@ -195,7 +201,10 @@ class _Clocks:
         self.now[cpu][cpu] += 1
 
     def give(self, cpu: int, index: int, shared: bool = False) -> None:
-        """What `cpu` did so far is before whatever comes after somebody takes this; of what is shared, only for those who want it alone."""
+        """What `cpu` did so far comes before what a CPU does after it takes this.
+
+        A lock given up by a reader counts only for a CPU that then takes it alone.
+        """
         for kind in (True,) if shared else (True, False):
             old = self.given.setdefault((index, kind), [0] * len(self.cpus))
             self.given[index, kind] = list(map(max, old, self.now[cpu]))
@@ -214,28 +223,31 @@ class _Use(NamedTuple):
     at: str
 
 
-def _kcsan(world: World, moments: tuple[Moment, ...], release: Release) -> Saying:
+def _kcsan(world: World, taken_parts: tuple[TakenPart, ...], release: Release) -> Saying:
     """Two accesses of a plain field by two CPUs, one of them a write, that nothing orders.
 
-    What orders: a lock given up and taken; a tree node or a sequence number stored, and read by somebody who goes by it. KCSAN itself does not compute this: it
-    waits at an access for another CPU to come by, and so finds such a pair if it is lucky. Here it always is.
+    Two accesses are ordered by a lock that is given up and taken, or by a tree node or a sequence
+    number that is stored, and read by a CPU which goes by it. KCSAN itself does not compute this:
+    it waits at an access for another CPU to come by, and finds such a pair if it is lucky. Here it
+    always is.
 
-    What is left out, as it would drown the rest: up to 6.4.7 vm_lock_seq was read and stored plainly (b1f02b95758d marked it), so that KCSAN reports a race wherever a
-    fault meets vma_start_write; and it is known to report races on the maple tree's nodes, which do no harm.
+    Two kinds of reports are left out, as they would hide the rest. Up to 6.4.7 vm_lock_seq was read
+    and stored plainly (b1f02b95758d marked it), so KCSAN reports a race wherever a fault meets
+    vma_start_write. And it is known to report harmless races on the maple tree's nodes.
     """
     clocks, last = _Clocks(range(world.layout.cpus)), dict[int, list[_Use]]()
     judged = Discipline(world.layout, release)
-    for moment in moments:
-        cpu, step = moment.cpu, moment.part.step
+    for taken in taken_parts:
+        cpu, step = taken.cpu, taken.part.step
         clocks.tick(cpu)
-        _acquire(clocks, cpu, step, moment.part.result)
-        for access in moment.part.accesses:
+        _acquire(clocks, cpu, step, taken.part.result)
+        for access in taken.part.accesses:
             place = judged.place(cpu, step, access)
             if place is None or place.row.marked:
                 if place is not None and place.row.name in LEADS and not access.writes:
                     clocks.take(cpu, access.cell, alone=True)
                 continue
-            use = _Use(cpu, clocks.now[cpu][cpu], access.writes, place, moment.at)
+            use = _Use(cpu, clocks.now[cpu][cpu], access.writes, place, taken.at)
             for other in last.get(access.cell, []):
                 ordered = other.cpu == cpu or other.time <= clocks.now[cpu][other.cpu]
                 if not ordered and (other.writes or use.writes):
@@ -246,7 +258,7 @@ def _kcsan(world: World, moments: tuple[Moment, ...], release: Release) -> Sayin
                         "Neither a lock nor a lookup keeps the two apart, and neither is marked",
                     )
             last.setdefault(access.cell, []).append(use)
-        for access in moment.part.accesses:
+        for access in taken.part.accesses:
             place = judged.place(cpu, step, access)
             if place is not None and place.row.name in LEADS and access.writes:
                 clocks.give(cpu, access.cell)
@@ -274,13 +286,17 @@ def _release(clocks: _Clocks, cpu: int, step: Step) -> None:
         clocks.give(cpu, step.args[0], shared=step.op == "up_read")
 
 
-# -- lockdep ----------------------------------------------------------------------------------------------------------
+# -- lockdep ---------------------------------------------------------------------------------------
 
 
-def _lockdep(run: Run, moments: tuple[Moment, ...]) -> Saying:
-    """A cycle in the order in which this execution took kinds of locks, a task that returned with a lock, or an unprotected walk over the tree.
+def _lockdep(run: Run, taken_parts: tuple[TakenPart, ...]) -> Saying:
+    """What lockdep reports of this execution.
 
-    The last with CONFIG_PROVE_RCU: the tree's root is read with rcu_dereference_check, which demands mmap_lock or an RCU read section.
+    A cycle in the order in which it took kinds of locks, a task that returned with a lock, or an
+    unprotected walk over the tree.
+
+    The last with CONFIG_PROVE_RCU: the tree's root is read with rcu_dereference_check, which
+    demands mmap_lock or an RCU read section.
     """
     order, holds = order_of_run(run)
     cycle = order.cycle(lockdep=True)
@@ -297,55 +313,60 @@ def _lockdep(run: Run, moments: tuple[Moment, ...]) -> Saying:
         if kept and run.machine.done(run.state, cpu):
             says = f"cpu{cpu} returns and still holds {kept[0]}, taken in {kept[0].site}"
             return Saying("lockdep", True, says, "A lock is held where none may be")
-    for moment in moments:
-        if moment.part.step.op == "mas_start" and not _protected(moment):
-            says = (
-                f"suspicious RCU usage: cpu{moment.cpu} reads the root of the tree in {moment.at}"
-            )
+    for taken in taken_parts:
+        if taken.part.step.op == "mas_start" and not _protected(taken):
+            says = f"suspicious RCU usage: cpu{taken.cpu} reads the root of the tree in {taken.at}"
             return Saying(
                 "lockdep", True, says, "It holds neither mmap_lock nor is it in an RCU read section"
             )
     return Saying("lockdep", False, "", "Every kind of lock is taken in one order, and given up")
 
 
-def _protected(moment: Moment) -> bool:
+def _protected(taken: TakenPart) -> bool:
     """Whether a walk over the tree is protected by anything at all."""
-    mm, view, cpu = moment.part.step.args[0], moment.part.before, moment.cpu
+    mm, view, cpu = taken.part.step.args[0], taken.part.before, taken.cpu
     lock = mm.mmap_lock
     locked = view[lock.writer.index] == cpu + 1 or view[lock.readers[cpu].index]
     return bool(locked or view[mm.rcu.sections[cpu].index] % 2 or not mm.mm_mt.in_rcu)
 
 
-# -- assertions -------------------------------------------------------------------------------------------------------
+# -- assertions ------------------------------------------------------------------------------------
 
 
-def _assertions(world: World, moments: tuple[Moment, ...], release: Release) -> Saying:
-    """The first place where an assertion would fire: one that Linux has today, else one at any access that the table judges."""
+def _assertions(world: World, taken_parts: tuple[TakenPart, ...], release: Release) -> Saying:
+    """The first place where an assertion would fire.
+
+    First one that Linux has today, else one at any access that the table judges.
+    """
     holding = Holding(world.layout, release)
-    for moment in moments:
-        if moment.part.step.op == "mmap_assert_write_locked" and moment.part.broke is not None:
-            says = f"mmap_assert_write_locked in {moment.at} fires on cpu{moment.cpu}"
+    for taken in taken_parts:
+        if taken.part.step.op == "mmap_assert_write_locked" and taken.part.broke is not None:
+            says = f"mmap_assert_write_locked in {taken.at} fires on cpu{taken.cpu}"
             return Saying(
                 "assertions", True, says, "Linux has it there since 6.4, and the model as well"
             )
         for assertion in ASSERTIONS:
-            place = _asserted(moment, assertion)
+            place = _asserted(taken, assertion)
             if place is not None and not holding.holds(
-                moment.part.before, moment.cpu, assertion.lock, place
+                taken.part.before, taken.cpu, assertion.lock, place
             ):
-                line = next(line for line in moment.where if line.function == assertion.function)
-                says = f"{place.words(assertion.lock.asserted)} in {line.function} ({line.spot}) fires on cpu{moment.cpu}"
-                why = f"Linux has it there since {assertion.since}; before, {assertion.before} stood there, and was content. The rule: {assertion.about}"
+                line = next(line for line in taken.where if line.function == assertion.function)
+                asserted = place.words(assertion.lock.asserted)
+                says = f"{asserted} in {line.function} ({line.spot}) fires on cpu{taken.cpu}"
+                why = (
+                    f"Linux has it there since {assertion.since}; before, {assertion.before} "
+                    f"stood there, and was content. The rule: {assertion.about}"
+                )
                 return Saying("assertions", True, says, why)
     judged = Discipline(world.layout, release)
-    for moment in moments:
-        for access in moment.part.accesses:
-            place = judged.place(moment.cpu, moment.part.step, access)
+    for taken in taken_parts:
+        for access in taken.part.accesses:
+            place = judged.place(taken.cpu, taken.part.step, access)
             missing = (
-                judged.missing(moment.part.before, moment.cpu, access) if place is not None else ()
+                judged.missing(taken.part.before, taken.cpu, access) if place is not None else ()
             )
             if place is not None and any(missing):
-                return _fires(moment, place, access, missing)
+                return _fires(taken, place, access, missing)
     return Saying(
         "assertions",
         False,
@@ -354,32 +375,32 @@ def _assertions(world: World, moments: tuple[Moment, ...], release: Release) -> 
     )
 
 
-def _asserted(moment: Moment, assertion: Assertion) -> Place | None:
-    """The VMA of which an assertion speaks at this moment; None if it is not passed now."""
-    step = moment.part.step
-    inside = any(line.function == assertion.function for line in moment.where)
+def _asserted(taken: TakenPart, assertion: Assertion) -> Place | None:
+    """The VMA that an assertion is about here; None if the assertion is not reached."""
+    step = taken.part.step
+    inside = any(line.function == assertion.function for line in taken.where)
     if not inside or step.op != "set_pte" or not step.args[0].mm_mt.in_rcu:
         return None
-    mm, address, before = step.args[0], step.args[1] * PAGE_SIZE, moment.part.before
+    mm, address, before = step.args[0], step.args[1] * PAGE_SIZE, taken.part.before
     for vma in mm.mm_mt.contents(before.state + before.delta):
         if before[vma.vm_start.index] <= address < before[vma.vm_end.index]:
             return Place(vma.vm_start, FIELDS["Vma.vm_start"], vma, mm, vma)
     return None
 
 
-def _fires(moment: Moment, place: Place, access: Access, missing: tuple[LockSet, ...]) -> Saying:
+def _fires(taken: TakenPart, place: Place, access: Access, missing: tuple[LockSet, ...]) -> Saying:
     asserted = " or ".join(
         " and ".join(place.words(lock.asserted) for lock in each) for each in missing
     )
     does = "writes" if access.writes else "reads"
-    found = (ASSERTED.get((line.function, place.row.name)) for line in moment.where)
+    found = (ASSERTED.get((line.function, place.row.name)) for line in taken.where)
     since = next(filter(None, found), None)
     has = (
         f"Linux asserts it there since {since}"
         if since
         else "Linux asserts nothing there; the table demands it"
     )
-    says = f"{asserted} in {moment.at} fires on cpu{moment.cpu}, which {does} {place.cell.name}"
+    says = f"{asserted} in {taken.at} fires on cpu{taken.cpu}, which {does} {place.cell.name}"
     return Saying("assertions", True, says, has)
 
 

@@ -1,10 +1,11 @@
 """The closest execution that ends well: how little would have had to be different?
 
-A counterexample says most beside an execution that is nearly the same and succeeds (Groce, Chaki, Kroening & Strichman, "Error explanation
-with distance metrics", STTT 2006). Close means here, in this order: the two have as many first steps in common as can be; from where they part,
-the good one has the fewest preemptions, and then the fewest steps, as counterexamples do (see `mmlocks.search.shortest`).
+A counterexample says most beside an execution that is nearly the same and succeeds (Groce, Chaki,
+Kroening & Strichman, "Error explanation with distance metrics", STTT 2006). Of two executions the
+closer one has more first steps in common with the bad one. Then the one with fewer preemptions is
+closer, and then the one with fewer steps, as in `mmlocks.search.shortest`.
 
-They part at the bad one's point of no return, since until then, and no longer, something still ends well.
+The two part at the bad one's point of no return: until then an execution can still end well.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from mmlocks.search.verdict import STOPPED, Meter, why
 
 @dataclass(frozen=True)
 class Twin:
-    """The closest execution that ends well. `run` takes the bad one's first `common` steps and then `preemptions` away from who could go on.
+    """The closest execution that ends well.
 
-    Where the budget ended before the closest one was known, `closest` is False and `run` is another one that ends well and has as many steps
-    in common; `reason` says which budget.
+    `run` takes the bad one's first `common` steps. After them it has `preemptions`: switches away
+    from a CPU that could go on.
+    Where the budget ended before the closest one was known, `closest` is False and `run` is another
+    one that ends well and has as many steps in common; `reason` says which budget.
     """
 
     run: Run
@@ -34,7 +37,9 @@ class Twin:
 
 
 def twin(bad: Run, common: int, way_out: tuple[int, ...], meter: Meter) -> Twin:
-    """The twin of a bad run, of which the first `common` steps can be kept; `way_out` is some way to go on from there and end well.
+    """The twin of a bad run: it keeps the first `common` steps and ends well.
+
+    `way_out` is some way to go on from there and end well.
 
     Both are what `no_return` finds.
     """

@@ -1,11 +1,14 @@
-"""When was it too late? Whether all that can follow comes to one thing, and the step of a run after which nothing could be saved any more.
+"""When was it too late? The step of a run after which nothing could be saved any more.
 
-Jin, Ravi & Somenzi, "Fate and free will in error traces" (TACAS 2002), tell apart the parts of a counterexample in which the environment could
-still have avoided the error from those in which it was bound to come. Here the environment is whoever chooses which CPU runs next.
+Jin, Ravi & Somenzi, "Fate and free will in error traces" (TACAS 2002), tell apart two kinds of
+parts in a counterexample: in one the environment could still have avoided the error, in the other
+the error was bound to come. Here the environment chooses which CPU runs next.
 
-Executions are taken to be fair: one that could reach something again and again, and never does because the same few CPUs are chosen for
-ever, does not count as having avoided it. So in a finite graph of states an execution has avoided a goal when it has ended without it, or has come
-where no way leads there any more. To spin for ever is no good ending (see `mmlocks.search.endless`).
+Executions are taken to be fair. If one could reach something again and again, and never does
+because the same few CPUs are always chosen, it does not count as having avoided it. So in a finite
+graph of states an execution has avoided a goal in two cases: it has ended without it, or it has
+come to a state from which no way leads there. To spin for ever is no good ending (see
+`mmlocks.search.endless`).
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ from mmlocks.search.ways import way_to
 class Certainty(NamedTuple):
     """Whether something is bound to happen.
 
-    `found` is True if every fair execution comes to it, False with the `schedule` of one that does not, None if the budget was used up first
-    (`reason` says which).
+    `found` is True if every fair execution comes to it, and False if one does not: `schedule`. It
+    is None if the budget was used up before that was known; `reason` says which budget.
     """
 
     found: bool | None
@@ -42,27 +45,52 @@ def unavoidable(
     budget: Budget | None = None,
     progress: Progress | None = None,
 ) -> Certainty:
-    """Whether every execution that goes on from `start` (a state; default: the first) comes to a state with the `goal`, or, without one, to a violation.
+    """Whether every execution from `start` (default: the first state) comes to the `goal`.
 
-    A violation is a broken rule, a deadlock, or never coming to an end. A schedule that avoids the goal leads to an ending, or to
-    where the goal is out of reach; one that avoids every violation is a shortest one. Without reduction: a goal lies in the middle.
+    Without a goal: whether every execution comes to a violation. That is a broken rule, a deadlock,
+    or never coming to an end.
+
+    The schedule of an execution that avoids the goal leads to an ending, or to a state from which
+    the goal is out of reach. One that avoids every violation is a shortest one. The search uses no
+    reduction, since a goal lies in the middle of executions.
     """
     meter = Meter(budget or Budget(), progress)
-    first = machine.initial if start is None else start
-    came_from: dict[int, tuple[int, int]] = {}
-    before: dict[int, list[int]] = {first: []}
-    reached: list[int] = []
-    queue = deque([first])
-    ticks = 0
+    walk = _Walk(machine, goal, machine.initial if start is None else start, meter)
     try:
-        while queue:
-            state = queue.popleft()
+        schedule = walk.avoiding()
+    except STOPPED as stopped:
+        return Certainty(None, None, len(walk.before), meter.transitions, why(stopped))
+    return Certainty(schedule is None, schedule, len(walk.before), meter.transitions)
+
+
+class _Walk:
+    """All that can happen from a state until the goal, breadth first."""
+
+    def __init__(
+        self, machine: Machine, goal: Callable[[int], bool] | None, start: int, meter: Meter
+    ) -> None:
+        self.machine = machine
+        self.goal = goal
+        self.meter = meter
+        self.before: dict[int, list[int]] = {start: []}
+        """Each state that was met -> the states just before it."""
+        self.came_from: dict[int, tuple[int, int]] = {}
+        self.queue = deque([start])
+        self.reached: list[int] = []
+        """The states with the goal."""
+
+    def avoiding(self) -> tuple[int, ...] | None:
+        """The schedule of an execution that avoids the goal; None if all come to it."""
+        machine, goal, meter = self.machine, self.goal, self.meter
+        ticks = 0
+        while self.queue:
+            state = self.queue.popleft()
             if goal is not None and goal(state):
-                reached.append(state)
+                self.reached.append(state)
                 continue
             ticks += 1
             if ticks % meter.every == 0:
-                meter.check(len(before))
+                meter.check(len(self.before))
             over = True
             for cpu in machine.cpus:
                 outcome = machine.outcome(state, machine.node(state, cpu), cpu)
@@ -70,34 +98,33 @@ def unavoidable(
                     continue
                 over = False
                 meter.transitions += 1
-                if isinstance(outcome, Violation):
-                    if goal is not None:  # this execution ends here, without the goal
-                        return Certainty(
-                            False, (*way_to(state, came_from), cpu), len(before), meter.transitions
-                        )
-                    continue
-                after = state + outcome
-                if after not in before:
-                    before[after] = []
-                    came_from[after] = (state, cpu)
-                    queue.append(after)
-                before[after].append(state)
+                if not isinstance(outcome, Violation):
+                    self.meet(state, cpu, state + outcome)
+                elif goal is not None:  # this execution ends here, without the goal
+                    return (*way_to(state, self.came_from), cpu)
             if over and (goal is not None or ends_well(machine, state)):
-                return Certainty(False, way_to(state, came_from), len(before), meter.transitions)
-    except STOPPED as stopped:
-        return Certainty(None, None, len(before), meter.transitions, why(stopped))
-    if goal is not None:
-        # Nothing ended without it. What is left are places from which neither it nor an ending can be reached.
-        leading = set(reached)
-        while reached:
-            for state in before[reached.pop()]:
+                return way_to(state, self.came_from)
+        return self.way_out_of_reach() if goal is not None else None
+
+    def meet(self, state: int, cpu: int, after: int) -> None:
+        """Note that a step of `cpu` leads from `state` to `after`."""
+        if after not in self.before:
+            self.before[after] = []
+            self.came_from[after] = (state, cpu)
+            self.queue.append(after)
+        self.before[after].append(state)
+
+    def way_out_of_reach(self) -> tuple[int, ...] | None:
+        """The schedule to a state from which no way leads to the goal; None if there is none."""
+        leading = set(self.reached)
+        work = list(self.reached)
+        while work:
+            for state in self.before[work.pop()]:
                 if state not in leading:
                     leading.add(state)
-                    reached.append(state)
-        lost = next((state for state in before if state not in leading), None)
-        if lost is not None:
-            return Certainty(False, way_to(lost, came_from), len(before), meter.transitions)
-    return Certainty(True, None, len(before), meter.transitions)
+                    work.append(state)
+        lost = next((state for state in self.before if state not in leading), None)
+        return None if lost is None else way_to(lost, self.came_from)
 
 
 def ends_well(machine: Machine, state: int) -> bool:
@@ -107,11 +134,12 @@ def ends_well(machine: Machine, state: int) -> bool:
 
 @dataclass(frozen=True)
 class NoReturn:
-    """From which step of a run on its bad end could not be avoided any more.
+    """The step of a run after which its bad end could not be avoided any more.
 
-    `step` counts from 1: just before it some continuation still ends well, after it none does. 0 means that none ever did. It is None where the
-    budget ended first (`reason` says which); then it is known only that after `at_most` steps nothing could be saved. `way_out` is a
-    continuation that ends well, from just before `step`.
+    `step` counts from 1: just before it some continuation still ends well, after it none does. It
+    is 0 if none ever did, and None if the budget ended first (`reason` says which). Then it is only
+    known that after `at_most` steps nothing could be saved. `way_out` is a continuation that ends
+    well, from just before `step`.
     """
 
     step: int | None
@@ -122,7 +150,10 @@ class NoReturn:
 
 
 def no_return(run: Run, meter: Meter) -> NoReturn:
-    """The point of no return of a run that ends badly, found from its end: every state from which nothing ends well is looked at once."""
+    """The point of no return of a run that ends badly.
+
+    It is found from the run's end, and every state from which nothing ends well is looked at once.
+    """
     machine = run.machine
     broken = bool(run.taken) and run.taken[-1].violation is not None
     doomed: set[int] = set()
@@ -141,7 +172,10 @@ def no_return(run: Run, meter: Meter) -> NoReturn:
 def _way_to_end_well(
     machine: Machine, start: int, doomed: set[int], meter: Meter
 ) -> tuple[int, ...] | None:
-    """A way from `start` to a good ending, depth first; if there is none, all states that were met join the `doomed`."""
+    """A way from `start` to a good ending, depth first.
+
+    If there is none, all states that were met join the `doomed`.
+    """
     came_from: dict[int, tuple[int, int]] = {}
     seen = {start}
     work = [start]

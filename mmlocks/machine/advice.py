@@ -1,6 +1,6 @@
-"""What to do about an exception that a task's code has raised: a sentence to follow Python's own, where we know one.
+"""What to do about an exception that a task's code has raised: a sentence to follow Python's own.
 
-All of this runs inside a limit on what code may do (see `mmlocks.machine.loops`), so it does little.
+All of this runs while the code is limited (see `mmlocks.machine.loops`), so it does little.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SLIPS = (
         "asyncio does not run here: await kernel functions, cells and steps only",
     ),
 )
-"""What Python says, and what its author is to do, where an `await` or an `async` is the matter."""
+"""What Python says where an `await` or an `async` is missing or wrong, and what to do about it."""
 
 
 def advice_on(problem: BaseException, text: str) -> str:
@@ -42,7 +42,10 @@ def advice_on(problem: BaseException, text: str) -> str:
 
 
 def nearest(name: str, names: list[str]) -> str:
-    """The one of `names` that may have been meant by `name`: its words in another order, a few other letters, or a word more."""
+    """The one of `names` that `name` may have been meant to be; "" if there is none.
+
+    It has the same words in another order, or a few other letters, or one word more.
+    """
     words = sorted(name.split("_"))
     ordered = [other for other in names if sorted(other.split("_")) == words]
     if ordered:
@@ -72,7 +75,10 @@ def _changes(one: str, other: str) -> int:
 
 
 def _names_near(problem: NameError | AttributeError) -> list[str]:
-    """The names that there are where one was looked for. Nothing of foreign code is run to learn them."""
+    """The names that there are where one was looked for.
+
+    Nothing of foreign code is run to learn them.
+    """
     if isinstance(problem, AttributeError):
         own = vars(problem.obj) if isinstance(problem.obj, Outlasting | types.ModuleType) else {}
         return [*own, *(name for kind in type(problem.obj).__mro__ for name in vars(kind))]

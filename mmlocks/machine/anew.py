@@ -1,11 +1,13 @@
-"""Running everything once more as it would really run: the code itself, in one piece, on all CPUs in turn.
+"""Running everything again as it would really run: in one piece, and on all CPUs in turn.
 
-A search never runs a foreign function in its place. It asks for a step here and a step there, and knows each call by its arguments. Code that
-keeps a note in one call and reads it in another, or on another CPU, is then seen to do whatever the note said when it was asked. So the code is run
-once more: every history of every task, the calls inside of it as they come, and the tasks of several CPUs one step each, in an order that
-nothing can count on. What each call does must be what it was seen to do.
+A search never runs a foreign function as a whole. It asks for one step at a time, and knows each
+call by its arguments. Some code keeps a note in one call and reads it in another call, or on
+another CPU. The search then sees what the note said at that time.
 
-That finds a note if it makes a difference in one of these runs. It is no proof: a note that is read at the hundred-thousandth call is not found.
+So the code runs again: every history of every task, with the calls inside of it as they come. The
+tasks of several CPUs take one step each, in a random order. What each call does must be what it was
+seen to do. That finds a note if it makes a difference in one of these runs. It proves nothing: a
+note that is read at the hundred-thousandth call is not found.
 """
 
 from __future__ import annotations
@@ -14,25 +16,26 @@ from collections.abc import Coroutine, Generator, Iterator, Sequence
 from random import Random
 from typing import Any
 
-from mmlocks.machine.coroutine import PASSING, CoroutineSupplier
+from mmlocks.machine.apart import PASSING
+from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.foreign import Foreign
-from mmlocks.machine.step import Step
+from mmlocks.machine.values import Step
 
 ROUNDS = 2
 """How often every history is run at least, each time in another order."""
 STEPS = 2_000
-"""Steps that are taken at least, so that a short task meets a long one at many of its moments."""
+"""Steps that are taken at least: a short task then meets a long one at many of its moments."""
 MOST = 30_000
 """Steps after which no more are taken."""
 
 
 def run_anew(tasks: Sequence[CoroutineSupplier], foreign: Sequence[Foreign]) -> None:
-    """Run the tasks, of which the CPUs' foreign functions are a part.
+    """Run the tasks with the CPUs' foreign functions, as described above.
 
     Raises NondeterminismError if a foreign function does something else than it was seen to do.
     """
     if sum(each.calls for each in foreign) < 2:
-        return  # there is nothing that one call could tell another
+        return  # with one call, there is no other that it could leave a note for
     chooses = Random(0)
     runs = [_Runs(tasks[cpu], chooses) for cpu, each in enumerate(foreign) if each.calls]
     for each in foreign:

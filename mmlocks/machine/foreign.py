@@ -1,49 +1,52 @@
-"""Functions of somebody else's: where their code ends and the kernel's begins.
+"""Foreign functions: where a learner's code ends and the kernel's begins.
 
-A learner's function never runs inside the kernel. The kernel calls it by a stand-in, which asks: "your function was called with these
-arguments, and was told these results since. What does it ask for next?" The answer is a step, a call of a kernel function, a value that it
-returns, or an exception. All of these are plain values (see `mmlocks.machine.wire`), so the function may run in this process or in another
-one. What it asks for is carried out on the kernel's side, by the kernel's own text.
+A learner's function never runs inside the kernel. The kernel calls a stand-in, which asks: "your
+function was called with these arguments, and was told these results since. What does it ask for
+next?" The answer is a step, a call of a kernel function, a value that it returns, or an exception.
+All of these are plain values (see `mmlocks.machine.wire`), so the function may run in this process
+or in another one. `mmlocks.machine.crossing` is the kernel's side of such a call.
 
-Each call of a foreign function is an automaton that is grown lazily, like a task: a `Stop` is a moment of it. Two stops are one if the code's
-local state is the same. The code may keep more than that (in a global variable, a class, a module). So such a merge is never believed:
-`Foreign.verify` runs on from each moment that was merged away, and asks whether the code does the same there.
+Each call of a foreign function is an automaton that grows as it is used, like a task. A `Stop` is a
+moment of it. Two stops are merged if the code's local state is the same. But the code may keep more
+than that: in a global variable, a class, a module. So no merge is trusted. `Foreign.verify` runs on
+from each moment that was merged away, and checks that the code does the same there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 from mmlocks.errors import ModelError, NondeterminismError
-from mmlocks.machine.coroutine import SECOND_LOOKS, CoroutineSupplier, what_it_did
+from mmlocks.machine.coroutine import SECOND_LOOKS, CoroutineSupplier
+from mmlocks.machine.crossing import Stop, crossing, crossing_anew, nothing
 from mmlocks.machine.loops import Paused
+from mmlocks.machine.mistakes import what_it_did
 from mmlocks.machine.moment import SHOWN_AS
-from mmlocks.machine.state import Layout, Outlasting, exact
-from mmlocks.machine.step import UNAWAITED, Call, Step
-from mmlocks.machine.task import Answer, Ended, Place, Stop, Supplier
-from mmlocks.machine.wire import Threw, from_plain, plain_from_abroad, to_plain
+from mmlocks.machine.state import Layout, Outlasting
+from mmlocks.machine.task import Answer, Place, Supplier
+from mmlocks.machine.values import UNAWAITED, Step, exact
+from mmlocks.machine.wire import from_plain, plain_from_abroad, to_plain
 
 Rules = Callable[[str, Answer, tuple[Any, ...]], str]
-"""Says why a function of that name may not ask for what it asks for, after it was given these values; "" if it may."""
+"""Says why a function of that name may not ask for this after these values; "" if it may."""
 
 Functions = Mapping[str, Callable[..., Any]]
 """Foreign functions, by the names of the kernel functions that they replace."""
 
 TRIES = 2_000
-"""Runs that one call's merges are verified with, at most. What is beyond that is not verified, so it is not merged."""
-
+"""Runs to verify the merges of one call, at most. If more are needed, nothing is merged."""
 
 LIVES_ON = (
-    "Something lives on from one call to the next, or is shared between CPUs: a global variable, a class attribute, a default argument. Kernel code must "
-    "depend on shared state (fields, locks) and on its local variables alone."
+    "Something lives on from one call to the next, or is shared between CPUs: a global variable, a "
+    "class attribute, a default argument. Kernel code must depend on shared state (fields, locks) "
+    "and on its local variables alone."
 )
 
 
 class MergedWrongly(Exception):
-    """Two moments of a foreign function were taken for one, and its code goes on differently from them."""
+    """Two moments of a foreign function were taken for one, and its code goes on differently."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -53,8 +56,10 @@ class MergedWrongly(Exception):
 class Foreign(Outlasting):
     """One CPU's foreign functions.
 
-    `functions` run on handles of `abroad`, a layout that is laid out as `home` is and that no search changes. `rules` decide which steps they may ask
-    for. What a function in `silent` returns is of no use to its callers. Moments of the functions in `unmerged` are told apart by their whole history: slower, and always right.
+    `functions` run on handles of `abroad`, a layout that is laid out as `home` is and that no
+    search changes. `rules` decide which steps they may ask for. What a function in `silent` returns
+    is of no use to its callers. Moments of the functions in `unmerged` are told apart by their
+    whole history: slower, and always right.
     """
 
     def __init__(
@@ -75,9 +80,15 @@ class Foreign(Outlasting):
         self.silent = silent
         self.unmerged = unmerged
         self.kernel: Callable[[str, str], Callable[..., Coroutine[Step, Any, Any]]] | None = None
-        """Gives the kernel's function of a name, to the foreign function of another; set by the one who links."""
+        """Gives the kernel function of a name to the foreign function of another name.
+
+        The linker sets it.
+        """
         self.anew = False
-        """Whether calls run the foreign code itself, from its start, and hold it to what it was seen to do before (see `mmlocks.machine.anew`)."""
+        """Whether calls run the foreign code itself, from its start (see `mmlocks.machine.anew`).
+
+        What it does must then be what it was seen to do before.
+        """
         self._visits: dict[Any, Visit] = {}
 
     def stand_in(self, name: str) -> Callable[..., Coroutine[Step, Any, Any]]:
@@ -88,7 +99,7 @@ class Foreign(Outlasting):
             return await (crossing_anew(visit) if self.anew else crossing(visit.start))
 
         stand_in.__name__ = stand_in.__qualname__ = name
-        SHOWN_AS[stand_in.__code__] = _nothing
+        SHOWN_AS[stand_in.__code__] = nothing
         return stand_in
 
     def visit(self, name: str, args: tuple[Any, ...], named: Mapping[str, Any]) -> Visit:
@@ -104,13 +115,13 @@ class Foreign(Outlasting):
         return len(self._visits)
 
     def verify(self, again: Functions | None = None, layout: Layout | None = None) -> None:
-        """Run everything once more, and what was merged away for the first time.
+        """Run everything again, and for the first time what was merged away.
 
-        `again` are the same functions, newly made, and `layout` handles that no code has seen yet: with them, each history must come out as
-        it did the first time, or something lives on from one call to the next.
+        `again` are the same functions, newly made, and `layout` handles that no code has seen yet.
+        With them each history must come out as before, or something lives on from call to call.
 
-        Raises NondeterminismError if code does something else after the same results, and MergedWrongly if two moments that were merged
-        are not the same.
+        Raises NondeterminismError if code does something else after the same results, and
+        MergedWrongly if two moments that were merged are not the same.
         """
         for visit in list(self._visits.values()):
             visit.verify()
@@ -133,7 +144,7 @@ class Visit(Outlasting):
         self._supplier = self._runs(foreign.functions, foreign.abroad)
         self._by_key: dict[Any, Stop] = {}
         self._merged: list[tuple[tuple[Any, ...], Stop]] = []
-        """Histories that lead to a stop that another history led to first."""
+        """Histories that lead to a stop which was known already."""
         self.start = self._stop((), ())
 
     def _runs(
@@ -162,6 +173,7 @@ class Visit(Outlasting):
         return following
 
     def _stop(self, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Stop:
+        """The stop at the end of a history: a known one if the local state is the same."""
         answer = self._ask(self._supplier, history, sent)
         key: Any = None
         if answer.step is None:
@@ -180,7 +192,7 @@ class Visit(Outlasting):
         return stop
 
     def once_more(self) -> Generator[Stop, Any, None]:
-        """The call once more, from its start: each stop as before, told by `send` what came of the one before it.
+        """The call again, from its start: yields each stop, and is sent the result of each.
 
         Raises NondeterminismError where the code does something else than it did.
         """
@@ -191,13 +203,15 @@ class Visit(Outlasting):
             supplier.close()
 
     def _held_to(self, supplier: CoroutineSupplier) -> Generator[Stop, Any, None]:
+        """The code that `supplier` runs must do what is known of it."""
         stop = self.start
         history: tuple[Any, ...] = ()
         while True:
             found = self._ask(supplier, history, self._sent(history, self.foreign.abroad))
             if not _same(found, stop.answer):
                 raise NondeterminismError(
-                    f"cpu{self.foreign.cpu}: {self.name} does something else when other calls of the answer's functions came before it: "
+                    f"cpu{self.foreign.cpu}: {self.name} does something else when other calls of "
+                    "the answer's functions came before it: "
                     f"{what_it_did(found)}, not {what_it_did(stop.answer)}. {LIVES_ON}"
                 )
             result = yield stop
@@ -205,8 +219,11 @@ class Visit(Outlasting):
             stop = self.after(stop, result)
 
     def _ask(self, supplier: Supplier, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Answer:
-        """What the code asks for after these results, in handles of this side; a mistake if it may not ask for that."""
-        # The task that waits for this call watches what it builds itself, and the steps below are none of that.
+        """What the code asks for after these results, in handles of this side.
+
+        A mistake if it may not ask for that.
+        """
+        # The calling task notes the steps that it builds itself. Those below are not its own.
         outer, UNAWAITED.steps = UNAWAITED.steps, None
         try:
             with Paused():
@@ -217,26 +234,27 @@ class Visit(Outlasting):
     def _asked(self, supplier: Supplier, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Answer:
         answer = supplier.answer(sent)
         try:
-            if answer.step is not None:
-                answer = replace(
-                    answer, step=self._home(answer.step)
-                )  # it left its code as a plain one
-            elif answer.ended == "returned" and self.name in self.foreign.silent:
-                answer = replace(answer, value=None)
-            else:
-                answer = replace(answer, value=self._home(plain_from_abroad(answer.value)))
+            answer = self._brought_home(answer)
         except ModelError as problem:
             return Answer.mistake(answer.where, f"{self._who(answer.where)}: {problem}.")
         if answer.step is None:
             return answer
-        refused = self.foreign.rules(
-            self.name, answer, (*self.args, *self.named.values(), *history)
-        )
-        return (
-            Answer.mistake(answer.where, f"{self._who(answer.where)}: {refused}")
-            if refused
-            else answer
-        )
+        given = (*self.args, *self.named.values(), *history)
+        refused = self.foreign.rules(self.name, answer, given)
+        if not refused:
+            return answer
+        return Answer.mistake(answer.where, f"{self._who(answer.where)}: {refused}")
+
+    def _brought_home(self, answer: Answer) -> Answer:
+        """The same answer with handles of the kernel's side.
+
+        Raises ModelError if it has no plain form.
+        """
+        if answer.step is not None:  # its supplier has made it plain
+            return replace(answer, step=self._home(answer.step))
+        if answer.ended == "returned" and self.name in self.foreign.silent:
+            return replace(answer, value=None)
+        return replace(answer, value=self._home(plain_from_abroad(answer.value)))
 
     def _sent(self, history: tuple[Any, ...], there: Layout) -> tuple[Any, ...]:
         return tuple(from_plain(to_plain(result), there) for result in history)
@@ -245,21 +263,20 @@ class Visit(Outlasting):
         return from_plain(to_plain(value), self.foreign.home)
 
     def _who(self, where: tuple[Place, ...]) -> str:
-        place = where[-1] if where else None
-        return (
-            f"cpu{self.foreign.cpu}, in {place.function} ({place.spot})"
-            if place
-            else f"cpu{self.foreign.cpu}, in {self.name}"
-        )
+        place = f"{where[-1].function} ({where[-1].spot})" if where else self.name
+        return f"cpu{self.foreign.cpu}, in {place}"
 
-    # -- is what was seen true? -----------------------------------------------------------------------------------
+    # -- is what was seen true? --------------------------------------------------------------------
 
     def verify(self) -> None:
         """Raise NondeterminismError if the code, asked again, answers otherwise."""
         self._supplier.verify()
 
     def verify_in(self, again: Functions, layout: Layout) -> None:
-        """The same with functions that were newly made: raise NondeterminismError if what they do depends on what was done before."""
+        """The same with functions that were newly made.
+
+        Raises NondeterminismError if what they do depends on what was done before.
+        """
         supplier = self._runs(again, layout)
         for stop in self.stops:
             if stop.after:
@@ -268,7 +285,8 @@ class Visit(Outlasting):
                 found = self._ask(supplier, history, self._sent(history, layout))
                 if not _same(found, expected):
                     raise NondeterminismError(
-                        f"cpu{self.foreign.cpu}: {self.name} does something else when it is called first and alone: "
+                        f"cpu{self.foreign.cpu}: {self.name} does something else when it is called "
+                        "first and alone: "
                         f"{what_it_did(found)}, not {what_it_did(expected)}. {LIVES_ON}"
                     )
 
@@ -280,7 +298,10 @@ class Visit(Outlasting):
             yield stop.history[:number], at.answer
 
     def verify_merges(self) -> None:
-        """Raise MergedWrongly unless the code does the same after every history that was merged away, as far as the automaton goes."""
+        """Run on from every history that was merged away, as far as the automaton goes.
+
+        Raises MergedWrongly unless the code does the same there.
+        """
         tries = 0
         for history, stop in self._merged:
             for path, expected in _paths(stop):
@@ -294,7 +315,10 @@ class Visit(Outlasting):
 
 
 def _paths(stop: Stop) -> Iterator[tuple[tuple[Any, ...], Answer]]:
-    """Every edge behind `stop`, each at the end of a path that leads there, with what is asked for behind it. Shorter paths come first."""
+    """Every edge behind `stop`: a path that ends with it, and what is asked for then.
+
+    Shorter paths come first.
+    """
     todo: list[tuple[Stop, tuple[Any, ...]]] = [(stop, ())]
     met = {stop}
     while todo:
@@ -313,61 +337,8 @@ def _same(one: Answer, other: Answer) -> bool:
     )
 
 
-async def crossing(stop: Stop) -> Any:
-    """A call of a foreign function, as the kernel sees it: what the function asks for is carried out here, and it is told the result."""
-    while stop.answer.step is not None:
-        stop = stop.visit.after(stop, await carried_out_here(stop))
-    return ending(stop)
-
-
-async def crossing_anew(visit: Visit) -> Any:
-    """The same, by the foreign code itself instead of by what is known of it."""
-    with closing(visit.once_more()) as run:
-        stop = next(run)
-        while stop.answer.step is not None:
-            stop = run.send(await carried_out_here(stop))
-    return ending(stop)
-
-
-def ending(stop: Stop) -> Any:
-    """What a call of a foreign function has come to."""
-    if stop.answer.ended == "returned":
-        return stop.answer.value
-    if isinstance(stop.answer.value, Threw):
-        raise stop.answer.value.again()
-    raise Ended(stop.answer)
-
-
-async def carried_out_here(stop: Stop) -> Any:
-    """The result of what a foreign function asks for: of a step, or of a kernel function."""
-    step = stop.answer.step
-    assert step is not None
-    if not isinstance(step, Call):
-        return await one_by_one(step)
-    name, *args = step.args
-    kernel = stop.visit.foreign.kernel
-    assert kernel is not None, "a foreign function is called before it was linked"
-    try:
-        return await kernel(name, stop.visit.name)(*args)
-    except Exception as problem:
-        thrown = Threw.of(problem)
-        if thrown is None:
-            raise
-        return thrown
-
-
-async def one_by_one(step: Step) -> Any:
-    """What `together` means in foreign code: only our own text may say that nobody could tell the parts apart."""
-    if step.op != "together":
-        return await step
-    results: tuple[Any, ...] = ()
-    for part in step.args:
-        results = (*results, await one_by_one(part))
-    return results
-
-
 def _coroutine(called: Any) -> Any:
-    """What a call gave, if it can be awaited in any way: a decorator's wrapper may give something else than a coroutine."""
+    """What a call gave, as a coroutine: a decorator may give something else to await."""
     return (
         _awaiting(called)
         if hasattr(type(called), "__await__") and not isinstance(called, Coroutine)
@@ -379,17 +350,4 @@ async def _awaiting(called: Any) -> Any:
     return await called
 
 
-def _nothing(frame: Any) -> tuple[Place, ...]:
-    return ()
-
-
-def _there(frame: Any) -> tuple[Place, ...]:
-    """Where the foreign function stands, in place of the machinery that waits for it."""
-    stop: Stop = frame.f_locals["stop"]
-    return stop.answer.where
-
-
-SHOWN_AS[crossing.__code__] = SHOWN_AS[crossing_anew.__code__] = _there
-SHOWN_AS[carried_out_here.__code__] = _nothing
-SHOWN_AS[one_by_one.__code__] = _nothing
-SHOWN_AS[_awaiting.__code__] = _nothing
+SHOWN_AS[_awaiting.__code__] = nothing

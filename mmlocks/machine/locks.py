@@ -1,12 +1,13 @@
-"""Locks, each a handful of cells, so that a state shows who holds what.
+"""Locks, each a handful of cells: a state shows which CPU holds which lock.
 
-A reader/writer lock has one cell for its writer and one bit for every CPU that may read. Two readers therefore touch
-different cells, and the search sees without being told that their order does not matter.
+A reader/writer lock has one cell for its writer and one bit for every CPU that may read. So two
+readers touch different cells, and the search sees that their order does not matter.
 
-Where this differs from Linux: waiting tasks do not queue. Linux lets a waiting writer keep new readers out (and makes
-`down_read_trylock` fail), here a reader may still overtake it. Every such run is also a run in which the writer came a
-moment later, so nothing safe here becomes unsafe there, except for one thing that a queue adds: a task that takes the same
-lock twice for reading deadlocks when a writer waits in between. The model forbids taking it twice.
+This differs from Linux in one point: waiting tasks do not queue. In Linux a waiting writer keeps
+new readers out (and makes `down_read_trylock` fail). Here a reader may still overtake it. Every
+such run is also a run in which the writer came a moment later. So what is safe here is safe there,
+with one exception that a queue adds: a task that takes the same lock twice for reading deadlocks
+when a writer waits in between. The model forbids taking it twice.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.state import Cell, Layout, Poison, Record, View
-from mmlocks.machine.step import BLOCKED, Footprint, Step, ViolationSignal, operation, touching
+from mmlocks.machine.step import BLOCKED, Footprint, ViolationSignal, operation, touching
+from mmlocks.machine.values import Step
 
 FREE = 0
-"""Value of an owner cell that nobody owns; cpu n owns it as n + 1."""
+"""The value of an owner cell while the lock is free; cpu n owns it as n + 1."""
 
 
 def owned_by(owner: int, numbers: Sequence[int]) -> int:
@@ -52,7 +54,8 @@ class SpinLock(Record):
 class RwSem(Record):
     """A reader/writer semaphore (kernel: struct rw_semaphore): many readers, or one writer.
 
-    `poison` is what is found there once the object has been freed that the lock is part of, if ever.
+    `poison` is what is found there once the object has been freed that the lock is part of, if
+    ever.
     """
 
     def __init__(self, layout: Layout, name: str, poison: Poison | None = None) -> None:
@@ -70,7 +73,10 @@ class RwSem(Record):
         return Step("down_read", (self.writer.index, True))
 
     def try_read(self) -> Step:
-        """Share the lock if there is no writer; says whether it did, and never blocks (down_read_trylock)."""
+        """Share the lock if there is no writer, and never block (down_read_trylock).
+
+        The result says whether it did.
+        """
         return Step("down_read", (self.writer.index, False))
 
     def up_read(self) -> Step:
@@ -82,7 +88,10 @@ class RwSem(Record):
         return Step("down_write", (self.writer.index, True))
 
     def try_write(self) -> Step:
-        """Own the lock if it is free; says whether it did, and never blocks (down_write_trylock)."""
+        """Own the lock if it is free, and never block (down_write_trylock).
+
+        The result says whether it did.
+        """
         return Step("down_write", (self.writer.index, False))
 
     def up_write(self) -> Step:
@@ -90,11 +99,11 @@ class RwSem(Record):
         return Step("up_write", (self.writer.index,))
 
     def downgrade(self) -> Step:
-        """Turn the write lock into a read lock, with no gap for another writer (downgrade_write)."""
+        """Turn the write lock into a read lock; no writer comes in between (downgrade_write)."""
         return Step("downgrade_write", (self.writer.index,))
 
     def free(self, view: View) -> None:
-        """For operations that free what the lock is part of: nobody may use it from now on, nor hold it now."""
+        """Free the lock with what it is part of: no CPU may hold it now, or use it from now on."""
         holders = [cpu for cpu, reader in enumerate(self.readers) if view[reader.index]]
         if view[self.writer.index] != FREE:
             holders.append(view[self.writer.index] - 1)
@@ -111,7 +120,10 @@ class RwSem(Record):
 
 
 class SeqCount(Record):
-    """A sequence counter (kernel: seqcount_t): odd while a writer is at work, so that readers can notice and retry."""
+    """A sequence counter (kernel: seqcount_t): odd while a writer is at work.
+
+    So readers can notice that, and try again.
+    """
 
     MODULUS = 16
 
@@ -128,15 +140,15 @@ class SeqCount(Record):
         await self.sequence.set((await self.sequence + 1) % self.MODULUS)
 
     def read_begin(self) -> Step:
-        """Block while a writer is at work (the kernel spins), then return the count to compare later."""
+        """Block while a writer is at work (the kernel spins), then return the count."""
         return Step("seq_read_begin", (self.sequence.index,))
 
     async def read_retry(self, began: int) -> bool:
-        """Whether a writer has been at work since `began`, so that what was read must be thrown away."""
+        """Whether a writer has been at work since `began`, so that the reader must try again."""
         return await self.sequence != began
 
 
-# -- operations -------------------------------------------------------------------------------------------------------
+# -- operations ------------------------------------------------------------------------------------
 
 
 def _misuse(view: View, cpu: int, call: str, index: int, problem: str) -> ViolationSignal:
@@ -145,7 +157,10 @@ def _misuse(view: View, cpu: int, call: str, index: int, problem: str) -> Violat
 
 
 def _alive(view: View, cpu: int, call: str, writer: int) -> None:
-    """A violation if the lock was part of something that has been freed: it is then owned by a CPU that does not exist."""
+    """A violation if what the lock is part of was freed.
+
+    A CPU that does not exist then owns the lock.
+    """
     poison = view.layout.cells[writer].poison
     if poison is not None and view[writer] > view.layout.cpus:
         name = view.layout.cells[writer].name
@@ -185,9 +200,13 @@ def _down_read(view: View, cpu: int, writer: int, wait: bool) -> Any:
     _alive(view, cpu, "down_read", writer)
     if view[_reader(writer, cpu)]:
         raise _misuse(
-            view, cpu, "down_read", writer,
-            "taken twice for reading; with a writer waiting in between, Linux would deadlock. Release it first.",
-        )  # fmt: skip
+            view,
+            cpu,
+            "down_read",
+            writer,
+            "taken twice for reading; with a writer waiting in between, Linux would deadlock. "
+            "Release it first.",
+        )
     if view[writer] != FREE:
         return BLOCKED if wait else False
     view[_reader(writer, cpu)] = 1
@@ -195,7 +214,7 @@ def _down_read(view: View, cpu: int, writer: int, wait: bool) -> Any:
 
 
 def _up_read(view: View, cpu: int, writer: int) -> None:
-    if not view[_reader(writer, cpu)]:  # freeing sees to it that nobody holds a lock that was freed
+    if not view[_reader(writer, cpu)]:  # `free` has made sure that no CPU holds it
         raise _misuse(
             view,
             cpu,
@@ -267,7 +286,7 @@ def _wants(mode: str) -> Any:
 
 
 def lock_operation(name: str, touches: Callable[..., Footprint], *rest: Any, **more: Any) -> None:
-    """An operation that refuses to work on anything but a lock."""
+    """Add an operation that works on locks only."""
 
     def on_locks(layout: Layout, cpu: int, *args: Any) -> Footprint:
         footprint = touches(layout, cpu, *args)
@@ -279,45 +298,55 @@ def lock_operation(name: str, touches: Callable[..., Footprint], *rest: Any, **m
     operation(name, on_locks, *rest, **more)
 
 
-lock_operation(
-    "spin_lock", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _spin_lock, _says("takes {}"),
-    awaits=_wants(""), holders=_owner,
-)  # fmt: skip
-lock_operation(
-    "spin_trylock",
-    lambda layout, cpu, i: touching(reads=[i], writes=[i]),
-    _spin_trylock,
-    _says("takes {}"),
-)
-lock_operation(
-    "spin_unlock",
-    lambda layout, cpu, i: touching(reads=[i], writes=[i]),
-    _spin_unlock,
-    _says("releases {}"),
-)
+def _cell(layout: Layout, cpu: int, index: int) -> Footprint:
+    return touching(reads=[index], writes=[index])
+
+
+def _own_reader(layout: Layout, cpu: int, writer: int) -> Footprint:
+    own = _reader(writer, cpu)
+    return touching(reads=[own], writes=[own])
+
+
+def _reading(layout: Layout, cpu: int, writer: int, _: bool) -> Footprint:
+    own = _reader(writer, cpu)
+    return touching(reads=[writer, own], writes=[own])
+
+
+def _downgrading(layout: Layout, cpu: int, writer: int) -> Footprint:
+    both = [writer, _reader(writer, cpu)]
+    return touching(reads=both, writes=both)
+
+
+def _tell_count(layout: Layout, before: int, after: int, cpu: int, result: Any, index: int) -> str:
+    return f"{layout.cells[index].name} is {result}"
+
+
+lock_operation("spin_lock", _cell, _spin_lock, _says("takes {}"), _wants(""), _owner)
+lock_operation("spin_trylock", _cell, _spin_trylock, _says("takes {}"))
+lock_operation("spin_unlock", _cell, _spin_unlock, _says("releases {}"))
 lock_operation(
     "down_read",
-    lambda layout, cpu, i, _: touching(reads=[i, _reader(i, cpu)], writes=[_reader(i, cpu)]),
-    _down_read, _says("takes {} for reading"), awaits=_wants(" for reading"), holders=_owner,
-)  # fmt: skip
+    _reading,
+    _down_read,
+    _says("takes {} for reading"),
+    _wants(" for reading"),
+    _owner,
+)
+lock_operation("up_read", _own_reader, _up_read, _says("releases {} (read)"))
 lock_operation(
-    "up_read",
-    lambda layout, cpu, i: touching(reads=[_reader(i, cpu)], writes=[_reader(i, cpu)]),
-    _up_read, _says("releases {} (read)"),
-)  # fmt: skip
-lock_operation(
-    "down_write", _write_footprint, _down_write, _says("takes {} for writing"),
-    awaits=_wants(" for writing"), holders=_everyone,
-)  # fmt: skip
-lock_operation(
-    "up_write", lambda layout, cpu, i: touching(reads=[i], writes=[i]), _up_write, _says("releases {} (write)")
-)  # fmt: skip
-lock_operation(
-    "downgrade_write",
-    lambda layout, cpu, i: touching(reads=[i, _reader(i, cpu)], writes=[i, _reader(i, cpu)]),
-    _downgrade, _says("downgrades {} to reading"),
-)  # fmt: skip
+    "down_write",
+    _write_footprint,
+    _down_write,
+    _says("takes {} for writing"),
+    _wants(" for writing"),
+    _everyone,
+)
+lock_operation("up_write", _cell, _up_write, _says("releases {} (write)"))
+lock_operation("downgrade_write", _downgrading, _downgrade, _says("downgrades {} to reading"))
 operation(
-    "seq_read_begin", lambda layout, cpu, i: touching(reads=[i]), _seq_read_begin,
-    lambda layout, before, after, cpu, result, i: f"{layout.cells[i].name} is {result}", awaits=_wants(" to become even"),
-)  # fmt: skip
+    "seq_read_begin",
+    lambda layout, cpu, index: touching(reads=[index]),
+    _seq_read_begin,
+    _tell_count,
+    awaits=_wants(" to become even"),
+)

@@ -1,11 +1,16 @@
 """Stopping code that runs on and on, or that waits for something outside of the machine.
 
-Running on is found without a timer: counting what code does is the same on every machine. CPython 3.12 and later tell of every jump
-(`sys.monitoring`). 3.11 can be made to tell of every instruction (`sys.settrace`), which is slower, so instructions of this package are not
-counted: none of its loops lasts. Once the limit is reached, the exception is raised again at every jump that follows, so that code which
-catches everything does not get away. 3.11 ends tracing with the first exception, so there an alarm begins it again.
+Code that runs on is found without a timer, so the answer is the same on every machine: what the
+code does is counted. CPython 3.12 and later report every jump (`sys.monitoring`). 3.11 can report
+every instruction (`sys.settrace`). That is slower, so instructions of this package are not counted;
+none of its loops lasts long.
 
-Waiting (for a lock of Python's, for `input()`, in `time.sleep`) is found by an alarm as well, where the system has one and in the main thread.
+Once the limit is reached, an exception is raised at every further jump: code that catches
+everything does not get away. 3.11 stops tracing at the first exception, so there an alarm begins it
+again.
+
+Code that waits (for a lock of Python's, for `input()`, in `time.sleep`) is found by an alarm, if
+the system has one, and in the main thread only.
 """
 
 from __future__ import annotations
@@ -21,33 +26,33 @@ from typing import Any
 from mmlocks.machine.task import PACKAGE
 
 LIMIT = 300_000
-"""Jumps, or instructions on 3.11: far more than any kernel function takes between two steps."""
+"""Jumps (instructions on 3.11), far more than any kernel function takes between two steps."""
 
 SECONDS = 5.0
-"""Wall time between two steps, after which code is said to wait."""
+"""Wall time between two steps. Code that takes longer is said to wait."""
 
 SOON = 0.02
 """Seconds from one alarm to the next."""
 
 LONG = 0.25
-"""Wall time after which code is counted that came to its end the first time (3.11)."""
+"""Wall time after which code is counted although it came to its end the first time (3.11)."""
 
 RINGS = 500
-"""Alarms that code may swallow before its process is ended: there is no other way to stop it."""
+"""Alarms that code may swallow. Then its process is ended, as nothing else can stop it."""
 
-RUNS = "_run_apart"
+RUNS = "run_apart"
 """The function of ours that runs the code which is limited."""
 
 OURS = f"{PACKAGE}{os.sep}"
 LIBRARY = str(Path(os.__file__).parent)
 
 MONITORING_TOOL = 4
-"""One of the numbers that CPython leaves to nobody in particular."""
+"""A number that CPython has reserved for no tool."""
 NAME = "mmlocks"
 
 
 class EndlessLoop(BaseException):
-    """Raised inside code that ran on; a BaseException, so that `except Exception` cannot hold it."""
+    """Raised inside code that ran on. A BaseException: `except Exception` does not catch it."""
 
     place = ("", "", 0)
     """Function, file and line."""
@@ -62,10 +67,14 @@ class Waits(EndlessLoop):
 
 
 class Limited:
-    """While it is entered: code of this thread raises EndlessLoop once it has done too much, and Waits once it has taken too long (`alarm`).
+    """While it is entered, it limits what code of this thread does.
 
-    Leaves a debugger or a coverage run in place that is tracing already; on 3.11 nothing is counted then. Leaves an alarm in place that was set before. `again` says that
-    this code has come to its end before, after the same results.
+    The code gets EndlessLoop once it has done too much, and with `alarm` also Waits once it has
+    taken too long.
+
+    A debugger or a coverage run that traces already stays in place; on 3.11 nothing is counted
+    then. An alarm that was set before stays in place, too. `again` says that this code has come to
+    its end before, after the same results.
     """
 
     def __init__(self, alarm: bool = False, again: bool = False) -> None:
@@ -153,11 +162,10 @@ class Limited:
                 raise EndlessLoop(frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
         elif event == "call":
             if frame.f_code.co_filename.startswith(OURS):
-                return None  # what it calls is told of again
+                return None  # its own calls are still reported
             frame.f_trace_lines = False
-            frame.f_trace_opcodes = (
-                True  # instructions, not lines: `while True: pass` never begins another line
-            )
+            # Instructions, not lines: `while True: pass` never begins another line.
+            frame.f_trace_opcodes = True
         return self._traced
 
     def _rang(self, number: int, frame: FrameType | None) -> None:
@@ -177,8 +185,10 @@ class Limited:
         if self._rings > RINGS:
             where = f"{Path(place[1]).name}, line {place[2]}"
             print(
-                f"mmlocks: {place[0]} ({where}) goes on and on and swallows every exception that would stop it, so this process ends. "
-                "Nothing was judged. Look for an `except:` in a loop, and name the exception that it is for.",
+                f"mmlocks: {place[0]} ({where}) goes on and on and swallows every exception that "
+                "would stop it, so this process ends. "
+                "Nothing was judged. Look for an `except:` in a loop, and name the exception that "
+                "it is for.",
                 file=sys.__stderr__,
                 flush=True,
             )
@@ -198,7 +208,10 @@ class Limited:
 
 
 class Paused:
-    """While it is entered: a limit that counts in this thread does not. For our own work in the midst of code that is limited."""
+    """While it is entered, a limit of this thread does not count.
+
+    For our own work in the midst of code that is limited.
+    """
 
     def __enter__(self) -> None:
         self._outer: Any = None

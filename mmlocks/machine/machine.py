@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from mmlocks.errors import ScenarioTooSmall, UndeclaredAccess
 from mmlocks.machine.coroutine import CoroutineSupplier
@@ -12,21 +12,20 @@ from mmlocks.machine.step import (
     BLOCKED,
     OPERATIONS,
     Footprint,
-    Step,
     ViolationSignal,
     parts,
     perform,
 )
 from mmlocks.machine.symmetry import Swap
-from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task, at, cannot_happen
-from mmlocks.machine.watch import Watch
+from mmlocks.machine.task import Node, Place, SplitSupplier, Supplier, Task, at, cannot_happen
+from mmlocks.machine.values import Step
 
 Start = Callable[[], Coroutine[Step, Any, Any]]
 """Makes a fresh coroutine of a task, e.g. `lambda: fork(mm)`."""
 
 
 class Violation(NamedTuple):
-    """A rule that was broken: which oracle saw it, and one sentence on who did what."""
+    """A rule that was broken: which oracle saw it, and one sentence on what happened."""
 
     oracle: str
     message: str
@@ -52,16 +51,42 @@ class Transition(NamedTuple):
     violation: Violation | None
 
 
+class Watch(Protocol):
+    """Looks at every step just before it is taken, and may find that a rule of its own is broken.
+
+    An oracle that asks "are the locks held that this store needs?" must see more than the step
+    touches. So a watch says in advance which cells it looks at. It changes nothing.
+
+    The outcome of a step depends on these cells, too, but they are *not* part of its footprint. So
+    a watch costs the reduction nothing: two steps that commute still count as commuting. That is
+    sound under one condition, which every watch must keep:
+
+        a step of another CPU that does not conflict with this one must not change its judgement.
+
+    Otherwise the search might look at one order of the two only, and at the wrong one. "Do I hold
+    this lock?" keeps it: only I begin or cease to hold a lock. "Have I write-locked this VMA?"
+    keeps it, too: while I hold mmap_lock for writing, another CPU that changes either number breaks
+    a rule. "Does another CPU hold this lock?" does not.
+    """
+
+    def looks_at(self, cpu: int, step: Step) -> int:
+        """The cells (a bit mask over their indices) that it must see beside the step's own."""
+
+    def judge(self, view: View, cpu: int, step: Step, where: tuple[Place, ...]) -> Violation | None:
+        """The rule that `cpu` would break by this step; None if none, or if it is blocked."""
+
+
 PC_FIELD = (1 << PC_BITS) - 1
 
 
 class Machine:
     """A program that is ready to run: a layout with its initial values, and one task per CPU.
 
-    `tasks` are (name, start) pairs, cpu0 first; a start may also be a ready-made `Supplier`. `judges_state` looks at
-    a final state (every task returned) and names the first broken rule, or None. `watches` judge every step before it is taken.
-    `symmetries` declare which CPUs are alike. `verify` is called
-    after a search: it raises if what the search took for granted is not so. So is `rehearse`, which takes longer, after a search that found nothing.
+    `tasks` are (name, start) pairs, cpu0 first; a start may also be a ready-made `Supplier`.
+    `judge` looks at a final state (every task returned) and names the first broken rule, or None.
+    `watches` judge every step before it is taken. `symmetries` declare which CPUs are alike.
+    `verify` is called after a search, and raises if something that the search relied on is false.
+    `rehearse` does the same, takes longer, and is called after a search that found nothing.
     """
 
     def __init__(
@@ -101,7 +126,10 @@ class Machine:
         )
 
     def judge(self, state: int) -> Violation | None:
-        """What the program's judge says of a final state. A state of which it cannot make sense is a violation as well."""
+        """What the program's judge says of a final state.
+
+        If it cannot make sense of the state, that is a violation as well.
+        """
         try:
             return self._judge(state)
         except (UndeclaredAccess, ScenarioTooSmall):
@@ -109,10 +137,11 @@ class Machine:
         except Exception as problem:
             return Violation(
                 "mistake",
-                f"the final state makes no sense to the referee: {type(problem).__name__}: {problem}",
+                f"the final state makes no sense to the referee: {type(problem).__name__}: "
+                f"{problem}",
             )
 
-    # -- looking at a state ---------------------------------------------------------------------------------------
+    # -- looking at a state ------------------------------------------------------------------------
 
     def node(self, state: int, cpu: int) -> Node:
         """Where `cpu` stands in its task."""
@@ -133,7 +162,7 @@ class Machine:
         ]
 
     def why_blocked(self, state: int, cpu: int) -> Blocked | None:
-        """What `cpu` waits for and who holds it; None if it can run or is done."""
+        """What `cpu` waits for and which CPUs hold that; None if it can run or is done."""
         node = self.node(state, cpu)
         if node.step is None or self.outcome(state, node, cpu) is not None:
             return None
@@ -143,7 +172,7 @@ class Machine:
         return Blocked(known.awaits(look, cpu, *node.step.args), holders)
 
     def deadlock(self, state: int) -> Violation | None:
-        """The violation, if nobody can run and not everybody is done; it names the cycle."""
+        """The violation if no CPU can run and not all are done; it names the cycle."""
         if self.finished(state) or self.enabled(state):
             return None
         waits = {cpu: why for cpu in self.cpus if (why := self.why_blocked(state, cpu)) is not None}
@@ -156,14 +185,16 @@ class Machine:
         ring = f" (cycle {' -> '.join(f'cpu{cpu}' for cpu in [*cycle, cycle[0]])})" if cycle else ""
         return Violation("deadlock", f"deadlock{ring}: {told}. No CPU can ever run again.")
 
-    # -- taking a step --------------------------------------------------------------------------------------------
+    # -- taking a step -----------------------------------------------------------------------------
 
     def outcome(self, state: int, node: Node, cpu: int) -> Any:
         """What happens if `cpu` takes `node`'s step in `state`.
 
-        None if it is blocked or done, a Violation, or the number to add to the state (which also moves the CPU to its next node).
+        None if it is blocked or done, a Violation, or the number to add to the state (which also
+        moves the CPU to its next node).
 
-        It depends on the cells in the step's footprint alone, so it is computed once for each of their values.
+        It depends on the cells in the step's footprint alone, so it is computed once for each of
+        their values.
         """
         key = state & node.project
         try:
@@ -195,34 +226,14 @@ class Machine:
         changeable = footprint.writes | footprint.adds
         assert node.step is not None
         view = View(self.layout, state, footprint.reads | changeable, changeable)
-        broken: Violation | None = None
-        result = None
-        try:
-            result = perform(view, cpu, node.step)
-        except ViolationSignal as signal:
-            broken = Violation(signal.oracle, signal.message)
-        except UndeclaredAccess as problem:
-            raise UndeclaredAccess(
-                f"cpu{cpu}: {problem}: {node.step!r}{at(node.answer.where)}"
-            ) from None
-        except ScenarioTooSmall as problem:
-            raise ScenarioTooSmall(f"{problem}{at(node.answer.where)}") from None
-        except Exception as problem:  # the step's arguments are the task's, and so may be anything
-            broken = Violation("mistake", cannot_happen(cpu, node.step, node.answer.where, problem))
-        reads, found = view.reads, None
-        for watch in self.watches:
-            look = View(self.layout, state, footprint.reads | changeable | node.looks, changeable)
-            found = watch.judge(look, cpu, node.step, node.answer.where)
-            reads |= look.reads
-            if found is not None:
-                break
-        touched = footprint.narrowed(reads, view.writes)
-        if found is not None:
-            return found, None, touched
+        result, broken = self._performed(view, node, cpu)
+        found, looked_at = self._watched(state, node, cpu)
+        touched = footprint.narrowed(view.reads | looked_at, view.writes)
+        broken = found or broken
         if broken is not None:
             return broken, None, touched
         if result is BLOCKED:
-            # Whether it waits for itself depends on nothing that other CPUs change, so this adds nothing to what was touched.
+            # Other CPUs do not change whether it waits for itself, so nothing more is touched.
             waits = self._waits_for_itself(View(self.layout, state, -1, -1), cpu, node.step)
             return waits, None, touched
         following = self.tasks[cpu].after(node, result)
@@ -233,14 +244,47 @@ class Machine:
         return view.delta + moved, result, touched
 
     @staticmethod
+    def _performed(view: View, node: Node, cpu: int) -> tuple[Any, Violation | None]:
+        """Carry out the node's step on `view`: its result, and the rule that it broke."""
+        assert node.step is not None
+        where = node.answer.where
+        try:
+            return perform(view, cpu, node.step), None
+        except ViolationSignal as signal:
+            return None, Violation(signal.oracle, signal.message)
+        except UndeclaredAccess as problem:
+            raise UndeclaredAccess(f"cpu{cpu}: {problem}: {node.step!r}{at(where)}") from None
+        except ScenarioTooSmall as problem:
+            raise ScenarioTooSmall(f"{problem}{at(where)}") from None
+        except Exception as problem:  # the step's arguments come from the task: anything
+            return None, Violation("mistake", cannot_happen(cpu, node.step, where, problem))
+
+    def _watched(self, state: int, node: Node, cpu: int) -> tuple[Violation | None, int]:
+        """What the watches find wrong with the step, and the cells that they looked at."""
+        assert node.step is not None
+        footprint, looked_at = node.footprint, 0
+        changeable = footprint.writes | footprint.adds
+        for watch in self.watches:
+            look = View(self.layout, state, footprint.reads | changeable | node.looks, changeable)
+            found = watch.judge(look, cpu, node.step, node.answer.where)
+            looked_at |= look.reads
+            if found is not None:
+                return found, looked_at
+        return None, looked_at
+
+    @staticmethod
     def _waits_for_itself(view: View, cpu: int, step: Step) -> Violation | None:
-        """The violation of a blocked step that waits for what its own CPU holds. Other CPUs may go on; this one never will."""
+        """The violation of a blocked step that waits for what its own CPU holds.
+
+        Other CPUs may go on; this one never will.
+        """
         known = OPERATIONS[step.op]
         if cpu not in known.holders(view, cpu, *step.args):
             return None
         return Violation(
             "deadlock",
-            f"cpu{cpu}: waits for {known.awaits(view, cpu, *step.args)}, held by cpu{cpu} itself, so it can never go on. "
+            f"cpu{cpu}: waits for {known.awaits(view, cpu, *step.args)}, held by cpu{cpu} itself, "
+            "so it can never go on. "
             "Release that first, or do not take it twice.",
         )
 
@@ -251,7 +295,10 @@ class Machine:
         return looks
 
     def tell(self, before: int, taken: Transition) -> str:
-        """In a few words, what a step did, e.g. `P3: F0 rw -> F0 ro`; of a step that has nothing to tell, its name."""
+        """In a few words, what a step did, e.g.
+
+        `P3: F0 rw -> F0 ro`; of a step that has nothing to tell, its name.
+        """
         known = OPERATIONS[taken.step.op]
         if taken.violation is not None:
             return taken.violation.message
@@ -261,7 +308,10 @@ class Machine:
         return told or ", ".join(part.op for part in parts(taken.step))
 
     def verify(self) -> None:
-        """Raise NondeterminismError if any task's code, run again, asks for other steps; and what the program's own `verify` raises."""
+        """Run all code again, and ask the program's own `verify`.
+
+        Raises NondeterminismError if any task asks for other steps.
+        """
         for task in self.tasks:
             task.verify()
         self._verify()

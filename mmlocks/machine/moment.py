@@ -1,7 +1,13 @@
-"""Where a suspended coroutine stands: a value that tells two of its moments apart, and the lines along its await chain.
+"""Where a suspended coroutine stands: a value for its moment, and the lines along its await chain.
 
-This file knows how CPython keeps a suspended coroutine. Where it cannot tell, it says so, and moments are told apart by the whole
-history of results instead: slower, and always right.
+Two moments of a task are the same if the code would go on in the same way from both. That depends
+on the code, the position in it, the local variables, and the values that wait on the value stack,
+for every coroutine in the await chain. The garbage collector can list all that a suspended
+coroutine refers to, and so shows all of these. `Freezer` turns each thing that it lists into a
+value that can be compared.
+
+This file knows how CPython keeps a suspended coroutine. Where it cannot tell, it says so. Moments
+are then told apart by the whole history of results: slower, and always right.
 """
 
 from __future__ import annotations
@@ -17,11 +23,21 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from mmlocks.machine.state import Cell, Layout, Outlasting
-from mmlocks.machine.step import Step
 from mmlocks.machine.task import Place
+from mmlocks.machine.values import Step
 
 OWN_AWAITS = (Step.__await__.__code__, Cell.__await__.__code__)
-"""The generators at the inner end of every await chain. They hold the pending step and nothing else."""
+"""The generators at the inner end of every await chain.
+
+They hold the pending step and nothing else.
+"""
+
+
+class Unfreezable(Exception):
+    """We cannot say whether two things of this kind are the same."""
+
+
+# -- the await chain -------------------------------------------------------------------------------
 
 
 class Link(NamedTuple):
@@ -32,7 +48,7 @@ class Link(NamedTuple):
     code: types.CodeType
     awaits: Any
     by: tuple[str, ...] = ()
-    """How it is awaited, where that is not directly: by its `__await__`, or as one `asend` or `athrow` of a generator."""
+    """How it is awaited, if not directly: by `__await__`, or a generator's `asend` or `athrow`."""
 
 
 def _link(suspended: Any) -> Link:
@@ -46,8 +62,8 @@ def _link(suspended: Any) -> Link:
 _SUSPENDED = {types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType}
 
 
-def _handed_on() -> Iterator[type]:
-    """What Python puts between who awaits and a coroutine, or an async generator: each refers to the one that it stands for."""
+def _wrappers() -> Iterator[type]:
+    """The types that Python puts between an `await` and what is awaited."""
 
     async def coroutine() -> None: ...
 
@@ -67,7 +83,7 @@ def _handed_on() -> Iterator[type]:
         awaitable.close()
 
 
-_HANDED_ON = frozenset(_handed_on())
+_WRAPPERS = frozenset(_wrappers())
 
 
 def chain(outer: Any) -> Iterator[Link]:
@@ -78,7 +94,7 @@ def chain(outer: Any) -> Iterator[Link]:
     by: tuple[str, ...] = ()
     inner = outer
     while inner is not None:
-        if type(inner) in _HANDED_ON:
+        if type(inner) in _WRAPPERS:
             by = (*by, type(inner).__name__)
             inner = next(
                 (part for part in gc.get_referents(inner) if type(part) in _SUSPENDED), None
@@ -98,7 +114,7 @@ def chain(outer: Any) -> Iterator[Link]:
 
 
 SHOWN_AS: dict[types.CodeType, Callable[[Any], tuple[Place, ...]]] = {}
-"""Functions of the machinery, which no reader wants to see in a chain of calls: what is shown in place of such a function's frame."""
+"""Functions of the machinery: what a reader is shown in place of their frames."""
 
 
 def places_of(outer: Any) -> tuple[Place, ...]:
@@ -111,15 +127,14 @@ def places_of(outer: Any) -> tuple[Place, ...]:
     return tuple(places)
 
 
-class Unfreezable(Exception):
-    """A local variable holds something of which we cannot say whether two of it are the same."""
+# -- the moment ------------------------------------------------------------------------------------
 
 
 def moment_of(outer: Any) -> Hashable | None:
-    """A value that is equal for two moments of a task exactly if its future is the same; None where we cannot tell.
+    """A value that is equal for two moments exactly if their future is the same; None if unknown.
 
-    It holds code, position, local variables *and the value stack* of every coroutine in the chain: in
-    `await a == await b` the first result waits on the stack, invisible in the locals.
+    It holds code, position, local variables *and the value stack* of every coroutine in the chain:
+    in `await a == await b` the first result waits on the stack, and is in no local variable.
     """
     if not stack_is_visible():
         return None
@@ -133,32 +148,56 @@ def moment_of(outer: Any) -> Hashable | None:
         Unfreezable,
         TypeError,
         RecursionError,
-    ):  # the latter two for what cannot be hashed, or nests too deep
+    ):
+        # The last two are for what cannot be hashed, or nests too deep.
         return None
 
 
+_CAN_CHANGE = object()
+
+
 class Freezer:
-    """Turns live objects into values that compare by content, minding which of them are the same object."""
+    """Turns live objects into values that compare by content.
+
+    Python code can also tell whether two variables hold the same object. So an object that comes up
+    a second time is written down by the number under which it was met first. `running` are the
+    globals of the code that runs.
+    """
 
     def __init__(self, running: set[int]) -> None:
         self._met: dict[int, int] = {}
         self._globals = running
 
     def frame(self, link: Link) -> Hashable:
-        # On 3.11 and 3.12 the dict of locals is kept in the frame once somebody asked for it, and would be found below.
+        """Code, position and contents of one suspended function."""
+        # CPython 3.11 and 3.12 keep the dict of locals in the frame once it was asked for. It is
+        # none of the contents.
         bound = link.frame.f_locals
-        # The function that runs is among the contents from 3.11 on. Its code and its names are told apart below, its arguments are bound.
         skipped, awaited = {id(link.frame), id(bound)}, id(link.awaits)
+        # The function object is among the contents from 3.11 on. Its code and its arguments are
+        # compared anyway.
         contents = tuple(
             self.value(item) if id(item) != awaited else "awaited"
             for item in gc.get_referents(link.suspended)
             if id(item) not in skipped
             and not (type(item) is types.FunctionType and item.__code__ is link.code)
         )
-        # On those two its order tells when somebody asked, so the names alone count.
+        # The order of that dict depends on when it was asked for, so only the names count.
         return id(link.code), link.frame.f_lasti, frozenset(bound), link.by, contents
 
     def value(self, item: Any) -> Hashable:
+        """A value that is equal for two items exactly if no code can tell them apart."""
+        frozen = self._unchanging(item)
+        if frozen is not _CAN_CHANGE:
+            return frozen
+        number = self._met.get(id(item))
+        if number is not None:
+            return "again", number
+        self._met[id(item)] = len(self._met)
+        return type(item), self._inside(item)
+
+    def _unchanging(self, item: Any) -> Hashable:
+        """The value of something that cannot change, though parts of it may; else _CAN_CHANGE."""
         kind = type(item)
         if kind in _ATOMS:
             return kind, item
@@ -175,75 +214,84 @@ class Freezer:
         if isinstance(item, Step):
             return "step", item.op, self.value(item.args)
         if kind is tuple or (isinstance(item, tuple) and not hasattr(item, "__dict__")):
-            return kind, tuple(self.value(part) for part in item)
+            return kind, self._all(item)
         if kind is range or kind is slice:
             return kind, item.start, item.stop, item.step
         if kind is frozenset:
             return kind, frozenset(self.value(part) for part in item)
-        number = self._met.get(id(item))
-        if number is not None:
-            return "again", number
-        self._met[id(item)] = len(self._met)
-        return kind, self._inside(item)
+        return _CAN_CHANGE
 
     def _inside(self, item: Any) -> Hashable:
-        """The contents of something that can change, or that can hold something that can."""
+        """The contents of something that can change."""
         kind = type(item)
         if kind is list:
-            return tuple(self.value(part) for part in item)
+            return self._all(item)
         if kind is dict:
-            return tuple((self.value(key), self.value(part)) for key, part in item.items())
+            return self._pairs(item)
         if kind is types.CellType:
-            return self._content(item)
+            return self._variable(item)
         if kind is types.FunctionType:
             parts = (item.__closure__, item.__defaults__, item.__kwdefaults__, item.__dict__)
-            return self._code(item), tuple(self.value(part) for part in parts)
+            return self._code(item), self._all(parts)
         if kind is types.BuiltinFunctionType:
             return item.__name__, self.value(item.__self__)
         if kind is types.MethodType:
             return self.value(item.__self__), self.value(item.__func__)
         if kind in _ITERATORS:
             return self.value(item.__reduce__())
-        if kind in _SUSPENDED:  # one that waits for its next turn, such as a generator in a `for`
+        if kind in _SUSPENDED:  # it waits for its next turn, such as a generator in a `for`
             link = _link(item)
             return "ended" if link.frame is None else self.frame(link._replace(awaits=_NOTHING))
         if kind is functools.partial:
             return self.value((item.func, item.args, item.keywords, vars(item)))
         if kind is collections.deque:
-            return item.maxlen, tuple(self.value(part) for part in item)
+            return item.maxlen, self._all(item)
         if kind in _MAPPINGS:
-            pairs = tuple((self.value(key), self.value(part)) for key, part in item.items())
-            return (
-                pairs,
-                self.value(getattr(item, "default_factory", None)),
-                self.value(getattr(item, "__dict__", None)),
-            )
+            more = getattr(item, "default_factory", None), getattr(item, "__dict__", None)
+            return self._pairs(item), *self._all(more)
         if _keeps_all_in_its_dict(kind):
             return self.value(vars(item))
         raise Unfreezable
 
+    def _all(self, items: Any) -> tuple[Hashable, ...]:
+        return tuple(self.value(item) for item in items)
+
+    def _pairs(self, mapping: Any) -> tuple[Hashable, ...]:
+        return tuple((self.value(key), self.value(part)) for key, part in mapping.items())
+
     def _code(self, function: types.FunctionType) -> Hashable:
-        # All moments share the names that a function looks up only where they are a module's, or those of running code.
+        """A function without what it was made with. Raises Unfreezable if its globals are its own.
+
+        The globals of a module, or of running code, are shared by all moments. Others may be a
+        moment's own.
+        """
         module = sys.modules.get(function.__globals__.get("__name__", ""))
         of_a_module = module is not None and vars(module) is function.__globals__
         if not of_a_module and id(function.__globals__) not in self._globals:
             raise Unfreezable
         return _Itself(function.__code__), id(function.__globals__)
 
-    def _content(self, cell: types.CellType) -> Hashable:
+    def _variable(self, cell: types.CellType) -> Hashable:
+        """A variable that an inner function uses, too."""
         try:
             return self.value(cell.cell_contents)
-        except ValueError:  # a free variable that is not bound yet
+        except ValueError:  # it is not bound yet
             return "empty"
 
 
 _ATOMS = {type(None), bool, int, str, bytes}
 _FIXED = (Outlasting, Layout, types.ModuleType, types.CodeType, types.FrameType)
-"""Things that outlive a search, so that their address stands for them. (Frames: those of the coroutines themselves.)"""
+"""Things that outlive a search, so that their address stands for them.
+
+The frames are those of the coroutines themselves.
+"""
 
 
 class _Itself:
-    """Stands for a thing that is the same as another only if they are one, and keeps it alive: addresses are used again."""
+    """Stands for a thing that equals itself alone.
+
+    Keeps it alive, since Python uses addresses again.
+    """
 
     def __init__(self, item: object) -> None:
         self._item = item
@@ -256,11 +304,11 @@ class _Itself:
 
 
 class _Plain:
-    """What a class looks like whose instances keep everything in their `__dict__`."""
+    """A class whose instances keep everything in their `__dict__`, to compare others with."""
 
 
 def _keeps_all_in_its_dict(kind: type) -> bool:
-    """Whether an instance of a class has no state but its `__dict__`: nothing in slots, nothing in C."""
+    """Whether an instance has no state but its `__dict__`: nothing in slots, nothing in C."""
     same_shape = (
         kind.__basicsize__ == _Plain.__basicsize__ and kind.__dictoffset__ == _Plain.__dictoffset__
     )
@@ -288,14 +336,20 @@ _ITERATORS = {
     reversed,
     type(reversed([])),
 }
-"""Iterators of which `__reduce__` tells the position without moving them (reduce of a set's iterator would not)."""
+"""Iterators whose `__reduce__` tells the position and does not move them.
+
+That of a set's iterator moves it.
+"""
 
 
 @cache
 def stack_is_visible() -> bool:
-    """Whether this Python shows a coroutine's value stack to `gc.get_referents` (CPython 3.11 to 3.14 do).
+    """Whether this Python shows a coroutine's value stack to `gc.get_referents`.
 
-    Where it does not, moments are told apart by the whole history of results: slower, and always right.
+    CPython 3.11 to 3.14 do.
+
+    Where it does not, moments are told apart by the whole history of results: slower, and always
+    right.
     """
 
     class Ask:

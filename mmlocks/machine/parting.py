@@ -1,7 +1,8 @@
-"""Where two runs of the same code part, though both were told the same: to help somebody find what makes a task nondeterministic.
+"""Where two runs of the same code part, though both were told the same results.
 
-That a step came out different is noticed in `mmlocks.machine.coroutine`. Its cause lies earlier, often in a variable: so the code is run
-twice more, side by side, and the first plain local variable that differs is named.
+It helps a learner to find what makes a task nondeterministic. `mmlocks.machine.coroutine` notices
+that a step came out different. The cause lies earlier, often in a variable. So the code runs twice
+more, side by side, and the first plain local variable that differs is named.
 """
 
 from __future__ import annotations
@@ -13,16 +14,15 @@ from typing import Any, NamedTuple
 
 from mmlocks.machine.loops import EndlessLoop, Limited
 from mmlocks.machine.moment import Unfreezable, chain
-from mmlocks.machine.state import exact
-from mmlocks.machine.step import Step
 from mmlocks.machine.task import Ended, Place
+from mmlocks.machine.values import Step, exact
 
 PLAIN = (bool, int, float, str, type(None))
-"""Kinds of values that can be shown in a sentence. What else there is may differ without any consequence."""
+"""Kinds of values that a sentence can show. Values of other kinds may differ without harm."""
 
 
 class Difference(NamedTuple):
-    """A local variable, where the code stood when it was seen to differ, and its value in each of the two runs."""
+    """A local variable that differs, where the code stood then, and both values."""
 
     place: Place
     name: str
@@ -33,7 +33,7 @@ class Difference(NamedTuple):
 def first_difference(
     start: Callable[[], Coroutine[Step, Any, Any]], results: Sequence[Any]
 ) -> Difference | None:
-    """The first variable that differs between two runs that receive these results; None if none does, as far as can be seen."""
+    """The first variable that differs between two runs with these results; None if none is seen."""
     with (
         warnings.catch_warnings(),
         ExitStack() as closing,
@@ -57,7 +57,7 @@ def first_difference(
 
 
 def _locals(coroutine: Any) -> list[tuple[Place, str, Any]]:
-    """The plain local variables along the await chain, outermost first; a value of another kind counts as None."""
+    """The plain local variables along the await chain, outermost first; others count as None."""
     found: list[tuple[Place, str, Any]] = []
     with suppress(Unfreezable):
         for link in chain(coroutine):
@@ -73,7 +73,6 @@ def _shown(value: Any) -> str:
 
 
 def _close(coroutine: Any) -> None:
-    with suppress(
-        RuntimeError
-    ):  # a task that awaits in `finally` cannot be closed; it is dropped instead
+    # A task that awaits in `finally` cannot be closed; it is dropped instead.
+    with suppress(RuntimeError):
         coroutine.close()

@@ -1,4 +1,4 @@
-"""Things to allocate: a few made in advance for a search, or as many as it takes for one CPU that runs alone."""
+"""Things to allocate: a few made in advance, or for one CPU that runs alone, as many as needed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ R = TypeVar("R", bound=Record)
 
 
 class Pool(Generic[R]):
-    """Records of one kind. `make(number)` makes one; `unused(view, record)` says whether one was never allocated.
+    """Records of one kind.
 
-    Where `unused` tells what was freed from what was never allocated, a search does not hand it out again: a use after free then finds
-    the freed thing, and not somebody else's.
+    `make(number)` makes one; `unused(view, record)` says whether one may be handed out. If `unused`
+    is false for a freed record, a search does not hand it out again: a use after free then finds
+    the freed record, and not another owner's.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Pool(Generic[R]):
         return record
 
     def take(self, view: View, cpu: int) -> R:
-        """One that nobody has. Raises ScenarioTooSmall if a search's pool is empty."""
+        """One that is not in use. Raises ScenarioTooSmall if a search's pool is empty."""
         if self._layout.grows:
             return self._again.pop() if self._again else self._make(len(self._layout.records))
         for record in self.members:
@@ -52,6 +53,9 @@ class Pool(Generic[R]):
         )
 
     def give_back(self, record: R) -> None:
-        """Say that `record` was freed, so that it may be handed out again where nobody else can be looking."""
+        """Say that `record` was freed.
+
+        It may be handed out again where no other CPU can still be looking at it.
+        """
         if self._layout.grows:
             self._again.append(record)

@@ -1,10 +1,12 @@
-"""Read-copy-update: readers never wait, and whoever frees waits until all readers of the old time have left.
+"""Read-copy-update: readers never wait. A CPU that frees waits until all older readers have left.
 
-Each CPU has a section number: odd inside a read section, even outside. A grace period remembers which CPUs were inside and
-waits until each of their numbers has changed. (Kernel: Documentation/RCU/whatisRCU.rst.)
+Each CPU has a section number: odd inside a read section, even outside. A grace period remembers
+which CPUs were inside and waits until each of their numbers has changed. (Kernel:
+Documentation/RCU/whatisRCU.rst.)
 
-What `call` defers happens as early as it may: in the step in which the last of these readers leaves, or at once if there are none.
-Whoever could be caught using the thing after a later moment is also caught after this one, so no other moment needs to be searched.
+What `call` defers happens as early as it may: in the step in which the last of these readers
+leaves, or at once if there are none. A use of the thing after a later moment also comes after this
+one, so no other moment needs to be searched.
 """
 
 from __future__ import annotations
@@ -14,13 +16,17 @@ from collections.abc import Iterable, Sequence
 from mmlocks.errors import ScenarioTooSmall
 from mmlocks.machine.locks import lock_operation
 from mmlocks.machine.state import Cell, Layout, Record, View
-from mmlocks.machine.step import Footprint, Step, ViolationSignal, operation, together, touching
+from mmlocks.machine.step import Footprint, ViolationSignal, operation, together, touching
+from mmlocks.machine.values import Step
 
 SECTIONS = 16
-"""Section numbers wrap around here; a grace period would have to outlast seven read sections of one CPU to be fooled."""
+"""Section numbers wrap around here.
+
+A grace period would be fooled only if it outlasted seven read sections of one CPU.
+"""
 
 Waiting = tuple[tuple["Reclaimable", tuple[int, ...]], ...]
-"""Deferred things, each with the CPUs that are still in a read section of the time before."""
+"""Deferred things, each with the CPUs whose read sections began before and are still open."""
 
 
 class Reclaimable(Record):
@@ -31,15 +37,16 @@ class Reclaimable(Record):
         raise NotImplementedError
 
     def reclaim(self, view: View) -> None:
-        """Free it: nobody may use it from now on."""
+        """Free it: no CPU may use it from now on."""
         raise NotImplementedError
 
 
 class Rcu(Record):
     """One RCU domain: a section number for every CPU, and what waits for a grace period.
 
-    `reclaimable` are the things that may ever be deferred, told in advance by `may_free`. While there are none, leaving a read section
-    touches nothing but the CPU's own number, and so stays out of every other CPU's way.
+    `reclaimable` are the things that may ever be deferred; `may_free` adds one in advance. While
+    there are none, leaving a read section touches the CPU's own number alone, so it conflicts with
+    no other CPU's steps.
     """
 
     def __init__(self, layout: Layout, name: str = "rcu") -> None:
@@ -72,14 +79,16 @@ class Rcu(Record):
         return Step("rcu_read_unlock", (self,))
 
     def call(self, thing: Reclaimable) -> Step:
-        """Reclaim `thing` when all read sections that are open now have ended (call_rcu, kfree_rcu). Never blocks."""
+        """Reclaim `thing` when all read sections that are open now have ended. Never blocks.
+
+        Kernel: call_rcu, kfree_rcu.
+        """
         return Step("call_rcu", (self, thing))
 
     async def synchronize(self) -> None:
         """Wait for a grace period: all read sections that are open now (synchronize_rcu)."""
-        began = await together(
-            *self.sections
-        )  # one look at all CPUs, as the grace period's start is one moment
+        # One look at all CPUs, as a grace period starts at one moment.
+        began = await together(*self.sections)
         for section, number in zip(self.sections, began, strict=True):
             if number % 2 == 1:
                 await section.wait_until_not(number)
@@ -142,11 +151,8 @@ def _own(layout: Layout, cpu: int, rcu: Rcu) -> Footprint:
 
 
 def _leaving(layout: Layout, cpu: int, rcu: Rcu) -> Footprint:
-    return (
-        _own(layout, cpu, rcu).joined(_freeing(rcu, rcu.reclaimable))
-        if rcu.reclaimable
-        else _own(layout, cpu, rcu)
-    )
+    own = _own(layout, cpu, rcu)
+    return own.joined(_freeing(rcu, rcu.reclaimable)) if rcu.reclaimable else own
 
 
 def _calling(layout: Layout, cpu: int, rcu: Rcu, thing: Reclaimable) -> Footprint:
@@ -173,7 +179,8 @@ def _call_told(
 ) -> str:
     readers = dict(rcu.waiting.of(after)).get(thing, ())
     if readers:
-        return f"frees {thing} later, when {' and '.join(f'cpu{reader}' for reader in readers)} left the RCU read section"
+        left = " and ".join(f"cpu{reader}" for reader in readers)
+        return f"frees {thing} later, when {left} left the RCU read section"
     return f"frees {thing}"
 
 

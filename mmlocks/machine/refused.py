@@ -1,7 +1,7 @@
 """What code that is judged may not ask of this process: to end it, or to wait for a person.
 
-The machine tells where an exception arose and leaves out its own files. So these functions stand here: a message then names the
-learner's line.
+Messages leave out the machine's own files. These functions stand in one of them, so a message
+names the learner's line.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from typing import Any, NoReturn
 from mmlocks.machine.task import PACKAGE, Place
 
 ENDS = "it ends the whole program. Delete it; a function is left with `return`"
-WAITS = "it waits for a person, and a search runs this code many thousand times. Write the value into the code"
-STOPS = "it waits for a person, and a search runs this code many thousand times. Delete it; to look into a run, step through its schedule"
+WAITS = "it waits for a person, and a search runs this code many thousand times."
+INPUT = f"{WAITS} Write the value into the code"
+STOPS = f"{WAITS} Delete it; to look into a run, step through its schedule"
 
 MISSING = object()
 
 
 class Refused(BaseException):
-    """Code asked for something that it cannot have here; a BaseException, so that `except Exception` does not hold it.
+    """Code asked for something that it cannot have here.
+
+    A BaseException, so that `except Exception` does not catch it.
 
     Its text says what and why. `place` is the line that asked.
     """
@@ -37,7 +40,7 @@ class Refused(BaseException):
         self.place = _asking()
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython prints instead of a traceback, where a cell asked and no function that is judged."""
+        """What IPython prints instead of a traceback, if a cell asked outside of any function."""
         return [
             textwrap.fill(
                 f"{self.place.spot}: {self}." if self.place is not None else f"{self}.", 76
@@ -56,12 +59,15 @@ def refusing(what: str, why: str) -> Callable[..., NoReturn]:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """While it is entered: exit, quit, input, breakpoint and their kin raise Refused. Not for two threads at once."""
+    """While it is entered: exit, quit, input, breakpoint and their kin raise Refused.
+
+    Not for two threads at once.
+    """
     import pdb  # noqa: T100  as it is to be kept from starting
 
     changes: list[tuple[Any, str, Any]] = [
         *((builtins, name, refusing(f"{name}()", ENDS)) for name in ("exit", "quit")),
-        (builtins, "input", refusing("input()", WAITS)),
+        (builtins, "input", refusing("input()", INPUT)),
         (sys, "breakpointhook", refusing("breakpoint()", STOPS)),
         (pdb, "set_trace", refusing("set_trace()", STOPS)),
         (bdb.Bdb, "set_trace", refusing("set_trace()", STOPS)),
@@ -88,7 +94,7 @@ def guarded() -> Iterator[None]:
 class NobodyThere(io.TextIOBase):
     """A standard input without a person at its other end."""
 
-    read = readline = readlines = __next__ = staticmethod(refusing("reading from stdin", WAITS))
+    read = readline = readlines = __next__ = staticmethod(refusing("reading from stdin", INPUT))
 
     def readable(self) -> bool:
         """It looks like a file that can be read."""

@@ -1,4 +1,4 @@
-"""One execution, step by step: a value that can be continued, undone, replayed and asked about any of its moments."""
+"""One execution, step by step: a value that can be continued, undone, replayed and looked into."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from mmlocks.errors import ScheduleError
 from mmlocks.machine.machine import Machine, Transition, Violation
 from mmlocks.machine.state import View
-from mmlocks.machine.step import OPERATIONS, Step
+from mmlocks.machine.step import OPERATIONS
+from mmlocks.machine.values import Step
 
 
 @dataclass(frozen=True)
 class Run:
-    """An execution of a machine so far. Immutable: `step` and `undo` return another Run, and old ones stay good.
+    """An execution of a machine so far.
 
-    `states[n]` is the packed state after n steps; `taken[n]` is the step between `states[n]` and `states[n + 1]`.
+    Immutable: `step` and `undo` return another Run, and old ones stay good. `states[n]` is the
+    packed state after n steps; `taken[n]` is the step between `states[n]` and `states[n + 1]`.
     """
 
     machine: Machine
@@ -37,11 +39,13 @@ class Run:
         for number, cpu in enumerate(cpus, 1):
             if cpu not in machine.cpus:
                 raise ScheduleError(
-                    f"step {number} of the schedule is cpu{cpu}'s, and this program has {len(machine.cpus)} CPUs."
+                    f"step {number} of the schedule is cpu{cpu}'s, and this program has "
+                    f"{len(machine.cpus)} CPUs."
                 )
             if run.violation is not None:
                 raise ScheduleError(
-                    f"the schedule goes on at step {number}, after the run has ended: {run.violation.message}"
+                    f"the schedule goes on at step {number}, after the run has ended: "
+                    f"{run.violation.message}"
                 )
             following = run.step(cpu)
             if following is run:
@@ -53,7 +57,11 @@ class Run:
         return run
 
     def joined(self) -> Run:
-        """The same run with fewer steps to read: those that were asked for together and taken apart are one again where nothing came between."""
+        """The same run with fewer steps to read.
+
+        Parts of one `together` that were taken apart are one step again, if no other step came in
+        between.
+        """
         states, taken = [self.states[0]], []
         at = 0
         while at < len(self.taken):
@@ -86,14 +94,14 @@ class Run:
 
     @property
     def cpus(self) -> tuple[int, ...]:
-        """Who took each step."""
+        """The CPU that took each step."""
         return tuple(transition.cpu for transition in self.taken)
 
     def __len__(self) -> int:
         return len(self.taken)
 
     def step(self, cpu: int) -> Run:
-        """This run and one step of `cpu`; the same run if `cpu` cannot take one, or a violation has ended the run."""
+        """This run and one step of `cpu`; the same run if that is not possible."""
         if self.taken and self.taken[-1].violation is not None:
             return self
         transition = self.machine.step(self.state, cpu)
@@ -108,13 +116,13 @@ class Run:
         return self.at(len(self.taken) - steps)
 
     def at(self, steps: int) -> Run:
-        """The run as it was after so many steps; the nearest there is if it never was that short or long."""
+        """The run as it was after so many steps, or the nearest that there is."""
         steps = min(max(steps, 0), len(self.taken))
         return replace(self, states=self.states[: steps + 1], taken=self.taken[:steps])
 
     @property
     def violation(self) -> Violation | None:
-        """The rule that this run broke: in its last step, by a deadlock, or by the state in which it ended."""
+        """The rule that this run broke: in its last step, by a deadlock, or in its final state."""
         if self.taken and self.taken[-1].violation is not None:
             return self.taken[-1].violation
         if not self.taken and (stillborn := self.machine.stillborn()) is not None:
@@ -139,7 +147,7 @@ class Run:
         return self.machine.tell(self.states[number], self.taken[number])
 
     def why_blocked(self, cpu: int) -> str | None:
-        """On what `cpu` waits, who holds it, and since which step; None if it can run or is done."""
+        """What `cpu` waits for, who holds it and since when; None if it can run or is done."""
         why = self.machine.why_blocked(self.state, cpu)
         if why is None:
             return None

@@ -1,4 +1,4 @@
-"""A schedule as a value: which CPU took each step, in which program, with a short text form that can be passed around.
+"""A schedule as a value: which CPU took each step, in which program. It has a short text form.
 
 mml1:fork_lost_store:6.4.0:0x6.2x10.1.2x2.1:5c0f3a91
 |    |               |     |                 checksum of all before it
@@ -46,17 +46,20 @@ class Schedule:
         text = text.strip()
         if not re.match(r"mml\d+:", text):
             raise ScheduleError(
-                f"this is no schedule: {text[:40]!r}. A schedule begins with {VERSION}: and is printed below every timeline."
+                f"this is no schedule: {text[:40]!r}. A schedule begins with {VERSION}: and is "
+                "printed below every timeline."
             )
         if not text.startswith(VERSION + ":"):
             raise ScheduleError(
-                f"this schedule is of version {text.split(':')[0]}, and this mmlocks reads {VERSION}. "
+                f"this schedule is of version {text.split(':')[0]}, and this mmlocks reads "
+                f"{VERSION}. "
                 "Record it again, or install the release that wrote it."
             )
         fields = text.split(":")
         if len(fields) != 5:
             raise ScheduleError(
-                f"this schedule has {len(fields)} fields where 5 belong; was it cut off while copying? Copy the whole line."
+                f"this schedule has {len(fields)} fields where 5 belong; was it cut off while "
+                "copying? Copy the whole line."
             )
         body, checksum = text.rsplit(":", 1)
         if checksum != _checksum(body):
@@ -80,5 +83,6 @@ def _steps(text: str) -> tuple[int, ...]:
 
 
 def _checksum(body: str) -> str:
-    # A text from anywhere may hold characters that have no encoding; it is damaged then, and must be called so.
+    # A text from anywhere may hold characters that have no encoding; it is damaged then, and must
+    # be called so.
     return f"{zlib.crc32(body.encode(errors='backslashreplace')):08x}"

@@ -1,7 +1,8 @@
-"""One CPU alone: the same coroutines and operations, carried out at once, in memory that grows as it is needed.
+"""One CPU alone: the same coroutines and operations, in memory that grows as it is needed.
 
-A search needs every state as one small number, and so a bounded layout. Where a single CPU runs from the first step to the last,
-no state is ever returned to: then cells keep their values in a list, and records may be made while the program runs.
+A search needs every state as one small number, and so a layout of a fixed size. If a single CPU
+runs from the first step to the last, it never returns to a state. So cells keep their values in a
+list, and records may be made while the program runs.
 """
 
 from __future__ import annotations
@@ -11,23 +12,23 @@ from typing import Any, TypeVar
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.state import Cell, Counter, Layout, View
-from mmlocks.machine.step import BLOCKED, OPERATIONS, Call, Step, ViolationSignal
+from mmlocks.machine.step import BLOCKED, OPERATIONS, ViolationSignal
+from mmlocks.machine.values import Call, Step
 
 T = TypeVar("T")
 
 
 def carried_out(view: View, cpu: int, coroutine: Coroutine[Step, Any, T]) -> T:
-    """The result of a coroutine all of whose steps `cpu` takes now, one after another, with nobody in between.
+    """The result of a coroutine: `cpu` takes all its steps now, and no other CPU runs.
 
-    Raises ModelError if one of them would block: there is nobody who could wake it.
+    Raises ModelError if one of them would block: no other CPU could wake it.
     """
     result: Any = None
     try:
         while True:
             step = coroutine.send(result)
-            if isinstance(
-                step, Call
-            ):  # of kernel text that runs without a kernel: it calls what stands beside it
+            if isinstance(step, Call):
+                # Kernel text that runs without a kernel calls the functions that stand beside it.
                 assert step.text is not None
                 result = carried_out(view, cpu, step.text(*step.args[1:]))
                 continue
@@ -35,8 +36,8 @@ def carried_out(view: View, cpu: int, coroutine: Coroutine[Step, Any, T]) -> T:
             result = known.run(view, cpu, *step.args)
             if result is BLOCKED:
                 raise ModelError(
-                    f"cpu{cpu} waits for {known.awaits(view, cpu, *step.args)}, and runs alone: nobody will ever "
-                    "release that. A lock was left behind, or is taken twice."
+                    f"cpu{cpu} waits for {known.awaits(view, cpu, *step.args)}, and runs alone: "
+                    "nobody will ever release that. A lock was left behind, or is taken twice."
                 )
     except StopIteration as returned:
         value: T = returned.value

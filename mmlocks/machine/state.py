@@ -1,59 +1,40 @@
 """Shared state: named cells, packed into one integer.
 
-A program's whole shared state is a single Python int. Each cell owns a few of its bits. That makes a state hashable,
-comparable and immutable at once, so undo is free, a visited set is a plain dict, and an update is one addition
-(new = old + delta): the search in `mmlocks.search` lives on that.
+A program's whole shared state is a single Python int. Each cell owns a few of its bits. So a state
+is hashable, comparable and immutable: undo is free, a visited set is a plain dict, and an update is
+one addition (new = old + delta). That makes the search in `mmlocks.search` fast.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from mmlocks.errors import ModelError, ScenarioTooSmall, UndeclaredAccess
-
-if TYPE_CHECKING:
-    from mmlocks.machine.step import Step
+from mmlocks.machine.values import Step, exact, words
 
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
 PC_BITS = 14
-"""Bits for one CPU's position in its task: 16,384 distinct positions, far above the step budget of a task."""
+"""Bits for one CPU's position in its task: 16,384 positions, far above a task's step budget."""
 
 
 class NewWord(BaseException):
-    """A value or a moment turned up that the process which leads the search has not numbered yet (see `mmlocks.machine.words`).
+    """A value or a moment turned up that has no number yet.
 
-    No fault of a task's, so no handler for those may catch it.
+    Only the process that leads the search gives numbers out (see `mmlocks.machine.words`). This is
+    not a task's fault, so no handler for those may catch it.
     """
 
 
-def exact(value: Any) -> Any:
-    """A key that tells apart what Python calls equal: 1 and True, 0.0 and -0.0, also inside tuples."""
-    kind = type(value)
-    if kind is int or kind is bool or value is None:
-        return kind, value
-    if isinstance(value, tuple):
-        return kind, tuple(exact(part) for part in value)
-    if isinstance(value, frozenset):
-        return kind, frozenset(exact(part) for part in value)
-    return kind, repr(value) if isinstance(
-        value, float | complex
-    ) else value  # 0.0 and -0.0 are equal too
-
-
-def words(value: Any) -> str:
-    """A value in a sentence: `none` for None, and `a, b` for several."""
-    if value is None:
-        return "none"
-    return ", ".join(map(words, value)) or "none" if type(value) is tuple else str(value)
-
-
 class Poison(NamedTuple):
-    """What the cells of an object hold once it has been freed: which oracle is to speak when somebody uses it, and of what."""
+    """What the cells of an object hold once it has been freed.
+
+    `oracle` is the one that speaks when a CPU uses it; `what` names the object.
+    """
 
     oracle: str
     what: str
@@ -63,7 +44,10 @@ class Poison(NamedTuple):
 
 
 class Foreign(threading.local):
-    """Whether code of somebody else's is running in this thread (see `mmlocks.machine.foreign`): handles then take no notes."""
+    """Whether a learner's code is running in this thread (see `mmlocks.machine.foreign`).
+
+    Handles then refuse to keep anything.
+    """
 
     running = False
 
@@ -72,23 +56,30 @@ FOREIGN = Foreign()
 
 
 class Outlasting:
-    """Something that outlasts a search, and that no two moments of a task have two of: its address stands for it."""
+    """Something that outlasts a search, and that all moments share: its address stands for it."""
 
 
 class Handle(Outlasting):
-    """What kernel code holds in place of shared state. It has no state of its own, so nothing can be kept in it."""
+    """What kernel code holds in place of shared state.
+
+    It has no state of its own, so nothing can be kept in it.
+    """
 
     def __setattr__(self, name: str, value: Any) -> None:
         if FOREIGN.running:
             raise AttributeError(
-                f"{self!r} is a handle, and {name} cannot be kept in it: no other CPU would see that. Use a local variable, or "
-                f"`await {self!r}.{name}.set(...)` if {name} is a field"
+                f"{self!r} is a handle, and {name} cannot be kept in it: no other CPU would see "
+                f"that. Use a local variable, or `await {self!r}.{name}.set(...)` if {name} is a "
+                "field"
             )
         super().__setattr__(name, value)
 
 
 class Record(Handle):
-    """A named, immutable handle on a group of cells: a VMA, a frame, a lock. Handles may be stored in cells."""
+    """A named, immutable handle on a group of cells: a VMA, a frame, a lock.
+
+    Handles may be stored in cells.
+    """
 
     def __init__(self, layout: Layout, name: str) -> None:
         self.name = name
@@ -96,7 +87,8 @@ class Record(Handle):
         layout.add_record(self)
 
     def __hash__(self) -> int:
-        # Not its address: the order of a set of handles would differ from run to run, and with it what is said of an answer that walks one.
+        # With its address, the order of a set of handles would differ from run to run. So would
+        # the messages about an answer that goes through one.
         return self._number
 
     def __repr__(self) -> str:
@@ -104,28 +96,32 @@ class Record(Handle):
 
 
 class Cell(Handle, Generic[T]):
-    """One shared variable. `await cell` reads it, `await cell.set(value)` writes it; each is one atomic step.
+    """One shared variable: `await cell` reads it, `await cell.set(value)` writes it.
 
-    A cell holds any hashable plain value (None, bool, int, str, tuples of those, handles). It numbers the values that
-    it meets, and `bits` bounds how many different ones it may meet.
+    Each is one atomic step. A cell holds any hashable plain value (None, bool, int, str, tuples of
+    those, handles). It gives a number to each value that it meets; `bits` limits how many it may
+    meet.
     """
 
     hidden = False
-    """Set for cells of the hardware or an oracle: plain operations, so all kernel code, can neither read nor write them."""
+    """Set for cells of the hardware or an oracle: kernel code can neither read nor write them."""
     read_only = False
     """Set for cells that have operations of their own: plain ones can read but not write them."""
     is_lock = False
-    """Set for the cells of locks, on which alone the operations on locks work."""
+    """Set for the cells of locks. Operations on locks work on these alone."""
     aside = False
-    """Set for cells that seldom change: a step of several parts does not tell that it read them, too."""
+    """Set for cells that seldom change: a step of several parts does not tell that it read them."""
     with_cpus: Callable[[Any, Sequence[int]], Any] | None = None
-    """Set for the cell whose values name CPUs: a value of it once cpu n is called `numbers[n]` (see `mmlocks.machine.symmetry`)."""
+    """Set for a cell whose values name CPUs: the value once cpu n is called `numbers[n]`.
+
+    See `mmlocks.machine.symmetry`.
+    """
     changed_by: int | None = None
     """Set for the cell that one CPU alone changes: to wait for it is to wait for that CPU."""
     poison: Poison | None = None
-    """Set for the cell of a lock that is part of an object which may be freed: what is found there afterwards."""
+    """Set for the cell of a lock in an object that may be freed: what it then holds."""
     show: Callable[[Any], str] = staticmethod(words)
-    """How a value of this cell is written; set it where `words` would not do, e.g. for addresses. Ask `text` for the words."""
+    """How a value of this cell is written, if not by `words`. Callers use `text`."""
 
     def __init__(self, layout: Layout, name: str, index: int, shift: int, bits: int) -> None:
         self.layout = layout
@@ -148,7 +144,8 @@ class Cell(Handle, Generic[T]):
             code = len(self._values)
             if code >= self.limit:
                 raise ScenarioTooSmall(
-                    f"cell {self.name} has met {self.limit} different values, and its {self.bits} bits have room for no more"
+                    f"cell {self.name} has met {self.limit} different values, and its {self.bits} "
+                    "bits have room for no more"
                 )
             self._values.append(value)
             self._codes[key] = code
@@ -164,7 +161,7 @@ class Cell(Handle, Generic[T]):
         return tuple(self._values)
 
     def text(self, value: T | Poison) -> str:
-        """A value of this cell where people read it."""
+        """A value of this cell, for people to read."""
         return str(value) if isinstance(value, Poison) else self.show(value)
 
     def of(self, state: Any) -> T:
@@ -177,36 +174,29 @@ class Cell(Handle, Generic[T]):
 
     def load(self) -> Step:
         """The step that reads this cell; `await cell` is the same."""
-        from mmlocks.machine.step import Step
-
         return Step("load", (self.index,))
 
     def set(self, value: T) -> Step:
         """The step that stores `value`."""
-        from mmlocks.machine.step import Step
-
         return Step("store", (self.index, value))
 
     def swap(self, expected: T, value: T) -> Step:
-        """The step that stores `value` if the cell holds `expected`; its result says whether it did (cmpxchg)."""
-        from mmlocks.machine.step import Step
+        """The step that stores `value` if the cell holds `expected` (cmpxchg).
 
+        Its result says whether it did.
+        """
         return Step("swap", (self.index, expected, value))
 
     def wait_for(self, value: T) -> Step:
         """The step that blocks until the cell holds `value`."""
-        from mmlocks.machine.step import Step
-
         return Step("wait", (self.index, value, True))
 
     def wait_until_not(self, value: T) -> Step:
         """The step that blocks until the cell holds anything but `value`."""
-        from mmlocks.machine.step import Step
-
         return Step("wait", (self.index, value, False))
 
-    # A cell is not its value. Comparing one is the commonest slip of all (a forgotten await), and Python would
-    # answer False without a word.
+    # A cell is not its value. Comparing one is the commonest slip of all (a forgotten await), and
+    # Python would answer False without a word.
     def __bool__(self) -> NoReturn:
         raise TypeError(
             f"{self.name} was used as a value but never read; write `await` in front of it"
@@ -226,7 +216,7 @@ class Counter(Cell[int]):
 
     def encode(self, value: int) -> int:
         if not isinstance(value, int) or not 0 <= value < self.limit:
-            # A number above is one that only a larger counter could hold. Below 0 there is nothing to count.
+            # A larger counter could hold a larger number. No counter holds one below 0.
             larger = isinstance(value, int) and value > 0
             raise (ScenarioTooSmall if larger else ModelError)(
                 f"counter {self.name} cannot hold {value!r}: it counts from 0 to {self.limit - 1}"
@@ -241,25 +231,30 @@ class Counter(Cell[int]):
         return ()
 
     def add(self, n: int) -> Step:
-        """The step that adds `n` and tells nobody the sum. Two additions commute, which halves many searches."""
-        from mmlocks.machine.step import Step
+        """The step that adds `n`; its result does not tell the sum.
 
+        So two additions commute, which halves many searches.
+        """
         return Step("add", (self.index, n))
 
     def fetch_add(self, n: int) -> Step:
         """The step that adds `n` and returns the value before (x86 `lock xadd`)."""
-        from mmlocks.machine.step import Step
-
         return Step("fetch_add", (self.index, n))
 
 
 class Layout:
-    """Which cells exist, and where each lives in the packed state. Built once per program, before it runs."""
+    """Which cells exist, and where each lives in the packed state; made before a program runs."""
 
     grows = False
-    """Whether cells and records may still be made while the program runs (see `mmlocks.machine.sequential`)."""
+    """Whether cells and records may be made while the program runs.
+
+    See `mmlocks.machine.sequential`.
+    """
     dictated = False
-    """Whether cells may number no value that they have not met yet: another process does (see `mmlocks.machine.words`)."""
+    """Whether another process gives the numbers out, so that cells here number no new value.
+
+    See `mmlocks.machine.words`.
+    """
 
     def __init__(self, cpus: int) -> None:
         if cpus < 1:
@@ -268,7 +263,8 @@ class Layout:
         self.cells: list[Cell[Any]] = []
         self.records: dict[str, Record] = {}
         self.initial = 0
-        # The CPUs' positions sit in the lowest bits, so that `state & pc_mask` is a small, quickly hashed number.
+        # The CPUs' positions have the lowest bits: so `state & pc_mask` is a small number, which
+        # is hashed quickly.
         self.pc_shifts = tuple(cpu * PC_BITS for cpu in range(cpus))
         self.pc_mask = (1 << cpus * PC_BITS) - 1
         self._names: dict[str, Cell[Any]] = {}
@@ -333,12 +329,15 @@ class Layout:
             raise ModelError(f"there is no cell called {name}") from None
 
     def values(self, state: int) -> Iterator[tuple[str, Any]]:
-        """Every cell's name and value in `state`: nothing is hidden."""
+        """Every cell's name and value in `state`, also of hidden ones."""
         return ((cell.name, cell.of(state)) for cell in self.cells)
 
 
 class OnDemand(dict[K, V]):
-    """Cells or locks by a key that programs choose, such as a page number: made in advance, or, where a layout grows, when asked for."""
+    """Cells or locks by a key that programs choose, such as a page number.
+
+    They are made in advance. If the layout grows, they are made when they are asked for.
+    """
 
     def __init__(self, layout: Layout, make: Callable[[K], V], keys: Iterable[K]) -> None:
         super().__init__((key, make(key)) for key in keys)
@@ -353,10 +352,10 @@ class OnDemand(dict[K, V]):
 
 
 class View:
-    """What one step may see and change of a state: exactly the cells that it declared, and the machine checks it.
+    """What one step may see and change of a state: exactly the cells that it declared.
 
-    Reduction is only sound while declarations are true, so a step that touches an undeclared cell is an error here
-    rather than a silently lost interleaving.
+    Reduction is sound only if declarations are true. So a step that touches an undeclared cell is
+    an error here, and not an interleaving that is lost silently.
     """
 
     def __init__(self, layout: Layout, state: int, readable: int, writable: int) -> None:
@@ -364,7 +363,7 @@ class View:
         self.state = state
         self.delta = 0
         self.reads = 0
-        """The cells that were really read so far (a bit mask over their indices): a footprint names all that may be."""
+        """The cells (a bit mask over their indices) that were really read so far."""
         self.writes = 0
         """The cells that were really written."""
         self._readable = readable

@@ -1,24 +1,22 @@
 """Steps: what a task may do to shared state, one atomic operation at a time.
 
-A `Step` is a plain value: the name of an operation and its arguments. What an operation does, and which cells it
-touches, stands in a registry, so that a step can be written down, compared, sent to another process and carried out
-by a machine that never saw the code that asked for it.
+A `Step` is a plain value: the name of an operation and its arguments. A registry says what each
+operation does, and which cells it touches. So a machine that never saw the code which asked for a
+step can carry it out.
 """
 
 from __future__ import annotations
 
-import operator
-import sys
-import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import Cell, Counter, Layout, Poison, View, exact
+from mmlocks.machine.state import Cell, Counter, Layout, Poison, View
+from mmlocks.machine.values import CALL, UNAWAITED, Step
 
 BLOCKED = object()
-"""Returned by an operation that cannot happen in this state; it must not have changed anything."""
+"""The result of an operation that cannot happen in this state. It must have changed nothing."""
 
 
 class Footprint(NamedTuple):
@@ -37,8 +35,9 @@ class Footprint(NamedTuple):
     def narrowed(self, read: int, written: int) -> Footprint:
         """The part of it that a step really touched, if it read and wrote these cells.
 
-        An addition reads and writes its cell, and still counts as an addition. What was declared as written may have been read as
-        well (a store first looks whether the object is still alive), and then counts as both.
+        An addition reads and writes its cell, and still counts as an addition. A cell that was
+        declared as written counts as both if it was read, too: a store first looks whether the
+        object is still alive.
         """
         plain = self.reads | self.writes
         return Footprint(read & plain, written & plain, (read | written) & self.adds & ~plain)
@@ -65,9 +64,11 @@ def _bits(indices: Iterable[int]) -> int:
 class Operation:
     """One kind of atomic step.
 
-    `touches(layout, cpu, *args)` declares the footprint; `run(view, cpu, *args)` does the work and returns the result
-    or BLOCKED; `tell(layout, before, after, cpu, result, *args)` says in a few words what happened;
-    `holders(view, cpu, *args)` names the CPUs that a blocked step waits for, and `awaits` what it waits for.
+    * `touches(layout, cpu, *args)` declares the footprint.
+    * `run(view, cpu, *args)` does the work, and returns the result or BLOCKED.
+    * `tell(layout, before, after, cpu, result, *args)` says in a few words what happened.
+    * `awaits(view, cpu, *args)` says what a blocked step waits for.
+    * `holders(view, cpu, *args)` names the CPUs that it waits for.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Operation:
 OPERATIONS: dict[str, Operation] = {}
 
 
-def _nobody(*_: Any) -> tuple[int, ...]:
+def _no_cpus(*_: Any) -> tuple[int, ...]:
     return ()
 
 
@@ -99,7 +100,7 @@ def operation(
     run: Callable[..., Any],
     tell: Callable[..., str] = _name_only,
     awaits: Callable[..., str] = _something,
-    holders: Callable[..., tuple[int, ...]] = _nobody,
+    holders: Callable[..., tuple[int, ...]] = _no_cpus,
 ) -> None:
     """Add a kind of step to the machine's vocabulary."""
     if name in OPERATIONS:
@@ -108,7 +109,10 @@ def operation(
 
 
 def telling(name: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
-    """Decorator: say what a step of that operation did in these words. For operations whose words stand in a file of their own."""
+    """Decorator: say what a step of that operation did in these words.
+
+    For operations whose words stand in a file of their own.
+    """
 
     def registered(tell: Callable[..., str]) -> Callable[..., str]:
         OPERATIONS[name] = replace(OPERATIONS[name], tell=tell)
@@ -124,76 +128,6 @@ class ViolationSignal(Exception):
         super().__init__(message)
         self.oracle = oracle
         self.message = message
-
-
-class Unawaited(threading.local):
-    """Steps that a running task has built and not yet awaited (see `mmlocks.machine.coroutine`), in each thread."""
-
-    steps: list[Step] | None = None
-
-
-UNAWAITED = Unawaited()
-
-
-class Step:
-    """A request to the machine: `await step` hands it over and returns its result."""
-
-    __slots__ = ("args", "made_at", "op")
-
-    def __init__(self, op: str, args: tuple[Any, ...]) -> None:
-        self.op = op
-        self.args = args
-        self.made_at = ("", "", 0)
-        if UNAWAITED.steps is not None:
-            self.made_at = _making()
-            UNAWAITED.steps.append(self)
-
-    def __await__(self) -> Generator[Step, Any, Any]:
-        return (yield self)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Step) or self.op != other.op or len(self.args) != len(other.args):
-            return False
-        return all(map(operator.is_, self.args, other.args)) or exact(self.args) == exact(
-            other.args
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.op, self.args))
-
-    def __bool__(self) -> bool:
-        raise TypeError(
-            f"the step {self.op} was used as a value but never awaited; write `await` in front of it"
-        )
-
-    def __repr__(self) -> str:
-        return f"{self.op}{self.args}"
-
-
-class Call(Step):
-    """A request to call a function by its name, wherever its text is. Only code that runs apart from a kernel makes it (see `mmlocks.machine.foreign`).
-
-    `text` is the function itself, for those who need no other one. No machine carries a call out.
-    """
-
-    __slots__ = ("text",)
-
-    def __init__(
-        self, name: str, args: tuple[Any, ...], text: Callable[..., Any] | None = None
-    ) -> None:
-        super().__init__(CALL, (name, *args))
-        self.text = text
-
-
-CALL = "call"
-
-
-def _making() -> tuple[str, str, int]:
-    """Function, file and line that built a step: the nearest frame that is a coroutine's (co_flags CO_COROUTINE)."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and not frame.f_code.co_flags & 0x80:
-        frame = frame.f_back
-    return frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno
 
 
 def footprint_of(layout: Layout, cpu: int, step: Step) -> Footprint:
@@ -212,8 +146,9 @@ def _known(step: Step) -> Operation:
     except KeyError:
         if step.op == CALL:
             raise ModelError(
-                f"{step.args[0]} was called outside of any kernel. A scenario's threads call kernel functions by the names that they have in "
-                "mmlocks.mm, and run under a kernel: check(scenario, '6.4.3')"
+                f"{step.args[0]} was called outside of any kernel. A scenario's threads call "
+                "kernel functions by the names that they have in mmlocks.mm, and run under a "
+                "kernel: check(scenario, '6.4.3')"
             ) from None
         raise ModelError(
             f"no operation is called {step.op}; register it with operation()"
@@ -221,11 +156,13 @@ def _known(step: Step) -> Operation:
 
 
 def together(*parts: Step | Cell[Any]) -> Step:
-    """Several operations as one atomic step, because nobody could tell them apart; its result is a tuple.
+    """Several operations as one atomic step, with a tuple of results.
 
-    Each use says in a comment why nobody could: usually the first part takes a lock, or the last one releases it
-    (Lipton, "Reduction: a method of proving properties of parallel programs", CACM 1975). If any part would block, the whole step does, and
-    nothing happens. `Machine(split_together=True)` takes the parts one by one again; a test compares the endings.
+    It is for operations that no other CPU could see one by one. Each use says in a comment why:
+    usually the first part takes a lock, or the last one releases it (Lipton, "Reduction: a method
+    of proving properties of parallel programs", CACM 1975). If any part would block, the whole step
+    does, and nothing happens. `Machine(split_together=True)` takes the parts one by one again; a
+    test compares the endings.
     """
     steps = tuple(part.load() if isinstance(part, Cell) else part for part in parts)
     if UNAWAITED.steps is not None:
@@ -236,21 +173,22 @@ def together(*parts: Step | Cell[Any]) -> Step:
 
 
 def parts(step: Step) -> list[Step]:
-    """The operations inside a step, in their order: those that were put `together`, or the step itself."""
-    return (
-        [step] if step.op != "together" else [inner for part in step.args for inner in parts(part)]
-    )
+    """The operations inside a step, in order: the parts of a `together`, or the step itself."""
+    if step.op != "together":
+        return [step]
+    return [inner for part in step.args for inner in parts(part)]
 
 
 def require(condition: bool, oracle: str, message: str) -> Step:
-    """The step of an assertion: a violation of `oracle` unless `condition` holds. `oracle` is one of ORACLES, or a name for a rule of your own.
+    """The step of an assertion: a violation of `oracle` unless `condition` holds.
 
+    `oracle` is one of ORACLES, or a name for a rule of your own.
     For programs: scenarios, tests.
     """
     return Step("require", (bool(condition), oracle, message))
 
 
-# -- the operations on plain cells ------------------------------------------------------------------------------------
+# -- the operations on plain cells -----------------------------------------------------------------
 
 
 def _together_touches(layout: Layout, cpu: int, *parts: Step) -> Footprint:
@@ -405,8 +343,8 @@ operation(
 operation("load", lambda layout, cpu, i: touching(reads=[i]), _load, _tell_load)
 operation("store", lambda layout, cpu, i, value: touching(writes=[i]), _store, _tell_change)
 operation("swap", lambda layout, cpu, i, *_: touching(reads=[i], writes=[i]), _swap, _tell_change)
-# Additions of one sign commute: if the sum leaves the counter's range, it does so in every order. A subtraction may find too
-# little there, or not, depending on what came before.
+# Additions of one sign commute: if the sum leaves the counter's range, it does so in every order. A
+# subtraction may find too little there, or not, depending on what came before.
 operation(
     "add",
     lambda layout, cpu, i, n: touching(adds=[i]) if n >= 0 else touching(reads=[i], writes=[i]),
@@ -424,7 +362,8 @@ operation(
         f"{_tell_load(layout, before, after, cpu, result, i)} at last"
     ),
     awaits=lambda view, cpu, i, value, equal: (
-        f"{_name(view.layout, i)} to {'become' if equal else 'change from'} {view.layout.cells[i].text(value)}"
+        f"{_name(view.layout, i)} to {'become' if equal else 'change from'} "
+        f"{view.layout.cells[i].text(value)}"
     ),
     holders=_only_changer,
 )

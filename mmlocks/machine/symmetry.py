@@ -1,8 +1,8 @@
 """CPUs that are alike: a program may declare that exchanging two of them leaves it as it is.
 
-Two CPUs that run the same code on things of their own (a slot, a frame, a TLB) can be exchanged, if their things are exchanged with them.
-A `Swap` says so, and the search follows one of two such states instead of both. The declaration is checked, not trusted
-(see `mmlocks.search.symmetry`).
+Two CPUs that run the same code on things of their own (a slot, a frame, a TLB) can be exchanged, if
+their things are exchanged with them. A `Swap` says so, and the search follows one of two such
+states instead of both. The declaration is checked, not trusted (see `mmlocks.search.symmetry`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ def _same(name: str) -> str:
 
 @dataclass(frozen=True)
 class Swap:
-    """Two CPUs that are alike: exchange them, and rename cells and records by `renamed`, and the program is the same.
+    """Two CPUs that are alike. Exchange them and rename by `renamed`: the program is the same.
 
-    `renamed` is given the name of a cell or of a record and returns the name of the one that takes its place: often its own, and
-    applied twice always its own. Every cell takes over the value of the one whose place it takes; records in it are renamed, too.
+    `renamed` takes the name of a cell or a record, and returns the name of the one that takes its
+    place. That is often the same name; applied twice it always is. Every cell takes over the value
+    of the one whose place it takes; records in that value are renamed, too.
     """
 
     cpus: tuple[int, int]
@@ -39,7 +40,10 @@ class Swap:
         return {one: two, two: one}.get(cpu, cpu)
 
     def cells(self, layout: Layout) -> list[Cell[Any]]:
-        """For each cell, by its index, the one that takes its place. Raises ModelError if the names do not pair up."""
+        """For each cell, by its index, the one that takes its place.
+
+        Raises ModelError if the names do not pair up.
+        """
         one, two = self.cpus
         if one == two or not {one, two} <= set(range(layout.cpus)):
             raise ModelError(
@@ -52,7 +56,8 @@ class Swap:
             assert other is not None
             if _kind(cell) != _kind(other):
                 raise ModelError(
-                    f"{self} are declared alike, and {cell.name} to take the place of {other.name}: the two are not of the same kind and size."
+                    f"{self} are declared alike, and {cell.name} to take the place of "
+                    f"{other.name}: the two are not of the same kind and size."
                 )
             taken.append(other)
         for name in layout.records:

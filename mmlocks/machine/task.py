@@ -1,8 +1,9 @@
-"""A task as an automaton, grown lazily: a node is a pending step, an edge is a result received.
+"""A task as an automaton that grows as it is used: nodes are pending steps, edges are results.
 
-The search never runs a coroutine twice through the same moment. It asks the task for the node behind (node, result); only
-the first time does anybody run Python code for it, and where that code runs is the supplier's business: a coroutine in this
-process (`mmlocks.machine.coroutine`), or one in a process that the judge need not trust.
+The search never runs a coroutine twice through the same moment. It asks the task which node follows
+a node after a result. Python code runs only the first time. The supplier decides where it runs: in
+a coroutine of this process (`mmlocks.machine.coroutine`), or in a process that the judge need not
+trust.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.state import PC_BITS, Layout, Outlasting, exact
-from mmlocks.machine.step import NOTHING, Footprint, Step, footprint_of
+from mmlocks.machine.state import PC_BITS, Layout
+from mmlocks.machine.step import NOTHING, Footprint, footprint_of
+from mmlocks.machine.values import Step, exact
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -35,7 +37,7 @@ class Place(NamedTuple):
 
     @property
     def spot(self) -> str:
-        """The place for a message: `mm/fork.py:41` in this package, `your cell, line 7` in a notebook."""
+        """The place for a message: `mm/fork.py:41`, or `your cell, line 7` in a notebook."""
         file = Path(self.file)
         if file.is_relative_to(PACKAGE):
             return f"{file.relative_to(PACKAGE).as_posix()}:{self.line}"
@@ -46,11 +48,12 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a task does next: a step, or how it ended. Plain values throughout, but for `key`, which stays at home.
+    """What a task does next: a step, or how it ended. All plain values, except `key`.
 
-    `ended` is "" while it runs, "returned", "failed" (an exception in its code), or "mistake" (its author broke a rule of
-    the machine). Two answers with the same `key` have the same future; None means nobody can tell. `part` is the number of the step, from 0, among the
-    `parts` that the program asked for together, where such steps are taken apart.
+    `ended` is "" while the task runs, "returned", "failed" (an exception in its code), or "mistake"
+    (its author broke a rule of the machine). Two answers with the same `key` have the same future;
+    None means that we cannot tell. Where a `together` is taken apart, `part` is the number of the
+    step, from 0, among its `parts`.
     """
 
     step: Step | None = None
@@ -79,33 +82,18 @@ class Answer:
 
 
 class Ended(BaseException):
-    """Raised through the kernel's functions when a foreign one below them failed or broke a rule: the task ends with this answer."""
+    """Raised through the kernel's functions when a foreign function failed or broke a rule.
+
+    The task ends with this answer.
+    """
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.message)
         self.answer = answer
 
 
-class Stop(Outlasting):
-    """A moment of a call of a foreign function (see `mmlocks.machine.foreign`): what it asks for, and what follows each result.
-
-    `sent` is the history of results as the function was told them: with handles of its own side.
-    """
-
-    def __init__(
-        self, visit: Any, answer: Answer, history: tuple[Any, ...], sent: tuple[Any, ...]
-    ) -> None:
-        self.visit = visit
-        self.answer = answer
-        self.history = history
-        self.sent = sent
-        self.after: dict[Any, Stop] = {}
-        """By the `exact` key of the result; `results` are the same in the same order."""
-        self.results: list[Any] = []
-
-
 class Supplier(Protocol):
-    """Whoever knows a task's code."""
+    """What knows a task's code."""
 
     def answer(self, results: Sequence[Any]) -> Answer:
         """What the task does after it has received `results`, from its start."""
@@ -129,11 +117,14 @@ class Node:
     outcomes: dict[int, Any] = field(default_factory=dict)
     """Projected state -> outcome, filled by `Machine`: what makes a step cost two dict look-ups."""
     accesses: dict[int, Footprint] = field(default_factory=dict)
-    """Projected state -> what the step really touches there, at most its footprint; of a blocked step, what it found to be blocked by."""
+    """Projected state -> what the step really touches there, at most its footprint.
+
+    For a blocked step: what it looked at and found blocked.
+    """
     touched: Footprint = NOTHING
     """All that the step was seen to touch so far."""
     edges: dict[Any, int] = field(default_factory=dict)
-    """The node that follows each result (by its `exact` key), and in the same order, the results."""
+    """The node that follows each result, by its `exact` key. `results` has the same order."""
     results: list[Any] = field(default_factory=list)
 
     @property
@@ -158,9 +149,9 @@ class Task:
         self.name = name
         self._looks_at = looks_at
         self.nodes: list[Node] = []
-        """Only ever grows: who holds this list sees every node."""
+        """Only ever grows, so code that holds this list sees every node."""
         self.growth = 0
-        """Counts new nodes and edges; whoever derived something from the automaton's shape compares it."""
+        """Counts new nodes and edges, for code that depends on the automaton's shape."""
         self._supplier = supplier
         self._by_key: dict[Hashable, int] = {}
         self._node(())
@@ -188,7 +179,7 @@ class Task:
         return self.place(self._supplier.answer(history), history)
 
     def place(self, answer: Answer, history: tuple[Any, ...]) -> int:
-        """Index of the node for an answer: a known one, where two answers have the same future, or a new one."""
+        """Index of the node for an answer: a known one that has the same future, or a new one."""
         footprint, looks, project = NOTHING, 0, 0
         if answer.step is not None:
             try:
@@ -196,24 +187,19 @@ class Task:
                 footprint = footprint_of(self.layout, self.cpu, answer.step)
                 looks = self._looks_at(self.cpu, answer.step)
                 project = self._bits(footprint.reads | footprint.writes | footprint.adds | looks)
-            except (
-                Exception
-            ) as problem:  # the step's arguments are the task's, and so may be anything
+            except Exception as problem:  # the step's arguments come from the task: anything
                 answer = Answer.mistake(
                     answer.where, cannot_happen(self.cpu, answer.step, answer.where, problem)
                 )
-        key: Hashable | None = None
-        if answer.step is None:
-            key = ("end", answer.ended, repr(answer.value), answer.message)
-        elif answer.key is not None:
-            key = (answer.step, answer.key)
+        key = self._key(answer)
         index = self._by_key.get(key) if key is not None else None
         if index is not None:
             return index
         index = len(self.nodes)
         if index >= 1 << PC_BITS:
             raise ModelError(
-                f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; is it endless?"
+                f"cpu{self.cpu}: the task {self.name} has more than {index} distinct positions; "
+                "is it endless?"
             )
         node = Node(index, answer, history, footprint, looks, project)
         if answer.step is None:  # nothing happens any more, in any state
@@ -224,7 +210,15 @@ class Task:
         self.growth += 1
         return index
 
+    @staticmethod
+    def _key(answer: Answer) -> Hashable | None:
+        """Equal for answers with the same future; None if that is not known."""
+        if answer.step is None:
+            return "end", answer.ended, repr(answer.value), answer.message
+        return None if answer.key is None else (answer.step, answer.key)
+
     def _bits(self, touched: int) -> int:
+        """The bits of the packed state that belong to these cells."""
         mask = 0
         while touched:
             lowest = touched & -touched
@@ -238,7 +232,10 @@ def cannot_happen(cpu: int, step: Step, where: tuple[Place, ...], problem: Excep
     why = (
         str(problem) if isinstance(problem, ModelError) else f"{type(problem).__name__}: {problem}"
     )
-    return f"cpu{cpu}: the step {step!r}{at(where)} cannot be carried out. {why}. Check what you passed to it."
+    return (
+        f"cpu{cpu}: the step {step!r}{at(where)} cannot be carried out. {why}. "
+        "Check what you passed to it."
+    )
 
 
 def at(where: tuple[Place, ...]) -> str:
@@ -247,7 +244,7 @@ def at(where: tuple[Place, ...]) -> str:
 
 
 class SplitSupplier:
-    """The same program with every `together` taken one part at a time, as if there were no such thing."""
+    """The same program with every `together` taken one part at a time."""
 
     def __init__(self, whole: Supplier) -> None:
         self._whole = whole
@@ -279,7 +276,11 @@ class SplitSupplier:
 
 
 class _Part:
-    """A moment of a program that is taken apart: what the whole program was told, what the parts of its pending step returned so far."""
+    """A moment of a program that is taken apart.
+
+    `told` are the results that the whole program has received; `done` those of the parts of its
+    pending step so far.
+    """
 
     def __init__(self, told: tuple[Any, ...], done: tuple[Any, ...], whole: Answer) -> None:
         self.told = told

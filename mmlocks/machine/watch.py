@@ -1,40 +1,17 @@
-"""Watches: whoever looks at every step just before it is taken, and may find that a rule of its own is broken.
+"""What a watch sees of a step before it is taken: its parts, what they touch, and their results.
 
-An oracle that judges how a step is taken, such as "are the locks held that this store needs?", must see more than the step itself
-touches. A watch says in advance which cells, and the machine lets it see those as well.
+A step may consist of parts that are taken together. A rule that holds at one part, such as "this
+lock is held", need not hold at the next.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from mmlocks.errors import UndeclaredAccess
 from mmlocks.machine.state import View
-from mmlocks.machine.step import BLOCKED, Step, ViolationSignal, parts, perform
-
-if TYPE_CHECKING:
-    from mmlocks.machine.machine import Violation
-    from mmlocks.machine.task import Place
-
-
-class Watch(Protocol):
-    """Looks at steps, and changes nothing.
-
-    What it looks at becomes part of what a step's outcome depends on, and *not* of the step's footprint. So a watch costs the reduction
-    nothing: two steps that commute still count as commuting. That is sound under one condition, which whoever writes a watch must keep:
-
-        another CPU's step that does not conflict with this one must not change the judgement of it.
-
-    Else the search might look at only one order of the two, and at the wrong one. "Do I hold this lock?" keeps it: nobody but I can
-    begin or cease to hold a lock. So does "is the VMA write-locked by me?": while I hold mmap_lock for writing nobody else changes
-    either number, or breaks a rule by doing so. "Does somebody else hold it?" does not.
-    """
-
-    def looks_at(self, cpu: int, step: Step) -> int:
-        """The cells (a bit mask over their indices) that must be seen to judge this step, beside those that it touches."""
-
-    def judge(self, view: View, cpu: int, step: Step, where: tuple[Place, ...]) -> Violation | None:
-        """The rule that `cpu` would break by taking the step now; None if none, or if the step is blocked."""
+from mmlocks.machine.step import BLOCKED, ViolationSignal, parts, perform
+from mmlocks.machine.values import Step
 
 
 class Access(NamedTuple):
@@ -46,7 +23,7 @@ class Access(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A step, or one part of a `together`: the state just before it, what it touched, and its result.
+    """A step, or one part of a `together`: the state before it, what it touched, and its result.
 
     `broke` is the rule that the operation itself said was broken; nothing comes after such a part.
     """
@@ -59,7 +36,7 @@ class Part(NamedTuple):
 
 
 class _Recorder(View):
-    """A view that remembers what was really touched: declared footprints also name what *may* be."""
+    """A view that remembers what was really touched. A footprint names what *may* be touched."""
 
     def __init__(self, view: View) -> None:
         super().__init__(view.layout, view.state, view._readable, view._writable)
@@ -78,7 +55,10 @@ class _Recorder(View):
 
 
 def parts_of(view: View, cpu: int, step: Step) -> tuple[Part, ...]:
-    """What would happen, part by part, if `cpu` took the step now; () if it is blocked. `view` stays as it is."""
+    """What would happen, part by part, if `cpu` took the step now; () if it is blocked.
+
+    `view` stays as it is.
+    """
     found: list[Part] = []
     now = view
     for part in parts(step):
@@ -90,9 +70,8 @@ def parts_of(view: View, cpu: int, step: Step) -> tuple[Part, ...]:
             return tuple(found)
         except UndeclaredAccess:
             raise
-        except (
-            Exception
-        ):  # a step that makes no sense: the machine says so when it tries to take it
+        except Exception:
+            # The step makes no sense. The machine says so when it tries to take it.
             return tuple(found)
         if result is BLOCKED:
             return ()

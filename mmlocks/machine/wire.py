@@ -1,7 +1,8 @@
-"""Steps, results and answers as plain JSON values, so that a task's code may live in another process.
+"""Steps, results and answers as plain JSON values: a task's code may live in another process.
 
-A handle is written as its name, `{"record": "heap"}`; a step and a named tuple by their parts. Nothing that is read back can
-name a cell, a record or a type that the layout and the registry do not know.
+A handle is written as its name, `{"record": "heap"}`; a step and a named tuple by their parts.
+Nothing that is read back can name a cell, a record or a type that the layout and the registry do
+not know.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Any, NamedTuple
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.state import Cell, Layout, Poison, Record
-from mmlocks.machine.step import OPERATIONS, Call, Step
+from mmlocks.machine.step import OPERATIONS
 from mmlocks.machine.task import Answer, Place
+from mmlocks.machine.values import Call, Step
 
 Plain = None | bool | int | str | list[Any] | dict[str, Any]
 
@@ -21,7 +23,7 @@ NAMED_TUPLES: dict[str, Any] = {"Place": Place, "Poison": Poison}
 
 
 def travels(kind: Any) -> Any:
-    """Class decorator: values of this named tuple may be stored in cells, and so must be able to travel."""
+    """Class decorator: values of this named tuple may be stored in cells, and so must travel."""
     NAMED_TUPLES[kind.__name__] = kind
     return kind
 
@@ -31,7 +33,7 @@ EXCEPTIONS: dict[str, type[Exception]] = {}
 
 
 def thrown(kind: type[Exception]) -> type[Exception]:
-    """Class decorator: kernel functions may raise this exception to their callers, also to foreign ones."""
+    """Class decorator: kernel functions may raise this exception, also to foreign callers."""
     EXCEPTIONS[kind.__name__] = kind
     return kind
 
@@ -45,7 +47,7 @@ class Threw(NamedTuple):
 
     @classmethod
     def of(cls, problem: BaseException) -> Threw | None:
-        """The exception as a value; None if it is none that kernel functions raise."""
+        """The exception as a value; None if kernel functions do not raise its kind."""
         kind = type(problem)
         return cls(kind.__name__, str(problem)) if EXCEPTIONS.get(kind.__name__) is kind else None
 
@@ -57,15 +59,19 @@ class Threw(NamedTuple):
 LARGEST_BITS = 256
 LONGEST = 1_000
 DEEPEST = 20
-"""Limits of what foreign code may hand over: bits of a number, parts of a value, and how deep they nest. Addresses have 64 bits, and a search has far
-fewer areas and pages."""
+"""Limits of what foreign code may hand over: bits of a number, parts of a value, levels of nesting.
+
+Addresses have 64 bits, and a search has far fewer areas and pages.
+"""
 
 
 def plain_from_abroad(value: Any, depth: int = 0) -> Any:
-    """What foreign code hands over, with what Python takes for plain values made plain: a member of an enumeration is an int, a list a tuple.
+    """A value that foreign code hands over, made plain.
 
-    No method of the value is called, as that would be foreign code; so it is asked for its type, not for what it says that it is. Raises ModelError for
-    what is no plain value, and for what is larger than any value of the machine.
+    A member of an enumeration becomes an int, and a list a tuple. No method of the value is called,
+    as that would be foreign code: only its real type counts.
+
+    Raises ModelError for other kinds of values, and for one that is larger than any of the machine.
     """
     kind = type(value)
     if value is None or kind is bool:
@@ -73,37 +79,51 @@ def plain_from_abroad(value: Any, depth: int = 0) -> Any:
     if depth > DEEPEST:
         raise ModelError(f"a tuple is passed on that nests more than {DEEPEST} deep")
     if issubclass(kind, int):
-        number = int.__index__(value)
-        if number.bit_length() > LARGEST_BITS:
-            raise ModelError(
-                f"a number of {number.bit_length():,} bits is passed on; the largest has {LARGEST_BITS}"
-            )
-        return number
+        return _plain_number(value)
     if issubclass(kind, str):
-        if str.__len__(value) > LONGEST:
-            raise ModelError(
-                f"a text of {str.__len__(value):,} characters is passed on; the longest has {LONGEST:,}"
-            )
-        return str.__str__(value)
-    if kind in (list, tuple) or (
-        issubclass(kind, tuple) and NAMED_TUPLES.get(kind.__name__) is kind
-    ):
-        if len(value) > LONGEST:
-            raise ModelError(
-                f"{len(value):,} values are passed on at once; the most are {LONGEST:,}"
-            )
-        items = tuple(plain_from_abroad(item, depth + 1) for item in value)
-        return items if kind in (list, tuple) else tuple.__new__(kind, items)
+        return _plain_text(value)
+    if kind in (list, tuple):
+        return _plain_parts(value, depth)
+    if issubclass(kind, tuple) and NAMED_TUPLES.get(kind.__name__) is kind:
+        return tuple.__new__(kind, _plain_parts(value, depth))
     if issubclass(kind, Record):
         return value
     if issubclass(kind, Step):
-        parts = plain_from_abroad(value.args, depth + 1)
-        if not isinstance(parts, tuple):
-            raise ModelError("a Step is made by hand, and its arguments are no tuple")
-        if issubclass(kind, Call):
-            return Call(parts[0], parts[1:])
-        return Step(plain_from_abroad(value.op, depth + 1), parts)
+        return _plain_step(value, depth)
     raise _not_plain(value)
+
+
+def _plain_number(value: Any) -> int:
+    number = int.__index__(value)
+    if number.bit_length() > LARGEST_BITS:
+        raise ModelError(
+            f"a number of {number.bit_length():,} bits is passed on; the largest has {LARGEST_BITS}"
+        )
+    return number
+
+
+def _plain_text(value: Any) -> str:
+    length = str.__len__(value)
+    if length > LONGEST:
+        raise ModelError(
+            f"a text of {length:,} characters is passed on; the longest has {LONGEST:,}"
+        )
+    return str.__str__(value)
+
+
+def _plain_parts(value: Any, depth: int) -> tuple[Any, ...]:
+    if len(value) > LONGEST:
+        raise ModelError(f"{len(value):,} values are passed on at once; the most are {LONGEST:,}")
+    return tuple(plain_from_abroad(item, depth + 1) for item in value)
+
+
+def _plain_step(value: Any, depth: int) -> Step:
+    parts = plain_from_abroad(value.args, depth + 1)
+    if not isinstance(parts, tuple):
+        raise ModelError("a Step is made by hand, and its arguments are no tuple")
+    if issubclass(type(value), Call):
+        return Call(parts[0], parts[1:])
+    return Step(plain_from_abroad(value.op, depth + 1), parts)
 
 
 def _not_plain(value: Any) -> ModelError:
@@ -119,7 +139,8 @@ def _not_plain(value: Any) -> ModelError:
             f"a call of {value.__name__} is passed on, not its result; write `await` in front of it"
         )
     return ModelError(
-        f"a {kind.__name__} is passed on, which is no plain value: fields, steps and kernel functions take None, True and False, "
+        f"a {kind.__name__} is passed on, which is no plain value: fields, steps and kernel "
+        "functions take None, True and False, "
         "whole numbers, texts, tuples and handles"
     )
 
@@ -129,10 +150,10 @@ def to_plain(value: Any) -> Plain:
 
     Raises ModelError for a value that has none.
     """
-    if isinstance(value, None | bool | int | str) and type(value) in (type(None), bool, int, str):
-        return (
-            value  # an enumeration's member is an int to isinstance, and another value to a program
-        )
+    # A member of an enumeration is an int, too, and another value to a program.
+    if value is None or type(value) in (bool, int, str):
+        plain: Plain = value
+        return plain
     if isinstance(value, Record):
         return {"record": value.name}
     if isinstance(value, Step):
@@ -142,50 +163,51 @@ def to_plain(value: Any) -> Plain:
         return {"answer": [to_plain(part) for part in parts]}
     if isinstance(value, tuple):
         items = [to_plain(item) for item in value]
-        return (
-            {"named": type(value).__name__, "items": items}
-            if type(value) is not tuple
-            else {"tuple": items}
-        )
+        if type(value) is tuple:
+            return {"tuple": items}
+        return {"named": type(value).__name__, "items": items}
     raise _not_plain(value)
 
 
 def from_plain(plain: Any, layout: Layout) -> Any:
-    """The value that `to_plain` wrote. Raises ModelError for a name that `layout` or the machine does not know."""
+    """The value that `to_plain` wrote.
+
+    Raises ModelError for a name that `layout` or the machine does not know.
+    """
     if plain is None or isinstance(plain, bool | int | str):
         return plain
+
+    def read(items: list[Any]) -> tuple[Any, ...]:
+        return tuple(from_plain(item, layout) for item in items)
+
     try:
         match plain:
             case {"record": str(name)}:
                 return layout.records[name]
             case {"step": "call", "args": [str(name), *args]}:
-                return Call(name, tuple(from_plain(arg, layout) for arg in args))
+                return Call(name, read(args))
             case {"step": str(op), "args": list(args)} if op in OPERATIONS:
-                return Step(op, tuple(from_plain(arg, layout) for arg in args))
+                return Step(op, read(args))
             case {"answer": [step, where, str(ended), value, str(message)]}:
-                return _answer(
-                    from_plain(step, layout),
-                    from_plain(where, layout),
-                    ended,
-                    from_plain(value, layout),
-                    message,
-                )
+                step, where, value = read([step, where, value])
+                return _answer(step, where, ended, value, message)
             case {"tuple": list(items)}:
-                return tuple(from_plain(item, layout) for item in items)
+                return read(items)
             case {"named": str(name), "items": list(items)}:
                 kind = NAMED_TUPLES[name]
-                if len(items) != len(kind._fields):
+                wanted = len(kind._fields)
+                if len(items) != wanted:
                     raise ModelError(
-                        f"a message has a {name} of {len(items)} parts; it takes {len(kind._fields)}"
+                        f"a message has a {name} of {len(items)} parts; it takes {wanted}"
                     )
-                return kind(*(from_plain(item, layout) for item in items))
+                return kind(*read(items))
     except KeyError as unknown:
         raise ModelError(f"a message names {unknown}, which this program does not have") from None
     raise ModelError(f"a message cannot be read: {str(plain)[:80]}")
 
 
 def _answer(step: Any, where: Any, ended: str, value: Any, message: str) -> Answer:
-    """An answer that the machine can rely on: its parts are of the kinds that they should be."""
+    """An answer whose parts are of the right kinds. Raises ModelError if they are not."""
     fits = (
         (step is None or isinstance(step, Step))
         and isinstance(where, tuple)

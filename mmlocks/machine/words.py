@@ -1,12 +1,13 @@
-"""What a packed state means: the numbers that stand for cells' values and for tasks' moments, told to another process.
+"""What a packed state means: numbers for cells' values and tasks' moments, told to a process.
 
-A state is one number, and its parts are numbers that were given out as the search went on: a cell numbers its values, a task its
-moments. Two processes that search the same program can exchange states only if one of them gives the numbers out. It hands over its
-`Words`; the other builds the same machine, takes the words over, and from then on numbers nothing: what is new to it raises `NewWord`,
-and is for the first process to find out.
+A state is one number. Its parts are numbers that are given out as the search goes on: a cell
+numbers its values, a task its moments. Two processes that search the same program can exchange
+states only if one of them gives the numbers out. It hands over its `Words`. The other process
+builds the same machine and takes the words over. From then on it numbers nothing: a new value
+raises `NewWord`, and the first process must number it.
 
-With the words come the tasks' automata, as far as they are known, so the other process runs no task's code at all: neither does it
-need a learner's function, nor must anybody trust it with one.
+The words include the tasks' automata, as far as they are known. So the other process runs no task's
+code: it needs no learner's function, and need not be trusted with one.
 """
 
 from __future__ import annotations
@@ -25,11 +26,17 @@ from mmlocks.machine.task import Answer
 from mmlocks.machine.wire import from_plain, to_plain
 
 Words = bytes
-"""Compressed JSON, which holds nothing that is run when it is read. Deterministic: equal machines, equal bytes."""
+"""Compressed JSON, which holds nothing that is run when it is read.
+
+Deterministic: equal machines, equal bytes.
+"""
 
 
 def words_of(machine: Machine) -> Words:
-    """All numbers that `machine` has given out. Raises ModelError for a value that cannot travel."""
+    """All numbers that `machine` has given out.
+
+    Raises ModelError for a value that cannot travel.
+    """
     plain = {
         "cells": [
             [cell.name, cell.bits, [to_plain(value) for value in cell.met]]
@@ -37,7 +44,7 @@ def words_of(machine: Machine) -> Words:
         ],
         "tasks": [
             {
-                # Nobody there asks what a task returned. Its number keeps two ends apart.
+                # What a task returned is not needed there. Its number keeps two ends apart.
                 "answers": [
                     to_plain(replace(node.answer, value=node.index)) for node in task.nodes
                 ],
@@ -56,9 +63,10 @@ def words_of(machine: Machine) -> Words:
 
 
 def dictated(machine: Machine, words: Words) -> Machine:
-    """The same program, newly built, in the words of the process that leads; `machine` is used up.
+    """The same program in the words of the process that leads.
 
-    Raises ModelError if it is not the same program.
+    `machine` is the program newly built; it cannot be used afterwards. Raises ModelError if it is
+    not the same program.
     """
     plain = json.loads(zlib.decompress(words))
     layout = machine.layout
@@ -97,13 +105,13 @@ def dictated(machine: Machine, words: Words) -> Machine:
 def _same(what: str, here: object, there: object) -> None:
     if here != there:
         raise ModelError(
-            f"a process that helps to search has another program than the one that leads: their {what} differ. "
-            "Let both build the same one, with the same version of mmlocks."
+            "a process that helps to search has another program than the one that leads: their "
+            f"{what} differ. Let both build the same one, with the same version of mmlocks."
         )
 
 
 class _Dictated:
-    """A task of which only that is known which was told."""
+    """A task known only from what the leader sent."""
 
     def __init__(self, first: Answer) -> None:
         self._first = first

@@ -16,8 +16,9 @@ from typing import Any
 
 from mmlocks.errors import NotJudged
 from mmlocks.machine import Cell, Layout, Record, RwSem, SeqCount, SpinLock, Step
-from mmlocks.machine.step import OPERATIONS, Call
+from mmlocks.machine.step import OPERATIONS
 from mmlocks.machine.task import Answer
+from mmlocks.machine.values import Call
 from mmlocks.mm.frames import Frame
 from mmlocks.mm.maple_node import MapleTree
 from mmlocks.mm.mm import Mm

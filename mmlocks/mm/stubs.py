@@ -18,7 +18,7 @@ from typing import Any
 from mmlocks.errors import ModelError
 from mmlocks.machine.moment import SHOWN_AS
 from mmlocks.machine.state import Cell, Record
-from mmlocks.machine.step import Call, Step
+from mmlocks.machine.values import Call, Step
 from mmlocks.mm.frames import Frame, Memory
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from mmlocks.machine import Layout, Machine, Run, RwSem, SpinLock, Step, Violation
 from mmlocks.machine.machine import PC_FIELD
-from mmlocks.machine.state import exact
 from mmlocks.machine.task import Node, Place, Task
+from mmlocks.machine.values import exact
 from mmlocks.mm.kernel import one_by_one
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma

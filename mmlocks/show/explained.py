@@ -9,9 +9,9 @@ from typing import Any
 
 from mmlocks.errors import ModelError
 from mmlocks.explain.endings import Ending, Endings, endings
-from mmlocks.explain.explaining import Explanation
-from mmlocks.explain.explaining import explain as searched
-from mmlocks.explain.slicing import Event, Order, moments_of
+from mmlocks.explain.explanation import Explanation
+from mmlocks.explain.explanation import explain as searched
+from mmlocks.explain.slicing import Event, Order, runs_before
 from mmlocks.machine import Run, Schedule
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.world import World
@@ -212,7 +212,7 @@ def _what_matters(found: Explanation, width: int) -> list[str]:
     background = len(run) - len(found.slice.steps)
     elsewhere = f", wherever the other {counted(background, 'step')} fall" if background else ""
     lines = [f"WHAT MATTERS: {len(found.slice.steps)} of {counted(len(run), 'step')}"]
-    moments = moments_of(run)
+    moments = runs_before(run)
     number = {event: place for place, event in enumerate(moments, 1) if place <= len(run)}
     for place, order in enumerate(orders, 1):
         both = f" Both touch {_listed(tuple(map(cell_words, order.cells)))}." if order.cells else ""
@@ -333,7 +333,7 @@ def _share(part: int, whole: int) -> str:
 
 def order_json(order: Order, found: Explanation) -> dict[str, Any]:
     """An order for programs. `step` is null for what the run has not come to."""
-    moments = moments_of(found.run)
+    moments = runs_before(found.run)
     number = {event: place for place, event in enumerate(moments, 1) if place <= len(found.run)}
     told = [
         {

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from mmlocks.errors import ModelError
 from mmlocks.explain.endings import endings
-from mmlocks.explain.explaining import Explanation, explain
+from mmlocks.explain.explanation import Explanation, explain
 from mmlocks.explain.slicing import (
     Event,
     Order,
     fewest_meeting,
-    moments_of,
     orders_of,
+    runs_before,
     slice_of,
     turned_around,
 )
@@ -111,7 +111,7 @@ def turns(run: Run, order: Order, other: Execution) -> bool:
         node = run.machine.node(moment.state, event.cpu)
         return node.step, node.answer.where
 
-    moments = moments_of(run)
+    moments = runs_before(run)
     time = {
         event: sum(
             1
@@ -190,7 +190,7 @@ def explained(name: str, release: str) -> Explanation:
 
 def told(found: Explanation, event: Event) -> str:
     """What a step did, in the run or beyond its end."""
-    after = moments_of(found.run)[event].step(event.cpu)
+    after = runs_before(found.run)[event].step(event.cpu)
     return after.told(len(after) - 1)
 
 

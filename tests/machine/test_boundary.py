@@ -16,7 +16,7 @@ import mmlocks.mm.vma_lock
 from mmlocks.errors import NotJudged, Undecided
 from mmlocks.machine import loops, together
 from mmlocks.machine.foreign import Foreign
-from mmlocks.machine.step import Step
+from mmlocks.machine.values import Step
 from mmlocks.mm import (
     SegmentationFault,
     copy_page_range,

@@ -13,7 +13,7 @@ import pytest
 from mmlocks.errors import ModelError
 from mmlocks.machine import Layout, Machine, together
 from mmlocks.machine.state import NewWord, View
-from mmlocks.machine.step import Step
+from mmlocks.machine.values import Step
 from mmlocks.machine.watch import parts_of
 from mmlocks.machine.words import dictated, words_of
 from mmlocks.mm.kernel import Kernel

@@ -22,8 +22,9 @@ from mmlocks.machine import (
     Violation,
     together,
 )
+from mmlocks.machine.machine import Watch
 from mmlocks.machine.task import Place
-from mmlocks.machine.watch import Watch, parts_of
+from mmlocks.machine.watch import parts_of
 from mmlocks.mm import Kernel
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma

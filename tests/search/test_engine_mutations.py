@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mmlocks.machine import state, step, task
+from mmlocks.machine import state, task, values
 from mmlocks.machine.machine import Machine
 from mmlocks.machine.moment import Freezer
 from mmlocks.machine.state import Layout, View
@@ -62,7 +62,7 @@ def outcomes_are_remembered_without_a_cell_that_was_read(patch: pytest.MonkeyPat
 
 
 def true_is_taken_for_one(patch: pytest.MonkeyPatch) -> None:
-    for module in (state, step, task):
+    for module in (state, values, task):
         patch.setattr(module, "exact", lambda value: value)
 
 

@@ -1,4 +1,7 @@
-"""Why did this run go wrong? Which of its steps matter, when it was too late, and how it could have ended well."""
+"""Why did this run go wrong?
+
+Which of its steps matter, when it was too late, and how it could have ended well.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,10 @@ from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress
 class Explanation:
     """All there is to say of a run that goes wrong.
 
-    `violation` is what is wrong. `slice` says which steps matter, `no_return` since when nothing could be saved, and `twin` is the closest
-    execution that ends well: None if none does, or none was found within the budget. `turned` are the orders that matter and that the
-    twin turns around.
+    `violation` is what is wrong. `slice` says which steps matter, and `no_return` since when
+    nothing could be saved. `twin` is the closest execution that ends well: None if none does, or if
+    none was found within the budget. `turned` are the orders that matter and that the twin turns
+    around.
     """
 
     run: Run
@@ -48,8 +52,8 @@ def explain(
 ) -> Explanation:
     """Explain a run that breaks a rule, or that can never end.
 
-    Everything is searched without reduction, within one budget. Raises ModelError if nothing is wrong with the run, or nothing that the
-    machine could see in it.
+    All searches use no reduction, and share one budget. Raises ModelError if nothing is wrong with
+    the run, or if the machine cannot see in this run what is wrong.
     """
     meter = Meter(budget or Budget(), progress)
     violation = run.violation or _never_ends(run, meter)
@@ -59,7 +63,8 @@ def explain(
         and run.machine.step(run.state, run.cpus[-1]) != run.taken[-1]
     ):
         raise ModelError(
-            f"{violation.oracle} is a rule about all runs together. This one does not break it, and so nothing in it explains why."
+            f"{violation.oracle} is a rule about all runs together. This one does not break it, "
+            "and so nothing in it explains why."
         )
     back = no_return(run, meter)
     good = (
