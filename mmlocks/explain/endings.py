@@ -201,11 +201,11 @@ class _Survey:
                 continue
             self.meter.tick(len(costs))
             ending = self.ends.get(state)
-            if (
-                state < 0
-            ):  # just past a step that breaks a rule: a place of its own, so that the queue settles which is cheapest
-                before = came_from[state, last]
-                ending = (dict(self.machine.moves(before[0]))[last], None)
+            # Below 0: a place of its own behind a bad step, so that the queue settles the cheapest.
+            if state < 0:
+                before, _ = came_from[state, last]
+                broken = dict(self.machine.moves(before))[last]
+                ending = (broken if isinstance(broken, Violation) else None, None)
             if ending is not None:
                 found = self.found[ending]
                 if found.schedule is None:

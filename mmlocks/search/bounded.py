@@ -1,14 +1,14 @@
 """Every execution with at most so many preemptions: most bugs are there, at a small part of the cost.
 
-A preemption takes the CPU away from a task that could go on; a task that blocks or ends gives way by
-itself. Iterative context bounding (Musuvathi & Qadeer, "Iterative context bounding for systematic
-testing of multithreaded programs", PLDI 2007) looks at all executions without a preemption, then at
-those with one, and so on. The number of all executions is exponential in the steps of a program. With
-a bounded number of preemptions it is polynomial. A task that spins must be preempted, too, or it goes
-round for ever.
+A preemption takes the CPU away from a task that could go on; a task that blocks or ends gives way
+by itself. Iterative context bounding (Musuvathi & Qadeer, "Iterative context bounding for
+systematic testing of multithreaded programs", PLDI 2007) looks at all executions without a
+preemption, then at those with one, and so on. The number of all executions is exponential in the
+steps of a program. With a bounded number of preemptions it is polynomial. A task that spins must be
+preempted, too, or it goes round for ever.
 
-No reduction here: of steps that commute it may keep the order with more preemptions (Coons, Musuvathi
-& McKinley, "Bounded partial-order reduction", OOPSLA 2013).
+No reduction here: of steps that commute it may keep the order with more preemptions (Coons,
+Musuvathi & McKinley, "Bounded partial-order reduction", OOPSLA 2013).
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class _Search:
         # For every state seen, the CPUs that can run there. States share these few tuples.
         self.able: dict[int, tuple[int, ...]] = {}
         self.groups: dict[tuple[int, ...], tuple[int, ...]] = {}
-        # Every choice made so far. Rounds go from few preemptions to many, so each choice was reached
-        # with as few preemptions as possible.
+        # Every choice made so far. Rounds go from few preemptions to many, so each choice was
+        # reached with as few preemptions as possible.
         self.made: Choices = {}
         # The choices that begin the next round: each needs one preemption more than this one has.
         self.later: Choices = {}

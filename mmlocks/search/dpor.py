@@ -3,8 +3,8 @@
 Two executions are the same (one Mazurkiewicz trace) if swapping neighbouring steps that do not
 conflict turns one into the other. This search remembers no states. It follows an execution to its
 end. There it looks for **races**: pairs of steps that conflict, and that nothing else has put in
-order. For each race it plans a sequence in which the second step comes first. So it counts executions
-where other searches count states, and says how little an ideal reduction could leave.
+order. For each race it plans a sequence in which the second step comes first. So it counts
+executions where other searches count states, and says how little an ideal reduction could leave.
 
 The algorithm is *optimal DPOR*: Abdulla, Aronis, Jonsson, Sagonas, "Optimal dynamic partial order
 reduction", POPL 2014; with proofs: "Source sets: a foundation for optimal dynamic partial order
@@ -19,19 +19,21 @@ Four decisions are ours:
 
 * *Which steps conflict* is read off their declared footprints. What they really touch, by which
   `mmlocks.search.reduction` goes, would be finer, but it depends on what came before. Footprints
-  answer for any two steps, even for steps that cannot happen, so "the same execution" means one thing.
+  answer for any two steps, even for steps that cannot happen, so "the same execution" means one
+  thing.
 * *Blocked steps.* The paper's races can be reversed; a lock cannot be taken before its release.
   Whether a step can happen depends on the cells of its footprint alone, so only steps that conflict
-  with it can block it or let it go. If it cannot come before one of them, we try to put it before one
-  more of them, and so on: before the unlock, no; before the lock and the unlock, yes. A step that is
-  still waiting at the end of an execution takes part like any other.
-* *A broken rule* halts the CPU that broke it, and the others go on. Otherwise their later steps would
-  never be seen to race with earlier ones, and executions in which nothing goes wrong would be missed.
+  with it can block it or let it go. If it cannot come before one of them, we try to put it before
+  one more of them, and so on: before the unlock, no; before the lock and the unlock, yes. A step
+  that is still waiting at the end of an execution takes part like any other.
+* *A broken rule* halts the CPU that broke it, and the others go on. Otherwise their later steps
+  would never be seen to race with earlier ones, and executions in which nothing goes wrong would be
+  missed.
 * *A CPU that spins* halts as well, once it is back where it was and has changed nothing on the way:
-  without that round, the same execution is shorter. So programs with spin loops have a finite number
-  of executions, too (Kokologiannakis, Ren, Vafeiadis, "Dynamic partial order reductions for
-  spinloops", FMCAD 2021). Only a loop that writes in each round can make an execution endless; such an
-  execution is cut at a bound.
+  without that round, the same execution is shorter. So programs with spin loops have a finite
+  number of executions, too (Kokologiannakis, Ren, Vafeiadis, "Dynamic partial order reductions for
+  spinloops", FMCAD 2021). Only a loop that writes in each round can make an execution endless; such
+  an execution is cut at a bound.
 """
 
 from __future__ import annotations
@@ -55,12 +57,12 @@ GLANCE = 64
 class Dpor:
     """Every distinct execution, once.
 
-    `Exploration.executions` counts them, those included that deadlock or break a rule. Executions with
-    a needless round of a spin loop do not count. An execution of more than `steps` steps is cut there,
-    and does not count either; the search then proves nothing. `Exploration.seen` has the states in
-    which every CPU that can run spins. As no states are remembered, a budget's `states` bounds the
-    steps taken. A search that goes on past the first violation finds the same `violations` as a search
-    of all interleavings. Raises ModelError unless `steps` is positive.
+    `Exploration.executions` counts them, those included that deadlock or break a rule. Executions
+    with a needless round of a spin loop do not count. An execution of more than `steps` steps is
+    cut there, and does not count either; the search then proves nothing. `Exploration.seen` has the
+    states in which every CPU that can run spins. As no states are remembered, a budget's `states`
+    bounds the steps taken. A search that goes on past the first violation finds the same
+    `violations` as a search of all interleavings. Raises ModelError unless `steps` is positive.
     """
 
     steps: int = 1_000
@@ -129,8 +131,9 @@ class _Branch:
 class _Prefix:
     """The execution up to here.
 
-    `plan` is the wakeup tree. Its first branch is being followed: its step leads to the next prefix.
-    `before` are the earlier steps (a bit mask over their numbers) that happen before that step.
+    `plan` is the wakeup tree. Its first branch is being followed: its step leads to the next
+    prefix. `before` are the earlier steps (a bit mask over their numbers) that happen before that
+    step.
     """
 
     state: int
@@ -290,8 +293,8 @@ class _Search:
     def reverse(self, event: _Event, around: int, movable: int) -> None:
         """Let `event` come before each of the steps that it races with.
 
-        While it is blocked there, let it come before one more of them. `around` are the steps that do
-        not need `event`; `movable` are those among them that `event` does not need.
+        While it is blocked there, let it come before one more of them. `around` are the steps that
+        do not need `event`; `movable` are those among them that `event` does not need.
         """
         path, events = self.path, self.events
         conflicting = sum(

@@ -1,8 +1,8 @@
 """Executions that never end: from some state on no ending can be reached, because a CPU spins.
 
-A search of final states does not see them. In a finite graph such an execution stays on a cycle, and
-every cycle takes a step that closes a loop of some task. So it is enough to look at the states in
-which a CPU stands at such a step, and to ask whether an ending is still possible.
+A search of final states does not see them. In a finite graph such an execution stays on a cycle,
+and every cycle takes a step that closes a loop of some task. So it is enough to look at the states
+in which a CPU stands at such a step, and to ask whether an ending is still possible.
 """
 
 from __future__ import annotations

@@ -1,22 +1,22 @@
 """Probabilistic concurrency testing: random priorities meet simple bugs with a known probability.
 
-Burckhardt, Kothari, Musuvathi & Nagarakatte, "A randomized scheduler with probabilistic guarantees of
-finding bugs", ASPLOS 2010. Each CPU has a priority of its own, in random order. Of the CPUs that can
-run, the one with the highest priority runs. At d-1 steps, chosen in advance at random, the CPU that
-has just run falls below all that have not fallen.
+Burckhardt, Kothari, Musuvathi & Nagarakatte, "A randomized scheduler with probabilistic guarantees
+of finding bugs", ASPLOS 2010. Each CPU has a priority of its own, in random order. Of the CPUs that
+can run, the one with the highest priority runs. At d-1 steps, chosen in advance at random, the CPU
+that has just run falls below all that have not fallen.
 
 The *depth* of a bug is the smallest number of orderings "this step comes before that one" which
-together bring it about: 1 if something is simply done too early, 2 for a read and a write torn apart
-or for two locks taken in opposite orders. Let a program have n CPUs, and let its executions have at
-most k steps. Then each execution that is chosen so meets a given bug of depth d with a probability of
-at least 1/(n k^(d-1)). A random walk's chance can fall exponentially with k.
+together bring it about: 1 if something is simply done too early, 2 for a read and a write torn
+apart or for two locks taken in opposite orders. Let a program have n CPUs, and let its executions
+have at most k steps. Then each execution that is chosen so meets a given bug of depth d with a
+probability of at least 1/(n k^(d-1)). A random walk's chance can fall exponentially with k.
 
 k is the length of the longest execution so far. So the promise holds only for the executions that
 came after k had last grown.
 
 If the CPU with the highest priority spins, all others would wait for it (the paper leaves that to
-heuristics). Here a CPU that makes a state come back goes round in circles, and falls below all others
-as well. Nothing is promised then: executions that can go round have no longest one.
+heuristics). Here a CPU that makes a state come back goes round in circles, and falls below all
+others as well. Nothing is promised then: executions that can go round have no longest one.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from mmlocks.search.ways import way_to
 class Witness(NamedTuple):
     """Whether an execution reaches the goal.
 
-    `found` is True with a shortest `schedule` that reaches it, and False if no execution does. It is
-    None if the budget was used up first; `reason` then says which one.
+    `found` is True with a shortest `schedule` that reaches it, and False if no execution does. It
+    is None if the budget was used up first; `reason` then says which one.
     """
 
     found: bool | None

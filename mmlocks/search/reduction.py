@@ -11,10 +11,10 @@ there is noted. As long as no other CPU changes what it read, it touches the sam
 (conditional independence: Katz & Peled, "Defining conditional independence using collapses", TCS
 1992). A step that is blocked touches what it found to be blocked by.
 
-"May ever do" is read off the task automata: the union of the declared footprints of all nodes that a
-CPU can still reach. The automata are discovered during the search, so such a union can turn out too
-small afterwards. So the search looks at its choices again whenever the automata have grown, until
-nothing changes.
+"May ever do" is read off the task automata: the union of the declared footprints of all nodes that
+a CPU can still reach. The automata are discovered during the search, so such a union can turn out
+too small afterwards. So the search looks at its choices again whenever the automata have grown,
+until nothing changes.
 
 Mostly there are several persistent sets, and the one that is followed decides how many states there
 are. Let two pairs of CPUs compete for one page each. A search that follows now one pair, now the
@@ -56,8 +56,8 @@ def conflict(one: Footprint, other: Footprint, cells: int) -> bool:
 EVERYTHING = -1
 """What clashes with a step that breaks a rule.
 
-Such a step ends the execution. Were it followed alone, what others may still do would never be seen,
-and they might have prevented it in a way that is not known yet.
+Such a step ends the execution. Were it followed alone, what others may still do would never be
+seen, and they might have prevented it in a way that is not known yet.
 """
 
 PATIENCE = 8
@@ -250,8 +250,8 @@ class _Outlook:
         self._extend()
         cells, nodes, following = len(self.task.layout.cells), self.task.nodes, self._following()
         reach = closed([1 << index for index in range(len(following))], following)
-        # Nodes are numbered as they are discovered, so every cycle has an edge to a lower number (or
-        # to itself).
+        # Nodes are numbered as they are discovered, so every cycle has an edge to a lower number
+        # (or to itself).
         self.loops = {
             index
             for index, after in enumerate(following)

@@ -1,8 +1,8 @@
 """A quick look ahead: most of what the tasks can come to, seen from a few states of each depth.
 
-The reduction reads what may come off the tasks' automata, and these grow as they are walked. A random
-walk stays near the common paths and misses what is rare. So scouts advance in a front: they follow
-all CPUs' choices, and only a few states of each depth go on (beam search).
+The reduction reads what may come off the tasks' automata, and these grow as they are walked. A
+random walk stays near the common paths and misses what is rare. So scouts advance in a front: they
+follow all CPUs' choices, and only a few states of each depth go on (beam search).
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def _advance(
             front = set(chance.sample(sorted(front), width))
         following: set[int] = set()
         for state in front:
-            # Too small for a scout need not be too small for the search: that follows loops less far.
+            # Too small for a scout need not be too small for the search: that follows loops less
+            # far.
             with suppress(ScenarioTooSmall):
                 chosen = reduction.choose(state)
                 for cpu, after in machine.moves(state):

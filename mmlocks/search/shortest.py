@@ -1,9 +1,9 @@
 """The shortest bad execution: fewest preemptions, and among those the fewest steps.
 
-A preemption takes the CPU away from a task that could go on. A reader follows a task until it blocks
-or ends, and has to remember where it was cut off. So preemptions count first (Musuvathi & Qadeer,
-"Iterative context bounding", PLDI 2007). No reduction here: a reduced search keeps some execution of
-every kind, not the shortest one.
+A preemption takes the CPU away from a task that could go on. A reader follows a task until it
+blocks or ends, and has to remember where it was cut off. So preemptions count first (Musuvathi &
+Qadeer, "Iterative context bounding", PLDI 2007). No reduction here: a reduced search keeps some
+execution of every kind, not the shortest one.
 """
 
 from __future__ import annotations

@@ -38,11 +38,11 @@ class Budget:
 class Exploration:
     """What a strategy saw of a program's executions.
 
-    `endings` are the final states (all tasks returned), without the tasks' positions. `violation` is
-    the first one found; `schedule` leads to it where the search knows its way. `executions` counts
-    whole executions, for strategies that follow one after another. `reason` says why the search
-    stopped early. `left_out` says what it never meant to look at. Both are empty after an exhaustive
-    search.
+    `endings` are the final states (all tasks returned), without the tasks' positions. `violation`
+    is the first one found; `schedule` leads to it where the search knows its way. `executions`
+    counts whole executions, for strategies that follow one after another. `reason` says why the
+    search stopped early. `left_out` says what it never meant to look at. Both are empty after an
+    exhaustive search.
     """
 
     searched: str
@@ -95,9 +95,9 @@ class Verdict:
 
     `outcome` is "safe" (all interleavings searched, no violation), "violated", or "unproved". It is
     unproved when the search stopped early (`reason` says why), or when the strategy looks at some
-    executions only (`left_out` says which ones it does not look at). `schedule` lists the CPUs of the
-    shortest bad execution. `minimal` says whether that was proved to have the fewest preemptions, and
-    among those the fewest steps.
+    executions only (`left_out` says which ones it does not look at). `schedule` lists the CPUs of
+    the shortest bad execution. `minimal` says whether that was proved to have the fewest
+    preemptions, and among those the fewest steps.
     """
 
     outcome: str

@@ -1,9 +1,9 @@
 """Some executions, one after another: what can be done with a program that is too large to search.
 
-A random walk lets each CPU that can run take the next step with the same chance. It keeps no states.
-So it needs no memory, cannot know when it has seen everything, and proves nothing. The chance to meet
-a bug falls exponentially with the number of choices that must come out right; `mmlocks.search.pct`
-chooses better, and says how well.
+A random walk lets each CPU that can run take the next step with the same chance. It keeps no
+states. So it needs no memory, cannot know when it has seen everything, and proves nothing. The
+chance to meet a bug falls exponentially with the number of choices that must come out right;
+`mmlocks.search.pct` chooses better, and says how well.
 """
 
 from __future__ import annotations
