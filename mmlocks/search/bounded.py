@@ -1,4 +1,4 @@
-"""Every execution with at most so many preemptions: most bugs are there, at a small part of the cost.
+"""Every execution with at most so many preemptions: most bugs show there, at a small cost.
 
 A preemption takes the CPU away from a task that could go on; a task that blocks or ends gives way
 by itself. Iterative context bounding (Musuvathi & Qadeer, "Iterative context bounding for
@@ -27,7 +27,7 @@ Choices = dict[Choice, Choice | None]
 
 @dataclass(frozen=True)
 class Bounded:
-    """Every execution with at most `preemptions` preemptions. Raises ModelError for a number below 0."""
+    """Every execution with at most `preemptions` preemptions. Raises ModelError below 0."""
 
     preemptions: int = 2
 

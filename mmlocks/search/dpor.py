@@ -50,7 +50,7 @@ from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
 from mmlocks.sentences import counted
 
 GLANCE = 64
-"""Steps between two looks at the clock: races are sought after every execution, which takes time."""
+"""Steps between two looks at the clock: the races after every execution take time, too."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class _Stop(Exception):
 
 
 class _Event(NamedTuple):
-    """A CPU's step, taken or to be taken, with its footprint as `touched` and `clashing` lay it out."""
+    """A CPU's step, taken or to be taken, with its footprint as numbers (see `touched`)."""
 
     cpu: int
     node: Node
@@ -107,7 +107,7 @@ class _Event(NamedTuple):
         return self.cpu == other.cpu or bool(self.clashes & other.touches)
 
     def may_begin(self, sequence: list[_Event]) -> bool:
-        """Whether the sequence, or a continuation of it, could as well begin with this step.
+        """Whether the sequence, or a longer one, could as well begin with this step.
 
         The paper's *weak initials*.
         """
@@ -121,7 +121,7 @@ class _Event(NamedTuple):
 
 @dataclass(slots=True)
 class _Branch:
-    """A step of a wakeup tree, and what must follow it; where nothing is planned, anything may."""
+    """A step of a wakeup tree, and what must follow it."""
 
     event: _Event
     then: list[_Branch]

@@ -45,7 +45,7 @@ Cells, judge and watches must be the same.
 """
 
 ALONE = 5_000
-"""States that one process searches first: below that, starting others costs more than it saves."""
+"""States that one process searches first: below that, starting others takes too long."""
 
 SETTLED = 2
 """It goes on alone until it has seen so many times the states of the last time it learned something.
@@ -57,7 +57,7 @@ SCOUTS, PATIENCE = 100, 2
 """States of each depth that look ahead before a sweep, and idle passes before they give up."""
 
 JOB = 50_000
-"""States in a class or a job, about: half a second of work, so the last job of a layer is short."""
+"""States in a class or a job, about: half a second, so the last job of a layer is short."""
 
 FEW = 2
 """Jobs in a layer below which this process does them: there would be nothing to do meanwhile."""

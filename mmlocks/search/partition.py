@@ -20,7 +20,10 @@ from mmlocks.machine.task import Task
 from mmlocks.search.reduction import Reduction, closed
 
 Class = tuple[int, ...]
-"""For each CPU told apart, in their order, the first node of the loop where it stands (or the node)."""
+"""For each CPU told apart, in their order, the first node of the loop where it stands.
+
+Outside of loops, that is the node itself.
+"""
 
 Entries = dict[Class, list[bytes]]
 """Classes that wait to be searched, each with the packed states by which it is entered."""

@@ -103,7 +103,7 @@ class Reduction:
         return [outlook.news() for outlook in self._outlooks]
 
     def extends(self, earlier: Reduction) -> bool:
-        """Whether `earlier` overlooked nothing at the nodes that it knew: its choices still stand."""
+        """Whether `earlier` overlooked nothing at the nodes that it knew."""
         return all(
             now.extends(then) for now, then in zip(self._outlooks, earlier._outlooks, strict=True)
         )

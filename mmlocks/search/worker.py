@@ -46,7 +46,7 @@ class Report(NamedTuple):
     broken: tuple[tuple[int, int, Violation], ...]
     """State, CPU, and the rule that its step breaks."""
     undone: tuple[int, ...]
-    """Classes that were too many or too large, or met something that the worker has no words for."""
+    """Classes that were too many or too large, or met what the worker has no words for."""
     outgrown: bool
     """Whether one was too large."""
     unknown: bytes
