@@ -17,7 +17,7 @@ from mmlocks.machine.machine import Machine, Violation
 from mmlocks.search.endless import never_ending
 from mmlocks.search.shortest import PREEMPTION
 from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
-from mmlocks.search.ways import way_to_place
+from mmlocks.search.ways import way_to_arrival
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class _Survey:
                 found = self.found[ending]
                 if found.schedule is None:
                     missing -= 1
-                    found.schedule = way_to_place((state, last), came_from)
+                    found.schedule = way_to_arrival((state, last), came_from)
                 continue
             moves = dict(self.machine.moves(state))
             for cpu, after in moves.items():

@@ -17,7 +17,7 @@ from mmlocks.machine.machine import Violation
 from mmlocks.machine.run import Run
 from mmlocks.search.shortest import PREEMPTION
 from mmlocks.search.verdict import STOPPED, Meter, why
-from mmlocks.search.ways import way_to_place
+from mmlocks.search.ways import way_to_arrival
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def twin(bad: Run, common: int, way_out: tuple[int, ...], meter: Meter) -> Twin:
             if costs[state, last] < cost:
                 continue
             if ends_well(machine, state):
-                way = way_to_place((state, last), came_from)
+                way = way_to_arrival((state, last), came_from)
                 good = _continued(bad.at(common), way)
                 return Twin(good, common, cost // PREEMPTION, True)
             meter.tick(len(costs))

@@ -48,7 +48,7 @@ ALONE = 5_000
 """States that one process searches first: below that, starting others takes too long."""
 
 SETTLED = 2
-"""It goes on alone until it has seen so many times the states of the last time it learned something.
+"""How long it goes on alone, in multiples of the states seen when it last learned something.
 
 What is then still unknown may cost a whole sweep.
 """

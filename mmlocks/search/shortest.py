@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mmlocks.machine.machine import Machine, Violation
 from mmlocks.search.verdict import STOPPED, Meter
-from mmlocks.search.ways import Place, way_to_place
+from mmlocks.search.ways import Arrival, way_to_arrival
 
 PREEMPTION = 1 << 20
 """What a preemption costs, in steps: no execution has that many."""
@@ -30,37 +30,38 @@ class Shortest(NamedTuple):
 def shortest(machine: Machine, meter: Meter) -> Shortest | None:
     """The violation with the cheapest schedule; None if there is none, or if the budget ran out.
 
-    Dijkstra's algorithm over places: a state, and the CPU that ran last (-1 before the first step).
+    Dijkstra's algorithm over arrivals: states, each with the CPU whose step led there (-1 before
+    the first step).
     """
     stillborn = machine.stillborn()
     if stillborn is not None:
         return Shortest(stillborn, (), 0)
-    costs: dict[Place, int] = {(machine.initial, -1): 0}
-    came_from: dict[Place, Place] = {}
+    costs: dict[Arrival, int] = {(machine.initial, -1): 0}
+    came_from: dict[Arrival, Arrival] = {}
     queue: list[tuple[int, int, int, Violation | None]] = [(0, machine.initial, -1, None)]
     try:
         while queue:
             cost, state, last, violation = heappop(queue)
-            place = (state, last)
+            here = (state, last)
             if violation is None:
-                if costs[place] < cost:
+                if costs[here] < cost:
                     continue
                 meter.tick(len(costs))
                 moves = dict(machine.moves(state))
                 violation = machine.ends_badly(state) if not moves else None
             if violation is not None:
-                return Shortest(violation, way_to_place(place, came_from), cost // PREEMPTION)
+                return Shortest(violation, way_to_arrival(here, came_from), cost // PREEMPTION)
             for cpu, after in moves.items():
                 meter.transitions += 1
                 price = cost + 1 + (PREEMPTION if last in moves and cpu != last else 0)
                 if isinstance(after, Violation):
-                    # A place of its own behind the bad step: the queue settles which is cheapest.
+                    # An arrival of its own behind the bad step: the queue finds the cheapest.
                     behind = (-1 - len(came_from), cpu)
-                    came_from[behind] = place
+                    came_from[behind] = here
                     heappush(queue, (price, *behind, after))
                 elif price < costs.get((after, cpu), 1 << 60):
                     costs[after, cpu] = price
-                    came_from[after, cpu] = place
+                    came_from[after, cpu] = here
                     heappush(queue, (price, after, cpu, None))
     except STOPPED:
         pass

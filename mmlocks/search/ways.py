@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-Place = tuple[int, int]
-"""A state, and the CPU that ran last."""
+Arrival = tuple[int, int]
+"""A state, and the CPU whose step led there."""
 
 
 def way_to(state: int, came_from: Mapping[int, tuple[int, int]]) -> tuple[int, ...]:
@@ -21,10 +21,10 @@ def way_to(state: int, came_from: Mapping[int, tuple[int, int]]) -> tuple[int, .
     return tuple(reversed(cpus))
 
 
-def way_to_place(place: Place, came_from: Mapping[Place, Place]) -> tuple[int, ...]:
+def way_to_arrival(arrival: Arrival, came_from: Mapping[Arrival, Arrival]) -> tuple[int, ...]:
     """The same, for a search that also tells states apart by which CPU ran last."""
     cpus: list[int] = []
-    while place in came_from:
-        cpus.append(place[1])
-        place = came_from[place]
+    while arrival in came_from:
+        cpus.append(arrival[1])
+        arrival = came_from[arrival]
     return tuple(reversed(cpus))
