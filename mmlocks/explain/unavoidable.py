@@ -53,23 +53,30 @@ def unavoidable(
     before: dict[int, list[int]] = {first: []}
     reached: list[int] = []
     queue = deque([first])
+    ticks = 0
     try:
         while queue:
             state = queue.popleft()
             if goal is not None and goal(state):
                 reached.append(state)
                 continue
-            meter.tick(len(before))
+            ticks += 1
+            if ticks % meter.every == 0:
+                meter.check(len(before))
             over = True
-            for cpu, after in machine.moves(state):
+            for cpu in machine.cpus:
+                outcome = machine.outcome(state, machine.node(state, cpu), cpu)
+                if outcome is None:
+                    continue
                 over = False
                 meter.transitions += 1
-                if isinstance(after, Violation):
+                if isinstance(outcome, Violation):
                     if goal is not None:  # this execution ends here, without the goal
                         return Certainty(
                             False, (*way_to(state, came_from), cpu), len(before), meter.transitions
                         )
                     continue
+                after = state + outcome
                 if after not in before:
                     before[after] = []
                     came_from[after] = (state, cpu)
@@ -138,15 +145,20 @@ def _way_to_end_well(
     came_from: dict[int, tuple[int, int]] = {}
     seen = {start}
     work = [start]
+    ticks = 0
     while work:
         state = work.pop()
-        meter.tick(len(seen) + len(doomed))
+        ticks += 1
+        if ticks % meter.every == 0:
+            meter.check(len(seen) + len(doomed))
         if ends_well(machine, state):
             return way_to(state, came_from)
-        for cpu, after in machine.moves(state):
-            if isinstance(after, Violation):
+        for cpu in machine.cpus:
+            outcome = machine.outcome(state, machine.node(state, cpu), cpu)
+            if not isinstance(outcome, int):
                 continue
             meter.transitions += 1
+            after = state + outcome
             if after not in seen and after not in doomed:
                 seen.add(after)
                 came_from[after] = (state, cpu)

@@ -134,6 +134,10 @@ class Machine:
         """The CPUs that can take a step now."""
         return [cpu for cpu, _ in self.moves(state)]
 
+    def ends_badly(self, state: int) -> Violation | None:
+        """What is wrong with a state in which no CPU can run: a deadlock, or what the judge says."""
+        return self.judge(state) if self.finished(state) else self.deadlock(state)
+
     def why_blocked(self, state: int, cpu: int) -> Blocked | None:
         """What `cpu` waits for and who holds it; None if it can run or is done."""
         node = self.node(state, cpu)
@@ -157,10 +161,6 @@ class Machine:
         )
         ring = f" (cycle {' -> '.join(f'cpu{cpu}' for cpu in [*cycle, cycle[0]])})" if cycle else ""
         return Violation("deadlock", f"deadlock{ring}: {told}. No CPU can ever run again.")
-
-    def ends_badly(self, state: int) -> Violation | None:
-        """What is wrong with a state in which no CPU can run: a deadlock, or what the judge says."""
-        return self.judge(state) if self.finished(state) else self.deadlock(state)
 
     # -- taking a step --------------------------------------------------------------------------------------------
 
