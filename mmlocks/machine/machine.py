@@ -17,7 +17,7 @@ from mmlocks.machine.step import (
     parts,
     perform,
 )
-from mmlocks.machine.symmetry import Swap
+from mmlocks.machine.swap import Swap
 from mmlocks.machine.task import Node, SplitSupplier, Supplier, Task, at, cannot_happen
 from mmlocks.machine.watch import Watch
 

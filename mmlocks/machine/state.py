@@ -119,7 +119,7 @@ class Cell(Handle, Generic[T]):
     aside = False
     """Set for cells that seldom change: a step of several parts does not tell that it read them, too."""
     with_cpus: Callable[[Any, Sequence[int]], Any] | None = None
-    """Set for the cell whose values name CPUs: a value of it once cpu n is called `numbers[n]` (see `mmlocks.machine.symmetry`)."""
+    """Set for the cell whose values name CPUs: a value of it once cpu n is called `numbers[n]` (see `mmlocks.machine.swap`)."""
     changed_by: int | None = None
     """Set for the cell that one CPU alone changes: to wait for it is to wait for that CPU."""
     poison: Poison | None = None

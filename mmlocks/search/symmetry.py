@@ -25,7 +25,7 @@ from mmlocks.errors import ModelError
 from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.machine.state import Cell, Counter
 from mmlocks.machine.step import Footprint
-from mmlocks.machine.symmetry import Swap
+from mmlocks.machine.swap import Swap
 from mmlocks.machine.task import Node
 
 PIECE = 40
