@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from mmlocks.errors import ModelError
 from mmlocks.machine.machine import Machine, Violation
-from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
+from mmlocks.search.verdict import STOPPED, Exploration, FirstViolation, Meter, why
 
 Choice = tuple[int, int]
 """A state, and the CPU that takes the next step there."""
@@ -40,8 +40,8 @@ class Bounded:
 
     def explore(self, machine: Machine, meter: Meter, stop: bool = True) -> Exploration:
         """See `Strategy`. Safe means safe: more preemptions would then lead to no new choice."""
-        found = Exploration(f"{_executions(self.preemptions)} searched")
-        search = _Search(machine, meter, stop, found)
+        found = Exploration(f"{_executions(self.preemptions)} searched", stop=stop)
+        search = _Search(machine, meter, found)
         done = -1
         try:
             search.begin()
@@ -59,25 +59,17 @@ class Bounded:
             found.reason = why(stopped)
             if done >= 0:
                 found.reason += f" after {_executions(done)}"
-        except _Stop:
+        except FirstViolation:
             pass
-        found.seen, found.states, found.transitions = (
-            search.able.keys(),
-            len(search.able),
-            meter.transitions,
-        )
+        found.seen, found.states = search.able.keys(), len(search.able)
+        found.transitions = meter.transitions
         return found
 
 
-class _Stop(Exception):
-    """The first violation has been found."""
-
-
 class _Search:
-    def __init__(self, machine: Machine, meter: Meter, stop: bool, found: Exploration) -> None:
+    def __init__(self, machine: Machine, meter: Meter, found: Exploration) -> None:
         self.machine = machine
         self.meter = meter
-        self.stop = stop
         self.found = found
         # For every state seen, the CPUs that can run there. States share these few tuples.
         self.able: dict[int, tuple[int, ...]] = {}
@@ -141,8 +133,6 @@ class _Search:
             cpus.append(last[1])
             last = self.made[last]
         self.found.report(violation, tuple(reversed(cpus)))
-        if self.stop:
-            raise _Stop
 
 
 def _executions(most: int) -> str:

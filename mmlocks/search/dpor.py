@@ -46,7 +46,7 @@ from mmlocks.errors import ModelError
 from mmlocks.machine.machine import Machine, Violation
 from mmlocks.machine.task import Node
 from mmlocks.search.reduction import clashing, touched
-from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
+from mmlocks.search.verdict import STOPPED, Exploration, FirstViolation, Meter, why
 from mmlocks.sentences import counted
 
 GLANCE = 64
@@ -75,23 +75,19 @@ class Dpor:
 
     def explore(self, machine: Machine, meter: Meter, stop: bool = True) -> Exploration:
         """See `Strategy`."""
-        found = Exploration("every distinct execution followed")
-        search = _Search(machine, meter, stop, found, self.steps)
+        found = Exploration("every distinct execution followed", stop=stop)
+        search = _Search(machine, meter, found, self.steps)
         try:
             search.run()
         except STOPPED as stopped:
             found.reason = why(stopped)
-        except _Stop:
-            pass
+        except FirstViolation:
+            found.executions += 1
         if search.cut:
             found.searched = f"distinct executions followed for up to {self.steps:,} steps"
             found.left_out = f"what comes later (cut short: {counted(search.cut, 'execution')})"
         found.seen, found.transitions = search.spins, meter.transitions
         return found
-
-
-class _Stop(Exception):
-    """The first violation has been found."""
 
 
 class _Event(NamedTuple):
@@ -152,7 +148,6 @@ class _Prefix:
 class _Search:
     machine: Machine
     meter: Meter
-    stop: bool
     found: Exploration
     longest: int
     cut: int = 0
@@ -268,9 +263,6 @@ class _Search:
 
     def report(self, violation: Violation) -> None:
         self.found.report(violation, tuple(event.cpu for event in self.events))
-        if self.stop:
-            self.found.executions += 1
-            raise _Stop
 
     # -- races ---------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.search.reduction import Reduction
 from mmlocks.search.scouting import scout
 from mmlocks.search.symmetry import Symmetry
-from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
+from mmlocks.search.verdict import STOPPED, Exploration, FirstViolation, Meter, why
 from mmlocks.search.ways import way_to
 
 SCOUTS = 10
@@ -51,15 +51,15 @@ def explore(
     # reduction uses it on the states seen, so they must be the real ones.
     symmetric = reduced and machine.symmetries and not remember and reduction is None
     symmetry = Symmetry(machine) if symmetric else None
-    search = _Search(machine, meter, remember, stop, chooses, symmetry)
+    found = Exploration(searched(reduced, symmetry is not None), stop=stop)
+    search = _Search(machine, meter, found, remember, chooses, symmetry)
     try:
         search.run()
     except STOPPED as stopped:
-        search.found.reason = why(stopped)
-    except _Stop:
+        found.reason = why(stopped)
+    except FirstViolation:
         if symmetry is not None:
             symmetry.close()  # check once more that the states seen may stand for others
-    found = search.found
     found.seen, found.states = search.seen.keys(), len(search.seen)
     found.transitions = meter.transitions
     return found
@@ -73,26 +73,21 @@ def searched(reduced: bool, symmetric: bool = False) -> str:
     return f"all interleavings searched ({how})"
 
 
-class _Stop(Exception):
-    """The first violation has been found."""
-
-
 class _Search:
     def __init__(
         self,
         machine: Machine,
         meter: Meter,
+        found: Exploration,
         remember: bool,
-        stop: bool,
         reduction: Reduction | None,
         symmetry: Symmetry | None,
     ) -> None:
         self.machine = machine
         self.meter = meter
-        self.stop = stop
+        self.found = found
         self.reduction = reduction
         self.symmetry = symmetry
-        self.found = Exploration(searched(reduction is not None, symmetry is not None))
         # For every state seen: the CPUs (bit mask) whose steps have been followed from it.
         self.seen: dict[int, int] = {machine.initial: 0}
         self.parents: dict[int, tuple[int, int]] | None = {} if remember else None
@@ -205,5 +200,3 @@ class _Search:
         if self.parents is not None:
             way = way_to(state, self.parents) + (() if cpu is None else (cpu,))
         self.found.report(violation, way)
-        if self.stop:
-            raise _Stop

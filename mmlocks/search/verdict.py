@@ -57,6 +57,8 @@ class Exploration:
     violations: set[Violation] = field(default_factory=set)
     schedule: tuple[int, ...] | None = None
     reason: str = ""
+    stop: bool = False
+    """Whether the search ends at the first violation."""
 
     @property
     def outcome(self) -> str:
@@ -66,10 +68,15 @@ class Exploration:
         return "unproved" if self.reason or self.left_out else "safe"
 
     def report(self, violation: Violation, schedule: tuple[int, ...] | None = None) -> None:
-        """Note that a rule was broken. The first violation is the one that is shown."""
+        """Note that a rule was broken. The first violation is the one that is shown.
+
+        Raises FirstViolation if the search ends there.
+        """
         self.violations.add(violation)
         if self.violation is None:
             self.violation, self.schedule = violation, schedule
+        if self.stop:
+            raise FirstViolation
 
     def end(self, machine: Machine, state: int) -> Violation | None:
         """Note that no CPU can run any more in `state`, and say what is wrong with it."""
@@ -138,6 +145,10 @@ class Verdict:
     def __repr__(self) -> str:
         rule = f" ({self.violation.oracle})" if self.violation is not None else ""
         return f"{self.outcome.upper()}{rule}: {self.coverage}."
+
+
+class FirstViolation(Exception):
+    """The first violation has been found, and the search was to end there."""
 
 
 class Cancelled(Exception):
