@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from mmlocks.errors import ModelError
 from mmlocks.machine.machine import Machine, Violation
 from mmlocks.search.verdict import STOPPED, Exploration, FirstViolation, Meter, why
+from mmlocks.sentences import counted
 
 Choice = tuple[int, int]
 """A state, and the CPU that takes the next step there."""
 Choices = dict[Choice, Choice | None]
-"""For each choice the one before it; None for the first of all."""
+"""Each choice with the one before it; None before the first one."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Bounded:
             )
 
     def explore(self, machine: Machine, meter: Meter, stop: bool = True) -> Exploration:
-        """See `Strategy`. Safe means safe: more preemptions would then lead to no new choice."""
+        """See `Strategy`. It is safe only if more preemptions would lead to no new choice."""
         found = Exploration(f"{_executions(self.preemptions)} searched", stop=stop)
         search = _Search(machine, meter, found)
         done = -1
@@ -51,7 +52,7 @@ class Bounded:
             if search.later:
                 found.left_out = "executions with more preemptions"
             else:
-                most = _preemptions(max(done, 0))
+                most = counted(max(done, 0), "preemption")
                 found.searched = (
                     f"all interleavings searched (no state takes more than {most} to reach)"
                 )
@@ -136,12 +137,6 @@ class _Search:
 
 
 def _executions(most: int) -> str:
-    return (
-        f"every execution with at most {_preemptions(most)}"
-        if most
-        else "every execution without preemptions"
-    )
-
-
-def _preemptions(number: int) -> str:
-    return f"{number} preemption{'s' * (number != 1)}"
+    if not most:
+        return "every execution without preemptions"
+    return f"every execution with at most {counted(most, 'preemption')}"

@@ -124,7 +124,7 @@ class _Exchange:
     # -- images --------------------------------------------------------------------------------
 
     def smaller(self, state: int) -> int:
-        """Of a state and its image the one in which the two CPUs' positions are the smaller number.
+        """The state or its image: the one in which the CPUs' positions are the smaller number.
 
         If these are equal, the smaller state.
         """
