@@ -10,7 +10,7 @@ import click
 from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, print_json, write
 
 if TYPE_CHECKING:
-    from mmlocks.oracles.fields import Row
+    from mmlocks.oracles.fields import FieldRule
 
 KERNEL_NAMES = {
     "Vma": "struct vm_area_struct", "Mm": "struct mm_struct", "MapleTree": "struct maple_tree", "MapleNode": "struct maple_node",
@@ -49,7 +49,7 @@ def fields(as_json: bool, markdown: bool) -> int:
     return Status.FINE
 
 
-def _as_json(row: Row) -> dict[str, object]:
+def _as_json(row: FieldRule) -> dict[str, object]:
     return {
         "record": row.record,
         "field": row.field,

@@ -18,7 +18,7 @@ from mmlocks.machine.machine import Machine, Violation
 from mmlocks.search.endless import never_ending
 from mmlocks.search.shortest import PREEMPTION
 from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
-from mmlocks.search.ways import way_to_place
+from mmlocks.search.ways import way_to_arrival
 
 
 @dataclass(frozen=True)
@@ -107,18 +107,6 @@ class _Survey:
         self.ends: dict[int, tuple[Violation | None, Hashable]] = {}
         """State in which an execution is over -> how."""
 
-    def after(self, state: int) -> list[tuple[int, Any]]:
-        """What each CPU can do here: the state after it, or the violation."""
-        machine = self.machine
-        outcomes = (
-            (cpu, machine.outcome(state, machine.node(state, cpu), cpu)) for cpu in machine.cpus
-        )
-        return [
-            (cpu, state + outcome if isinstance(outcome, int) else outcome)
-            for cpu, outcome in outcomes
-            if outcome is not None
-        ]
-
     def walk(self) -> None:
         """Meet every state."""
         machine, into = self.machine, self.into
@@ -127,13 +115,10 @@ class _Survey:
             self.ends[machine.initial] = (stillborn, None)
             return
         work = deque(into)
-        ticks = 0
         while work:
             state = work.popleft()
-            ticks += 1
-            if ticks % self.meter.every == 0:
-                self.meter.check(len(into))
-            following = self.after(state)
+            self.meter.tick(len(into))
+            following = list(machine.moves(state))
             for _, after in following:
                 self.meter.transitions += 1
                 if isinstance(after, int):
@@ -142,9 +127,7 @@ class _Survey:
                         work.append(after)
                     into[after] += 1
             if not following:
-                violation = (
-                    machine.judge(state) if machine.finished(state) else machine.deadlock(state)
-                )
+                violation = machine.ends_badly(state)
                 self.ends[state] = (
                     violation,
                     None if violation is not None else self.matters(state),
@@ -174,7 +157,7 @@ class _Survey:
         self.note_endless(list(left))
 
     def following(self, state: int) -> list[tuple[int, Any]]:
-        return [] if state in self.ends else self.after(state)
+        return [] if state in self.ends else list(self.machine.moves(state))
 
     def note(self, state: int, ways: int | None) -> None:
         if state in self.ends:
@@ -221,30 +204,27 @@ class _Survey:
         came_from: dict[tuple[int, int], tuple[int, int]] = {}
         queue = [(0, *start)]
         missing = len(self.found)
-        ticks = 0
         while queue and missing:
             cost, state, last = heappop(queue)
             if costs.get((state, last), cost) < cost:
                 continue
-            ticks += 1
-            if ticks % self.meter.every == 0:
-                self.meter.check(len(costs))
+            self.meter.tick(len(costs))
             ending = self.ends.get(state)
             if state < 0:
                 # Just past a step that breaks a rule. It has a place of its own, so the queue
                 # settles which such step is the cheapest.
-                before = came_from[state, last]
-                ending = (dict(self.after(before[0]))[last], None)
+                before, _ = came_from[state, last]
+                broken = dict(self.machine.moves(before))[last]
+                ending = (broken if isinstance(broken, Violation) else None, None)
             if ending is not None:
                 found = self.found[ending]
                 if found.schedule is None:
                     missing -= 1
-                    found.schedule = way_to_place((state, last), came_from)
+                    found.schedule = way_to_arrival((state, last), came_from)
                 continue
-            following = self.after(state)
-            going_on = any(cpu == last for cpu, _ in following)
-            for cpu, after in following:
-                price = cost + 1 + (PREEMPTION if going_on and cpu != last else 0)
+            moves = dict(self.machine.moves(state))
+            for cpu, after in moves.items():
+                price = cost + 1 + (PREEMPTION if last in moves and cpu != last else 0)
                 place = (after if isinstance(after, int) else -1 - len(came_from), cpu)
                 if price < costs.get(place, 1 << 60):
                     costs[place] = price

@@ -285,18 +285,15 @@ class _Causes:
                 self.meter.check(self.states)
             nodes = [machine.node(state, cpu) for cpu in machine.cpus]
             over = True
-            for cpu, node in enumerate(nodes):
-                outcome = machine.outcome(state, node, cpu)
-                if outcome is None:
-                    continue
+            for cpu, after in machine.moves(state):
                 over = False
                 self.transitions += 1
                 step, turns = lookout.turned_by(cpu, nodes, taken)
                 if turns & forbidden:
                     continue
-                if not isinstance(outcome, Violation):
-                    place = (state + outcome, taken | step)
-                elif self.otherwise(outcome):
+                if not isinstance(after, Violation):
+                    place = (after, taken | step)
+                elif self.otherwise(after):
                     place = (OTHERWISE, self.transitions)
                 else:
                     continue
@@ -305,9 +302,7 @@ class _Causes:
                 if price < cheapest.get(place, 1 << 60):
                     cheapest[place] = price
                     heappush(queue, (price, -self.transitions, *place, now))
-            if over and self.otherwise(
-                machine.judge(state) if machine.finished(state) else machine.deadlock(state)
-            ):
+            if over and self.otherwise(machine.ends_badly(state)):
                 return turned
         return None
 

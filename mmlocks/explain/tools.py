@@ -26,7 +26,7 @@ from mmlocks.mm.vma import FREED, Vma
 from mmlocks.mm.world import World
 from mmlocks.oracles.discipline import NO_ACCESS, Discipline
 from mmlocks.oracles.fields import FIELDS, VMA_WRITE, Lock, LockSet
-from mmlocks.oracles.holding import Holding, Place, objects
+from mmlocks.oracles.holding import GuardedCell, Holding, objects
 from mmlocks.oracles.lock_order import kernel_lines, order_of_run
 from mmlocks.releases import Release
 
@@ -219,7 +219,7 @@ class _Use(NamedTuple):
     cpu: int
     time: int
     writes: bool
-    place: Place
+    place: GuardedCell
     at: str
 
 
@@ -375,7 +375,7 @@ def _assertions(world: World, taken_parts: tuple[TakenPart, ...], release: Relea
     )
 
 
-def _asserted(taken: TakenPart, assertion: Assertion) -> Place | None:
+def _asserted(taken: TakenPart, assertion: Assertion) -> GuardedCell | None:
     """The VMA that an assertion is about here; None if the assertion is not reached."""
     step = taken.part.step
     inside = any(line.function == assertion.function for line in taken.where)
@@ -384,11 +384,13 @@ def _asserted(taken: TakenPart, assertion: Assertion) -> Place | None:
     mm, address, before = step.args[0], step.args[1] * PAGE_SIZE, taken.part.before
     for vma in mm.mm_mt.contents(before.state + before.delta):
         if before[vma.vm_start.index] <= address < before[vma.vm_end.index]:
-            return Place(vma.vm_start, FIELDS["Vma.vm_start"], vma, mm, vma)
+            return GuardedCell(vma.vm_start, FIELDS["Vma.vm_start"], vma, mm, vma)
     return None
 
 
-def _fires(taken: TakenPart, place: Place, access: Access, missing: tuple[LockSet, ...]) -> Saying:
+def _fires(
+    taken: TakenPart, place: GuardedCell, access: Access, missing: tuple[LockSet, ...]
+) -> Saying:
     asserted = " or ".join(
         " and ".join(place.words(lock.asserted) for lock in each) for each in missing
     )

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from mmlocks.explain.unavoidable import ends_well
+from mmlocks.machine.machine import Violation
 from mmlocks.machine.run import Run
 from mmlocks.search.shortest import PREEMPTION
 from mmlocks.search.verdict import STOPPED, Meter, why
+from mmlocks.search.ways import way_to_arrival
 
 
 @dataclass(frozen=True)
@@ -49,37 +51,23 @@ def twin(bad: Run, common: int, way_out: tuple[int, ...], meter: Meter) -> Twin:
     costs = {start: 0}
     came_from: dict[tuple[int, int], tuple[int, int]] = {}
     queue = [(0, *start)]
-    ticks = 0
     try:
         while queue:
             cost, state, last = heappop(queue)
             if costs[state, last] < cost:
                 continue
             if ends_well(machine, state):
-                way: list[int] = []
-                place = (state, last)
-                while place in came_from:
-                    way.append(place[1])
-                    place = came_from[place]
-                return Twin(
-                    _continued(bad.at(common), tuple(reversed(way))),
-                    common,
-                    cost // PREEMPTION,
-                    True,
-                )
-            ticks += 1
-            if ticks % meter.every == 0:
-                meter.check(len(costs))
-            outcomes = [
-                machine.outcome(state, machine.node(state, cpu), cpu) for cpu in machine.cpus
-            ]
-            going_on = last >= 0 and outcomes[last] is not None
-            for cpu, outcome in enumerate(outcomes):
-                if not isinstance(outcome, int):
+                way = way_to_arrival((state, last), came_from)
+                good = _continued(bad.at(common), way)
+                return Twin(good, common, cost // PREEMPTION, True)
+            meter.tick(len(costs))
+            moves = dict(machine.moves(state))
+            for cpu, after in moves.items():
+                if isinstance(after, Violation):
                     continue
                 meter.transitions += 1
-                price = cost + 1 + (PREEMPTION if going_on and cpu != last else 0)
-                place = (state + outcome, cpu)
+                price = cost + 1 + (PREEMPTION if last in moves and cpu != last else 0)
+                place = (after, cpu)
                 if price < costs.get(place, 1 << 60):
                     costs[place] = price
                     came_from[place] = (state, last)

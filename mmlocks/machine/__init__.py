@@ -13,7 +13,7 @@ from mmlocks.machine.run import Run
 from mmlocks.machine.schedule import Schedule
 from mmlocks.machine.state import Cell, Counter, Layout, Record, View
 from mmlocks.machine.step import Operation, operation, require, together
-from mmlocks.machine.symmetry import Swap
+from mmlocks.machine.swap import Swap
 from mmlocks.machine.values import Step
 
 __all__ = [

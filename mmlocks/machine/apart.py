@@ -12,9 +12,8 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Coroutine
-from typing import Any
-
 from contextlib import nullcontext
+from typing import Any
 
 from mmlocks.errors import NondeterminismError, NotJudged, Undecided
 from mmlocks.machine.eventloops import LoopHidden

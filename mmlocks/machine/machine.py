@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from mmlocks.errors import ScenarioTooSmall, UndeclaredAccess
@@ -16,7 +16,7 @@ from mmlocks.machine.step import (
     parts,
     perform,
 )
-from mmlocks.machine.symmetry import Swap
+from mmlocks.machine.swap import Swap
 from mmlocks.machine.task import Node, Place, SplitSupplier, Supplier, Task, at, cannot_happen
 from mmlocks.machine.values import Step
 
@@ -117,6 +117,10 @@ class Machine:
             for cpu, ((name, _), supplier) in enumerate(zip(tasks, suppliers, strict=True))
         ]
         self.cpus = range(len(tasks))
+        self._positions = [
+            (task.cpu, shift, task.nodes)
+            for task, shift in zip(self.tasks, layout.pc_shifts, strict=True)
+        ]
         self.initial = layout.initial  # every task starts at its node 0
 
     def with_tasks(self, tasks: Sequence[tuple[str, Supplier]]) -> Machine:
@@ -157,9 +161,11 @@ class Machine:
 
     def enabled(self, state: int) -> list[int]:
         """The CPUs that can take a step now."""
-        return [
-            cpu for cpu in self.cpus if self.outcome(state, self.node(state, cpu), cpu) is not None
-        ]
+        return [cpu for cpu, _ in self.moves(state)]
+
+    def ends_badly(self, state: int) -> Violation | None:
+        """What is wrong with a state in which no CPU can run: a deadlock, or what the judge says."""
+        return self.judge(state) if self.finished(state) else self.deadlock(state)
 
     def why_blocked(self, state: int, cpu: int) -> Blocked | None:
         """What `cpu` waits for and which CPUs hold that; None if it can run or is done."""
@@ -186,6 +192,27 @@ class Machine:
         return Violation("deadlock", f"deadlock{ring}: {told}. No CPU can ever run again.")
 
     # -- taking a step -----------------------------------------------------------------------------
+
+    def moves(self, state: int) -> Iterator[tuple[int, int | Violation]]:
+        """Each CPU that can run, with the state after its step, or the rule that the step breaks.
+
+        Every search enumerates its moves here, save the two hot loops (`Exhaustive`, `Parallel`).
+        """
+        for cpu, shift, nodes in self._positions:
+            node = nodes[state >> shift & PC_FIELD]
+            try:
+                outcome = node.outcomes[state & node.project]
+            except KeyError:
+                outcome = self.outcome(state, node, cpu)
+            if outcome.__class__ is int:
+                yield cpu, state + outcome
+            elif outcome is not None:
+                yield cpu, outcome
+
+    def after(self, state: int, cpu: int) -> int | Violation | None:
+        """The state after one step of `cpu`, or the rule that it breaks; None if `cpu` cannot run."""
+        outcome: int | Violation | None = self.outcome(state, self.node(state, cpu), cpu)
+        return state + outcome if isinstance(outcome, int) else outcome
 
     def outcome(self, state: int, node: Node, cpu: int) -> Any:
         """What happens if `cpu` takes `node`'s step in `state`.

@@ -127,9 +127,7 @@ class Run:
             return self.taken[-1].violation
         if not self.taken and (stillborn := self.machine.stillborn()) is not None:
             return stillborn
-        if self.machine.finished(self.state):
-            return self.machine.judge(self.state)
-        return self.machine.deadlock(self.state)
+        return self.machine.ends_badly(self.state)
 
     @property
     def over(self) -> bool:

@@ -114,7 +114,7 @@ class Cell(Handle, Generic[T]):
     with_cpus: Callable[[Any, Sequence[int]], Any] | None = None
     """Set for a cell whose values name CPUs: the value once cpu n is called `numbers[n]`.
 
-    See `mmlocks.machine.symmetry`.
+    See `mmlocks.machine.swap`.
     """
     changed_by: int | None = None
     """Set for the cell that one CPU alone changes: to wait for it is to wait for that CPU."""

@@ -1,9 +1,11 @@
-"""Nobody sleeps where he must not: waiting for a semaphore inside an RCU read section, or with a spinlock held.
+"""No task sleeps inside an RCU read section, or with a spinlock held.
 
-A grace period would have to wait for whatever the sleeper waits for, and whoever spins for the lock would spin that long. (Kernel:
-might_sleep(), with CONFIG_DEBUG_ATOMIC_SLEEP.)
+A grace period would have to wait for what the sleeper waits for, and a CPU that spins for the lock
+would spin that long. (Kernel: might_sleep(), with CONFIG_DEBUG_ATOMIC_SLEEP.)
 
-Differs: who would have to wait is caught when he gets the lock, not when he asks for it. Only semaphores count. Memory that has to be waited for is not modelled, so that allocations are not judged.
+Differs: a CPU that would have to wait is caught when it gets the lock, not when it asks for it.
+Only waiting for semaphores counts. Waiting for memory is not modelled, so allocations are not
+judged.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ from mmlocks.oracles.lock_order import kernel_lines
 
 
 class AtomicSleep:
-    """The watch. It asks what its own CPU is in, which no other CPU can change (see `mmlocks.machine.watch`)."""
+    """The watch.
+
+    It looks at what its own CPU is in, which no other CPU can change (see `mmlocks.machine.watch`).
+    """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -26,7 +31,7 @@ class AtomicSleep:
         ]
 
     def looks_at(self, cpu: int, step: Step) -> int:
-        """The CPU's RCU sections, and who owns the spinlocks."""
+        """The CPU's RCU sections, and the owners of the spinlocks."""
         if not may_sleep(step):
             return 0
         looks = 0
@@ -49,7 +54,8 @@ class AtomicSleep:
                 lock = self._layout.cells[part.step.args[0]].name
                 return Violation(
                     "atomic_sleep",
-                    f"cpu{cpu} may have to wait for {lock}{at}, {inside}. Leave that first, or only try to take the lock",
+                    f"cpu{cpu} may have to wait for {lock}{at}, {inside}. "
+                    "Leave that first, or only try to take the lock",
                 )
         return None
 

@@ -1,4 +1,4 @@
-"""What the kernel owes itself: counts that add up, and no lock left behind."""
+"""The kernel's own books: counts add up, pages can be found, no lock is left behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from mmlocks.mm.world import World
 
 
 def references_add_up(world: World, state: int) -> Violation | None:
-    """A frame's count is the number of entries that map it: fewer and it is freed too early, more and it leaks."""
+    """A frame's count is the number of entries that map it.
+
+    With a smaller count it is freed too early, with a larger one it leaks.
+    """
     for frame in world.memory.frames:
         mapped = sum(
             entry is not None and entry.frame is frame
@@ -28,15 +31,16 @@ def references_add_up(world: World, state: int) -> Violation | None:
 
 
 def frames_can_be_found(world: World, state: int) -> Violation | None:
-    """Every anonymous frame is filed where rmap looks: in an anon_vma to which each VMA that maps it is linked, under that VMA's index.
+    """Every anonymous frame is filed where rmap looks.
 
-    A frame that a child has for itself, and that was filed nowhere, is let pass: nothing here unmaps a child's pages.
+    That is an anon_vma to which each VMA that maps it is linked, under that VMA's index. A child's
+    own frame that was never filed passes: nothing here unmaps a child's pages.
     """
     return _filed(world, state, "misfiled", [world.mm])
 
 
 def what_is_filed_can_be_found(world: World, state: int) -> Violation | None:
-    """The same, of frames that were filed at all."""
+    """The same, for frames that were filed at all."""
     return _filed(world, state, "filed_wrong", [])
 
 
@@ -55,23 +59,28 @@ def _filed(world: World, state: int, oracle: str, all_of: list[Mm]) -> Violation
                     continue
                 wanted = linear_page_index(pgoff, start, page * PAGE_SIZE)
                 if index != wanted or anon_vma not in vma.anon_vma_chain.of(state):
+                    chain = ", ".join(map(str, vma.anon_vma_chain.of(state))) or "no anon_vmas"
                     return Violation(
                         oracle,
-                        f"at the end {entry.frame} is filed in {anon_vma} under index {index}, but VMA {vma}, which maps it at P{page}, would "
-                        f"have it under {wanted} in one of {', '.join(map(str, vma.anon_vma_chain.of(state))) or 'no anon_vmas'}: whoever "
-                        "wants to unmap the frame will not find this mapping",
+                        f"at the end {entry.frame} is filed in {anon_vma} under index {index}, "
+                        f"but VMA {vma}, which maps it at P{page}, would have it under {wanted} in "
+                        f"one of {chain}: a walk that unmaps the frame will not find this mapping",
                     )
                 if anon_vma.freed.of(state):
                     return Violation(
                         oracle,
-                        f"at the end {entry.frame}, which VMA {vma} maps at P{page}, is filed in {anon_vma}, which has been freed: "
-                        "whoever wants to unmap the frame looks into freed memory",
+                        f"at the end {entry.frame}, which VMA {vma} maps at P{page}, is filed in "
+                        f"{anon_vma}, which has been freed: a walk that unmaps the frame looks "
+                        "into freed memory",
                     )
     return None
 
 
 def pages_have_areas(world: World, state: int) -> Violation | None:
-    """No page is mapped where no VMA is: nobody would ever unmap it, and whatever comes there next would find it."""
+    """No page is mapped where no VMA is.
+
+    Nothing would ever unmap it, and the next VMA there would find it.
+    """
     for mm in world.spaces:
         areas = [(vma.vm_start.of(state), vma.vm_end.of(state)) for vma in mm.mm_mt.contents(state)]
         for page, cell in mm.page_table.pte.items():

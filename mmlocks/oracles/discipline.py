@@ -1,10 +1,11 @@
-"""The discipline: nobody reads or writes a field without the locks that the table demands (`mmlocks.oracles.fields`).
+"""The discipline: no access to a field without the locks that the table of fields demands.
 
-It speaks at the first step that breaks the rule, whether or not any harm comes of it, in this execution or in any other: what a
-kernel would notice that had an assertion at every access. So it finds most of the bugs of July 2023 before they can happen, and finds fault with
-much that never harmed anybody. What it does not find is the lost store: fork changed page-table entries under their lock and with mmap_lock held
-for writing, which is all that the table asks. That the VMA must be write-locked for it is a rule about what fork does, and in no row (see ASSERTIONS in
-`mmlocks.explain.tools`).
+The table is in `mmlocks.oracles.fields`. This oracle speaks at the first step that breaks the rule,
+whether or not it does any harm: so would a kernel that had an assertion at every access. It finds
+most of the bugs of July 2023 before they can happen, and it finds fault with much that is harmless.
+It does not find the lost store: fork changed page-table entries under their lock and with mmap_lock
+held for writing, and the table asks for no more. That the VMA must be write-locked then is a rule
+about what fork does, not about a field (see ASSERTIONS in `mmlocks.explain.tools`).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from mmlocks.machine.watch import Access, parts_of
 from mmlocks.mm.mm import Mm
 from mmlocks.mm.vma import Vma
 from mmlocks.oracles.fields import VMA, VMA_WRITE, LockSet
-from mmlocks.oracles.holding import Holding, Place, places
+from mmlocks.oracles.holding import GuardedCell, Holding, places
 from mmlocks.oracles.lock_order import kernel_lines
 from mmlocks.releases import Release
 
 NO_ACCESS = frozenset(
     {"rcu_read_unlock", "call_rcu", "vm_area_alloc", "anon_vma_alloc", "mas_build"}
 )
-"""Steps that touch fields of things that are nobody's: not yet allocated, or given up and past their grace period."""
+"""Steps that touch fields of objects out of use: not yet allocated, or past their grace period."""
 
 
 def _covered(vma: Vma, _address: int) -> list[Cell[Any]]:
@@ -42,11 +43,15 @@ OWN_CELLS: dict[str, Callable[..., list[Cell[Any]]]] = {
     "vm_area_dup": _duplicated,
     "mas_retire": lambda _tree, node: [node.ranges],
 }
-"""Steps that do several things, and what of it counts as an access."""
+"""Steps that do several things at once, and the cells that count as accessed."""
 
 
 class Discipline:
-    """The watch. It asks for its own locks alone, so that no step of another CPU changes its mind (see `mmlocks.machine.watch`)."""
+    """The watch.
+
+    It looks at the CPU's own locks alone, so no other CPU's step changes its answer (see
+    `mmlocks.machine.watch`).
+    """
 
     def __init__(self, layout: Layout, release: Release) -> None:
         self._layout = layout
@@ -57,7 +62,7 @@ class Discipline:
             self._known |= 1 << index
 
     def looks_at(self, cpu: int, step: Step) -> int:
-        """The locks, and what says whether a VMA can be reached, for every field that the step may touch."""
+        """For every field that the step may touch: its locks, and whether its VMA is in reach."""
         looks = 0
         for part in parts(step):
             reads, writes = self._touched(cpu, part)
@@ -84,12 +89,12 @@ class Discipline:
         return None
 
     def missing(self, view: View, cpu: int, access: Access) -> tuple[LockSet, ...]:
-        """What an access lacks; () if nothing."""
+        """The sets of locks that an access lacks; () if it is allowed."""
         place = self._places[access.cell]
         return self._holding.missing(view, cpu, place, access.writes, access.found)
 
-    def place(self, cpu: int, step: Step, access: Access) -> Place | None:
-        """Whose field an access of a step is; None if none is judged there."""
+    def place(self, cpu: int, step: Step, access: Access) -> GuardedCell | None:
+        """The field that an access of a step touches; None if it is not judged."""
         return self._places[access.cell] if self._judged(cpu, step) >> access.cell & 1 else None
 
     def _judged(self, cpu: int, step: Step) -> int:
@@ -111,17 +116,27 @@ class Discipline:
 
 
 def told(
-    cpu: int, place: Place, writes: bool, missing: tuple[LockSet, ...], where: tuple[Line, ...]
+    cpu: int,
+    place: GuardedCell,
+    writes: bool,
+    missing: tuple[LockSet, ...],
+    where: tuple[Line, ...],
 ) -> str:
-    """The sentence about an access that lacks its locks: who, what, where, and what to do."""
+    """The sentence about an access that lacks its locks, and what to do."""
     lines = kernel_lines(where)
     at = f", in {lines[-1].function} ({lines[-1].spot})" if lines else ""
     does = "writes" if writes else "reads"
     if missing == ((),):
-        return f"cpu{cpu} {does} {place.cell.name}{at}, which never changes once others can find it. The table is in mmlocks fields."
+        return (
+            f"cpu{cpu} {does} {place.cell.name}{at}, which never changes once others can find it. "
+            "The table is in mmlocks fields."
+        )
     lacks = " or ".join(" and ".join(lock.text for lock in each) for each in missing)
     ways = [
         each for each in missing if place.vma is not None or not {VMA, VMA_WRITE} & {*each}
     ] or missing
     take = " or ".join(" and ".join(place.words(lock.take) for lock in each) for each in ways)
-    return f"cpu{cpu} {does} {place.cell.name} without {lacks}{at}. Take {take} first; the table is in mmlocks fields."
+    return (
+        f"cpu{cpu} {does} {place.cell.name} without {lacks}{at}. Take {take} first; "
+        "the table is in mmlocks fields."
+    )

@@ -1,10 +1,12 @@
-"""Who may read and write what: each shared field of an address space, and the locks that protect it. This table is the specification.
+"""Each shared field of an address space, and the locks that protect it. This is the specification.
 
-Everything that judges locking reads it: the oracle `discipline`, and what the kernel's own tools would have said of an execution
-(`mmlocks.explain.tools`). `field_table()` prints it; `protected_by` gives one field's line for a picture.
+Everything that judges locking reads this table: the oracle `discipline`, and what the kernel's own
+tools would have said of an execution (`mmlocks.explain.tools`). `field_table()` prints it;
+`protected_by` gives one field's line for a picture.
 
-Source of the rows, where nothing else is said: Documentation/mm/process_addrs.rst ("Lock usage", "VMA fields"). Where no text of Linux's says who may
-write a field, the source is the code that does, and the row says so.
+Source of the rows, unless a row names another: Documentation/mm/process_addrs.rst ("Lock usage",
+"VMA fields"). Where no document of Linux covers a field, the source is the code that writes it, and
+the row says so.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# -- locks ------------------------------------------------------------------------------------------------------------
+# -- locks -------------------------------------------------------------------------------------
 
 
 class Lock(NamedTuple):
-    """A lock in one mode, as a row demands it: how it is called, how one gets it, and which of the kernel's assertions asks for it."""
+    """A lock in one mode: its name, how to take it, and the kernel's assertion that asks for it."""
 
     text: str
     take: str
@@ -38,29 +40,42 @@ PAGE_TABLE_LOCK = Lock(
 )
 PTL = Lock("the page-table lock", "ptl[{page}].lock()", "lockdep_assert_held(ptl)")
 I_MMAP = Lock("i_mmap_rwsem", "{file}.i_mmap_rwsem.down_read()", "i_mmap_assert_locked({file})")
-I_MMAP_WRITE = Lock("i_mmap_rwsem for writing", "{file}.i_mmap_rwsem.down_write()", "i_mmap_assert_write_locked({file})")  # fmt: skip
+I_MMAP_WRITE = Lock(
+    "i_mmap_rwsem for writing",
+    "{file}.i_mmap_rwsem.down_write()",
+    "i_mmap_assert_write_locked({file})",
+)
 
 RMAP = Lock("rmap's lock", "{vma}'s file's i_mmap_rwsem.down_read()", "i_mmap_assert_locked")
 
 LockSet = tuple[Lock, ...]
 """Locks that must be held together."""
 
-# -- the table --------------------------------------------------------------------------------------------------------
+# -- the table ---------------------------------------------------------------------------------
 
 UNPUBLISHED = "not in the tree yet"
-"""A VMA that its mm's writer has allocated: nobody else can find it. A child's address space during fork is so as a whole."""
+"""A VMA that its mm's writer has allocated, and that no other task can find.
+
+During fork that is true of the child's whole address space.
+"""
 DETACHED = "taken out of the tree"
-"""A VMA marked detached: nobody can lock it any more, and who holds mmap_lock may clear it away."""
+"""A VMA marked detached: it cannot be locked, and the holder of mmap_lock may clear it away."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """What protects one field. `writes` and `reads` list sets of locks, any one of which is enough.
+class FieldRule:
+    """A row of the table: what protects one field.
 
-    `fills` holds, instead of `writes`, for a write that finds the field empty. `spared` are the VMAs for which the demands on writes do not hold.
-    Of `marked` fields KCSAN says nothing: they are meant to be read while somebody writes them, in Linux mostly with READ_ONCE and WRITE_ONCE
-    (what is left out in that is said in `mmlocks.explain.tools`). `speculative` are further sets for reads in releases with speculative faults, which compare mm_seq afterwards.
-    `kind` says of what no access is judged here why: locks have rules of their own, which their operations check.
+    * `writes` and `reads` list sets of locks; any one set is enough.
+    * `fills` takes the place of `writes` for a write that finds the field empty.
+    * `spared` are the kinds of VMAs for which the demands on writes do not hold.
+    * KCSAN says nothing of `marked` fields: they are meant to be read while they are written, in
+      Linux mostly with READ_ONCE and WRITE_ONCE (`mmlocks.explain.tools` says what is left out in
+      that).
+    * `speculative` are further sets for reads in releases with speculative faults: these compare
+      mm_seq afterwards.
+    * `kind` says why accesses to a field are not judged here: locks have rules of their own, which
+      their operations check.
     """
 
     record: str
@@ -81,7 +96,7 @@ class Row:
 
     @property
     def protected_by(self) -> str:
-        """One line on who may write the field and who may read it."""
+        """One line: with which locks the field may be written, and with which it may be read."""
         if self.kind:
             return self.kind
         writes = f"written with {either(self.writes)}" if self.writes else "never changed"
@@ -105,13 +120,16 @@ ONE: tuple[LockSet, ...] = ((MMAP,), (VMA,))
 LOOKUP: tuple[LockSet, ...] = ((MMAP,), (RCU,))
 ALIVE: tuple[LockSet, ...] = ((MMAP,), (VMA,), (RCU,))
 IN_RCU: tuple[LockSet, ...] = ((RCU,),)
+FIRST_FAULT: tuple[LockSet, ...] = ((MMAP, PAGE_TABLE_LOCK), *BOTH)
 A_LOCK = "a lock"
+MM_TYPES = "include/linux/mm_types.h (the comment of b1f02b95758d)"
+MAPLE_TREE = "lib/maple_tree.c, Documentation/core-api/maple_tree.rst"
 
 
-def _layout_field(name: str, source: str = "process_addrs.rst") -> Row:
+def _layout_field(name: str, source: str = "process_addrs.rst") -> FieldRule:
     placed = name in ("vm_start", "vm_end", "vm_pgoff")
     reads = (*ONE, (RMAP,)) if placed else ONE
-    return Row(
+    return FieldRule(
         "Vma", name, BOTH, reads, spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU, source=source
     )
 
@@ -122,32 +140,43 @@ ROWS = (
     _layout_field("vm_pgoff", "process_addrs.rst; written with rmap's locks besides"),
     _layout_field("vm_flags"),
     _layout_field("vm_page_prot"),
-    Row("Vma", "vm_file", (), ALIVE, spared=(UNPUBLISHED,),
-        source="process_addrs.rst; read in an RCU section by lock_vma_under_rcu, which has vm_ops for it (the code of 6.4)"),
-    Row("Vma", "anon_vma", BOTH, ONE, fills=((MMAP, PAGE_TABLE_LOCK), *BOTH), spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU,
-        source="process_addrs.rst, which names the anon_vma's own lock besides for a write of None; that is not modelled"),
-    Row("Vma", "anon_vma_chain", BOTH, ONE, fills=((MMAP, PAGE_TABLE_LOCK), *BOTH), spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU,
-        source="process_addrs.rst names the anon_vma's own lock, which is not modelled; here the chain goes with anon_vma"),
-    Row("Vma", "vm_lock", kind=A_LOCK),
-    Row("Vma", "vm_lock_seq", ((MMAP_WRITE, VM_LOCK),), ALIVE, marked=True, source="include/linux/mm_types.h (the comment of b1f02b95758d)"),
-    Row("Vma", "detached", BOTH, ALIVE, marked=True, source="vma_mark_detached, include/linux/mm.h (457f67be5910)"),
-    Row("Mm", "mmap_lock", kind=A_LOCK),
-    Row("Mm", "page_table_lock", kind=A_LOCK),
-    Row("Mm", "mm_mt", kind="see MapleTree", source="include/linux/mm_types.h: MM_MT_FLAGS, an external lock"),
-    Row("Mm", "page_table", kind="see PageTable"),
-    Row("Mm", "map_count", ((MMAP_WRITE,),), ((MMAP,),), source="the code of mm/mmap.c"),
-    Row("Mm", "brk", ((MMAP_WRITE,),), ((MMAP,),),
-        source="the code of brk(2); prctl(2), which is not modelled, writes it with mmap_lock for reading and arg_lock, the lock that mm_types.h names"),
-    Row("Mm", "mm_lock_seq", ((MMAP_WRITE,),), ((),), marked=True, source="include/linux/mm_types.h (the comment of b1f02b95758d)"),
-    Row("Mm", "mm_seq", ((MMAP_WRITE,),), ((),), marked=True, source="v2 of speculative faults, 2022-01-28"),
-    Row("MapleTree", "ma_root", ((MMAP_WRITE,),), LOOKUP, marked=True, source="lib/maple_tree.c, Documentation/core-api/maple_tree.rst"),
-    Row("MapleNode", "ranges", ((MMAP_WRITE,),), LOOKUP, marked=True, source="lib/maple_tree.c, Documentation/core-api/maple_tree.rst"),
-    Row("PageTable", "pte", ((PTL,),), ((PTL,), *ONE), marked=True, speculative=((),),
-        source="process_addrs.rst, page table locks; any VMA of the address space that the CPU has locked counts"),
-    Row("PageTable", "ptl", kind=A_LOCK),
-    Row("AnonVma", "refcount", kind="an atomic", source="include/linux/rmap.h"),
-    Row("File", "i_mmap", ((I_MMAP_WRITE,),), ((I_MMAP,),), source="include/linux/fs.h, struct address_space"),
-    Row("File", "i_mmap_rwsem", kind=A_LOCK),
+    FieldRule("Vma", "vm_file", (), ALIVE, spared=(UNPUBLISHED,),
+        source="process_addrs.rst; read in an RCU section by lock_vma_under_rcu, which has vm_ops "
+        "for it (the code of 6.4)"),
+    FieldRule("Vma", "anon_vma", BOTH, ONE, fills=FIRST_FAULT,
+        spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU,
+        source="process_addrs.rst, which names the anon_vma's own lock besides for a write of "
+        "None; that is not modelled"),
+    FieldRule("Vma", "anon_vma_chain", BOTH, ONE, fills=FIRST_FAULT,
+        spared=(UNPUBLISHED, DETACHED), speculative=IN_RCU,
+        source="process_addrs.rst names the anon_vma's own lock, which is not modelled; here the "
+        "chain goes with anon_vma"),
+    FieldRule("Vma", "vm_lock", kind=A_LOCK),
+    FieldRule("Vma", "vm_lock_seq", ((MMAP_WRITE, VM_LOCK),), ALIVE, marked=True, source=MM_TYPES),
+    FieldRule("Vma", "detached", BOTH, ALIVE, marked=True,
+        source="vma_mark_detached, include/linux/mm.h (457f67be5910)"),
+    FieldRule("Mm", "mmap_lock", kind=A_LOCK),
+    FieldRule("Mm", "page_table_lock", kind=A_LOCK),
+    FieldRule("Mm", "mm_mt", kind="see MapleTree",
+        source="include/linux/mm_types.h: MM_MT_FLAGS, an external lock"),
+    FieldRule("Mm", "page_table", kind="see PageTable"),
+    FieldRule("Mm", "map_count", ((MMAP_WRITE,),), ((MMAP,),), source="the code of mm/mmap.c"),
+    FieldRule("Mm", "brk", ((MMAP_WRITE,),), ((MMAP,),),
+        source="the code of brk(2); prctl(2), which is not modelled, writes it with mmap_lock for "
+        "reading and arg_lock, the lock that mm_types.h names"),
+    FieldRule("Mm", "mm_lock_seq", ((MMAP_WRITE,),), ((),), marked=True, source=MM_TYPES),
+    FieldRule("Mm", "mm_seq", ((MMAP_WRITE,),), ((),), marked=True,
+        source="v2 of speculative faults, 2022-01-28"),
+    FieldRule("MapleTree", "ma_root", ((MMAP_WRITE,),), LOOKUP, marked=True, source=MAPLE_TREE),
+    FieldRule("MapleNode", "ranges", ((MMAP_WRITE,),), LOOKUP, marked=True, source=MAPLE_TREE),
+    FieldRule("PageTable", "pte", ((PTL,),), ((PTL,), *ONE), marked=True, speculative=((),),
+        source="process_addrs.rst, page table locks; any VMA of the address space that the CPU has "
+        "locked counts"),
+    FieldRule("PageTable", "ptl", kind=A_LOCK),
+    FieldRule("AnonVma", "refcount", kind="an atomic", source="include/linux/rmap.h"),
+    FieldRule("File", "i_mmap", ((I_MMAP_WRITE,),), ((I_MMAP,),),
+        source="include/linux/fs.h, struct address_space"),
+    FieldRule("File", "i_mmap_rwsem", kind=A_LOCK),
 )  # fmt: skip
 
 FIELDS = {row.name: row for row in ROWS}

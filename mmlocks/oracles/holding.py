@@ -1,4 +1,4 @@
-"""Which locks of the table a CPU holds when it reads or writes a field, and which of those that are demanded it lacks."""
+"""Which of the demanded locks a CPU holds when it reads or writes a field, and which it lacks."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from mmlocks.oracles.fields import (
     VM_LOCK,
     VMA,
     VMA_WRITE,
+    FieldRule,
     Lock,
     LockSet,
-    Row,
 )
 from mmlocks.releases import PER_VMA_LOCKS, SPECULATIVE_FAULTS, Release
 
 
-class Place(NamedTuple):
-    """One field of one record: its cell, its row, and what its locks are found by."""
+class GuardedCell(NamedTuple):
+    """One field of one record: its cell, its row in the table, and what leads to its locks."""
 
     cell: Cell[Any]
-    row: Row
+    row: FieldRule
     owner: Record
     mm: Mm | None = None
     vma: Vma | None = None
@@ -46,11 +46,11 @@ class Place(NamedTuple):
     file: File | None = None
 
     def words(self, text: str) -> str:
-        """A lock's text with the names of what it belongs to."""
+        """A lock's text with the names of the objects it belongs to."""
         return text.format(mm=self.mm, vma=self.vma, page=self.page, file=self.file)
 
 
-def places(layout: Layout) -> dict[int, Place]:
+def places(layout: Layout) -> dict[int, GuardedCell]:
     """Every judged cell of a layout, by its index."""
     return {
         place.cell.index: place
@@ -59,30 +59,30 @@ def places(layout: Layout) -> dict[int, Place]:
     }
 
 
-def _places_of(record: Record) -> Iterator[Place]:
+def _places_of(record: Record) -> Iterator[GuardedCell]:
     if isinstance(record, Vma):
         for row in ROWS:
             cell = (
                 getattr(record, row.field, None) if row.record == "Vma" and not row.kind else None
             )
             if isinstance(cell, Cell):
-                yield Place(cell, row, record, record.vm_mm, record)
+                yield GuardedCell(cell, row, record, record.vm_mm, record)
     elif isinstance(record, Mm):
         for row in ROWS:
             cell = getattr(record, row.field, None) if row.record == "Mm" and not row.kind else None
             if isinstance(cell, Cell):
-                yield Place(cell, row, record, record)
-        yield Place(record.mm_mt.ma_root, FIELDS["MapleTree.ma_root"], record.mm_mt, record)
+                yield GuardedCell(cell, row, record, record)
+        yield GuardedCell(record.mm_mt.ma_root, FIELDS["MapleTree.ma_root"], record.mm_mt, record)
         for node in record.mm_mt.nodes:
-            yield Place(node.ranges, FIELDS["MapleNode.ranges"], node, record)
+            yield GuardedCell(node.ranges, FIELDS["MapleNode.ranges"], node, record)
         for page, cell in record.page_table.pte.items():
-            yield Place(cell, FIELDS["PageTable.pte"], record.page_table, record, page=page)
+            yield GuardedCell(cell, FIELDS["PageTable.pte"], record.page_table, record, page=page)
     elif isinstance(record, File):
-        yield Place(record.i_mmap, FIELDS["File.i_mmap"], record, file=record)
+        yield GuardedCell(record.i_mmap, FIELDS["File.i_mmap"], record, file=record)
 
 
 def objects(layout: Layout) -> dict[int, Record]:
-    """To which object of the kernel a cell belongs, for the kinds of objects that can be freed."""
+    """The object of the kernel to which each cell belongs, for objects that can be freed."""
     found: dict[int, Record] = {}
     for record in layout.records.values():
         if isinstance(record, Vma):
@@ -94,11 +94,14 @@ def objects(layout: Layout) -> dict[int, Record]:
     return found
 
 
-# -- who holds what ---------------------------------------------------------------------------------------------------
+# -- what a CPU holds --------------------------------------------------------------------------
 
 
 class Holding:
-    """Which of the table's locks a CPU holds, in one release: its own locks only, so that nobody else can change the answer."""
+    """Which of the table's locks a CPU holds, in one release.
+
+    It looks at that CPU's own locks only, so no other CPU can change the answer.
+    """
 
     def __init__(self, layout: Layout, release: Release) -> None:
         self.per_vma = PER_VMA_LOCKS in release.patches
@@ -108,14 +111,18 @@ class Holding:
         self.files = [record for record in layout.records.values() if isinstance(record, File)]
 
     def missing(
-        self, view: View, cpu: int, place: Place, writes: bool, found: Any
+        self, view: View, cpu: int, place: GuardedCell, writes: bool, found: Any
     ) -> tuple[LockSet, ...]:
-        """() if the access is allowed; else what is missing for it, in the ways that lack the fewest locks."""
+        """The sets of locks that are missing for an access; () if it is allowed.
+
+        Of all ways to allow it, those that lack the fewest locks.
+        """
         row = place.row
         if place.mm is not None and not place.mm.mm_mt.in_rcu:
-            return ()  # a child's, of which nobody knows yet
+            return ()  # of a child that is still being built: not reachable yet
         if writes:
             sets = row.fills if row.fills and not found else row.writes
+            # Without the second condition, `spares` would look at cells that `cells` leaves out.
             if (
                 place.vma is not None
                 and row.spared
@@ -142,18 +149,21 @@ class Holding:
         return tuple(each for each in lacking if len(each) == fewest)
 
     def spares(self, view: View, cpu: int, vma: Vma, kinds: tuple[str, ...]) -> bool:
-        """Whether a VMA is out of everybody's reach. Who asks holds mmap_lock, so that it stays as it is."""
+        """Whether a VMA is out of reach of all others.
+
+        The CPU that asks holds mmap_lock, so that stays true.
+        """
         mm, detached = vma.vm_mm, view[vma.detached.index] is True
         if DETACHED in kinds and detached and _shares(view, cpu, mm.mmap_lock):
             return True
         if UNPUBLISHED not in kinds or detached or view[mm.mmap_lock.writer.index] != cpu + 1:
             return False
         if view[vma.vm_lock_seq.index] != NEVER_LOCKED:
-            return False  # it was in the tree before, or is write-locked as everybody else must be
+            return False  # it was in the tree before, or is write-locked, as a VMA in reach must be
         return not _leads_to(view, view[mm.mm_mt.ma_root.index], vma)
 
-    def holds(self, view: View, cpu: int, lock: Lock, place: Place) -> bool:
-        """Whether `cpu` holds a lock of the kind that a row names, on what the place belongs to."""
+    def holds(self, view: View, cpu: int, lock: Lock, place: GuardedCell) -> bool:
+        """Whether `cpu` holds a lock of the kind that a row names, on the objects of this cell."""
         if lock is RCU:
             return bool(self.sections) and view[self.sections[cpu].index] % 2 == 1
         if lock is RMAP:
@@ -179,14 +189,15 @@ class Holding:
             assert place.page is not None
             return bool(view[mm.page_table.ptl[place.page].owner.index] == cpu + 1)
         if vma is None:
-            # An entry's VMA is not known by its cell: any VMA of the address space that this CPU has locked will do.
+            # A page-table entry does not lead to its VMA: any VMA of the address space will do that
+            # this CPU has locked.
             return any(
                 self._locked(view, cpu, each, lock, writer) for each in (*mm.vmas, *mm.spare_vmas)
             )
         return self._locked(view, cpu, vma, lock, writer)
 
     def _locked(self, view: View, cpu: int, vma: Vma, lock: Lock, writer: bool) -> bool:
-        """The VMA lock: its write side is a state, and only who holds mmap_lock for writing has it."""
+        """The VMA lock. Its write side is a state that the holder of mmap_lock for writing has."""
         if lock is VMA_WRITE and not self.per_vma:
             return writer
         if view[vma.vm_lock.writer.index] == cpu + 1:
@@ -196,8 +207,8 @@ class Holding:
             return written or bool(view[vma.vm_lock.readers[cpu].index])
         return lock is VMA_WRITE and written
 
-    def cells(self, cpu: int, place: Place, writes: bool) -> list[int]:
-        """Everything at which `missing` may look."""
+    def cells(self, cpu: int, place: GuardedCell, writes: bool) -> list[int]:
+        """The cells at which `missing` may look."""
         row, mm = place.row, place.mm
         if mm is None:
             assert place.file is not None
@@ -237,7 +248,7 @@ def _shares(view: View, cpu: int, lock: Any) -> bool:
 
 
 def _without_vma_locks(sets: tuple[LockSet, ...]) -> tuple[LockSet, ...]:
-    """What is demanded in a release without locks per VMA."""
+    """What the table demands in a release without per-VMA locks."""
     return tuple(
         tuple(lock for lock in each if lock is not VMA_WRITE) for each in sets if VMA not in each
     )

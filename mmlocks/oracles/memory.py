@@ -1,4 +1,4 @@
-"""What a program may rely on: memory holds what was stored, and fork gives the child a copy that is its own."""
+"""What a program may rely on: memory holds what was stored, and fork makes a real copy."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mmlocks.mm.world import World
 
 
 def memory_is_what_was_stored(world: World, state: int) -> Violation | None:
-    """Read-your-writes against a flat reference memory: what the page table maps equals the completed stores."""
+    """Read-your-writes: what the page table maps equals the completed stores."""
     for page in world.pages:
         stored, found = world.truth(state, page), world.content(world.mm, state, page)
         for slot in range(world.slots):
             if stored[slot] != found[slot]:
                 return Violation(
                     "lost_store",
-                    f"at the end {word(page, slot)} is {found[slot]}, but the last completed store there wrote "
-                    f"{stored[slot]}: the store was lost",
+                    f"at the end {word(page, slot)} is {found[slot]}, but the last completed store "
+                    f"there wrote {stored[slot]}: the store was lost",
                 )
     return None
 
@@ -27,7 +27,8 @@ def memory_is_what_was_stored(world: World, state: int) -> Violation | None:
 def snapshot_is_one_moment(world: World, state: int) -> Violation | None:
     """The child's memory equals the parent's after some number of completed stores, in their order.
 
-    Where a scenario keeps no history, each word is judged alone: it must hold a value that it once had in the parent.
+    Where a scenario keeps no history, each word is judged alone: it must hold a value that it once
+    had in the parent.
     """
     found = (_one_moment(world, state, child) for child in world.children)
     return next(filter(None, found), None)
@@ -54,7 +55,8 @@ def _one_moment(world: World, state: int, space: Mm) -> Violation | None:
                 if child[page][slot] not in world.mm.past[page, slot].of(state):
                     return Violation(
                         "snapshot",
-                        f"the child's {word(page, slot)} is {child[page][slot]}, which it never was",
+                        f"the child's {word(page, slot)} is {child[page][slot]}, "
+                        "which it never was",
                     )
         return None
     stores = world.mm.history.of(state)
@@ -70,7 +72,8 @@ def _one_moment(world: World, state: int, space: Mm) -> Violation | None:
     sees = ", ".join(f"P{page} = {' '.join(map(str, values))}" for page, values in child.items())
     return Violation(
         "snapshot",
-        f"the child sees {sees}. Its parent stored {order}, and at no moment did its memory look like that: the snapshot is torn",
+        f"the child sees {sees}. Its parent stored {order}, and at no moment did its memory look "
+        "like that: the snapshot is torn",
     )
 
 
@@ -81,10 +84,11 @@ def isolated(world: World, state: int) -> Violation | None:
         if mine is None or yours is None or mine.frame is not yours.frame:
             continue
         if mine.write or yours.write:
-            who = ("parent" if mm is world.mm else str(mm)) if mine.write else str(other)
+            writer = ("parent" if mm is world.mm else str(mm)) if mine.write else str(other)
             return Violation(
                 "isolation",
-                f"at the end the {who} can write to {mine.frame} (P{page}), which the other one maps as well",
+                f"at the end the {writer} can write to {mine.frame} (P{page}), "
+                "which the other one maps as well",
             )
     return None
 
@@ -99,7 +103,7 @@ def translations_are_current(world: World, state: int) -> Violation | None:
         ):
             return Violation(
                 "stale_translation",
-                f"at the end cpu{cpu}'s TLB still says {mm.page_table.pte[page]} is {cached}, but the page table says {current or 'not present'}: "
-                f"nobody flushed it",
+                f"at the end cpu{cpu}'s TLB still says {mm.page_table.pte[page]} is {cached}, but "
+                f"the page table says {current or 'not present'}: it was not flushed",
             )
     return None

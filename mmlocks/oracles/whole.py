@@ -1,6 +1,7 @@
-"""What fork must leave behind: a child that is a whole copy of its parent, and a parent that is as it was before.
+"""What fork must leave behind: a child that is a whole copy, and a parent that is as before.
 
-These are asked of answers. Our own scenarios do not ask them, since a kernel text that we wrote breaks them in none.
+These oracles judge answers. Our own scenarios do not ask for them: no kernel text of ours breaks
+them.
 """
 
 from __future__ import annotations
@@ -17,28 +18,28 @@ from mmlocks.mm.vma import USED, Vma
 from mmlocks.mm.world import World
 
 COPIED = ("vm_start", "vm_end", "vm_pgoff", "vm_flags", "vm_page_prot", "vm_file", "detached")
-"""Fields of which the child's VMA has what its parent's has."""
+"""Fields that have the same value in the child's VMA and in its parent's."""
 
 
 def child_is_whole(world: World, state: int) -> Violation | None:
-    """Every child has a VMA of its own for each of its parent's, the same in all that fork copies, in a tree of its own."""
+    """Every child has, in a tree of its own, a copy of each of its parent's VMAs."""
     found = (problem for child in world.children for problem in _missing(world, state, child))
     return _violation("whole_child", found)
 
 
 def parent_is_as_before(world: World, state: int) -> Violation | None:
-    """The parent's VMAs are as they were, and none is write-locked, now or for a number that mm_lock_seq has yet to reach."""
+    """The parent's VMAs are as they were, and none is write-locked or will seem to be."""
     return _violation("same_parent", _changed(world, state))
 
 
 def entries_are_sound(world: World, state: int) -> Violation | None:
-    """No page-table entry allows what its VMA does not, or a store to a frame that has other users."""
+    """No page-table entry allows what its VMA forbids, or a store to a frame with other users."""
     found = (problem for mm in world.spaces for problem in _unsound(world, state, mm))
     return _violation("sound_entries", found)
 
 
 def anon_vmas_are_linked(world: World, state: int) -> Violation | None:
-    """A VMA that has an anon_vma is linked to it, and every anon_vma counts the VMAs that are linked to it."""
+    """A VMA is linked to its anon_vma, and every anon_vma counts the VMAs linked to it."""
     return _violation("anon_vmas", _unlinked(world, state))
 
 
@@ -70,11 +71,13 @@ def _missing(world: World, state: int, child: Mm) -> Iterator[str]:
             if was.of(state) != now.of(state):
                 yield f"{_said(now, state)}, and {_said(was, state)}: fork copies that field"
         yield from _filed(world, state, parents, own)
-        # One that is still locked is let pass: Linux gives up the child's mmap_lock behind fork, and that unlocks it.
+        # A VMA that is still locked passes: Linux gives up the child's mmap_lock after fork, and
+        # that unlocks it.
         if not _reached(own.vm_lock_seq.of(state), child.mm_lock_seq.of(state) + 1):
             yield (
-                f"{_said(own.vm_lock_seq, state)}, which {child.mm_lock_seq} ({child.mm_lock_seq.of(state)}) has yet to "
-                "reach: then the VMA will seem to be write-locked"
+                f"{_said(own.vm_lock_seq, state)}, which {child.mm_lock_seq} "
+                f"({child.mm_lock_seq.of(state)}) has yet to reach: then the VMA will seem to be "
+                "write-locked"
             )
     yield from _mm(child, state)
     if child.brk.of(state) != world.mm.brk.of(state):
@@ -82,12 +85,18 @@ def _missing(world: World, state: int, child: Mm) -> Iterator[str]:
 
 
 def _filed(world: World, state: int, parents: Vma, own: Vma) -> Iterator[str]:
-    """What is wrong with where a child's VMA files pages. What its parent's first fault set may have come after fork."""
+    """What is wrong with the anon_vmas of a child's VMA.
+
+    Those that its parent has now may have been set by a first fault after fork.
+    """
     chain, theirs = parents.anon_vma_chain.of(state), own.anon_vma_chain.of(state)
     anon_vma = own.anon_vma.of(state)
     if anon_vma is None:
         if parents.anon_vma.of(world.layout.initial) is not None:
-            yield f"VMA {own} has no anon_vma, and its parent's VMA has one: their pages can be found no more"
+            yield (
+                f"VMA {own} has no anon_vma, and its parent's VMA has one: "
+                "their pages can be found no more"
+            )
         return
     if anon_vma in chain:
         yield f"VMA {own} has no anon_vma of its own, but its parent's, {anon_vma}"
@@ -101,7 +110,8 @@ def _changed(world: World, state: int) -> Iterator[str]:
     yield from _tree(mm, state)
     vmas = mm.mm_mt.contents(state)
     if vmas != mm.mm_mt.contents(before):
-        yield f"the parent has the VMAs {', '.join(map(str, vmas)) or 'none'}, which are not those from before"
+        names = ", ".join(map(str, vmas)) or "none"
+        yield f"the parent has the VMAs {names}, which are not those from before"
     for vma in vmas:
         fields: list[Cell[Any]] = [getattr(vma, field) for field in COPIED]
         if vma.anon_vma.of(before) is not None:  # else a first fault may have set it
@@ -111,8 +121,8 @@ def _changed(world: World, state: int) -> Iterator[str]:
                 yield f"{_said(cell, state)}, and it was {cell.text(cell.of(before))} before"
         if not _reached(vma.vm_lock_seq.of(state), mm.mm_lock_seq.of(state)):
             yield (
-                f"{_said(vma.vm_lock_seq, state)}, and mm_lock_seq is {mm.mm_lock_seq.of(state)}: the VMA is write-locked, "
-                "or will seem to be once mm_lock_seq has come so far"
+                f"{_said(vma.vm_lock_seq, state)}, and mm_lock_seq is {mm.mm_lock_seq.of(state)}: "
+                "the VMA is write-locked, or will seem to be once mm_lock_seq has come so far"
             )
     yield from _mm(mm, state)
     if mm.brk.of(state) != mm.brk.of(before):
@@ -137,12 +147,15 @@ def _lost(mm: Mm, state: int) -> Iterator[str]:
 
 
 def _tree(mm: Mm, state: int) -> Iterator[str]:
-    """Where a tree, node by node, is not made of its own nodes, or does not lead to a VMA where that VMA is."""
+    """Where a tree has a node of another tree, or leads to a VMA where that VMA is not."""
     for node, start, end, vma in _ranges(mm.mm_mt.ma_root.of(state), 0, state):
         if all(node is not own for own in mm.mm_mt.nodes):
             yield f"the tree of {mm} has the node {node}, which is another tree's"
         if vma is not None and (vma.vm_start.of(state), vma.vm_end.of(state)) != (start, end):
-            yield f"the tree of {mm} leads to VMA {vma} from {start:#x} to {end:#x}, and {_said(vma.vm_start, state)}, {_said(vma.vm_end, state)}"
+            yield (
+                f"the tree of {mm} leads to VMA {vma} from {start:#x} to {end:#x}, and "
+                f"{_said(vma.vm_start, state)}, {_said(vma.vm_end, state)}"
+            )
 
 
 def _ranges(
@@ -164,7 +177,7 @@ def _reached(number: Any, limit: int) -> bool:
 
 def _unsound(world: World, state: int, mm: Mm) -> Iterator[str]:
     if any(cell.of(state) != 0 for cell in world.memory.zero.data):
-        yield "the zero frame, which everybody maps for pages of zeros, holds something else"
+        yield "the zero frame, which all processes map for pages of zeros, holds something else"
     for vma in mm.mm_mt.contents(state):
         flags = vma.vm_flags.of(state)
         for page in mm.page_table.pages(vma.vm_start.of(state), vma.vm_end.of(state)):
@@ -177,12 +190,21 @@ def _unsound(world: World, state: int, mm: Mm) -> Iterator[str]:
             if not entry.write:
                 continue
             if not flags & VM_WRITE:
-                yield f"{cell.name} is {entry}, and {_said(vma.vm_flags, state)}: it must not be writable"
+                yield (
+                    f"{cell.name} is {entry}, and {_said(vma.vm_flags, state)}: "
+                    "it must not be writable"
+                )
             if entry.frame is world.memory.zero:
-                yield f"{cell.name} is {entry}: the zero frame, which others map as well, can be written to"
+                yield (
+                    f"{cell.name} is {entry}: the zero frame, which others map as well, "
+                    "can be written to"
+                )
             users = entry.frame.refcount.of(state)
             if entry.frame.anonymous and not flags & VM_SHARED and users != 1:
-                yield f"{cell.name} is {entry}, and the count of {entry.frame} is {users}: who may write must be alone"
+                yield (
+                    f"{cell.name} is {entry}, and the count of {entry.frame} is {users}: "
+                    "only its single user may write to it"
+                )
 
 
 def _unlinked(world: World, state: int) -> Iterator[str]:
@@ -198,7 +220,10 @@ def _unlinked(world: World, state: int) -> Iterator[str]:
                     yield f"VMA {vma} is linked to {each}, which has been freed"
     for record in world.layout.records.values():
         if isinstance(record, AnonVma) and record.refcount.of(state) != linked.get(record, 0):
-            yield f"{_said(record.refcount, state)}, and {linked.get(record, 0)} VMAs are linked to it"
+            yield (
+                f"{_said(record.refcount, state)}, and {linked.get(record, 0)} VMAs "
+                "are linked to it"
+            )
 
 
 def _not_stored(world: World, state: int) -> Iterator[str]:

@@ -1,7 +1,11 @@
-"""Strategies that choose who runs next: all ways (exhaustive), some ways (bounded, random), the shortest bad way, a way to a goal.
+"""Strategies that choose which CPU runs next, and other searches of a program's executions.
 
-Reading order: verdict, ways, reduction, scouting, symmetry, exhaustive, parallel, dpor, bounded, walk, pct, strategies, shortest, possible, endless,
-judging.
+All ways (exhaustive, parallel, dpor), some ways (bounded, walk, pct), the shortest bad way
+(shortest), a way to a goal (possible), ways without an end (endless). `judging` puts the whole
+question.
+
+Reading order: verdict, ways, reduction, scouting, symmetry, exhaustive, partition, worker,
+parallel, dpor, bounded, walk, pct, strategies, shortest, possible, endless, judging.
 """
 
 from mmlocks.search.bounded import Bounded

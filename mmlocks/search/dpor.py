@@ -1,29 +1,39 @@
 """Dynamic partial-order reduction: every distinct execution is followed, and followed once.
 
-Two executions are the same (one Mazurkiewicz trace) if swapping neighbouring steps that do not conflict turns one into the other. This
-search remembers no states. It follows an execution to its end, looks there for **races**, pairs of steps that conflict and that nothing
-else has put in their order, and plans for each race a sequence in which the second step comes first. So it counts executions where other
-searches count states, which says how much an ideal reduction could leave.
+Two executions are the same (one Mazurkiewicz trace) if swapping neighbouring steps that do not
+conflict turns one into the other. This search remembers no states. It follows an execution to its
+end. There it looks for **races**: pairs of steps that conflict, and that nothing else has put in
+order. For each race it plans a sequence in which the second step comes first. So it counts
+executions where other searches count states, and says how little an ideal reduction could leave.
 
-The algorithm is *optimal DPOR*: Abdulla, Aronis, Jonsson, Sagonas, "Optimal dynamic partial order reduction", POPL 2014; with proofs:
-"Source sets: a foundation for optimal dynamic partial order reduction", JACM 64(4), 2017. In its terms:
+The algorithm is *optimal DPOR*: Abdulla, Aronis, Jonsson, Sagonas, "Optimal dynamic partial order
+reduction", POPL 2014; with proofs: "Source sets: a foundation for optimal dynamic partial order
+reduction", JACM 64(4), 2017. In its terms:
 
-* A **sleep set** holds CPUs whose next step has been followed from here already; an execution that could as well begin with one of them has been seen.
-* A **wakeup tree** holds the sequences that are still to be followed from here, so that nobody sets out only to find everybody asleep.
+* A **sleep set** holds CPUs whose next step has been followed from here already. An execution that
+  could as well begin with one of them has been seen.
+* A **wakeup tree** holds the sequences that are still to be followed from here. So no execution is
+  begun that turns out to have been seen.
 
 Four decisions are ours:
 
-* *Which steps conflict* is read off their declared footprints. What they really touch, by which `mmlocks.search.reduction` goes, would be finer, but
-  depends on what came before. With footprints it can be said of any two steps, whether they can happen or not, and so "the same execution" means one thing.
-* *Blocked steps.* The paper's races can be reversed; a lock cannot be taken before its release. Whether a step can happen depends on the cells
-  of its footprint alone, so only steps that conflict with it can block it or let it go. If it cannot come before one of them, we look whether it could
-  come before one more of them, and so on: before the unlock, no; before the unlock and the lock, yes. A step that is still waiting at
-  the end of an execution takes part like any other.
-* *A rule that is broken* halts the CPU that broke it, and the others go on. Else their later steps would never be seen to race with
-  what came before, and with it the executions in which nothing goes wrong.
-* *A CPU that spins* halts as well, once it is back where it was and has changed nothing on the way: without that round, the same execution is
-  shorter. So programs with spin loops have a finite number of executions, too (Kokologiannakis, Ren, Vafeiadis, "Dynamic partial order
-  reductions for spinloops", FMCAD 2021). Only loops that write in each round can make an execution endless; those are cut at a bound.
+* *Which steps conflict* is read off their declared footprints. What they really touch, by which
+  `mmlocks.search.reduction` goes, would be finer, but it depends on what came before. Footprints
+  answer for any two steps, even for steps that cannot happen, so "the same execution" means one
+  thing.
+* *Blocked steps.* The paper's races can be reversed; a lock cannot be taken before its release.
+  Whether a step can happen depends on the cells of its footprint alone, so only steps that conflict
+  with it can block it or let it go. If it cannot come before one of them, we try to put it before
+  one more of them, and so on: before the unlock, no; before the lock and the unlock, yes. A step
+  that is still waiting at the end of an execution takes part like any other.
+* *A broken rule* halts the CPU that broke it, and the others go on. Otherwise their later steps
+  would never be seen to race with earlier ones, and executions in which nothing goes wrong would be
+  missed.
+* *A CPU that spins* halts as well, once it is back where it was and has changed nothing on the way:
+  without that round, the same execution is shorter. So programs with spin loops have a finite
+  number of executions, too (Kokologiannakis, Ren, Vafeiadis, "Dynamic partial order reductions for
+  spinloops", FMCAD 2021). Only a loop that writes in each round can make an execution endless; such
+  an execution is cut at a bound.
 """
 
 from __future__ import annotations
@@ -36,21 +46,23 @@ from mmlocks.errors import ModelError
 from mmlocks.machine.machine import Machine, Violation
 from mmlocks.machine.task import Node
 from mmlocks.search.reduction import clashing, touched
-from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
+from mmlocks.search.verdict import STOPPED, Exploration, FirstViolation, Meter, why
 from mmlocks.sentences import counted
 
 GLANCE = 64
-"""Steps between two looks at the clock: some milliseconds, as races are sought after every execution."""
+"""Steps between two looks at the clock: the races after every execution take time, too."""
 
 
 @dataclass(frozen=True)
 class Dpor:
-    """Every distinct execution, once. `Exploration.executions` counts them, those included that deadlock or break a rule.
+    """Every distinct execution, once.
 
-    Not counted are executions with a needless round of a spin loop, and those that take more than `steps` steps: these are cut there, and the search then
-    proves nothing. `Exploration.seen` has the states in which all that can run spin. As no state is remembered, a budget's
-    `states` bounds the steps taken. Past the first violation, `violations` are those that a search of all interleavings finds.
-    Raises ModelError if `steps` is no positive number.
+    `Exploration.executions` counts them, those included that deadlock or break a rule. Executions
+    with a needless round of a spin loop do not count. An execution of more than `steps` steps is
+    cut there, and does not count either; the search then proves nothing. `Exploration.seen` has the
+    states in which every CPU that can run spins. As no states are remembered, a budget's `states`
+    bounds the steps taken. A search that goes on past the first violation finds the same
+    `violations` as a search of all interleavings. Raises ModelError unless `steps` is positive.
     """
 
     steps: int = 1_000
@@ -63,14 +75,14 @@ class Dpor:
 
     def explore(self, machine: Machine, meter: Meter, stop: bool = True) -> Exploration:
         """See `Strategy`."""
-        found = Exploration("every distinct execution followed")
-        search = _Search(machine, meter, stop, found, self.steps)
+        found = Exploration("every distinct execution followed", stop=stop)
+        search = _Search(machine, meter, found, self.steps)
         try:
             search.run()
         except STOPPED as stopped:
             found.reason = why(stopped)
-        except _Stop:
-            pass
+        except FirstViolation:
+            found.executions += 1
         if search.cut:
             found.searched = f"distinct executions followed for up to {self.steps:,} steps"
             found.left_out = f"what comes later (cut short: {counted(search.cut, 'execution')})"
@@ -78,12 +90,8 @@ class Dpor:
         return found
 
 
-class _Stop(Exception):
-    """The first violation has been found."""
-
-
 class _Event(NamedTuple):
-    """A CPU's step, taken or to be taken, with its footprint as `touched` and `clashing` lay it out."""
+    """A CPU's step, taken or to be taken, with its footprint as numbers (see `touched`)."""
 
     cpu: int
     node: Node
@@ -95,7 +103,10 @@ class _Event(NamedTuple):
         return self.cpu == other.cpu or bool(self.clashes & other.touches)
 
     def may_begin(self, sequence: list[_Event]) -> bool:
-        """Whether the sequence, perhaps continued, could as well begin with this step (the paper's *weak initials*)."""
+        """Whether the sequence, or a longer one, could as well begin with this step.
+
+        The paper's *weak initials*.
+        """
         for event in sequence:
             if event.cpu == self.cpu:
                 return True
@@ -106,18 +117,19 @@ class _Event(NamedTuple):
 
 @dataclass(slots=True)
 class _Branch:
-    """A step of a wakeup tree, and what is to follow it; with nothing planned to follow, anything may."""
+    """A step of a wakeup tree, and what must follow it."""
 
     event: _Event
     then: list[_Branch]
 
 
 @dataclass(slots=True)
-class _Moment:
-    """The execution after so many steps.
+class _Prefix:
+    """The execution up to here.
 
-    `plan` is the wakeup tree; its first branch is the one being followed, by the step that leads to the next moment. `before` are the earlier
-    steps (a bit mask over their numbers) that happen before that one.
+    `plan` is the wakeup tree. Its first branch is being followed: its step leads to the next
+    prefix. `before` are the earlier steps (a bit mask over their numbers) that happen before that
+    step.
     """
 
     state: int
@@ -136,27 +148,25 @@ class _Moment:
 class _Search:
     machine: Machine
     meter: Meter
-    stop: bool
     found: Exploration
     longest: int
     cut: int = 0
     spins: dict[int, None] = field(default_factory=dict)
-    """Final states in which somebody spins for ever, in the order in which they were found."""
-    path: list[_Moment] = field(default_factory=list)
+    """States in which CPUs spin for ever, in the order in which they were found."""
+    path: list[_Prefix] = field(default_factory=list)
     events: list[_Event] = field(default_factory=list)
-    """The step taken at each moment of `path` but the last."""
+    """The step taken at each prefix of `path` but the last."""
 
     def __post_init__(self) -> None:
         self._known: list[list[_Event]] = [[] for _ in self.machine.tasks]
         self._following: dict[int, int] = {}
-        self._since_look = 0
 
     def run(self) -> None:
         stillborn = self.machine.stillborn()
         if stillborn is not None:
             self.report(stillborn)
             return
-        self.arrive(_Moment(self.machine.initial, 0, 0, (0,) * len(self.machine.tasks), [], []))
+        self.arrive(_Prefix(self.machine.initial, 0, 0, (0,) * len(self.machine.tasks), [], []))
         while True:
             if self.path[-1].plan:
                 self.follow()
@@ -173,30 +183,28 @@ class _Search:
         here = self.path[-1]
         event, then = here.plan[0].event, here.plan[0].then
         self.count(1)
-        outcome = self.machine.outcome(here.state, event.node, event.cpu)
-        assert outcome is not None, "what is planned can be done"
+        after = self.machine.after(here.state, event.cpu)
+        assert after is not None, "what is planned can be done"
         here.before = self.happening_before(event)
         asleep = [other for other in here.asleep if not other.conflicts(event)]
         self.events.append(event)
-        if isinstance(outcome, Violation):
-            if (
-                not here.broke & here.before
-            ):  # else the execution had come to its end before this step
-                self.report(outcome)
+        if isinstance(after, Violation):
+            if not here.broke & here.before:  # otherwise it had ended before this step
+                self.report(after)
             broke, halted = here.broke | 1 << len(self.events) - 1, here.halted | 1 << event.cpu
-            self.arrive(_Moment(here.state, broke, halted, here.rounds, then, asleep))
+            self.arrive(_Prefix(here.state, broke, halted, here.rounds, then, asleep))
             return
-        state, halted = here.state + outcome, here.halted
+        halted = here.halted
         been = here.rounds[event.cpu] | 1 << event.node.index
-        if (state ^ here.state) & ~self.machine.layout.pc_mask:
+        if (after ^ here.state) & ~self.machine.layout.pc_mask:
             been = 0
-        elif been >> self.machine.node(state, event.cpu).index & 1:
+        elif been >> self.machine.node(after, event.cpu).index & 1:
             halted |= 1 << event.cpu
         rounds = (*here.rounds[: event.cpu], been, *here.rounds[event.cpu + 1 :])
-        self.arrive(_Moment(state, here.broke, halted, rounds, then, asleep))
+        self.arrive(_Prefix(after, here.broke, halted, rounds, then, asleep))
 
-    def arrive(self, here: _Moment) -> None:
-        """Go on from a new moment; if that is not possible, this execution is over."""
+    def arrive(self, here: _Prefix) -> None:
+        """Go on from a new prefix; if that is not possible, this execution is over."""
         self.path.append(here)
         if len(self.events) >= self.longest and any(self.able(here)):
             self.cut += 1
@@ -212,7 +220,10 @@ class _Search:
                 self.plan_reversals()
 
     def choice(self, able: list[_Event]) -> _Event:
-        """Any of them would do. The last CPU goes on, unless it went round a loop: nobody is to wait for ever for one that never ends."""
+        """Any of them would do. The last CPU goes on, unless it went round a loop.
+
+        Otherwise the others could wait for ever for a CPU that never ends.
+        """
         if not self.events:
             return able[0]
         last = self.events[-1]
@@ -221,8 +232,8 @@ class _Search:
                 return event
         return next((event for event in able if event.cpu > last.cpu), able[0])
 
-    def end(self, here: _Moment) -> None:
-        """Nobody can go on: an execution that broke a rule, one that is to be judged, a deadlock, or a CPU spins."""
+    def end(self, here: _Prefix) -> None:
+        """No CPU can go on: a rule was broken, a CPU spins, or the state must be judged."""
         if not here.broke:
             if here.halted:
                 self.spins.update(dict.fromkeys(self.spinning(here)))
@@ -232,40 +243,36 @@ class _Search:
                 self.report(violation)
         self.found.executions += 1
 
-    def spinning(self, here: _Moment) -> list[int]:
-        """The states in which CPUs go round and round; none if one of them need not, as that is another execution."""
-        machine, passed = self.machine, []
+    def spinning(self, here: _Prefix) -> list[int]:
+        """The states in which CPUs go round and round.
+
+        None if one of them could leave its loop: that is another execution.
+        """
+        machine, passed = self.machine, list[int]()
         for cpu in machine.cpus:
             if here.halted >> cpu & 1:
                 state, been = here.state, set()
                 while state not in been:
                     been.add(state)
                     passed.append(state)
-                    outcome = machine.outcome(state, machine.node(state, cpu), cpu)
-                    if (
-                        not isinstance(outcome, int)
-                        or (state ^ state + outcome) & ~machine.layout.pc_mask
-                    ):
+                    after = machine.after(state, cpu)
+                    if not isinstance(after, int) or (state ^ after) & ~machine.layout.pc_mask:
                         return []
-                    state += outcome
+                    state = after
         return passed
 
     def report(self, violation: Violation) -> None:
         self.found.report(violation, tuple(event.cpu for event in self.events))
-        if self.stop:
-            self.found.executions += 1
-            raise _Stop
 
-    # -- races ----------------------------------------------------------------------------------------------------
+    # -- races ---------------------------------------------------------------------------------
 
     def plan_reversals(self) -> None:
-        """Plan what is to be followed because of the races in this execution."""
+        """Plan what the races of this execution ask to be followed."""
         path = self.path
         everything = (1 << len(self.events)) - 1
         self._following.clear()
-        fixed = [
-            0 for _ in self.machine.tasks
-        ]  # what happens before each CPU's next step, whenever that is taken
+        # What happens before each CPU's next step, whenever that is taken.
+        fixed = [0 for _ in self.machine.tasks]
         for number, event in enumerate(self.events):
             before = path[number].before
             movable = before & ~fixed[event.cpu]
@@ -276,9 +283,10 @@ class _Search:
             self.reverse(event, everything, everything & ~fixed[event.cpu])
 
     def reverse(self, event: _Event, around: int, movable: int) -> None:
-        """Let `event` come before each of the steps that it races with, and, while it is blocked there, before one more of them.
+        """Let `event` come before each of the steps that it races with.
 
-        `around` are the steps that can do without `event`; of the `movable` ones among them `event` can do without.
+        While it is blocked there, let it come before one more of them. `around` are the steps that
+        do not need `event`; `movable` are those among them that `event` does not need.
         """
         path, events = self.path, self.events
         conflicting = sum(
@@ -309,24 +317,27 @@ class _Search:
         return self._following[number]
 
     def plan(self, event: _Event, first: int) -> bool:
-        """Plan an execution in which the steps `first` are followed by `event`, if it is a new one; False if `event` is blocked there."""
+        """Plan an execution in which `event` follows the steps `first`, if it is a new one.
+
+        False if `event` is blocked there.
+        """
         self.count(0)
         start = (~first & first + 1).bit_length() - 1  # the first step that is left out
         here = self.path[start]
         sequence = [self.events[number] for number in _bits(first >> start << start)]
         state = here.state
         for earlier in sequence:
-            outcome = self.machine.outcome(state, earlier.node, earlier.cpu)
-            if not isinstance(outcome, Violation):
-                state += outcome
-        if self.machine.outcome(state, event.node, event.cpu) is None:
+            after = self.machine.after(state, earlier.cpu)
+            if isinstance(after, int):
+                state = after
+        if self.machine.after(state, event.cpu) is None:
             return False
         sequence.append(event)
         if not any(other.may_begin(sequence) for other in here.asleep):
             _insert(here.plan, sequence)
         return True
 
-    # -- steps ----------------------------------------------------------------------------------------------------
+    # -- steps ---------------------------------------------------------------------------------
 
     def happening_before(self, event: _Event) -> int:
         """The steps of this execution (bit mask) that happen before `event`, its next one."""
@@ -336,13 +347,13 @@ class _Search:
                 before |= self.path[number].before | 1 << number
         return before
 
-    def able(self, here: _Moment) -> Iterator[_Event]:
+    def able(self, here: _Prefix) -> Iterator[_Event]:
         """The steps that can be taken now."""
         for event in self.pending(here):
-            if self.machine.outcome(here.state, event.node, event.cpu) is not None:
+            if self.machine.after(here.state, event.cpu) is not None:
                 yield event
 
-    def pending(self, here: _Moment) -> Iterator[_Event]:
+    def pending(self, here: _Prefix) -> Iterator[_Event]:
         """The next step of every CPU that has one."""
         for cpu in self.machine.cpus:
             node = self.machine.node(here.state, cpu)
@@ -362,9 +373,8 @@ class _Search:
     def count(self, steps: int) -> None:
         """Count work; now and then, look whether to go on."""
         self.meter.transitions += steps
-        self._since_look += 1
-        if self._since_look >= min(GLANCE, self.meter.every):
-            self._since_look = 0
+        self.meter.ticks += 1
+        if self.meter.ticks % min(GLANCE, self.meter.every) == 0:
             self.meter.check(self.meter.transitions)
 
 

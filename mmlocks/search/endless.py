@@ -1,7 +1,8 @@
-"""Executions that never end: states from which no ending can be reached any more, because some CPU spins for ever.
+"""Executions that never end: from some state on no ending can be reached, because a CPU spins.
 
-A search of final states does not see them. In a finite graph every such execution stays on a cycle, and every cycle takes a step that closes a
-loop of some task. So it is enough to ask, of the states that were seen with a CPU at such a step, whether an ending is still possible.
+A search of final states does not see them. In a finite graph such an execution stays on a cycle,
+and every cycle takes a step that closes a loop of some task. So it is enough to look at the states
+in which a CPU stands at such a step, and to ask whether an ending is still possible.
 """
 
 from __future__ import annotations
@@ -17,25 +18,24 @@ from mmlocks.search.verdict import Meter
 def never_ending(
     machine: Machine, seen: Iterable[int], meter: Meter
 ) -> tuple[int, Violation] | None:
-    """The first of the `seen` states from which nothing ends, and what to say of it; None if there is none.
+    """The first of the `seen` states from which nothing ends, and what to say of it; or None.
 
     Raises Cancelled when the budget is used up.
     """
     reduction = Reduction(machine)
     reduction.refresh()
+    loops = reduction.loops
     if machine.symmetries:  # a state may have been seen as its image, with another CPU at the loop
         symmetry = Symmetry(machine)
         symmetry.close()
-        symmetry.widen(reduction.loops)
-    loops = [
-        (cpu, shift, reduction.loops[cpu])
-        for cpu, shift in enumerate(machine.layout.pc_shifts)
-        if reduction.loops[cpu]
+        symmetry.widen(loops)
+    at_loops = [
+        (cpu, shift, loops[cpu]) for cpu, shift in enumerate(machine.layout.pc_shifts) if loops[cpu]
     ]
     good: set[int] = set()
     for state in list(seen):
         at_loop = next(
-            (cpu for cpu, shift, nodes in loops if state >> shift & PC_FIELD in nodes), None
+            (cpu for cpu, shift, nodes in at_loops if state >> shift & PC_FIELD in nodes), None
         )
         if at_loop is None or state in good or _can_end(machine, state, good, meter):
             continue
@@ -44,33 +44,28 @@ def never_ending(
         place = machine.node(state, cpu).answer.where[-1]
         return state, Violation(
             "mistake",
-            f"cpu{cpu}: once in {place.function} ({place.spot}), it goes round for ever: whatever the others do, this execution "
-            "never ends. Give the loop a way out.",
+            f"cpu{cpu}: once in {place.function} ({place.spot}), it goes round for ever: whatever "
+            "the others do, this execution never ends. Give the loop a way out.",
         )
     return None
 
 
 def _can_end(machine: Machine, start: int, good: set[int], meter: Meter) -> bool:
-    """Whether an ending can be reached from `start`; the states on the way there join `good`."""
+    """Whether an ending can be reached from `start`; the states on the way there become `good`."""
     came_from = {start: -1}
     work = [start]
-    ticks = 0
     while work:
         state = work.pop()
-        ticks += 1
-        if ticks % meter.every == 0:
-            meter.check(len(came_from))
-        outcomes = [machine.outcome(state, machine.node(state, cpu), cpu) for cpu in machine.cpus]
-        ends = all(outcome is None for outcome in outcomes) or any(
-            isinstance(outcome, Violation) for outcome in outcomes
-        )
-        if ends or state in good:
+        meter.tick(len(came_from))
+        moves = list(machine.moves(state))
+        breaks_a_rule = any(isinstance(after, Violation) for _, after in moves)
+        if not moves or breaks_a_rule or state in good:
             while state != -1:
                 good.add(state)
                 state = came_from[state]
             return True
-        for outcome in outcomes:
-            if outcome is not None and state + outcome not in came_from:
-                came_from[state + outcome] = state
-                work.append(state + outcome)
+        for _, after in moves:
+            if isinstance(after, int) and after not in came_from:
+                came_from[after] = state
+                work.append(after)
     return False

@@ -1,7 +1,7 @@
 """Every interleaving: depth first over distinct states, with or without partial-order reduction.
 
-The loop at the heart is short on purpose. A state is a number, a CPU's possible step is found by two dict look-ups, and the
-state after it is one addition.
+The loop at the heart is short on purpose. A state is a number. A CPU's possible step is found by
+two look-ups, and the state after it is one addition.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.search.reduction import Reduction
 from mmlocks.search.scouting import scout
 from mmlocks.search.symmetry import Symmetry
-from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
+from mmlocks.search.verdict import STOPPED, Exploration, FirstViolation, Meter, why
 from mmlocks.search.ways import way_to
 
 SCOUTS = 10
-"""States of each depth that go ahead of a reduced search: more of them cost more than they save."""
+"""States of each depth that scout ahead of a reduced search: more cost more than they save."""
 
 
 @dataclass(frozen=True)
 class Exhaustive:
-    """Every interleaving; `reduced`: of each set of steps that commute only one order."""
+    """Every interleaving; if `reduced`, one order of each set of steps that commute."""
 
     reduced: bool = True
 
@@ -31,64 +31,71 @@ class Exhaustive:
 
 
 def explore(
-    machine: Machine, meter: Meter, reduced: bool = True, remember: bool = False, stop: bool = True,
+    machine: Machine,
+    meter: Meter,
+    reduced: bool = True,
+    remember: bool = False,
+    stop: bool = True,
     reduction: Reduction | None = None,
-) -> Exploration:  # fmt: skip
+) -> Exploration:
     """Search all interleavings of `machine`, until the first violation (`stop`) or to the end.
 
-    With `remember`, the schedule of the first violation comes along. Where the machine declares symmetries, a reduced search counts one of
-    all states that are alike, and knows steps that break a rule up to an exchange; endings and deadlocks it knows all. Raises
-    NondeterminismError if a task's code turns out not to be deterministic, and ModelError if CPUs are declared alike that are not.
+    With `remember`, the schedule of the first violation comes along. Where the machine declares
+    symmetries, a reduced search counts one of all states that are alike. It then finds all endings
+    and deadlocks, and steps that break a rule up to an exchange of CPUs. Raises NondeterminismError
+    if a task's code turns out not to be deterministic, and ModelError if CPUs are declared alike
+    and are not.
     """
     chooses = (reduction or Reduction(machine)) if reduced else None
-    # A way through states that stand for others would be no schedule; and who brings a reduction wants to go on by it from what is seen.
+    # A way through states that stand for others is not a schedule. And a caller that brings its own
+    # reduction uses it on the states seen, so they must be the real ones.
     symmetric = reduced and machine.symmetries and not remember and reduction is None
     symmetry = Symmetry(machine) if symmetric else None
-    search = _Search(machine, meter, remember, stop, chooses, symmetry)
+    found = Exploration(searched(reduced, symmetry is not None), stop=stop)
+    search = _Search(machine, meter, found, remember, chooses, symmetry)
     try:
         search.run()
     except STOPPED as stopped:
-        search.found.reason = why(stopped)
-    except _Stop:
+        found.reason = why(stopped)
+    except FirstViolation:
         if symmetry is not None:
-            symmetry.close()  # what was found among states that stand for others is true if they do
-    found = search.found
-    found.seen, found.states, found.transitions = (
-        search.seen.keys(),
-        len(search.seen),
-        meter.transitions,
-    )
+            symmetry.close()  # check once more that the states seen may stand for others
+    found.seen, found.states = search.seen.keys(), len(search.seen)
+    found.transitions = meter.transitions
     return found
 
 
 def searched(reduced: bool, symmetric: bool = False) -> str:
-    """What an exhaustive search has looked at."""
+    """What an exhaustive search has looked at, in words."""
     how = "one order of each set of steps that commute" if reduced else "every order of steps"
     if symmetric:
         how += ", and one of CPUs that are declared alike"
     return f"all interleavings searched ({how})"
 
 
-class _Stop(Exception):
-    """The first violation has been found."""
-
-
 class _Search:
     def __init__(
-        self, machine: Machine, meter: Meter, remember: bool, stop: bool,
-        reduction: Reduction | None, symmetry: Symmetry | None,
-    ) -> None:  # fmt: skip
+        self,
+        machine: Machine,
+        meter: Meter,
+        found: Exploration,
+        remember: bool,
+        reduction: Reduction | None,
+        symmetry: Symmetry | None,
+    ) -> None:
         self.machine = machine
         self.meter = meter
-        self.stop = stop
+        self.found = found
         self.reduction = reduction
         self.symmetry = symmetry
-        self.found = Exploration(searched(reduction is not None, symmetry is not None))
         # For every state seen: the CPUs (bit mask) whose steps have been followed from it.
         self.seen: dict[int, int] = {machine.initial: 0}
         self.parents: dict[int, tuple[int, int]] | None = {} if remember else None
         self.look_at = 0
-        """States from which on it is worth a look whether the automata have grown: what is found out late has many choices made anew."""
+        """The number of states at which it next looks whether the automata have grown.
+
+        The later that is noticed, the more choices must be made again.
+        """
 
     def run(self) -> None:
         stillborn = self.machine.stillborn()
@@ -106,7 +113,7 @@ class _Search:
             work += self.outdated()
 
     def outdated(self) -> list[int]:
-        """The states in which the reduction might choose otherwise, now that the automata have grown since it chose."""
+        """The states in which the reduction might now choose otherwise: the automata have grown."""
         reduction = self.reduction
         if reduction is None or not reduction.stale:
             return []
@@ -133,7 +140,7 @@ class _Search:
             for cpu, shift in enumerate(machine.layout.pc_shifts)
         ]
         all_cpus = (1 << len(cpus)) - 1
-        # CPU bit mask -> the CPUs in it, so that the loop below visits no others.
+        # CPU bit mask -> the CPUs in it: the loop below visits only these.
         members = [
             [entry for entry in cpus if mask >> entry[0] & 1] for mask in range(all_cpus + 1)
         ]
@@ -182,7 +189,7 @@ class _Search:
             self.meter.transitions += transitions
 
     def end(self, state: int) -> None:
-        """Nobody can run any more."""
+        """Judge a state in which no CPU can run any more."""
         for ending in (state,) if self.symmetry is None else self.symmetry.orbit(state):
             violation = self.found.end(self.machine, ending)
             if violation is not None:
@@ -193,5 +200,3 @@ class _Search:
         if self.parents is not None:
             way = way_to(state, self.parents) + (() if cpu is None else (cpu,))
         self.found.report(violation, way)
-        if self.stop:
-            raise _Stop

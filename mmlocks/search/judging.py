@@ -1,4 +1,4 @@
-"""The whole question put to a program, "can it go wrong?": search everything, then show what was found in the shortest way."""
+"""Can this program go wrong? Search everything, then show what was found in the shortest way."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def judge(
     reduced: bool = True,
     strategy: Strategy | None = None,
 ) -> Verdict:
-    """Search all interleavings of `machine`, or those that a `strategy` looks at; a violation found is then shown by its shortest schedule.
+    """Search all interleavings of `machine`, or those that a `strategy` looks at.
 
-    Whatever the tasks' code does, an answer comes back: code that is not deterministic is a violation as well.
+    A violation is shown by its shortest schedule. Whatever the tasks' code does, an answer comes
+    back: code that is not deterministic is a violation as well.
     """
     meter = Meter(budget or Budget(), progress)
     try:
@@ -56,11 +57,19 @@ def _judged(machine: Machine, meter: Meter, reduced: bool, strategy: Strategy) -
         if found.violation is None:
             found.reason = why(stopped)
     if TOO_SMALL in found.reason:
-        machine.verify()  # what asks for more at random is not the scenario's to give
+        machine.verify()  # code that asks for more at random is wrong: no scenario would do
     verdict = Verdict(
-        found.outcome, found.states, found.transitions, meter.seconds, found.searched, found.left_out, found.executions,
-        violation=found.violation, reason=found.reason, endings=len(found.endings),
-    )  # fmt: skip
+        found.outcome,
+        found.states,
+        found.transitions,
+        meter.seconds,
+        found.searched,
+        found.left_out,
+        found.executions,
+        violation=found.violation,
+        reason=found.reason,
+        endings=len(found.endings),
+    )
     left = replace(budget, seconds=max(1.0, budget.seconds - meter.seconds))
     if endless is not None:
         state, violation = endless
@@ -79,7 +88,7 @@ def _judged(machine: Machine, meter: Meter, reduced: bool, strategy: Strategy) -
             minimal=True,
             seconds=meter.seconds,
         )
-    # The shortest way could not be settled within the budget: show one that a search comes upon.
+    # The budget did not suffice to find the shortest way: show the one that a search finds first.
     if found.schedule is None:
         found = explore(machine, Meter(budget), reduced, remember=True)
     return replace(verdict, violation=found.violation or verdict.violation, schedule=found.schedule)

@@ -1,16 +1,22 @@
-"""Probabilistic concurrency testing: random priorities, so that simple bugs are met with a probability that can be stated.
+"""Probabilistic concurrency testing: random priorities meet simple bugs with a known probability.
 
-Burckhardt, Kothari, Musuvathi & Nagarakatti, "A randomized scheduler with probabilistic guarantees of finding bugs", ASPLOS 2010. Each CPU
-has a priority of its own, in random order, and of the CPUs that can run the one with the highest runs. At d-1 steps chosen in
-advance at random, whoever has just run falls below all who have not fallen. The *depth* of a bug is the smallest number of orderings "this step comes
-before that one" which together bring it about: 1 if something is simply done too early, 2 for a read and a write torn apart or two locks taken
-in opposite orders. In a program of n CPUs whose executions have at most k steps, each execution that is chosen so meets a given bug of
-depth d with a probability of 1/(n k^(d-1)) or more. A random walk's chance can fall exponentially with k.
+Burckhardt, Kothari, Musuvathi & Nagarakatte, "A randomized scheduler with probabilistic guarantees
+of finding bugs", ASPLOS 2010. Each CPU has a priority of its own, in random order. Of the CPUs that
+can run, the one with the highest priority runs. At d-1 steps, chosen in advance at random, the CPU
+that has just run falls below all that have not fallen.
 
-k is the length of the longest execution so far. So the promise is made of those alone that came after k had grown for the last time.
+The *depth* of a bug is the smallest number of orderings "this step comes before that one" which
+together bring it about: 1 if something is simply done too early, 2 for a read and a write torn
+apart or for two locks taken in opposite orders. Let a program have n CPUs, and let its executions
+have at most k steps. Then each execution that is chosen so meets a given bug of depth d with a
+probability of at least 1/(n k^(d-1)). A random walk's chance can fall exponentially with k.
 
-Where a high priority goes to somebody who spins, all would wait with him (the paper leaves that to heuristics). Whoever makes a state come back
-goes round in circles, and falls below all others as well. Nothing is promised then: executions that can go round have no longest one.
+k is the length of the longest execution so far. So the promise holds only for the executions that
+came after k had last grown.
+
+If the CPU with the highest priority spins, all others would wait for it (the paper leaves that to
+heuristics). Here a CPU that makes a state come back goes round in circles, and falls below all
+others as well. Nothing is promised then: executions that can go round have no longest one.
 """
 
 from __future__ import annotations
@@ -25,12 +31,15 @@ from mmlocks.search.verdict import Exploration, Meter
 from mmlocks.search.walk import Choose, follow, insist_on_executions
 
 DEEPEST = 100
-"""Far above anything useful: each level takes another factor k off the promise."""
+"""Far above anything useful: each level divides the promise by another k."""
 
 
 @dataclass(frozen=True)
 class Pct:
-    """So many `executions` that look for bugs of a `depth`; a larger number begins with the same ones. Raises ModelError below 1."""
+    """So many `executions` that look for bugs of a `depth`. Raises ModelError for less than 1.
+
+    A larger number begins with the same executions.
+    """
 
     depth: int = 3
     executions: int = 1_000
@@ -39,12 +48,13 @@ class Pct:
     def __post_init__(self) -> None:
         if not 1 <= self.depth <= DEEPEST:
             raise ModelError(
-                f"a search cannot look for bugs of depth {self.depth}. Say a number from 1 to {DEEPEST}."
+                f"a search cannot look for bugs of depth {self.depth}. "
+                f"Say a number from 1 to {DEEPEST}."
             )
         insist_on_executions(self.executions)
 
     def explore(self, machine: Machine, meter: Meter, stop: bool = True) -> Exploration:
-        """See `Strategy`. Nothing is ever called safe. Budgets of states do not matter, as none are kept."""
+        """See `Strategy`. Nothing is ever called safe. No states are kept: their budget is idle."""
         found = Exploration(
             f"random priorities (PCT for bugs of depth {self.depth}, seed {self.seed})",
             left_out="all other executions",
@@ -57,7 +67,7 @@ class Pct:
 
 
 class _Plans:
-    """A plan for each execution, made with what is known of the length of those before it."""
+    """A plan for each execution; it uses the length of the longest execution before it."""
 
     def __init__(self, strategy: Pct, cpus: int) -> None:
         self.strategy = strategy
@@ -81,8 +91,8 @@ class _Plans:
         """What theory says of the executions that were followed."""
         n, k, d = self.cpus, self.longest, self.strategy.depth
         return (
-            f"if none has more than {k:,} steps, each of the last {self.promising:,} had a chance of at least 1 in {n * k ** (d - 1):,} "
-            f"to meet a given bug of depth {d}"
+            f"if none has more than {k:,} steps, each of the last {self.promising:,} had a chance "
+            f"of at least 1 in {n * k ** (d - 1):,} to meet a given bug of depth {d}"
         )
 
 
@@ -98,7 +108,7 @@ class _Priorities:
         self.circles = False
 
     def choose(self, state: int, able: list[int]) -> int:
-        """Whoever has the highest priority."""
+        """The CPU with the highest priority."""
         if state in self.been:
             self.circles = True
             self.priority[self.last] = min(self.priority) - 1

@@ -1,4 +1,7 @@
-"""Is there an execution in which ...? A goal is a predicate over states; the answer is a witness, or a proof that none exists."""
+"""Is there an execution that reaches a goal? A goal is a predicate over states.
+
+The answer is a witness, or a proof that there is none.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mmlocks.machine.machine import Machine
+from mmlocks.machine.machine import Machine, Violation
 from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
 from mmlocks.search.ways import way_to
 
@@ -14,8 +17,8 @@ from mmlocks.search.ways import way_to
 class Witness(NamedTuple):
     """Whether an execution reaches the goal.
 
-    `found` is True with the schedule that does so in the fewest steps, False if no execution does, None if the budget was used up
-    first (`reason` says which).
+    `found` is True with a shortest `schedule` that reaches it, and False if no execution does. It
+    is None if the budget was used up first; `reason` then says which one.
     """
 
     found: bool | None
@@ -32,35 +35,29 @@ def possible(
     progress: Progress | None = None,
     allowed: Callable[[int, int], bool] | None = None,
 ) -> Witness:
-    """Breadth first over all states, without reduction: reduction keeps final states, and a goal lies in the middle.
+    """Search for the goal breadth first over all states.
 
-    Executions that break a rule count up to the step that breaks it. Only those are looked at in which each CPU takes its steps in states
-    where it is `allowed` to.
+    Without reduction: that keeps final states, and a goal lies in the middle. An execution that
+    breaks a rule counts up to the step that breaks it. With `allowed`, a CPU takes a step only in
+    the states where `allowed(state, cpu)` holds.
     """
     meter = Meter(budget or Budget(), progress)
-    parents: dict[int, tuple[int, int]] = {}
+    came_from: dict[int, tuple[int, int]] = {}
     queue = deque([machine.initial])
     seen = {machine.initial}
-    ticks = 0
     try:
         while queue:
             state = queue.popleft()
             if goal(state):
-                return Witness(True, way_to(state, parents), len(seen), meter.transitions)
-            ticks += 1
-            if ticks % meter.every == 0:
-                meter.check(len(seen))
-            for cpu in machine.cpus:
-                if allowed is not None and not allowed(state, cpu):
-                    continue
-                outcome = machine.outcome(state, machine.node(state, cpu), cpu)
-                if not isinstance(outcome, int):
+                return Witness(True, way_to(state, came_from), len(seen), meter.transitions)
+            meter.tick(len(seen))
+            for cpu, after in machine.moves(state):
+                if isinstance(after, Violation) or (allowed and not allowed(state, cpu)):
                     continue
                 meter.transitions += 1
-                after = state + outcome
                 if after not in seen:
                     seen.add(after)
-                    parents[after] = (state, cpu)
+                    came_from[after] = (state, cpu)
                     queue.append(after)
     except STOPPED as stopped:
         return Witness(None, None, len(seen), meter.transitions, why(stopped))

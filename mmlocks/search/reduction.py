@@ -1,25 +1,32 @@
-"""Partial-order reduction by persistent sets: where the order of steps cannot matter, only one order is followed.
+"""Partial-order reduction by persistent sets: where the order of steps cannot matter, follow one.
 
-A set P of CPUs is persistent in a state if nothing that the CPUs outside P may ever do, before P moves, can disturb what
-P's pending steps do. Then it is enough to explore P's steps there: every execution has an equivalent one, with the same
-final state and the same results at every step, that begins with one of them (Godefroid, "Partial-Order Methods for the
-Verification of Concurrent Systems", LNCS 1032, chapter 4).
+A set P of CPUs is persistent in a state if nothing that the CPUs outside P may ever do, before P
+moves, can disturb what P's pending steps do. Then it is enough to explore P's steps there: every
+execution has an equivalent one that begins with one of them, with the same final state and the same
+result of every step (Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems",
+LNCS 1032, chapter 4).
 
-What a pending step does is known exactly: it is carried out on this very state, and what it touches there is written down. As long as
-nobody changes what it read, it will touch the same and do the same (conditional independence: Katz & Peled, "Defining conditional
-independence using collapses", TCS 1992). A step that is blocked touches what it found to be blocked by.
+What a pending step does is known exactly: it is carried out on this very state, and what it touches
+there is noted. As long as no other CPU changes what it read, it touches the same and does the same
+(conditional independence: Katz & Peled, "Defining conditional independence using collapses", TCS
+1992). A step that is blocked touches what it found to be blocked by.
 
-"May ever do" is read off the task automata: the union of the declared footprints of all nodes reachable from where a CPU stands.
-The automata are discovered during the search, so such a union can turn out too small afterwards. `explore` therefore
-looks at its decisions again whenever the automata have grown, until nothing changes.
+"May ever do" is read off the task automata: the union of the declared footprints of all nodes that
+a CPU can still reach. The automata are discovered during the search, so such a union can turn out
+too small afterwards. So the search looks at its choices again whenever the automata have grown,
+until nothing changes.
 
-Several persistent sets mostly offer themselves, and which one is followed decides how many states there are. Let two pairs of CPUs quarrel
-about a page each. Whoever follows now one pair, now the other, sees their positions combined in every way; whoever lets one pair come to its end
-first sees one after the other. So the CPUs are divided into groups that will meet no more, and the smallest group goes first. Any
-choice among persistent sets is sound, so the groups may be guessed from what steps were seen to touch so far.
+Mostly there are several persistent sets, and the one that is followed decides how many states there
+are. Let two pairs of CPUs compete for one page each. A search that follows now one pair, now the
+other, sees their positions combined in every way. A search that lets one pair come to its end first
+sees one pair after the other. So the CPUs are divided into groups that will meet no more, and the
+smallest group goes first. Any choice among persistent sets is sound, so the groups may be guessed
+from what steps were seen to touch so far.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.machine.step import Footprint
@@ -32,9 +39,10 @@ def touched(footprint: Footprint, cells: int) -> int:
 
 
 def clashing(footprint: Footprint, cells: int) -> int:
-    """The accesses whose order with this footprint can matter, laid out as `touched` lays them out.
+    """The accesses whose order with this footprint can matter, laid out as by `touched`.
 
-    Reads do not disturb reads, and additions do not disturb additions; everything else on the same cell does.
+    Reads do not disturb reads, and additions do not disturb additions; everything else on the same
+    cell does.
     """
     reads, writes, adds = footprint
     return (writes | adds) | (reads | writes | adds) << cells | (reads | writes) << 2 * cells
@@ -46,12 +54,20 @@ def conflict(one: Footprint, other: Footprint, cells: int) -> bool:
 
 
 EVERYTHING = -1
-"""What clashes with a step that breaks a rule. It ends the execution: were it followed alone, whatever others may still do would never
-be seen, and they might have kept it from happening in a way that nobody knows of yet."""
+"""What clashes with a step that breaks a rule.
 
+Such a step ends the execution. Were it followed alone, what others may still do would never be
+seen, and they might have prevented it in a way that is not known yet.
+"""
 
 PATIENCE = 8
-"""Automata are looked at anew when this part of them is new. To look at once costs more than better choices save, to wait longer costs states."""
+"""An automaton is surveyed again once 1/8 of its nodes are new.
+
+A survey costs more than a few better choices save; to wait longer costs states.
+"""
+
+Running = tuple["_Outlook", int, int, int, int]
+"""A CPU that is not done: its outlook, node, bit, what clashes with its step, and its future."""
 
 
 class Reduction:
@@ -59,97 +75,76 @@ class Reduction:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        tasks = machine.tasks
-        self._grown = [-1 for _ in tasks]
-        self._looked = [0 for _ in tasks]
-        self._told: list[dict[int, tuple[int, bool]]] = [{} for _ in tasks]
-        self._refreshed = [-1 for _ in tasks]
-        # For each CPU and node: what the node's step and all after it may touch by their declarations, what they were seen to touch,
-        # and what clashes with the latter; whether a loop is closed there.
-        self._futures: list[list[int]] = [[] for _ in tasks]
-        self._meets: list[list[int]] = [[] for _ in tasks]
-        self._avoids: list[list[int]] = [[] for _ in tasks]
-        self.loops: list[set[int]] = [set() for _ in tasks]
-        # For each CPU and node, by the projected state: its bit if it can run there (else 0), and what clashes with what it does.
-        self._pending: list[list[dict[int, tuple[int, int]]]] = [[] for _ in tasks]
+        self._outlooks = [_Outlook(task) for task in machine.tasks]
         self._everyone = [
-            (task, shift, task.nodes, self._futures[task.cpu], self._pending[task.cpu])
-            for task, shift in zip(tasks, machine.layout.pc_shifts, strict=True)
+            (outlook, shift, outlook.task.nodes, outlook.ahead)
+            for outlook, shift in zip(self._outlooks, machine.layout.pc_shifts, strict=True)
         ]
 
     @property
+    def loops(self) -> list[set[int]]:
+        """For each CPU the nodes at which a loop of its task is closed."""
+        return [outlook.loops for outlook in self._outlooks]
+
+    @property
     def stale(self) -> bool:
-        """Whether a task has grown since the last `refresh`, so that a choice made since then may have been too small."""
-        return any(
-            task.growth != grown
-            for task, grown in zip(self._machine.tasks, self._refreshed, strict=True)
-        )
+        """Whether a task has grown since the last `refresh`: a choice may have been too small."""
+        return any(outlook.task.growth != outlook.refreshed for outlook in self._outlooks)
 
     def refresh(self) -> None:
         """Look at the automata as they are now."""
-        for task in self._machine.tasks:
-            if task.growth != self._grown[task.cpu]:
-                self._look(task)
-            self._refreshed[task.cpu] = task.growth
+        for outlook in self._outlooks:
+            if outlook.task.growth != outlook.surveyed:
+                outlook.survey()
+            outlook.refreshed = outlook.task.growth
 
     def news(self) -> list[set[int]]:
-        """For each CPU the nodes of whose future more is known than when this was asked the last time."""
-        now = [
-            {index: (future, index in loops) for index, future in enumerate(futures)}
-            for futures, loops in zip(self._futures, self.loops, strict=True)
-        ]
-        fresh = [
-            {index for index, future in known.items() if before.get(index) != future}
-            for known, before in zip(now, self._told, strict=True)
-        ]
-        self._told = now
-        return fresh
+        """For each CPU the nodes whose future has changed since the last call."""
+        return [outlook.news() for outlook in self._outlooks]
 
     def extends(self, earlier: Reduction) -> bool:
-        """Whether `earlier` would choose as soundly as this one: it has overlooked nothing at the nodes that it knew."""
+        """Whether `earlier` overlooked nothing at the nodes that it knew."""
         return all(
-            now[: len(then)] == then and loops & set(range(len(then))) == loops_then
-            for now, then, loops, loops_then in zip(
-                self._futures, earlier._futures, self.loops, earlier.loops, strict=True
-            )
+            now.extends(then) for now, then in zip(self._outlooks, earlier._outlooks, strict=True)
         )
 
     def choose(self, state: int) -> int:
-        """A persistent set in `state` as a bit mask of CPUs; 0 if nobody can run."""
-        running = []
+        """A persistent set in `state` as a bit mask of CPUs; 0 if no CPU can run."""
+        running: list[Running] = []
         able = 0
-        for task, shift, nodes, futures, pending in self._everyone:
+        for outlook, shift, nodes, ahead in self._everyone:
             index = state >> shift & PC_FIELD
             node = nodes[index]
             if node.answer.step is None:
                 continue
-            if index >= len(futures):
-                if (len(nodes) - self._looked[task.cpu]) * PATIENCE > len(nodes):
-                    self._look(task)
-                else:
-                    self._meet(task)
+            if index >= len(ahead):
+                outlook.catch_up()
+            here = ahead[index]
             try:
-                can, clash = pending[index][state & node.project]
+                can, clash = here.pending[state & node.project]
             except KeyError:
-                can, clash = self._ask(state, node, task.cpu)
+                can, clash = self._ask(state, node, outlook.task.cpu, here)
             able |= can
-            running.append((task.cpu, index, 1 << task.cpu, clash, futures[index]))
-        for cpu, index, bit, clash, _ in running:
-            if able & bit and index not in self.loops[cpu]:
+            running.append((outlook, index, outlook.bit, clash, here.future))
+        for outlook, index, bit, clash, _ in running:
+            if able & bit and index not in outlook.loops:
                 for _, _, other, _, future in running:
                     if clash & future and other != bit:
                         break
                 else:
-                    return bit  # nobody can ever disturb this step: no other set is smaller
+                    return bit  # nothing can ever disturb this step: no other set is smaller
         return self._smallest(running, able) if able else 0
 
-    def _smallest(self, running: list[tuple[int, int, int, int, int]], able: int) -> int:
-        """The persistent set with the fewest CPUs that can run, in the first group that has any but the set of all."""
+    def _smallest(self, running: list[Running], able: int) -> int:
+        """The persistent set with the fewest CPUs that can run.
+
+        It is taken from the first group that has one smaller than the set of all.
+        """
         hits = {}
         everyone = looping = 0
-        for cpu, index, bit, clash, _ in running:
+        for outlook, index, bit, clash, _ in running:
             everyone |= bit
-            looping |= bit if index in self.loops[cpu] else 0
+            looping |= bit if index in outlook.loops else 0
             hits[bit] = sum(other for _, _, other, _, future in running if clash & future) | bit
         for group in self._groups(running):
             best = everyone
@@ -164,7 +159,7 @@ class Reduction:
                         if fresh & bit:
                             reached |= others
                     fresh = reached & ~members
-                # A CPU that spins must not be followed around its loop for ever while others wait for their turn.
+                # A CPU that spins must not be followed for ever while others wait for their turn.
                 if (
                     not members & looping
                     and (able & members).bit_count() < (able & best).bit_count()
@@ -174,11 +169,12 @@ class Reduction:
                 return best
         return everyone
 
-    def _groups(self, running: list[tuple[int, int, int, int, int]]) -> list[int]:
-        """The running CPUs, parted so that no two groups are likely to meet any more; the smallest first."""
+    def _groups(self, running: list[Running]) -> list[int]:
+        """The running CPUs in groups that are not likely to meet any more; the smallest first."""
         groups: list[tuple[int, int]] = []
-        for cpu, index, mask, _, _ in running:
-            avoids, meets = self._avoids[cpu][index], self._meets[cpu][index]
+        for outlook, index, mask, _, _ in running:
+            here = outlook.ahead[index]
+            avoids, meets = here.avoids, here.meets
             apart = []
             for others, theirs in groups:
                 if avoids & theirs:
@@ -188,7 +184,7 @@ class Reduction:
             groups = [*apart, (mask, meets)]
         return sorted((mask for mask, _ in groups), key=lambda mask: (mask.bit_count(), mask))
 
-    def _ask(self, state: int, node: Node, cpu: int) -> tuple[int, int]:
+    def _ask(self, state: int, node: Node, cpu: int, here: _Ahead) -> tuple[int, int]:
         """What `choose` must know of a step that it meets in this situation for the first time."""
         outcome = self._machine.outcome(state, node, cpu)
         key = state & node.project
@@ -196,47 +192,94 @@ class Reduction:
             clash = EVERYTHING
         else:
             clash = clashing(node.accesses[key], len(self._machine.layout.cells))
-        known = self._pending[cpu][node.index][key] = 0 if outcome is None else 1 << cpu, clash
+        here.pending[key] = known = (0 if outcome is None else 1 << cpu, clash)
         return known
 
-    def _meet(self, task: Task) -> None:
-        """Take up new nodes, and what they may touch, in the futures of those before them. The rest can wait for `refresh`."""
-        cells, cpu = len(task.layout.cells), task.cpu
-        known = len(self._futures[cpu])
-        # These lists are known to `choose` by themselves, and so stay what they are.
-        for node in task.nodes[known:]:
-            self._meets[cpu].append(touched(node.touched, cells))
-            self._avoids[cpu].append(clashing(node.touched, cells))
-            self._pending[cpu].append({})
-        following = [sorted(set(node.edges.values())) for node in task.nodes]
-        present = (
-            1 << 3 * cells
-        )  # of a CPU that goes on, even if what is known of it touches nothing
-        masks = self._futures[cpu] + [
-            present | touched(node.footprint, cells) for node in task.nodes[known:]
-        ]
-        self._futures[cpu][:] = closed(masks, following)
 
-    def _look(self, task: Task) -> None:
-        """Compute for every node what its future may touch, and whether a loop is closed there."""
-        self._meet(task)
-        cells, cpu = len(task.layout.cells), task.cpu
-        following = [sorted(set(node.edges.values())) for node in task.nodes]
+@dataclass(slots=True)
+class _Ahead:
+    """What may still happen from one node of a task on."""
+
+    future: int
+    """What its step and all after it may touch, by their declarations."""
+    meets: int
+    """What they were seen to touch."""
+    avoids: int
+    """What clashes with that."""
+    pending: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """By the projected state: the CPU's bit if it can run (otherwise 0), and what clashes there."""
+
+
+class _Outlook:
+    """What is known of a task's automaton."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.bit = 1 << task.cpu
+        self.ahead: list[_Ahead] = []
+        """By node. `Reduction.choose` holds this list, so it stays the same object."""
+        self.loops: set[int] = set()
+        """The nodes at which a loop is closed."""
+        self.surveyed = self.refreshed = -1
+        """The task's `growth` at the last survey, and at the last refresh."""
+        self._surveyed_nodes = 0
+        self._told: dict[int, tuple[int, bool]] = {}
+
+    def catch_up(self) -> None:
+        """Take up new nodes; survey the whole automaton if many are new."""
+        known = len(self.task.nodes)
+        if (known - self._surveyed_nodes) * PATIENCE > known:
+            self.survey()
+        else:
+            self._extend()
+
+    def _extend(self) -> None:
+        """Take up new nodes, and what they may touch, in the futures of those before them."""
+        cells, new = len(self.task.layout.cells), self.task.nodes[len(self.ahead) :]
+        present = 1 << 3 * cells  # set for every CPU that goes on, even if it will touch nothing
+        for node in new:
+            future = present | touched(node.footprint, cells)
+            seen = node.touched
+            self.ahead.append(_Ahead(future, touched(seen, cells), clashing(seen, cells)))
+        futures = closed([each.future for each in self.ahead], self._following())
+        for each, future in zip(self.ahead, futures, strict=True):
+            each.future = future
+
+    def survey(self) -> None:
+        """Compute for every node what may follow it, and whether a loop is closed there."""
+        self._extend()
+        cells, nodes, following = len(self.task.layout.cells), self.task.nodes, self._following()
         reach = closed([1 << index for index in range(len(following))], following)
-        # Nodes are numbered as they are discovered, so every cycle has an edge to a lower number (or to itself).
-        self.loops[cpu] = {
+        # Nodes are numbered as they are discovered, so every cycle has an edge to a lower number
+        # (or to itself).
+        self.loops = {
             index
             for index, after in enumerate(following)
             if any(target <= index and reach[target] >> index & 1 for target in after)
         }
-        self._meets[cpu][:] = closed(
-            [touched(node.touched, cells) for node in task.nodes], following
+        meets = closed([touched(node.touched, cells) for node in nodes], following)
+        avoids = closed([clashing(node.touched, cells) for node in nodes], following)
+        for each, met, avoided in zip(self.ahead, meets, avoids, strict=True):
+            each.meets, each.avoids = met, avoided
+        self.surveyed = self.task.growth
+        self._surveyed_nodes = len(nodes)
+
+    def _following(self) -> list[list[int]]:
+        return [sorted(set(node.edges.values())) for node in self.task.nodes]
+
+    def news(self) -> set[int]:
+        """The nodes whose future has changed since the last call."""
+        told = {index: (each.future, index in self.loops) for index, each in enumerate(self.ahead)}
+        fresh = {index for index, future in told.items() if self._told.get(index) != future}
+        self._told = told
+        return fresh
+
+    def extends(self, earlier: _Outlook) -> bool:
+        """Whether the nodes that `earlier` knew have the futures and loops that it saw."""
+        known = range(len(earlier.ahead))
+        return self.loops & set(known) == earlier.loops and all(
+            now.future == then.future for now, then in zip(self.ahead, earlier.ahead, strict=False)
         )
-        self._avoids[cpu][:] = closed(
-            [clashing(node.touched, cells) for node in task.nodes], following
-        )
-        self._grown[cpu] = task.growth
-        self._looked[cpu] = len(task.nodes)
 
 
 def closed(masks: list[int], following: list[list[int]]) -> list[int]:

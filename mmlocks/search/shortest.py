@@ -1,8 +1,9 @@
 """The shortest bad execution: fewest preemptions, and among those the fewest steps.
 
-A preemption takes the CPU away from a task that could go on. People follow a task until it blocks or ends; what they must
-remember is where it was cut off. So preemptions are counted first (Musuvathi & Qadeer, "Iterative context bounding", PLDI 2007).
-No reduction here: it keeps some execution of every kind, not the shortest.
+A preemption takes the CPU away from a task that could go on. A reader follows a task until it
+blocks or ends, and has to remember where it was cut off. So preemptions count first (Musuvathi &
+Qadeer, "Iterative context bounding", PLDI 2007). No reduction here: a reduced search keeps some
+execution of every kind, not the shortest one.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import NamedTuple
 
 from mmlocks.machine.machine import Machine, Violation
 from mmlocks.search.verdict import STOPPED, Meter
-from mmlocks.search.ways import way_to_place
+from mmlocks.search.ways import Arrival, way_to_arrival
 
 PREEMPTION = 1 << 20
-"""Weight of a preemption against a step: no execution has that many steps."""
+"""What a preemption costs, in steps: no execution has that many."""
 
 
 class Shortest(NamedTuple):
@@ -27,52 +28,41 @@ class Shortest(NamedTuple):
 
 
 def shortest(machine: Machine, meter: Meter) -> Shortest | None:
-    """The violation with the cheapest schedule; None if there is none, or the budget did not suffice to know."""
+    """The violation with the cheapest schedule; None if there is none, or if the budget ran out.
+
+    Dijkstra's algorithm over arrivals: states, each with the CPU whose step led there (-1 before
+    the first step).
+    """
     stillborn = machine.stillborn()
     if stillborn is not None:
         return Shortest(stillborn, (), 0)
-    # A place in this search is a state and the CPU that ran last; -1 before the first step.
-    start = (machine.initial, -1)
-    costs = {start: 0}
-    parents: dict[tuple[int, int], tuple[int, int]] = {}
+    costs: dict[Arrival, int] = {(machine.initial, -1): 0}
+    came_from: dict[Arrival, Arrival] = {}
     queue: list[tuple[int, int, int, Violation | None]] = [(0, machine.initial, -1, None)]
-    ticks = 0
     try:
         while queue:
             cost, state, last, violation = heappop(queue)
+            here = (state, last)
+            if violation is None:
+                if costs[here] < cost:
+                    continue
+                meter.tick(len(costs))
+                moves = dict(machine.moves(state))
+                violation = machine.ends_badly(state) if not moves else None
             if violation is not None:
-                return Shortest(violation, way_to_place((state, last), parents), cost // PREEMPTION)
-            if costs[state, last] < cost:
-                continue
-            ticks += 1
-            if ticks % meter.every == 0:
-                meter.check(len(costs))
-            outcomes = [
-                machine.outcome(state, machine.node(state, cpu), cpu) for cpu in machine.cpus
-            ]
-            going_on = last >= 0 and outcomes[last] is not None
-            ended = True
-            for cpu, outcome in enumerate(outcomes):
-                if outcome is None:
-                    continue
-                ended = False
+                return Shortest(violation, way_to_arrival(here, came_from), cost // PREEMPTION)
+            for cpu, after in moves.items():
                 meter.transitions += 1
-                price = cost + 1 + (PREEMPTION if going_on and cpu != last else 0)
-                if isinstance(outcome, Violation):
-                    # A place of its own, just past the bad step, so that the queue settles which one is cheapest.
-                    place = (-1 - len(parents), cpu)
-                    parents[place] = (state, last)
-                    heappush(queue, (price, *place, outcome))
-                    continue
-                place = (state + outcome, cpu)
-                if price < costs.get(place, 1 << 60):
-                    costs[place] = price
-                    parents[place] = (state, last)
-                    heappush(queue, (price, *place, None))
-            if ended:
-                bad = machine.judge(state) if machine.finished(state) else machine.deadlock(state)
-                if bad is not None:
-                    return Shortest(bad, way_to_place((state, last), parents), cost // PREEMPTION)
+                price = cost + 1 + (PREEMPTION if last in moves and cpu != last else 0)
+                if isinstance(after, Violation):
+                    # An arrival of its own behind the bad step: the queue finds the cheapest.
+                    behind = (-1 - len(came_from), cpu)
+                    came_from[behind] = here
+                    heappush(queue, (price, *behind, after))
+                elif price < costs.get((after, cpu), 1 << 60):
+                    costs[after, cpu] = price
+                    came_from[after, cpu] = here
+                    heappush(queue, (price, after, cpu, None))
     except STOPPED:
-        return None
+        pass
     return None

@@ -1,4 +1,4 @@
-"""The strategies by name, as people type them: `reduced`, `full`, `dpor`, `preemptions:2`, `random:1000`, `pct:3:1000`."""
+"""The strategies by name, as people type them: `reduced`, `preemptions:2`, `pct:3:1000`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from mmlocks.search.verdict import Strategy
 from mmlocks.search.walk import RandomWalk
 
 DIGITS = 9
-"""Of the longest number that may be typed: a thousand million executions take days."""
+"""Digits of the longest number that may be typed: a thousand million executions take days."""
 
 
 class Kind(NamedTuple):
-    """A strategy that can be asked for: how to make it, and which numbers may follow its name, after a colon each.
+    """A strategy that can be asked for.
 
-    `make` is called with the numbers given, in that order, and with `seed=` if the strategy is `random` and a seed was given.
+    `numbers` may follow its name, each after a colon. `make` is called with those that were given,
+    in that order, and with `seed=` if the strategy is `random` and a seed was given.
     """
 
     make: Callable[..., Strategy]
@@ -41,7 +42,7 @@ STRATEGIES = {
     "random": Kind(RandomWalk, ("EXECUTIONS",), random=True),
     "pct": Kind(Pct, ("DEPTH", "EXECUTIONS"), random=True),
 }
-"""Every strategy there is; the first is the usual one."""
+"""Every strategy; the first is the usual one."""
 
 
 def kind_named(name: str) -> Kind:
@@ -54,9 +55,9 @@ def kind_named(name: str) -> Kind:
 
 
 def strategy_named(text: str, seed: int | None = None) -> Strategy:
-    """The strategy that is written so, e.g. `pct:3`; `seed` is for those that choose at random.
+    """The strategy that a text names, e.g. `pct:3`; `seed` is for those that choose at random.
 
-    Raises ModelError, with a sentence on what to write instead, for anything that is none.
+    For any other text it raises ModelError, with a sentence on what to write instead.
     """
     name, *numbers = text.split(":")
     kind = kind_named(name)
@@ -65,12 +66,14 @@ def strategy_named(text: str, seed: int | None = None) -> Strategy:
     for what, number in zip(kind.numbers, numbers, strict=False):
         if not re.fullmatch(f"-?[0-9]{{1,{DIGITS}}}", number):
             raise ModelError(
-                f"{text!r}: {what} is a whole number of up to {DIGITS} digits, not {number!r}. Write {kind.form(name)}."
+                f"{text!r}: {what} is a whole number of up to {DIGITS} digits, not {number!r}. "
+                f"Write {kind.form(name)}."
             )
     if seed is not None and not kind.random:
         chancy = " and ".join(name for name, kind in STRATEGIES.items() if kind.random)
         raise ModelError(
-            f"a seed changes nothing in {text!r}: only {chancy} choose at random. Leave it out, or ask for one of them."
+            f"a seed changes nothing in {text!r}: only {chancy} choose at random. "
+            "Leave it out, or ask for one of them."
         )
     try:
         return kind.make(*map(int, numbers), **({} if seed is None else {"seed": seed}))

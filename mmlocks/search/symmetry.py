@@ -1,14 +1,17 @@
-"""Symmetry: of states that differ only in which of several CPUs that are alike is where, one is followed.
+"""Symmetry reduction: of states that differ by an exchange of CPUs that are alike, follow one.
 
-A program declares by `Swap` that two CPUs are alike. The exchange maps each state to another one with the same future, up to the exchange:
-whatever can be reached from one can be reached from the other, exchanged. So a search may replace every state that it comes to by one that
-stands for both (Ip & Dill, "Better verification through symmetry", FMSD 1996). A persistent set of the state that stands there will do, as
-every state followed is one that the program can be in, up to an exchange (Emerson, Jha & Peled, "Combining partial order and symmetry
-reductions", TACAS 1997). What the reduction reads off the automata must then be true of both CPUs: what one was seen to do, the other may do.
+A program declares by `Swap` that two CPUs are alike. The exchange maps each state to another one
+with the same future, up to the exchange: what can be reached from one can be reached from the
+other, exchanged. So a search may replace every state by one that stands for both (Ip & Dill,
+"Better verification through symmetry", FMSD 1996). A persistent set of that one will do: the
+program can be in every state that is followed, up to an exchange (Emerson, Jha & Peled, "Combining
+partial order and symmetry reductions", TACAS 1997). What the reduction reads off the automata must
+then be true of both CPUs: what one was seen to do, the other may do.
 
-Declarations are checked. The initial state must be its own image. For every step that was looked at, in every situation, the other
-CPU's step is carried out in the image: it must touch images of no other cells and lead to the image of the same state. That
-is also how a moment of one task finds its image among those of the other: no code is compared, only what it does.
+Declarations are checked. The initial state must be its own image. For every step that was looked
+at, in every situation, the other CPU's step is carried out in the image. It may touch the images of
+the same cells only, and must lead to the image of the same state. This also finds the image of a
+task's node among the nodes of the other task. No code is compared, only what it does.
 """
 
 from __future__ import annotations
@@ -22,11 +25,11 @@ from mmlocks.errors import ModelError
 from mmlocks.machine.machine import PC_FIELD, Machine, Violation
 from mmlocks.machine.state import Cell, Counter
 from mmlocks.machine.step import Footprint
-from mmlocks.machine.symmetry import Swap
+from mmlocks.machine.swap import Swap
 from mmlocks.machine.task import Node
 
 PIECE = 40
-"""Bits of a state whose image is looked up at once: more are fewer look-ups, and more to remember."""
+"""Bits of a state whose image is one look-up: more mean fewer look-ups, and more to remember."""
 
 
 class Symmetry:
@@ -36,12 +39,18 @@ class Symmetry:
         self._exchanges = [_Exchange(machine, swap, self.close) for swap in machine.symmetries]
 
     def close(self) -> None:
-        """Let every task have done what those that are alike have done, and compare. Raises ModelError if they are not alike."""
+        """Compare all steps seen with their images, until there are no new ones.
+
+        Raises ModelError if CPUs are declared alike and are not.
+        """
         while any(exchange.compare() for exchange in self._exchanges):
             pass
 
     def canonical(self, state: int) -> int:
-        """The state that stands for `state` and its images. Of several exchanges, one is made after another while that helps."""
+        """The state that stands for `state` and its images.
+
+        Several exchanges are applied in turn, as long as that changes anything.
+        """
         while True:
             before = state
             for exchange in self._exchanges:
@@ -50,7 +59,7 @@ class Symmetry:
                 return state
 
     def orbit(self, state: int) -> list[int]:
-        """The state and all its images: all states that it may stand for."""
+        """The state and all its images: the states for which it may stand."""
         found = {state: None}
         work = [state]
         while work:
@@ -63,7 +72,10 @@ class Symmetry:
         return list(found)
 
     def widen(self, loops: Sequence[set[int]]) -> None:
-        """Add to the moments at which tasks close loops their images: a CPU that is exchanged halfway round a loop closes it, too."""
+        """Add to the nodes at which tasks close loops their images.
+
+        A CPU that is exchanged halfway round a loop closes it, too.
+        """
         while any(exchange.widen(loops) for exchange in self._exchanges):
             pass
 
@@ -90,9 +102,9 @@ class _Exchange:
         layout = machine.layout
         self._cells = swap.cells(layout)
         self._nodes: list[dict[int, int]] = [{} for _ in machine.cpus]
-        """For each CPU and moment the moment of the other that is its image."""
+        """For each CPU and node the other CPU's node that is its image."""
         self._compared: list[list[int]] = [[] for _ in machine.cpus]
-        """For each CPU and moment in how many situations it was compared with its image."""
+        """For each CPU and node in how many situations it was compared with its image."""
         self._fixed = sum(cell.mask for cell in layout.cells if not self._affected(cell))
         self._contents = [
             _Piece(sum(cell.mask for cell in cells), partial(self._image_of_cells, cells))
@@ -109,10 +121,13 @@ class _Exchange:
             self._match(task.cpu, 0, 0)
         self._check_initial()
 
-    # -- images -------------------------------------------------------------------------------------------------------
+    # -- images --------------------------------------------------------------------------------
 
     def smaller(self, state: int) -> int:
-        """Of a state and its image the one in which the two CPUs' positions are the smaller number; else the smaller one."""
+        """The state or its image: the one in which the CPUs' positions are the smaller number.
+
+        If these are equal, the smaller state.
+        """
         before = state & self._pair.mask
         after = self._pair[before]
         if before < after:
@@ -140,7 +155,7 @@ class _Exchange:
         return moved or not isinstance(cell, Counter) or cell.with_cpus is not None
 
     def _adjacent(self) -> list[list[Cell[object]]]:
-        """The cells that are affected, in handy groups."""
+        """The affected cells, in groups of up to `PIECE` bits."""
         groups: list[list[Cell[object]]] = []
         bits = PIECE
         for cell in filter(self._affected, self._machine.layout.cells):
@@ -167,10 +182,10 @@ class _Exchange:
             image += self._nodes[cpu][index] << shifts[self._swap.other(cpu)]
         return image
 
-    # -- comparing ----------------------------------------------------------------------------------------------------
+    # -- comparing -----------------------------------------------------------------------------
 
     def compare(self) -> bool:
-        """Compare all steps that were looked at since the last time with their images. Says whether there were any."""
+        """Compare the steps looked at since the last call with their images; was there any?"""
         any_new = False
         for task, known in zip(self._machine.tasks, self._compared, strict=True):
             for node in task.nodes:
@@ -191,7 +206,7 @@ class _Exchange:
         return sum(map(len, loops)) > before
 
     def _compare(self, cpu: int, node: Node, situation: int) -> None:
-        """Compare a step with its image, where the cells on which it depends are as in `situation`."""
+        """Compare a step with its image, in one `situation`: values of the cells it depends on."""
         machine, layout = self._machine, self._machine.layout
         other = self._swap.other(cpu)
         twin = machine.tasks[other].nodes[self._nodes[cpu][node.index]]
@@ -202,7 +217,8 @@ class _Exchange:
             self._differ(cpu, node, twin, f"{_said(ours)} here, and {_said(theirs)} there")
         if isinstance(ours, Violation) and ours.oracle != theirs.oracle:
             self._differ(cpu, node, twin, f"{_said(ours)} here, and {_said(theirs)} there")
-        # A situation says what is in the cells that a step may touch. Its image says all that matters there if no others are touched.
+        # A situation gives the values of the cells that a step may touch. Its image is complete
+        # only if the other CPU's step touches no further cells.
         stray = self._mask(_cells(twin.accesses[mirrored & twin.project])) & ~_cells(node.footprint)
         if stray:
             name = self._cells[(stray & -stray).bit_length() - 1].name
@@ -217,12 +233,15 @@ class _Exchange:
         if self.contents(after) != expected & ~layout.pc_mask:
             image = self.contents(after)
             cell = next(cell for cell in layout.cells if (image ^ expected) & cell.mask)
-            told = f"{cell.name} is then {cell.text(cell.of(expected))}, and should be {cell.text(cell.of(image))}"
+            told = (
+                f"{cell.name} is then {cell.text(cell.of(expected))}, "
+                f"and should be {cell.text(cell.of(image))}"
+            )
             self._differ(cpu, node, twin, told)
         self._match(cpu, after >> shift & PC_FIELD, expected >> to & PC_FIELD)
 
     def _match(self, cpu: int, index: int, image: int) -> None:
-        """Note that two moments are each other's image."""
+        """Note that two nodes are each other's image."""
         other = self._swap.other(cpu)
         node, twin = self._machine.tasks[cpu].nodes[index], self._machine.tasks[other].nodes[image]
         for at, one, two in ((cpu, index, image), (other, image, index)):
@@ -248,8 +267,9 @@ class _Exchange:
         for cell in self._machine.layout.cells:
             if (image ^ initial) & cell.mask:
                 raise ModelError(
-                    f"{self._swap} are declared alike, but exchanging them would make {cell.name} begin as "
-                    f"{cell.text(cell.of(image))} instead of {cell.text(cell.of(initial))}. {MEND}"
+                    f"{self._swap} are declared alike, but exchanging them would make {cell.name} "
+                    f"begin as {cell.text(cell.of(image))} instead of "
+                    f"{cell.text(cell.of(initial))}. {MEND}"
                 )
 
     def _differ(self, cpu: int, node: Node, twin: Node, how: str) -> NoReturn:

@@ -15,17 +15,18 @@ from mmlocks.machine.machine import Machine, Violation
 from mmlocks.sentences import counted
 
 TOO_SMALL = "too small for this program"
-"""What the reason of a search says that ended because the program asked for more than its scenario has."""
+"""Part of the reason of a search whose program asked for more than its scenario has."""
 
 Progress = Callable[[int, int, float], bool]
-"""Called with (states, transitions, seconds) several times a second; a false answer cancels the search."""
+"""Called with (states, transitions, seconds) several times a second; False cancels the search."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a search may use: distinct states, seconds of wall time, and megabytes by which this process may grow.
+    """How much a search may use.
 
-    Where a system does not say how much memory a process has (WebAssembly), only the other two count.
+    `states` are distinct states, `seconds` wall time, `megabytes` the growth of this process. Where
+    the system does not say how much memory a process has (WebAssembly), that one does not count.
     """
 
     states: int = 2_000_000
@@ -37,13 +38,15 @@ class Budget:
 class Exploration:
     """What a strategy saw of a program's executions.
 
-    `endings` are the final states (all tasks returned, without their positions); `violation` is the first one found. `schedule` leads to
-    it where the search knows its way. `executions` counts whole executions, for strategies that follow one after another. `reason` says
-    why the search stopped before it had done what it set out to do; `left_out` what it never set out to do: both empty means exhaustive.
+    `endings` are the final states (all tasks returned), without the tasks' positions. `violation`
+    is the first one found; `schedule` leads to it where the search knows its way. `executions`
+    counts whole executions, for strategies that follow one after another. `reason` says why the
+    search stopped early. `left_out` says what it never meant to look at. Both are empty after an
+    exhaustive search.
     """
 
     searched: str
-    """What a search that came to its end has looked at, e.g. `every execution with at most 2 preemptions searched`."""
+    """What a complete search has looked at, e.g. `all interleavings searched`."""
     left_out: str = ""
     states: int = 0
     transitions: int = 0
@@ -54,26 +57,32 @@ class Exploration:
     violations: set[Violation] = field(default_factory=set)
     schedule: tuple[int, ...] | None = None
     reason: str = ""
+    stop: bool = False
+    """Whether the search ends at the first violation."""
 
     @property
     def outcome(self) -> str:
-        """`violated`, `unproved` (something was left out, or the search stopped early), or `safe`."""
+        """`violated`, `safe`, or `unproved` (it stopped early, or something was left out)."""
         if self.violation is not None:
             return "violated"
         return "unproved" if self.reason or self.left_out else "safe"
 
     def report(self, violation: Violation, schedule: tuple[int, ...] | None = None) -> None:
-        """Note that a rule was broken. The first violation stays the one that is shown, with the schedule that leads to it."""
+        """Note that a rule was broken. The first violation is the one that is shown.
+
+        Raises FirstViolation if the search ends there.
+        """
         self.violations.add(violation)
         if self.violation is None:
             self.violation, self.schedule = violation, schedule
+        if self.stop:
+            raise FirstViolation
 
     def end(self, machine: Machine, state: int) -> Violation | None:
-        """Note that nobody can run any more in `state`, and say what is wrong with it: a final state is judged, the rest is deadlock."""
-        if not machine.finished(state):
-            return machine.deadlock(state)
-        self.endings.add(state & ~machine.layout.pc_mask)
-        return machine.judge(state)
+        """Note that no CPU can run any more in `state`, and say what is wrong with it."""
+        if machine.finished(state):
+            self.endings.add(state & ~machine.layout.pc_mask)
+        return machine.ends_badly(state)
 
 
 class Strategy(Protocol):
@@ -82,8 +91,8 @@ class Strategy(Protocol):
     def explore(self, machine: Machine, meter: Meter, stop: bool = True) -> Exploration:
         """Search `machine` until the first violation (`stop`), or past all of them to the end.
 
-        Ends early, with a `reason`, when the meter's budget is used up or its user has had enough. Raises NondeterminismError
-        if a task's code turns out not to be deterministic.
+        Ends early, with a `reason`, when the meter's budget is used up or the user cancels. Raises
+        NondeterminismError if a task's code turns out not to be deterministic.
         """
 
 
@@ -91,9 +100,11 @@ class Strategy(Protocol):
 class Verdict:
     """The answer to "can this program go wrong?".
 
-    `outcome` is "safe" (all interleavings searched, no violation), "violated", or "unproved" (stopped early: `reason` says why; or
-    the strategy looks at some executions only: `left_out` says which it did not). `schedule` lists the CPUs of the shortest bad
-    execution. `minimal` says whether it was proved to have the fewest preemptions, and among those the fewest steps.
+    `outcome` is "safe" (all interleavings searched, no violation), "violated", or "unproved". It is
+    unproved when the search stopped early (`reason` says why), or when the strategy looks at some
+    executions only (`left_out` says which ones it does not look at). `schedule` lists the CPUs of
+    the shortest bad execution. `minimal` says whether that was proved to have the fewest
+    preemptions, and among those the fewest steps.
     """
 
     outcome: str
@@ -136,6 +147,10 @@ class Verdict:
         return f"{self.outcome.upper()}{rule}: {self.coverage}."
 
 
+class FirstViolation(Exception):
+    """The first violation has been found, and the search was to end there."""
+
+
 class Cancelled(Exception):
     """The search was told to stop."""
 
@@ -145,7 +160,7 @@ STOPPED = (Cancelled, KeyboardInterrupt, MemoryError, ScenarioTooSmall, Undecide
 
 
 def why(stopped: BaseException) -> str:
-    """The reason that a verdict gives for a search that was ended by one of `STOPPED`."""
+    """The reason that a verdict gives for a search that one of `STOPPED` ended."""
     if isinstance(stopped, MemoryError):
         return "out of memory"
     if isinstance(stopped, ScenarioTooSmall):
@@ -158,7 +173,7 @@ PAGE_MEGABYTES = (os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def megabytes_in_use() -> float:
-    """Memory of this process that is really there (Linux), the most that it ever was (other Unix), or 0 where nobody says."""
+    """Memory of this process: now (Linux), at its highest (other Unix), or 0 (unknown)."""
     try:
         return int(STATM.read_text().split()[1]) * PAGE_MEGABYTES
     except (OSError, IndexError, ValueError):
@@ -174,7 +189,7 @@ def megabytes_in_use() -> float:
 
 @dataclass
 class Meter:
-    """Counts a search's work and stops it when the budget is used up or the user has had enough."""
+    """Counts a search's work, and stops it when the budget is used up or the user cancels."""
 
     budget: Budget
     progress: Progress | None = None
@@ -182,11 +197,19 @@ class Meter:
     started: float = field(default_factory=time.perf_counter)
     occupied: float = field(default_factory=megabytes_in_use)
     """Megabytes of this process at the start."""
+    ticks: int = 0
+    """States that `tick` has counted."""
 
     @property
     def every(self) -> int:
-        """States between two looks at the clock and the budget: a few milliseconds, and no more than the budget allows."""
+        """States between two looks at the clock: a few milliseconds, within the budget's states."""
         return max(1, min(2048, self.budget.states // 2))
+
+    def tick(self, states: int) -> None:
+        """Count one more state as looked at, of so many seen; `check` now and then."""
+        self.ticks += 1
+        if self.ticks % self.every == 0:
+            self.check(states)
 
     def check(self, states: int) -> None:
         """Raise Cancelled with the reason if the search must stop here."""

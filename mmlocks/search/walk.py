@@ -1,8 +1,9 @@
-"""Some executions, one after another: what can still be done with a program that is too large to be searched.
+"""Some executions, one after another: what can be done with a program that is too large to search.
 
-A random walk lets each of the CPUs that can run take the next step with the same chance. It keeps no states, so it needs no memory, cannot
-know when it has seen everything, and proves nothing. The chance to meet a bug falls exponentially with the number of choices that must
-come out right; `mmlocks.search.pct` chooses better and says how well.
+A random walk lets each CPU that can run take the next step with the same chance. It keeps no
+states. So it needs no memory, cannot know when it has seen everything, and proves nothing. The
+chance to meet a bug falls exponentially with the number of choices that must come out right;
+`mmlocks.search.pct` chooses better, and says how well.
 """
 
 from __future__ import annotations
@@ -17,17 +18,23 @@ from mmlocks.machine.machine import Machine, Violation
 from mmlocks.search.verdict import STOPPED, Exploration, Meter, why
 
 LONGEST = 5_000
-"""Steps after which an execution is cut off. Only one in which somebody spins for ever should come so far."""
+"""Steps after which an execution is cut off. Only one that spins for ever should come so far."""
 CHECK = 256
-"""Steps between two looks at the clock: fewer than where states are kept, as more of them run a task's code for the first time."""
+"""Steps between two looks at the clock.
+
+Fewer than where states are kept: more of these steps run a task's code for the first time.
+"""
 
 Choose = Callable[[int, list[int]], int]
-"""Decides who is next in one execution: called with the state and the CPUs that can run there, in ascending order."""
+"""Decides which CPU is next: called with a state and the CPUs that can run there, in order."""
 
 
 @dataclass(frozen=True)
 class RandomWalk:
-    """So many `executions`, chosen at random step by step; a larger number begins with the same ones. Raises ModelError below 1."""
+    """So many `executions`, chosen at random step by step. Raises ModelError for less than 1.
+
+    A larger number begins with the same executions.
+    """
 
     executions: int = 1_000
     seed: int = 0
@@ -36,31 +43,32 @@ class RandomWalk:
         insist_on_executions(self.executions)
 
     def explore(self, machine: Machine, meter: Meter, stop: bool = True) -> Exploration:
-        """See `Strategy`. Nothing is ever called safe. Budgets of states do not matter, as none are kept."""
+        """See `Strategy`. Nothing is ever called safe. No states are kept: their budget is idle."""
         found = Exploration(f"random walk (seed {self.seed})", left_out="all other executions")
         chance = random.Random(self.seed)
-        follow(
-            machine,
-            meter,
-            found,
-            repeat(lambda _, able: chance.choice(able), self.executions),
-            stop,
-        )
+        plans = repeat(lambda _, able: chance.choice(able), self.executions)
+        follow(machine, meter, found, plans, stop)
         return found
 
 
 def insist_on_executions(number: int) -> None:
-    """Raise ModelError unless there is anything to follow."""
+    """Raise ModelError unless there is at least one execution to follow."""
     if number < 1:
         raise ModelError(f"a search cannot follow {number} executions. Say 1 or a number above.")
 
 
 def follow(
-    machine: Machine, meter: Meter, found: Exploration, plans: Iterable[Choose], stop: bool, longest: int = LONGEST
-) -> int:  # fmt: skip
-    """Follow one execution for each plan, and note in `found` what there is to see; `stop` at the first violation.
+    machine: Machine,
+    meter: Meter,
+    found: Exploration,
+    plans: Iterable[Choose],
+    stop: bool,
+    longest: int = LONGEST,
+) -> int:
+    """Follow one execution for each plan, and note in `found` what it shows.
 
-    Returns how many executions became too long and were cut off.
+    With `stop`, end at the first violation. Returns how many executions became too long and were
+    cut off.
     """
     stillborn = machine.stillborn()
     if stillborn is not None:
@@ -95,20 +103,20 @@ class _Walks:
         """One execution, to its end, to a violation, or until it has become too long."""
         machine, meter, found = self.machine, self.meter, self.found
         state, schedule = machine.initial, list[int]()
-        while able := machine.enabled(state):
+        while moves := dict(machine.moves(state)):
             if len(schedule) == self.longest:
                 self.cut_off += 1
                 break
-            cpu = choose(state, able)
+            cpu = choose(state, list(moves))
             schedule.append(cpu)
-            outcome = machine.outcome(state, machine.node(state, cpu), cpu)
             meter.transitions += 1
             if meter.transitions % CHECK == 0:
                 meter.check(0)
-            if isinstance(outcome, Violation):
-                found.report(outcome, tuple(schedule))
+            after = moves[cpu]
+            if isinstance(after, Violation):
+                found.report(after, tuple(schedule))
                 break
-            state += outcome
+            state = after
         else:
             if state not in self.judged:
                 self.judged[state] = found.end(machine, state)

@@ -1,15 +1,19 @@
-"""The way back: from the predecessors that a search noted, the CPUs that lead from its start to where it is."""
+"""The way back: from the predecessors that a search noted to the schedule that leads to a state."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-Place = tuple[int, int]
-"""A state, and the CPU that ran last."""
+Arrival = tuple[int, int]
+"""A state, and the CPU whose step led there."""
 
 
 def way_to(state: int, came_from: Mapping[int, tuple[int, int]]) -> tuple[int, ...]:
-    """The schedule to `state`. Of a state was noted the one before it, and who took the step between them; of the first one nothing."""
+    """The schedule that leads to `state`.
+
+    `came_from` gives the state before each one, and the CPU that took the step between them. It
+    gives nothing for the first state.
+    """
     cpus: list[int] = []
     while state in came_from:
         state, cpu = came_from[state]
@@ -17,10 +21,10 @@ def way_to(state: int, came_from: Mapping[int, tuple[int, int]]) -> tuple[int, .
     return tuple(reversed(cpus))
 
 
-def way_to_place(place: Place, came_from: Mapping[Place, Place]) -> tuple[int, ...]:
-    """The same for a search that tells states apart by who ran last."""
+def way_to_arrival(arrival: Arrival, came_from: Mapping[Arrival, Arrival]) -> tuple[int, ...]:
+    """The same, for a search that also tells states apart by which CPU ran last."""
     cpus: list[int] = []
-    while place in came_from:
-        cpus.append(place[1])
-        place = came_from[place]
+    while arrival in came_from:
+        cpus.append(arrival[1])
+        arrival = came_from[arrival]
     return tuple(reversed(cpus))

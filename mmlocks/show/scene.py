@@ -233,7 +233,7 @@ def is_stale(cached: Pte, current: Pte | None) -> bool:
 
 def locks(world: World, state: int) -> Iterator[Held]:
     """Every lock of both address spaces, and of the files."""
-    for mm in (world.mm, world.child):
+    for mm in world.spaces:
         yield rwsem(mm.mmap_lock, state)
         yield spin(mm.page_table_lock, state)
         for vma in areas(mm, state):
@@ -510,7 +510,7 @@ def _cached(file: File) -> Iterator[Frame]:
 
 
 def _users(world: World, frame: Frame, state: int) -> Iterator[str]:
-    for mm in (world.mm, world.child):
+    for mm in world.spaces:
         for page, cell in mm.page_table.pte.items():
             entry = cell.of(state)
             if entry is not None and entry.frame is frame:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mmlocks.machine import Layout, Machine, RwSem, SpinLock, together
-from mmlocks.oracles.lock_order import DOCUMENTED, NESTED, Order, lock_order, order_is_kept
+from mmlocks.oracles.lock_order import DOCUMENTED, NESTED, LockOrder, lock_order, order_is_kept
 from mmlocks.releases import NEWEST, RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, check, replay
 from mmlocks.search import judge
@@ -62,7 +62,7 @@ async def one_after_the_other(first: Any, second: Any, outer: Any) -> None:
     await first.unlock()
 
 
-def kinds(order: Order) -> set[tuple[str, str]]:
+def kinds(order: LockOrder) -> set[tuple[str, str]]:
     return {key for key in order.edges if "outer" not in key}
 
 
@@ -195,9 +195,9 @@ def test_a_write_locked_vma_counts_though_lockdep_does_not_know() -> None:
 
 
 def _all(machine: Machine) -> list[Any]:
-    from mmlocks.oracles.lock_order import _edges
+    from mmlocks.oracles.lock_order import dependencies
 
-    return list(_edges(machine))
+    return list(dependencies(machine))
 
 
 WRONG_WAY = "6.6-like-new_vma_locked_first"

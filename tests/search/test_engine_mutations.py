@@ -19,7 +19,7 @@ from mmlocks.machine.state import Layout, View
 from mmlocks.machine.step import BLOCKED, OPERATIONS, Footprint, perform, touching
 from mmlocks.machine.task import Task
 from mmlocks.search import dpor
-from mmlocks.search.dpor import Dpor, _Event, _Moment, _Search
+from mmlocks.search.dpor import Dpor, _Event, _Prefix, _Search
 from mmlocks.search.verdict import Exploration
 from tests.machine import test_counters, test_locks, test_merging, test_programs
 from tests.search import test_dpor, test_exclusion, test_reduction, test_search
@@ -151,7 +151,7 @@ def an_ending_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 def nobody_sleeps(patch: pytest.MonkeyPatch) -> None:
     """What has been followed is forgotten as soon as another step is taken."""
-    patch.setattr(dpor, "_Moment", lambda *parts: _Moment(*parts[:-1], []))
+    patch.setattr(dpor, "_Prefix", lambda *parts: _Prefix(*parts[:-1], []))
 
 
 def a_read_and_a_write_do_not_race(patch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,15 @@ from mmlocks.machine import Machine, Violation
 from mmlocks.machine.words import words_of
 from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.scenarios.catalogue import program_named
-from mmlocks.search import Budget, Exhaustive, Exploration, Strategy, judge, parallel
+from mmlocks.search import (
+    Budget,
+    Exhaustive,
+    Exploration,
+    Strategy,
+    judge,
+    parallel,
+    partition,
+)
 from mmlocks.search.parallel import Parallel
 from mmlocks.search.verdict import Meter
 from tests.helpers import deadlocks, decoded, tasks_on_cells
@@ -297,7 +305,7 @@ def test_no_count_depends_on_how_the_work_is_cut(
     figures, apart = set[Any](), set[int]()
     for job, sending in itertools.product((1, 60, 100_000), (0.0, 100.0)):
         monkeypatch.setattr(parallel, "JOB", job)
-        monkeypatch.setattr(parallel, "SENDING", sending)
+        monkeypatch.setattr(partition, "SENDING", sending)
         leaders = list[Any]()
         made = parallel._Leader
 
@@ -309,7 +317,7 @@ def test_no_count_depends_on_how_the_work_is_cut(
             patch.setattr(parallel, "_Leader", leading)
             found = spread(Here(), build, reduced).explore(build(), Meter(AMPLE))
         figures.add((found.outcome, found.states, found.transitions, len(found.endings)))
-        apart.add(len(leaders[0].map.apart))
+        apart.add(len(leaders[0].partition.apart))
     assert len(figures) == 1
     assert apart >= {1, 3}
     plain = Exhaustive(reduced).explore(build(), Meter(AMPLE))

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given, settings
 
 from mmlocks.machine.step import Footprint
-from mmlocks.machine.task import Task
 from mmlocks.scenarios import SCENARIOS, Scenario, machine_for
 from mmlocks.scenarios.fork_many import fork_many
 from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.search import exhaustive, reduction
 from mmlocks.search.exhaustive import _Search
-from mmlocks.search.reduction import Reduction
+from mmlocks.search.reduction import Reduction, _Outlook
 from mmlocks.search.verdict import Meter
 from tests.helpers import Build, outcome, reduction_loses_nothing
 from tests.machine.programs import PROGRAMS
@@ -104,15 +103,15 @@ def additions_commute_with_everything(monkeypatch: pytest.MonkeyPatch) -> type[R
 def futures_are_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
     """Only the step that the other CPU would take now counts."""
 
-    class Shortsighted(Reduction):
-        def _look(self, task: Task) -> None:
-            super()._look(task)
-            cells = len(task.layout.cells)
-            self._futures[task.cpu][:] = [
-                reduction.touched(node.footprint, cells) for node in task.nodes
-            ]
+    class Shortsighted(_Outlook):
+        def survey(self) -> None:
+            super().survey()
+            cells = len(self.task.layout.cells)
+            for each, node in zip(self.ahead, self.task.nodes, strict=True):
+                each.future = reduction.touched(node.footprint, cells)
 
-    return Shortsighted
+    monkeypatch.setattr(reduction, "_Outlook", Shortsighted)
+    return Reduction
 
 
 def futures_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
@@ -132,22 +131,24 @@ def choices_are_left_standing_where_futures_have_grown(
 ) -> type[Reduction]:
     """Only states with a moment that is new are looked at again."""
 
-    class Lazy(Reduction):
-        def news(self) -> list[set[int]]:
-            known = [set(told) for told in self._told]
-            return [new - old for new, old in zip(super().news(), known, strict=True)]
+    class Lazy(_Outlook):
+        def news(self) -> set[int]:
+            known = set(self._told)
+            return super().news() - known
 
     monkeypatch.setattr(exhaustive, "scout", lambda machine, width: None)
-    return Lazy
+    monkeypatch.setattr(reduction, "_Outlook", Lazy)
+    return Reduction
 
 
 def loops_are_overlooked(monkeypatch: pytest.MonkeyPatch) -> type[Reduction]:
-    class Dizzy(Reduction):
-        def _look(self, task: Task) -> None:
-            super()._look(task)
-            self.loops[task.cpu] = set()
+    class Dizzy(_Outlook):
+        def survey(self) -> None:
+            super().survey()
+            self.loops = set()
 
-    return Dizzy
+    monkeypatch.setattr(reduction, "_Outlook", Dizzy)
+    return Reduction
 
 
 MUTATIONS = [
