@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import mmlocks.mm.filing
-import mmlocks.mm.maple_steps
 import mmlocks.mm.reclaim
-import mmlocks.mm.vma_dup
-import mmlocks.mm.vma_lock_steps  # noqa: F401  the steps of these are told here
+import mmlocks.mm.steps  # noqa: F401  the steps of these are told here
 from mmlocks.machine import Layout
 from mmlocks.machine.state import Poison
 from mmlocks.machine.step import telling
 from mmlocks.mm.address import page_of, slot_of, word
-from mmlocks.mm.frames import Frame
 from mmlocks.mm.maple_node import Level, MapleNode, MapleTree, Ranges
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File
-from mmlocks.mm.pagetable import Pte
-from mmlocks.mm.rmap import AnonVma
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.mm_types import AnonVma, File, Frame, Mm, Pte, Vma
 
 # -- the hardware -----------------------------------------------------------------------------------------------------
 
@@ -274,7 +266,7 @@ def _build_told(
     after: int,
     cpu: int,
     node: MapleNode,
-    tree: MapleTree,
+    tree: MapleTree[Any],
     ranges: Ranges,
 ) -> str:
     return f"builds {node}: {ranges}"
@@ -287,7 +279,7 @@ def _retire_told(
     after: int,
     cpu: int,
     result: None,
-    tree: MapleTree,
+    tree: MapleTree[Any],
     node: MapleNode,
 ) -> str:
     return f"{node} is dead" + (" and freed" if isinstance(node.ranges.of(after), Poison) else "")

@@ -9,11 +9,10 @@ from __future__ import annotations
 from mmlocks.machine import Layout, Step, View, operation, together
 from mmlocks.machine.step import Footprint, alive, touching
 from mmlocks.mm.address import PAGE_SIZE
-from mmlocks.mm.frames import Frame, folio_put
-from mmlocks.mm.pagecache import File
+from mmlocks.mm.frames import folio_put
+from mmlocks.mm.mm_types import File, Frame, Vma
 from mmlocks.mm.pagetable import set_pte_at
 from mmlocks.mm.tlb import flush_tlb_page
-from mmlocks.mm.vma import Vma
 
 
 async def try_to_free_pages(file: File) -> None:

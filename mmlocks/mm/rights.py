@@ -18,12 +18,9 @@ from mmlocks.errors import NotJudged
 from mmlocks.machine import Cell, Layout, Record, RwSem, SeqCount, SpinLock, Step
 from mmlocks.machine.step import OPERATIONS, Call
 from mmlocks.machine.task import Answer
-from mmlocks.mm.frames import Frame
 from mmlocks.mm.maple_node import MapleTree
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File
+from mmlocks.mm.mm_types import File, Frame, Mm, Vma
 from mmlocks.mm.stubs import is_stub, kernel_functions, kernel_text, text_of
-from mmlocks.mm.vma import Vma
 
 HERE = Path(__file__).resolve().parent
 

@@ -27,17 +27,14 @@ from mmlocks.machine import Layout, Step, View, operation, together
 from mmlocks.machine.step import Footprint, touching
 from mmlocks.machine.wire import travels
 from mmlocks.mm.address import PAGE_SIZE, page_of
-from mmlocks.mm.filemap import FAULT_FLAG_WRITE
-from mmlocks.mm.filing import Filing, file_under, linear_page_index
-from mmlocks.mm.frames import Frame, folio_put, put_step, vma_alloc_folio
+from mmlocks.mm.filing import linear_page_index
+from mmlocks.mm.frames import folio_put, put_step, vma_alloc_folio
 from mmlocks.mm.maple import mas_walk
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File
-from mmlocks.mm.pagetable import Pte, set_pte_at
-from mmlocks.mm.rmap import AnonVma
+from mmlocks.mm.mm_types import AnonVma, File, Frame, Mm, Pte, Vma
+from mmlocks.mm.pagetable import set_pte_at
+from mmlocks.mm.steps.rmap import Filing, file_under
 from mmlocks.mm.tlb import flush_tlb_page
-from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_WRITE
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.vm_flags import FAULT_FLAG_WRITE, VM_ACCESS_FLAGS, VM_WRITE
 
 
 @travels

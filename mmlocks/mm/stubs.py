@@ -19,9 +19,7 @@ from mmlocks.errors import ModelError
 from mmlocks.machine.moment import SHOWN_AS
 from mmlocks.machine.state import Cell, Record
 from mmlocks.machine.step import Call, Step
-from mmlocks.mm.frames import Frame, Memory
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.mm_types import Frame, Memory, Mm, Vma
 
 MODULES = (
     "frames", "pagecache", "vma", "maple_node", "maple", "rmap", "vma_lock", "mmap_lock", "cow", "filemap", "stack", "speculative", "fault", "vma_dup", "fork",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from mmlocks.mm.fault import do_user_addr_fault
-from mmlocks.mm.filemap import FAULT_FLAG_USER, FAULT_FLAG_WRITE
 from mmlocks.mm.fork import dup_mmap
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm
 from mmlocks.mm.tlb import mmu_fetch_add, mmu_load, mmu_store
+from mmlocks.mm.vm_flags import FAULT_FLAG_USER, FAULT_FLAG_WRITE
 
 
 async def store(mm: Mm, address: int, value: Any) -> None:

@@ -8,14 +8,10 @@ from typing import Any
 from mmlocks.errors import ModelError
 from mmlocks.machine import Cell, Layout, Rcu, Record
 from mmlocks.mm.address import PAGE_SIZE
-from mmlocks.mm.frames import Memory
 from mmlocks.mm.maple_node import END, SLOTS, Ranges
-from mmlocks.mm.mm import FORKED_BEFORE, Mm
-from mmlocks.mm.pagecache import File, writable_from_the_start
-from mmlocks.mm.pagetable import Pte
-from mmlocks.mm.rmap import AnonVma
+from mmlocks.mm.mm_types import FORKED_BEFORE, USED, AnonVma, File, Memory, Mm, Pte, Vma
+from mmlocks.mm.pagecache import writable_from_the_start
 from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_GROWSDOWN, VM_MAY_ACCESS, VM_READ, VM_WRITE
-from mmlocks.mm.vma import USED, Vma
 
 PRIVATE = VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT
 """Flags of private anonymous memory that may be read and written."""

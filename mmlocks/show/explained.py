@@ -13,7 +13,7 @@ from mmlocks.explain.explaining import Explanation
 from mmlocks.explain.explaining import explain as searched
 from mmlocks.explain.slicing import Event, Order, moments_of
 from mmlocks.machine import Run, Schedule
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm
 from mmlocks.mm.world import World
 from mmlocks.scenarios import Checked, replay
 from mmlocks.sentences import counted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.maple import find_vma, find_vma_before, for_each_vma
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.syscalls.merge import Proposal, commit_merge, goes_before
 from mmlocks.mm.syscalls.mmap import vma_link

@@ -6,7 +6,7 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.errnos import EINVAL, ENOMEM
 from mmlocks.mm.maple import find_vma
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm
 from mmlocks.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from mmlocks.mm.syscalls.munmap import zap_page_range
 

@@ -13,10 +13,10 @@ from mmlocks.machine import together
 from mmlocks.machine.wire import travels
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.maple import find_vma, find_vma_before, vma_iter_store
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File, i_mmap_lock_write, i_mmap_unlock_write, vma_unlink_file
-from mmlocks.mm.rmap import AnonVma, anon_vma_clone, unlink_anon_vmas
-from mmlocks.mm.vma import Fields, Vma, fields_of, vm_area_free
+from mmlocks.mm.mm_types import AnonVma, Fields, File, Mm, Vma
+from mmlocks.mm.pagecache import i_mmap_lock_write, i_mmap_unlock_write, vma_unlink_file
+from mmlocks.mm.rmap import anon_vma_clone, unlink_anon_vmas
+from mmlocks.mm.vma import fields_of, vm_area_free
 from mmlocks.mm.vma_lock import vma_start_write
 from mmlocks.releases import MERGE_LOCKS_FIRST, UNFAULTED_MERGES
 

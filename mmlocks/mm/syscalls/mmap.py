@@ -6,10 +6,9 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.errnos import EEXIST, EINVAL, ENOMEM
 from mmlocks.mm.maple import for_each_vma, vma_iter_store
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import File, Mm, Vma
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.pagecache import (
-    File,
     i_mmap_lock_write,
     i_mmap_unlock_write,
     shmem_zero_setup,
@@ -29,7 +28,7 @@ from mmlocks.mm.vm_flags import (
     VM_SHARED,
     VM_WRITE,
 )
-from mmlocks.mm.vma import Vma, vm_area_alloc
+from mmlocks.mm.vma import vm_area_alloc
 from mmlocks.mm.vma_lock import vma_start_write
 from mmlocks.releases import NEW_VMA_LOCKED, NEW_VMA_LOCKED_FIRST
 

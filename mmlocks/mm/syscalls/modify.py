@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from mmlocks.mm.address import PAGE_SIZE
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Fields, Mm, Vma
 from mmlocks.mm.syscalls.merge import Proposal, vma_merge
 from mmlocks.mm.syscalls.split import split_vma
-from mmlocks.mm.vma import Fields, Vma
 
 
 async def vma_modify_flags(mm: Mm, old: Fields, start: int, end: int, flags: int) -> Vma | int:

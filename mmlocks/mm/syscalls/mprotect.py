@@ -6,10 +6,10 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.errnos import EACCES, EINVAL, ENOMEM
 from mmlocks.mm.maple import find_vma
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Fields, Mm, Pte, Vma
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.pagecache import vma_set_page_prot
-from mmlocks.mm.pagetable import Pte, set_pte_at
+from mmlocks.mm.pagetable import set_pte_at
 from mmlocks.mm.syscalls.modify import vma_modify_flags
 from mmlocks.mm.tlb import flush_tlb_pages
 from mmlocks.mm.vm_flags import (
@@ -20,7 +20,7 @@ from mmlocks.mm.vm_flags import (
     VM_SHARED,
     VM_WRITE,
 )
-from mmlocks.mm.vma import Fields, Vma, fields_of
+from mmlocks.mm.vma import fields_of
 from mmlocks.mm.vma_lock import vma_start_write
 
 PROT_SEM, PROT_GROWSDOWN, PROT_GROWSUP = 0x8, 0x01000000, 0x02000000

@@ -6,7 +6,7 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.errnos import EFAULT, EINVAL, ENOMEM
 from mmlocks.mm.maple import find_vma, for_each_vma
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Fields, Mm, Vma
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.pagecache import i_mmap_lock_write, i_mmap_unlock_write
 from mmlocks.mm.pagetable import set_pte_at
@@ -17,7 +17,7 @@ from mmlocks.mm.syscalls.munmap import do_munmap
 from mmlocks.mm.syscalls.placement import get_unmapped_area
 from mmlocks.mm.tlb import flush_tlb_page
 from mmlocks.mm.vm_flags import VM_SHARED
-from mmlocks.mm.vma import Fields, Vma, fields_of, vm_area_alloc
+from mmlocks.mm.vma import fields_of, vm_area_alloc
 from mmlocks.mm.vma_lock import vma_start_write
 from mmlocks.releases import MREMAP_MOVES_SEVERAL
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.errnos import EINVAL, ENOMEM
-from mmlocks.mm.frames import Frame, folio_put
+from mmlocks.mm.frames import folio_put
 from mmlocks.mm.maple import find_vma, for_each_vma, vma_iter_store
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import File, Frame, Mm, Vma
 from mmlocks.mm.mmap_lock import (
     mmap_read_unlock,
     mmap_write_downgrade,
     mmap_write_lock,
     mmap_write_unlock,
 )
-from mmlocks.mm.pagecache import File, unlink_file_vma
+from mmlocks.mm.pagecache import unlink_file_vma
 from mmlocks.mm.pagetable import set_pte_at
 from mmlocks.mm.rmap import unlink_anon_vmas
 from mmlocks.mm.syscalls.split import split_in_two
 from mmlocks.mm.tlb import flush_tlb_pages
 from mmlocks.mm.vm_flags import VM_GROWSDOWN
-from mmlocks.mm.vma import Vma, vm_area_free
+from mmlocks.mm.vma import vm_area_free
 from mmlocks.mm.vma_lock import vma_start_write
 from mmlocks.releases import MUNMAP_ALWAYS_DOWNGRADES
 

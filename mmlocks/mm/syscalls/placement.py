@@ -7,9 +7,8 @@ from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.errnos import EINVAL, ENOMEM
 from mmlocks.mm.maple import find_vma, find_vma_before
 from mmlocks.mm.maple_node import END
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm, Vma
 from mmlocks.mm.vm_flags import VM_GROWSDOWN
-from mmlocks.mm.vma import Vma
 from mmlocks.releases import THP_ALIGNS_MMAP, THP_ALIGNS_MULTIPLES_ONLY
 
 HUGE = 2 << 20

@@ -6,10 +6,10 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.errnos import ENOMEM
 from mmlocks.mm.maple import vma_iter_store
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm, Vma
 from mmlocks.mm.pagecache import i_mmap_lock_write, i_mmap_unlock_write, vma_link_file
 from mmlocks.mm.rmap import anon_vma_clone
-from mmlocks.mm.vma import Vma, fields_of, vm_area_alloc
+from mmlocks.mm.vma import fields_of, vm_area_alloc
 from mmlocks.mm.vma_lock import vma_start_write
 
 
