@@ -358,6 +358,7 @@ class Mm(Record):
     """One address space (kernel: struct mm_struct).
 
     Fields and what protects a write to them:
+      mmap_lock        -
       mm_mt            the tree of VMAs: see MapleTree
       map_count        mmap_lock for writing; how many VMAs the tree holds
       mm_lock_seq      mmap_lock for writing
@@ -365,6 +366,7 @@ class Mm(Record):
                        mmap_seq there)
       brk              mmap_lock for writing (brk(2) does so; prctl(2), which is not here, does
                        not); the end of the heap, which begins at limits.start_brk
+      page_table_lock  -
       page_table       each entry by its own lock; the hardware reads without one
 
     `vmas` exist when a program begins; `spare_vmas` may be allocated.
