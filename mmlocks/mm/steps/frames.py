@@ -9,7 +9,7 @@ from mmlocks.mm.mm_types import FRAME_POISON, Frame, Mm
 
 
 def use(view: View, cpu: int, frame: Frame, what: str) -> None:
-    """Report a violation if `frame` has been freed. Every access to a frame's data passes here."""
+    """Report a violation if `frame` has been freed. Every access to a frame's data comes here."""
     if view[frame.refcount.index] == 0:
         raise ViolationSignal(
             "freed_frame", f"cpu{cpu}: {what} {frame}, which has been freed (its count is 0)"
@@ -62,8 +62,8 @@ def _watch_copy(view: View, cpu: int, mm: Mm, page: int, old: Frame) -> None:
         if other != cpu and entry is not None and entry.write and entry.frame is old:
             raise ViolationSignal(
                 "stale_copy",
-                f"cpu{cpu} copies P{page} from {old} while cpu{other} can still write to {old} through its TLB: "
-                f"what it writes from now on is lost",
+                f"cpu{cpu} copies P{page} from {old} while cpu{other} can still write to {old} "
+                f"through its TLB: what it writes from now on is lost",
             )
 
 

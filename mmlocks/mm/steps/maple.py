@@ -33,7 +33,8 @@ def _way(view: View, cpu: int, tree: MapleTree[Any], address: int) -> tuple[Leve
         path.append(Level(node, start, ranges, ranges.covering(address)))
         if len(path) > DEEPEST:
             raise ModelError(
-                f"{tree} leads from node to node more than {DEEPEST} levels down: does it lead to itself?"
+                f"{tree} leads from node to node more than {DEEPEST} levels down: "
+                "does it lead to itself?"
             )
         start, node = path[-1].slot_start, path[-1].slot
     return tuple(path)

@@ -12,7 +12,8 @@ def _shmem(view: View, cpu: int, mm: Mm, pages: int) -> File:
     layout = view.layout
     if not layout.grows:
         raise ScenarioTooSmall(
-            f"cpu{cpu} maps shared anonymous memory, for which a search has no room. Map a file instead."
+            f"cpu{cpu} maps shared anonymous memory, for which a search has no room. "
+            "Map a file instead."
         )
     name = f"/dev/zero {len(layout.records)} (deleted)"
     return File(layout, mm.memory, name, pages, lambda page: (0,) * mm.memory.slots)

@@ -21,7 +21,8 @@ def _set_pte(view: View, cpu: int, mm: Mm, page: int, entry: Pte | None) -> None
     fits = isinstance(entry, Pte) and (view.layout.grows or entry.frame in mm.memory.behind[page])
     if entry is not None and not fits:
         raise ModelError(
-            f"a page-table entry for P{page} is None or Pte(frame, writable) with a frame set aside for it, not {entry}"
+            f"a page-table entry for P{page} is None or Pte(frame, writable) with a frame set "
+            f"aside for it, not {entry}"
         )
     index = mm.page_table.pte[page].index
     before: Pte | None = view[index]

@@ -53,7 +53,7 @@ operation("anon_vma_put", _counts, _put)
 
 @travels
 class Filing(NamedTuple):
-    """Where a VMA files its new anonymous frames, and all anon_vmas that it is linked to."""
+    """Where a VMA files its new anonymous frames, and all anon_vmas to which it is linked."""
 
     vma: Vma
     anon_vma: AnonVma | None
@@ -63,19 +63,21 @@ class Filing(NamedTuple):
 def file_under(
     view: View, cpu: int, mm: Mm, folio: Frame, page: int, index: int, filed: Filing
 ) -> None:
-    """For operations: file a frame, if whoever looks for it will find it there."""
+    """For operations: file a frame, if a search for its mappings will find this one."""
     vma, anon_vma, chain = filed
     if anon_vma is None or anon_vma not in chain:
         raise ViolationSignal(
             "misfiled",
-            f"cpu{cpu} maps {folio} at P{page} and files it in {anon_vma or 'no anon_vma'}, to which VMA {vma} is not linked: "
+            f"cpu{cpu} maps {folio} at P{page} and files it in {anon_vma or 'no anon_vma'}, "
+            f"to which VMA {vma} is not linked: "
             "whoever wants to unmap the frame will not find this mapping",
         )
     wanted = mm.filed_under.get(page, index)
     if index != wanted:
         raise ViolationSignal(
             "misfiled",
-            f"cpu{cpu} files {folio} (P{page}) under index {index}, and by VMA {vma} P{page} has index {wanted}, before and after it grows: "
+            f"cpu{cpu} files {folio} (P{page}) under index {index}, and by VMA {vma} P{page} has "
+            f"index {wanted}, before and after it grows: "
             "whoever wants to unmap the frame will not find this mapping",
         )
     view[folio.index.index] = index
@@ -105,7 +107,8 @@ def _dup(view: View, cpu: int, folio: Frame, dst_vma: Vma) -> None:
     if folio.anonymous and anon_vma not in view[dst_vma.anon_vma_chain.index]:
         raise ViolationSignal(
             "misfiled",
-            f"cpu{cpu} maps {folio} in VMA {dst_vma} as well, which is not linked to {anon_vma}, where the frame is filed: "
+            f"cpu{cpu} maps {folio} in VMA {dst_vma} as well, which is not linked to {anon_vma}, "
+            "where the frame is filed: "
             "whoever wants to unmap the frame will not find this mapping",
         )
 

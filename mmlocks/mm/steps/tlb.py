@@ -13,7 +13,10 @@ from mmlocks.mm.steps.frames import counts_of, use
 
 
 def _translate(view: View, cpu: int, mm: Mm, page: int, write: bool) -> Pte | None:
-    """The translation that the access uses, cached from now on; None for a page fault, which drops the cached one."""
+    """The translation that the access uses, cached from now on.
+
+    None for a page fault, which drops the cached one.
+    """
     cached = mm.tlb.entry(cpu, page).index
     entry: Pte | None = view[cached]
     if entry is None or entry.none or (write and not entry.write):
@@ -57,8 +60,9 @@ def _complete_store(view: View, cpu: int, mm: Mm, entry: Pte, address: int, valu
     if told is not None and not view[told.index]:
         raise ViolationSignal(
             "unnoticed_store",
-            f"cpu{cpu} stores {word(page, slot)} = {value} into {entry.frame}, and the file system was never told that this page is being "
-            "written to: what was stored will never reach the disk",
+            f"cpu{cpu} stores {word(page, slot)} = {value} into {entry.frame}, and the file system "
+            "was never told that this page is being written to: what was stored will never reach "
+            "the disk",
         )
     view[entry.frame.data[slot].index] = value
     if mm.truth:
@@ -79,8 +83,8 @@ def _see(view: View, cpu: int, mm: Mm, entry: Pte, address: int) -> Any:
         if value != stored:
             raise ViolationSignal(
                 "lost_store",
-                f"cpu{cpu} reads {word(page, slot)} = {value} from {entry.frame}, but the last completed store there wrote "
-                f"{stored}: the store was lost",
+                f"cpu{cpu} reads {word(page, slot)} = {value} from {entry.frame}, but the last "
+                f"completed store there wrote {stored}: the store was lost",
             )
     return value
 

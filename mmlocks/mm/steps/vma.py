@@ -43,8 +43,8 @@ operation("vm_area_alloc", _alloc_touches, _alloc)
 def _dup_touches(layout: Layout, cpu: int, mm: Mm, orig: Vma) -> Footprint:
     parent = orig.vm_mm
     read: list[Cell[Any]] = [
-        orig.vm_start, orig.vm_end, orig.vm_pgoff, orig.vm_flags, orig.vm_file, orig.anon_vma, orig.anon_vma_chain,
-        orig.vm_page_prot,
+        orig.vm_start, orig.vm_end, orig.vm_pgoff, orig.vm_flags, orig.vm_file, orig.anon_vma,
+        orig.anon_vma_chain, orig.vm_page_prot,
     ]  # fmt: skip
     child: list[Cell[Any]] = [
         mm.mm_mt.ma_root, mm.map_count, *(node.ranges for node in mm.mm_mt.nodes),
@@ -71,8 +71,8 @@ def _assert_write_locked(view: View, cpu: int, vma: Vma) -> None:
     if vma.vm_mm.mm_mt.in_rcu and view[vma.vm_mm.mmap_lock.writer.index] != cpu + 1:
         raise ViolationSignal(
             "lock_misuse",
-            f"cpu{cpu}: vma_start_write({vma}) without mmap_lock held for writing, so nobody would ever unlock the VMA. Take "
-            f"mmap_write_lock({vma.vm_mm}) first.",
+            f"cpu{cpu}: vma_start_write({vma}) without mmap_lock held for writing, so nobody would "
+            f"ever unlock the VMA. Take mmap_write_lock({vma.vm_mm}) first.",
         )
 
 
