@@ -46,8 +46,8 @@ async def do_user_addr_fault(mm: Mm, address: int, flags: int) -> None:
     User code faulted (FAULT_FLAG_USER), or a system call that reads or writes user memory.
 
     Kernel:  arch/x86/mm/fault.c do_user_addr_fault(); VMA lock first since 0bff0aaea03e (6.4).
-    Locks:   none on entry or exit. The slow path holds mmap_lock for reading all along, so nothing
-             happens while a writer holds it. The fast path does not hold it, and that is the whole
+    Locks:   none on entry or exit. The slow path holds mmap_lock for reading all along, so it never
+             runs while another CPU holds it for writing. The fast path does, and that is the whole
              story of this course.
     Races:   fork, mmap, munmap, stack growth: all that believe mmap_lock to be enough.
     Raises:  SegmentationFault.
@@ -113,8 +113,8 @@ async def do_anonymous_page(vma: Vma, page: int, flags: int) -> None:
     if flags & FAULT_FLAG_WRITE:
         await anon_vma_prepare(vma)
         new = await vma_alloc_folio(mm, page, None)
-    # The lock keeps the entry as it is, so both are one step. vm_start is read this early, as
-    # nothing keeps it as it is until we need it.
+    # The lock keeps the entry as it is, so both are one step. vm_start is read at the earliest
+    # moment: other CPUs do not wait until we have used it.
     _, now, start = await together(table.ptl[page].lock(), table.pte[page], vma.vm_start)
     if now is not None:
         await table.ptl[page].unlock()

@@ -20,9 +20,9 @@ async def vma_alloc_folio(mm: Mm, page: int, copied_from: Frame | None) -> Frame
 
     Kernel:  mm/mempolicy.c vma_alloc_folio(), then clear_huge_page() or mm/memory.c
              __wp_page_copy_user().
-    Locks:   none: no one else has the frame yet. *No lock here protects the read of the old
+    Locks:   none: others do not have the frame yet. *No lock here protects the read of the old
              frame.* Where memory is short, reclaim takes locks on the way.
-    Differs: allocation and copy are one step, as no one can see the frame in between; a copy is
+    Differs: allocation and copy are one step, as others cannot see the frame in between; a copy is
              not torn within a page.
     """
     if mm.memory.reclaimable is not None:

@@ -28,7 +28,7 @@ async def lock_mm_and_find_vma(mm: Mm, address: int) -> Vma | None:
     Kernel:  mm/memory.c lock_mm_and_find_vma() since c2508ec5a58d (6.4.1, the series that ends
              with 8d7071af8907), arch/x86/mm/fault.c before.
     Locks:   none on entry; mmap_lock for reading if a VMA is returned, else none.
-    Races:   everybody, while mmap_lock is given up to take it for writing, so the VMA is looked up
+    Races:   all others, while mmap_lock is given up to take it for writing, so the VMA is looked up
              again. No lock can be upgraded: two CPUs that tried would wait for each other.
     Differs: calls expand_stack, which Linux keeps for other callers; the same lines stand here in
              Linux. A task that waits for a lock is not killed.

@@ -35,7 +35,7 @@ async def vm_area_alloc(
     file: File | None,
     page_prot: bool | None = None,
 ) -> Vma:
-    """A new VMA, which no one else knows yet (kernel/fork.c vm_area_alloc).
+    """A new VMA, not known to others yet (kernel/fork.c vm_area_alloc).
 
     Without a `page_prot` to copy, the flags alone decide it; vma_set_page_prot asks the file.
     Raises ScenarioTooSmall if the scenario of a search has set aside no more VMAs.

@@ -70,7 +70,7 @@ def file_under(
             "misfiled",
             f"cpu{cpu} maps {folio} at P{page} and files it in {anon_vma or 'no anon_vma'}, "
             f"to which VMA {vma} is not linked: "
-            "whoever wants to unmap the frame will not find this mapping",
+            "a search for the mappings of the frame will not find this one",
         )
     wanted = mm.filed_under.get(page, index)
     if index != wanted:
@@ -78,7 +78,7 @@ def file_under(
             "misfiled",
             f"cpu{cpu} files {folio} (P{page}) under index {index}, and by VMA {vma} P{page} has "
             f"index {wanted}, before and after it grows: "
-            "whoever wants to unmap the frame will not find this mapping",
+            "a search for the mappings of the frame will not find this one",
         )
     view[folio.index.index] = index
     view[folio.mapping.index] = anon_vma
@@ -109,7 +109,7 @@ def _dup(view: View, cpu: int, folio: Frame, dst_vma: Vma) -> None:
             "misfiled",
             f"cpu{cpu} maps {folio} in VMA {dst_vma} as well, which is not linked to {anon_vma}, "
             "where the frame is filed: "
-            "whoever wants to unmap the frame will not find this mapping",
+            "a search for the mappings of the frame will not find this one",
         )
 
 
