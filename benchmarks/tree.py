@@ -8,11 +8,9 @@ from typing import Any
 
 from mmlocks.machine import Rcu
 from mmlocks.machine.sequential import Sequential
-from mmlocks.mm.frames import Memory
 from mmlocks.mm.maple import find_vma, vma_iter_store
 from mmlocks.mm.maple_node import MapleNode
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.mm_types import Memory, Mm, Vma
 
 SIZES = (100, 1_000, 10_000, 65_530)
 TRIES = 500

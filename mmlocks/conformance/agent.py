@@ -17,8 +17,8 @@ from mmlocks.conformance import machine_code
 from mmlocks.conformance.subject import FILE
 from mmlocks.errors import HostError
 from mmlocks.maps.reading import parse_maps, parse_smaps
-from mmlocks.mm.address import WORD
-from mmlocks.mm.area import Area, Limits
+from mmlocks.mm.address import WORD, Limits
+from mmlocks.mm.area import Area
 
 if TYPE_CHECKING:
     from mmlocks.conformance.nursery import Nursery

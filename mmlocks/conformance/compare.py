@@ -21,7 +21,8 @@ from mmlocks.conformance.program import (
 )
 from mmlocks.conformance.subject import Subject
 from mmlocks.errors import HostError
-from mmlocks.mm.area import Area, Limits
+from mmlocks.mm.address import Limits
+from mmlocks.mm.area import Area
 
 COMPARED_FLAGS = frozenset(
     {

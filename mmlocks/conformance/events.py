@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from mmlocks.conformance.compare import Observation
 from mmlocks.conformance.program import is_address
-from mmlocks.mm.address import page_align
-from mmlocks.mm.area import Area, Limits
+from mmlocks.mm.address import Limits, page_align
+from mmlocks.mm.area import Area
 
 Row = tuple[str, str]
 """A kind of event: a heading and a row of the table (mmlocks.conformance.coverage)."""

@@ -24,8 +24,8 @@ from mmlocks.conformance import machine_code
 from mmlocks.conformance.agent import FILE_FD, Agent, Pipes, RealProcess
 from mmlocks.conformance.subject import FILE_PAGES, FILE_WORD
 from mmlocks.errors import HostError
-from mmlocks.mm.address import PAGE_SIZE, WORD
-from mmlocks.mm.area import Area, Limits
+from mmlocks.mm.address import PAGE_SIZE, WORD, Limits
+from mmlocks.mm.area import Area
 
 PROCESSES: Final = 4
 """How many processes a program may have at a time."""

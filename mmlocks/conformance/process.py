@@ -12,16 +12,13 @@ from typing import Any
 from mmlocks.errors import ModelError
 from mmlocks.machine import Rcu
 from mmlocks.machine.sequential import Sequential
-from mmlocks.mm.address import PAGE_SIZE, page_of, slot_of
-from mmlocks.mm.area import Area, Limits
+from mmlocks.mm.address import PAGE_SIZE, Limits, page_of, slot_of
+from mmlocks.mm.area import Area
 from mmlocks.mm.fault import SegmentationFault
-from mmlocks.mm.frames import Memory
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.maple import vma_iter_store
 from mmlocks.mm.maple_node import MapleNode
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File
-from mmlocks.mm.rmap import AnonVma
+from mmlocks.mm.mm_types import AnonVma, File, Memory, Mm, Vma
 from mmlocks.mm.user import fork, load, store
 from mmlocks.mm.vm_flags import (
     VM_ACCOUNT,
@@ -37,7 +34,6 @@ from mmlocks.mm.vm_flags import (
     VM_WRITE,
     flags_text,
 )
-from mmlocks.mm.vma import Vma
 from mmlocks.mm.world import settle
 from mmlocks.releases import Release
 

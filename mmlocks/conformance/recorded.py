@@ -33,7 +33,8 @@ from mmlocks.conformance.compare import LEFT_OUT, Observation, Start, Words
 from mmlocks.conformance.program import Program, from_json, to_json
 from mmlocks.conformance.rules import version_of
 from mmlocks.errors import HostError
-from mmlocks.mm.area import Area, Limits
+from mmlocks.mm.address import Limits
+from mmlocks.mm.area import Area
 
 FORMAT = "mmlocks recording"
 VERSION = 1

@@ -22,7 +22,7 @@ from mmlocks.machine.task import Place as Line
 from mmlocks.machine.values import Step
 from mmlocks.machine.watch import Access, Part, parts_of
 from mmlocks.mm.address import PAGE_SIZE
-from mmlocks.mm.vma import FREED, Vma
+from mmlocks.mm.mm_types import FREED, Vma
 from mmlocks.mm.world import World
 from mmlocks.oracles.discipline import NO_ACCESS, Discipline
 from mmlocks.oracles.fields import FIELDS, VMA_WRITE, Lock, LockSet

@@ -1,6 +1,7 @@
-"""The reference address space: Linux's functions under their Linux names, written once for every release.
+"""The reference address space: Linux's functions under their Linux names, for every release.
 
-Reading order: address, frames, pagetable, tlb, vma, mm, mmap_lock, vma_lock, rmap, fault, cow, fork, user, kernel.
+Reading order: fork and fault first; ARCHITECTURE.md has the rest. What a name means stands in
+mm_types, what a step does in `steps`.
 """
 
 import mmlocks.mm.narration  # noqa: F401  so that steps can be told
@@ -15,9 +16,6 @@ from mmlocks.mm.fault import (
     handle_mm_fault,
 )
 from mmlocks.mm.filemap import (
-    FAULT_FLAG_USER,
-    FAULT_FLAG_VMA_LOCK,
-    FAULT_FLAG_WRITE,
     do_fault,
     do_read_fault,
     finish_fault,
@@ -26,32 +24,30 @@ from mmlocks.mm.filemap import (
 )
 from mmlocks.mm.filing import folio_add_new_anon_rmap, linear_page_index, page_try_dup_anon_rmap
 from mmlocks.mm.fork import copy_page_range, copy_present_pte, dup_mmap
-from mmlocks.mm.frames import (
-    Frame,
-    Memory,
-    folio_get,
-    folio_put,
-    put_step,
-    vma_alloc_folio,
-    vma_alloc_folio_step,
-)
+from mmlocks.mm.frames import folio_get, folio_put, put_step, vma_alloc_folio, vma_alloc_folio_step
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.maple import (
-    _cut,
+    _build,
     _joined,
+    _replace_below,
+    _replace_root,
     _rewrite,
     find_vma,
     find_vma_before,
     for_each_vma,
     for_each_vma_step,
+    mas_build,
     mas_descend,
+    mas_read,
+    mas_retire,
+    mas_start,
     mas_walk,
+    mas_write,
     spliced,
     vma_iter_store,
 )
 from mmlocks.mm.maple_node import END, FEWEST, SLOTS, Level, MapleNode, Ranges
-from mmlocks.mm.maple_steps import mas_build, mas_read, mas_retire, mas_start, mas_write
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import AnonVma, Fields, File, Frame, Memory, Mm, Pte, Vma
 from mmlocks.mm.mmap_lock import (
     mmap_read_lock,
     mmap_read_unlock,
@@ -60,7 +56,6 @@ from mmlocks.mm.mmap_lock import (
     mmap_write_unlock,
 )
 from mmlocks.mm.pagecache import (
-    File,
     i_mmap_lock_write,
     i_mmap_unlock_write,
     page_mkwrite,
@@ -72,7 +67,7 @@ from mmlocks.mm.pagecache import (
     vma_unlink_file,
     writable_from_the_start,
 )
-from mmlocks.mm.pagetable import Pte, ptep_set_wrprotect, set_pte_at
+from mmlocks.mm.pagetable import ptep_set_wrprotect, set_pte_at
 from mmlocks.mm.reclaim import (
     rmap_walk_file,
     try_to_free_pages,
@@ -80,15 +75,14 @@ from mmlocks.mm.reclaim import (
     vma_interval_tree_foreach,
 )
 from mmlocks.mm.rmap import (
-    AnonVma,
     anon_vma_alloc,
+    anon_vma_alloc_step,
     anon_vma_clone,
     anon_vma_fork,
     anon_vma_prepare,
     find_mergeable_anon_vma,
     unlink_anon_vmas,
 )
-from mmlocks.mm.rmap_steps import anon_vma_alloc_step
 from mmlocks.mm.speculative import (
     Pvma,
     add_new_anon_rmap,
@@ -169,6 +163,9 @@ from mmlocks.mm.syscalls.split import split_in_two, split_vma
 from mmlocks.mm.tlb import flush_tlb_mm, flush_tlb_page, flush_tlb_pages
 from mmlocks.mm.user import fetch_add, fork, load, store
 from mmlocks.mm.vm_flags import (
+    FAULT_FLAG_USER,
+    FAULT_FLAG_VMA_LOCK,
+    FAULT_FLAG_WRITE,
     VM_ACCESS_FLAGS,
     VM_ACCOUNT,
     VM_EXEC,
@@ -183,40 +180,56 @@ from mmlocks.mm.vm_flags import (
     VM_SHARED,
     VM_WRITE,
 )
-from mmlocks.mm.vma import Fields, Vma, fields_of, vm_area_alloc, vm_area_alloc_step, vm_area_free
+from mmlocks.mm.vma import fields_of, vm_area_alloc, vm_area_alloc_step, vm_area_free
 from mmlocks.mm.vma_dup import _duplicate, _duplicate_at_once, vm_area_dup, vm_area_dup_step
 from mmlocks.mm.vma_lock import (
+    leave_rcu_if_covered,
     lock_vma_under_rcu,
+    mmap_assert_write_locked,
     vma_end_read,
     vma_end_write_all,
     vma_start_read,
     vma_start_write,
 )
-from mmlocks.mm.vma_lock_steps import leave_rcu_if_covered, mmap_assert_write_locked
 
 put_stubs()
 
 __all__ = [
-    "EACCES", "EEXIST", "EFAULT", "EINVAL", "END", "ENOMEM", "EPERM", "FAULT_FLAG_USER", "FAULT_FLAG_VMA_LOCK", "FAULT_FLAG_WRITE", "FEWEST", "HUGE",
-    "MADV_DONTNEED", "MAP_FIXED", "MAP_FIXED_NOREPLACE", "MAP_GROWSDOWN", "MAP_NORESERVE", "MAP_PRIVATE", "MAP_SHARED", "MREMAP_DONTUNMAP",
-    "MREMAP_FIXED", "MREMAP_MAYMOVE", "PAGE_SIZE", "PROT_GROWSDOWN", "PROT_GROWSUP", "PROT_SEM", "SLOTS", "SPARE_MAPS", "VM_ACCESS_FLAGS",
-    "VM_ACCOUNT", "VM_EXEC", "VM_GROWSDOWN", "VM_MAYEXEC", "VM_MAYREAD", "VM_MAYSHARE", "VM_MAYWRITE", "VM_MAY_ACCESS", "VM_NORESERVE", "VM_READ",
-    "VM_SHARED", "VM_WRITE", "AnonVma", "Fields", "File", "Frame", "Kernel", "Level", "MapleNode", "Memory", "Mm", "Proposal", "Pte", "Pvma",
-    "Ranges", "SegmentationFault", "Vma", "_alike", "_check", "_cut", "_duplicate", "_duplicate_at_once", "_expand_in_place", "_joined", "_move_brk", "_move_several",
-    "_mprotect_range", "_remap_one", "_rewrite", "accountable", "add_new_anon_rmap", "anon_vma_alloc", "anon_vma_alloc_step", "anon_vma_clone",
-    "anon_vma_fork", "anon_vma_prepare", "brk", "change_protection", "commit_merge", "copy_page_range", "copy_present_pte", "copy_vma",
-    "copy_vma_under_rcu", "do_anonymous_page", "do_fault", "do_mmap", "do_munmap", "do_read_fault", "do_speculative_fault", "do_user_addr_fault",
-    "do_vmi_munmap", "do_wp_page", "drop_rmap_locks", "dup_mmap", "expand_downwards", "expand_stack", "fetch_add", "fields_of", "find_mergeable_anon_vma", "find_vma",
-    "find_vma_before", "finish_fault", "flush_tlb_mm", "flush_tlb_page", "flush_tlb_pages", "folio_add_new_anon_rmap", "folio_get", "folio_put",
-    "for_each_vma", "for_each_vma_step", "fork", "get_unmapped_area", "goes_after", "goes_before", "handle_mm_fault", "i_mmap_lock_write",
-    "i_mmap_unlock_write", "leave_rcu_if_covered", "linear_page_index", "load", "lock_mm_and_find_vma", "lock_vma_under_rcu", "madvise", "mas_build",
-    "mas_descend", "mas_read", "mas_retire", "mas_start", "mas_walk", "mas_write", "may_share", "mmap", "mmap_assert_write_locked", "mmap_read_lock",
-    "mmap_read_unlock", "mmap_region", "mmap_seq_read_check", "mmap_write_downgrade", "mmap_write_lock", "mmap_write_unlock", "move_page_tables",
-    "move_vma", "mprotect", "mprotect_fixup", "mremap", "munmap", "page_align", "page_mkwrite", "page_of", "page_try_dup_anon_rmap", "pte_map_lock",
-    "ptep_set_wrprotect", "put_step", "rmap_walk_file", "room_ends", "set_pte_at", "shmem_zero_setup", "shmem_zero_setup_step", "slot_of",
-    "speculative_anonymous_page", "speculative_wp_page", "spliced", "split_in_two", "split_vma", "store", "take_rmap_locks", "together", "try_to_free_pages",
-    "try_to_unmap_one", "unlink_anon_vmas", "unlink_file_vma", "unmap_region", "unmapped_area", "unmapped_area_topdown", "vm_area_alloc",
-    "vm_area_alloc_step", "vm_area_dup", "vm_area_dup_step", "vm_area_free", "vma_alloc_folio", "vma_alloc_folio_step", "vma_end_read",
-    "vma_end_write_all", "vma_interval_tree_foreach", "vma_iter_store", "vma_link", "vma_link_file", "vma_merge", "vma_modify_flags", "vma_set_page_prot", "vma_start_read",
-    "vma_start_write", "vma_unlink_file", "vmf_anon_prepare", "wp_page_copy", "wp_page_shared", "writable_from_the_start", "zap_page_range",
+    "EACCES", "EEXIST", "EFAULT", "EINVAL", "END", "ENOMEM", "EPERM", "FAULT_FLAG_USER",
+    "FAULT_FLAG_VMA_LOCK", "FAULT_FLAG_WRITE", "FEWEST", "HUGE", "MADV_DONTNEED", "MAP_FIXED",
+    "MAP_FIXED_NOREPLACE", "MAP_GROWSDOWN", "MAP_NORESERVE", "MAP_PRIVATE", "MAP_SHARED",
+    "MREMAP_DONTUNMAP", "MREMAP_FIXED", "MREMAP_MAYMOVE", "PAGE_SIZE", "PROT_GROWSDOWN",
+    "PROT_GROWSUP", "PROT_SEM", "SLOTS", "SPARE_MAPS", "VM_ACCESS_FLAGS", "VM_ACCOUNT", "VM_EXEC",
+    "VM_GROWSDOWN", "VM_MAYEXEC", "VM_MAYREAD", "VM_MAYSHARE", "VM_MAYWRITE", "VM_MAY_ACCESS",
+    "VM_NORESERVE", "VM_READ", "VM_SHARED", "VM_WRITE", "AnonVma", "Fields", "File", "Frame",
+    "Kernel", "Level", "MapleNode", "Memory", "Mm", "Proposal", "Pte", "Pvma", "Ranges",
+    "SegmentationFault", "Vma", "_alike", "_build", "_check", "_duplicate", "_duplicate_at_once",
+    "_expand_in_place", "_joined", "_move_brk", "_move_several", "_mprotect_range", "_remap_one",
+    "_replace_below", "_replace_root", "_rewrite", "accountable", "add_new_anon_rmap",
+    "anon_vma_alloc", "anon_vma_alloc_step", "anon_vma_clone", "anon_vma_fork", "anon_vma_prepare",
+    "brk", "change_protection", "commit_merge", "copy_page_range", "copy_present_pte", "copy_vma",
+    "copy_vma_under_rcu", "do_anonymous_page", "do_fault", "do_mmap", "do_munmap", "do_read_fault",
+    "do_speculative_fault", "do_user_addr_fault", "do_vmi_munmap", "do_wp_page", "drop_rmap_locks",
+    "dup_mmap", "expand_downwards", "expand_stack", "fetch_add", "fields_of",
+    "find_mergeable_anon_vma", "find_vma", "find_vma_before", "finish_fault", "flush_tlb_mm",
+    "flush_tlb_page", "flush_tlb_pages", "folio_add_new_anon_rmap", "folio_get", "folio_put",
+    "for_each_vma", "for_each_vma_step", "fork", "get_unmapped_area", "goes_after", "goes_before",
+    "handle_mm_fault", "i_mmap_lock_write", "i_mmap_unlock_write", "leave_rcu_if_covered",
+    "linear_page_index", "load", "lock_mm_and_find_vma", "lock_vma_under_rcu", "madvise",
+    "mas_build", "mas_descend", "mas_read", "mas_retire", "mas_start", "mas_walk", "mas_write",
+    "may_share", "mmap", "mmap_assert_write_locked", "mmap_read_lock", "mmap_read_unlock",
+    "mmap_region", "mmap_seq_read_check", "mmap_write_downgrade", "mmap_write_lock",
+    "mmap_write_unlock", "move_page_tables", "move_vma", "mprotect", "mprotect_fixup", "mremap",
+    "munmap", "page_align", "page_mkwrite", "page_of", "page_try_dup_anon_rmap", "pte_map_lock",
+    "ptep_set_wrprotect", "put_step", "rmap_walk_file", "room_ends", "set_pte_at",
+    "shmem_zero_setup", "shmem_zero_setup_step", "slot_of", "speculative_anonymous_page",
+    "speculative_wp_page", "spliced", "split_in_two", "split_vma", "store", "take_rmap_locks",
+    "together", "try_to_free_pages", "try_to_unmap_one", "unlink_anon_vmas", "unlink_file_vma",
+    "unmap_region", "unmapped_area", "unmapped_area_topdown", "vm_area_alloc",
+    "vm_area_alloc_step", "vm_area_dup", "vm_area_dup_step", "vm_area_free", "vma_alloc_folio",
+    "vma_alloc_folio_step", "vma_end_read", "vma_end_write_all", "vma_interval_tree_foreach",
+    "vma_iter_store", "vma_link", "vma_link_file", "vma_merge", "vma_modify_flags",
+    "vma_set_page_prot", "vma_start_read", "vma_start_write", "vma_unlink_file",
+    "vmf_anon_prepare", "wp_page_copy", "wp_page_shared", "writable_from_the_start",
+    "zap_page_range",
 ]  # fmt: skip

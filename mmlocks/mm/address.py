@@ -1,13 +1,34 @@
-"""Addresses: pages of 4 KiB, and a few words in each that scenarios use.
+"""Addresses: pages of 4 KiB, a few words in each that scenarios use, and a process's limits.
 
-A page of the model stands for one page table's worth of pages: each has a page-table lock of its own, as two pages have
-in Linux when they lie 2 MiB apart. Between two pages, fork therefore drops one lock and takes another.
+A page of the model stands for one page table's worth of pages: it has a page-table lock of its
+own, as two pages have in Linux that lie 2 MiB apart. So fork drops one lock and takes another
+between two pages.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 PAGE_SIZE = 0x1000
 WORD = 8
+
+
+class Limits(NamedTuple):
+    """What else the layout of a process depends on; in bytes, but for `max_map_count`.
+
+    The kernel places mappings below `mmap_base`, downwards. User addresses end at `task_size`.
+    The heap is [start_brk, brk). A stack may grow to `rlimit_stack`. mmap gives no hint an address
+    below `mmap_min_addr`. `max_map_count` is vm.max_map_count.
+    """
+
+    mmap_base: int
+    task_size: int = 0x7FFF_FFFF_F000
+    start_brk: int = 0
+    brk: int = 0
+    rlimit_stack: int = 8 << 20
+    stack_guard_gap: int = 256 << 12
+    mmap_min_addr: int = 0x10000
+    max_map_count: int = 65530
 
 
 def page_of(address: int) -> int:

@@ -1,32 +1,33 @@
-"""Copy on write: what a store to a read-only private page comes to."""
+"""Copy on write: what happens after a store to a read-only private page."""
 
 from __future__ import annotations
 
 from mmlocks.machine import together
 from mmlocks.mm.filemap import wp_page_shared
 from mmlocks.mm.filing import folio_add_new_anon_rmap
-from mmlocks.mm.frames import Frame, folio_put, put_step, vma_alloc_folio
-from mmlocks.mm.pagetable import Pte, set_pte_at
+from mmlocks.mm.frames import folio_put, put_step, vma_alloc_folio
+from mmlocks.mm.mm_types import Frame, Pte, Vma
+from mmlocks.mm.pagetable import set_pte_at
 from mmlocks.mm.rmap import anon_vma_prepare
 from mmlocks.mm.tlb import flush_tlb_page
 from mmlocks.mm.vm_flags import VM_SHARED
-from mmlocks.mm.vma import Vma
 
 
 async def do_wp_page(vma: Vma, page: int, entry: Pte) -> None:
-    """A store hit a read-only entry: make it writable if the frame is ours alone, else give the page a copy.
+    """A store hit a read-only entry: make it writable if the frame is ours alone, else copy.
 
     Kernel:  mm/memory.c do_wp_page().
     Locks:   mmap_lock for reading, or the VMA for reading; takes the page-table lock.
     Races:   others who changed the entry since it was read: then the store is simply tried again.
-    Differs: a frame is ours alone if its count is 1. PageAnonExclusive, KSM and the swap cache do not exist here; nor does the frame's own
-             lock (folio_lock), which Linux tries to take before it looks at the count.
+    Differs: a frame is ours alone if its count is 1. PageAnonExclusive, KSM and the swap cache do
+             not exist here; nor does the frame's own lock (folio_lock), which Linux tries to take
+             before it looks at the count.
     """
     mm, table, folio = vma.vm_mm, vma.vm_mm.page_table, entry.frame
     if folio is mm.memory.zero:
         await wp_page_copy(vma, page, entry)
         return
-    # The entry and the count are looked at under the lock that was taken in the same step; vm_flags cannot change meanwhile.
+    # One step: the lock keeps entry and count as they are, and vm_flags cannot change meanwhile.
     _, now, count, vm_flags = await together(
         table.ptl[page].lock(), table.pte[page], folio.refcount, vma.vm_flags
     )
@@ -49,9 +50,11 @@ async def wp_page_copy(vma: Vma, page: int, entry: Pte) -> None:
     """Copy a page to a new frame and map that one, writable.
 
     Kernel:  mm/memory.c wp_page_copy().
-    Locks:   mmap_lock for reading, or the VMA for reading; a reference to the old frame. *The copy is made under no other
-             lock*: whoever can still write to the old frame meanwhile writes to a page that is about to be replaced.
-    Races:   the entry may have changed meanwhile; it is compared under the page-table lock, and the copy dropped.
+    Locks:   mmap_lock for reading, or the VMA for reading; a reference to the old frame. *The copy
+             is made under no other lock*: a CPU that can still write to the old frame meanwhile
+             writes to a page that is about to be replaced.
+    Races:   the entry may have changed meanwhile; it is compared under the page-table lock, and
+             the copy is dropped.
     Differs: the page table's reference to the old frame is dropped before the lock is, not after.
     """
     mm, table, old = vma.vm_mm, vma.vm_mm.page_table, entry.frame
@@ -67,8 +70,9 @@ async def wp_page_copy(vma: Vma, page: int, entry: Pte) -> None:
         await folio_put(mm.memory, new)
         await folio_put(mm.memory, old)
         return
-    # ptep_clear_flush, then set_pte_at. Under the lock only the hardware can see the entry between the two, and all that it
-    # could do is fault and wait for this lock. *The flush comes after the copy.*
+    # ptep_clear_flush, then set_pte_at, in one step: under the lock only the hardware sees the
+    # entry between the two, and could only fault and wait for this lock.
+    # *The flush comes after the copy.*
     await together(
         set_pte_at(mm, page, None),
         flush_tlb_page(mm, page),

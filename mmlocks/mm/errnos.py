@@ -1,6 +1,6 @@
 """Error numbers, as Linux counts them (include/uapi/asm-generic/errno-base.h).
 
-Python's errno module has those of the computer that it runs on, and a browser's are others.
+Python's errno module has those of the computer that it runs on; a browser has others.
 """
 
 from __future__ import annotations

@@ -1,30 +1,38 @@
-"""The page fault: from the trap to the page table, by the fast path (VMA lock) or the slow one (mmap_lock)."""
+"""The page fault: from the trap to the page table.
+
+The fast path holds the lock of one VMA, the slow path holds mmap_lock.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from mmlocks.machine import together
 from mmlocks.machine.wire import thrown
 from mmlocks.mm.address import page_of
 from mmlocks.mm.cow import do_wp_page
-from mmlocks.mm.filemap import (
+from mmlocks.mm.filemap import do_fault, vmf_anon_prepare
+from mmlocks.mm.filing import folio_add_new_anon_rmap
+from mmlocks.mm.frames import folio_put, vma_alloc_folio
+from mmlocks.mm.mm_types import Mm, Pte, Vma
+from mmlocks.mm.mmap_lock import mmap_read_unlock
+from mmlocks.mm.pagetable import set_pte_at
+from mmlocks.mm.rmap import anon_vma_prepare
+from mmlocks.mm.stack import lock_mm_and_find_vma
+from mmlocks.mm.vm_flags import (
     FAULT_FLAG_USER,
     FAULT_FLAG_VMA_LOCK,
     FAULT_FLAG_WRITE,
-    do_fault,
-    vmf_anon_prepare,
+    VM_ACCESS_FLAGS,
+    VM_SHARED,
+    VM_WRITE,
 )
-from mmlocks.mm.filing import folio_add_new_anon_rmap
-from mmlocks.mm.frames import folio_put, vma_alloc_folio
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.mmap_lock import mmap_read_unlock
-from mmlocks.mm.pagetable import Pte, set_pte_at
-from mmlocks.mm.rmap import anon_vma_prepare
-from mmlocks.mm.speculative import do_speculative_fault
-from mmlocks.mm.stack import lock_mm_and_find_vma
-from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_SHARED, VM_WRITE
-from mmlocks.mm.vma import Vma
 from mmlocks.mm.vma_lock import lock_vma_under_rcu, vma_end_read
 from mmlocks.releases import PER_VMA_LOCKS, SPECULATIVE_FAULTS
+
+if TYPE_CHECKING:
+    # Stands in speculative, which no release shipped. Linking finds it by its name.
+    async def do_speculative_fault(mm: Mm, address: int, flags: int) -> bool: ...
 
 
 @thrown
@@ -33,14 +41,18 @@ class SegmentationFault(Exception):
 
 
 async def do_user_addr_fault(mm: Mm, address: int, flags: int) -> None:
-    """Handle a page fault at an address of user memory: of user code (FAULT_FLAG_USER), or of a system call that reads or writes there.
+    """Handle a page fault at an address of user memory.
+
+    User code faulted (FAULT_FLAG_USER), or a system call that reads or writes user memory.
 
     Kernel:  arch/x86/mm/fault.c do_user_addr_fault(); VMA lock first since 0bff0aaea03e (6.4).
-    Locks:   none on entry or exit. The slow path holds mmap_lock for reading all along, and so keeps out of the way of
-             everybody who holds it for writing. The fast path does not, and that is the whole story of this course.
+    Locks:   none on entry or exit. The slow path holds mmap_lock for reading all along, so it never
+             runs while another CPU holds it for writing. The fast path does, and that is the whole
+             story of this course.
     Races:   fork, mmap, munmap, stack growth: all that believe mmap_lock to be enough.
     Raises:  SegmentationFault.
-    Differs: mmap_lock is waited for at once, without trying first. What the VMA allows is checked in handle_mm_fault.
+    Differs: waits for mmap_lock at once, without a try first. handle_mm_fault checks what the VMA
+             allows.
     """
     if SPECULATIVE_FAULTS:
         if flags & FAULT_FLAG_USER and await do_speculative_fault(mm, address, flags):
@@ -63,11 +75,13 @@ async def do_user_addr_fault(mm: Mm, address: int, flags: int) -> None:
 
 
 async def handle_mm_fault(vma: Vma, address: int, flags: int) -> bool:
-    """Make the page at `address` accessible, if the page table does not show it to be so already; False if it must not be.
+    """Make the page at `address` accessible, if it is not yet; False if it must not be.
 
-    Kernel:  mm/memory.c handle_mm_fault(), __handle_mm_fault() and handle_pte_fault(); arch/x86/mm/fault.c access_error().
+    Kernel:  mm/memory.c handle_mm_fault(), __handle_mm_fault() and handle_pte_fault();
+             arch/x86/mm/fault.c access_error().
     Locks:   mmap_lock for reading, or the VMA for reading.
-    Races:   others who change this entry; whatever was read here is compared again under the page-table lock.
+    Races:   others who change this entry; what is read here is compared again under the page-table
+             lock.
     """
     page = page_of(address)
     # vm_file and vm_flags cannot change under the lock that we hold.
@@ -99,13 +113,14 @@ async def do_anonymous_page(vma: Vma, page: int, flags: int) -> None:
     if flags & FAULT_FLAG_WRITE:
         await anon_vma_prepare(vma)
         new = await vma_alloc_folio(mm, page, None)
-    # Locked and looked: nobody can come between. vm_start is read early, as nobody waits for us to read it.
+    # The lock keeps the entry as it is, so both are one step. vm_start is read at the earliest
+    # moment: other CPUs do not wait until we have used it.
     _, now, start = await together(table.ptl[page].lock(), table.pte[page], vma.vm_start)
     if now is not None:
         await table.ptl[page].unlock()
         await folio_put(mm.memory, new)
         return
     writable = bool(flags & FAULT_FLAG_WRITE)
-    # The entry can be seen by the hardware at once, and by everybody else when the lock is free: no difference.
+    # The hardware sees the entry at once, all others when the lock is free: no difference.
     filed = [folio_add_new_anon_rmap(new, vma, page, start)] if writable else []
     await together(*filed, set_pte_at(mm, page, Pte(new, writable)), table.ptl[page].unlock())

@@ -1,7 +1,8 @@
-"""Linking a kernel: the functions of `mmlocks.mm`, bound to one release and, where wanted, to other versions of some.
+"""Linking a kernel: the functions of `mmlocks.mm`, bound to one release.
 
-Kernel functions call each other by their plain names. Linking gives every one of them a common namespace in which each patch is true or false:
-what a linker does for a real kernel. A function of somebody else's is never put into that namespace. Its stand-in is.
+Kernel functions call each other by their plain names, like C. Linking gives all of them one common
+namespace, in which each patch is true or false. A variant of ours takes a function's place there.
+A learner's function is never put there: its stand-in is (see `mmlocks.machine.foreign`).
 """
 
 from __future__ import annotations
@@ -29,38 +30,41 @@ APART = "~apart"
 class Linked(Outlasting):
     """The functions of `mmlocks.mm`, linked for a release: they are its attributes.
 
-    `text` holds functions that stand in for the kernel's own in the kernel's text, for variants of ours. `foreign` are functions of somebody else's:
-    they are called by stand-ins.
+    `text` are variants of ours, which take the place of kernel functions and are linked like them.
+    `foreign` are a learner's functions, which are called by stand-ins.
     """
 
     def __init__(self, release: Release, text: Functions, foreign: Foreign | None = None) -> None:
-        originals = kernel_text()
         names: dict[str, Any] = {"__builtins__": builtins}
         for name in MODULES:
             names.update(vars(importlib.import_module(f"mmlocks.mm.{name}")))
-        self._patches = {
-            key: value in release.patches
-            for key, value in names.items()
+        patches = {
+            name: value in release.patches
+            for name, value in names.items()
             if isinstance(value, Patch)
         }
-        names.update(self._patches)
-        helpers = _helpers()
+        helpers, originals = _helpers(), kernel_text()
+        names.update(patches)
         names.update(
             {name: _rebound(function, names) for name, function in {**helpers, **originals}.items()}
         )
-        self._originals = {name: names[name] for name in originals}
         self._helpers = {function: names[name] for name, function in helpers.items()}
-        self._text = text
+        self._originals = {name: names[name] for name in originals}
+        self._exports: dict[str, Any] = {**patches, **self._originals}
+
+        changed: dict[str, Any] = {}
         for name, function in text.items():
-            names[name] = self._link_text(function, names)
+            changed[name] = names[name] = self._link_text(
+                function, text, {**self._exports, **changed}
+            )
         if foreign is not None:
             foreign.kernel = self.called_by
-            names.update({name: foreign.stand_in(name) for name in foreign.functions})
-        replaced = {*text, *(foreign.functions if foreign is not None else ())}
-        if replaced & called_from("_duplicate"):
+            changed.update({name: foreign.stand_in(name) for name in foreign.functions})
+        if changed.keys() & called_from("_duplicate"):
             # As one step it would run the text as written, and never ask the replaced function.
-            names["_duplicate_at_once"] = names["_duplicate"]
-        self._exports = {**self._patches, **{name: names[name] for name in originals}}
+            changed["_duplicate_at_once"] = names["_duplicate"]
+        names.update(changed)
+        self._exports.update(changed)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -69,57 +73,59 @@ class Linked(Outlasting):
             raise AttributeError(f"the kernel has no function {name}") from None
 
     def called_by(self, name: str, caller: str) -> Any:
-        """The function that a foreign `caller` gets by a name. By its own name it gets the kernel's, so that it can add to what that one does."""
+        """The function that a foreign `caller` gets by a name.
+
+        By its own name it gets the kernel's, so that it can add to what that one does.
+        """
         return self._originals[name] if name == caller else self._exports[name]
 
     def link(self, function: Callable[..., Any]) -> Any:
-        """A program's function, and the functions of its own module, such that the kernel that they call is this one."""
+        """A program's function, and those of its own module, so that they call this kernel."""
         assert isinstance(function, FunctionType)
-        calls = {
+        instructions = {
             name: _rebound(instruction, {**instruction.__globals__, **self._exports})
             for name, instruction in kernel_functions(("user",)).items()
         }
-        return _rebound(function, self._space(function, {**self._exports, **calls}))
+        return _rebound(function, self._namespace(function, {**self._exports, **instructions}))
 
-    def _link_text(self, function: Callable[..., Any], names: dict[str, Any]) -> FunctionType:
-        """A variant of ours and its helpers. They see this kernel's functions even where theirs came first."""
+    def _link_text(
+        self, function: Callable[..., Any], text: Functions, exports: Mapping[str, Any]
+    ) -> FunctionType:
+        """A variant of ours, so that it calls this kernel, and other variants of its own module."""
         assert isinstance(function, FunctionType)
-        exports = {
-            **self._patches,
-            **{name: names[name] for name in kernel_text()},
-            "together": one_by_one,
-        }
-        space = self._space(function, exports)
-        for name, other in self._text.items():
+        names = self._namespace(function, {**exports, "together": one_by_one})
+        for name, other in text.items():
             if isinstance(other, FunctionType) and other.__globals__ is function.__globals__:
-                space[name] = _rebound(other, space)
-        return _rebound(function, space)
+                names[name] = _rebound(other, names)
+        return _rebound(function, names)
 
-    def _space(self, function: FunctionType, exports: Mapping[str, Any]) -> dict[str, Any]:
-        space = dict(function.__globals__)
-        for name, value in function.__globals__.items():
-            if isinstance(value, FunctionType) and value.__globals__ is function.__globals__:
-                space[name] = _rebound(value, space)
-            elif isinstance(value, FunctionType) and value in self._helpers:
-                space[name] = self._helpers[
-                    value
-                ]  # ours, imported along with the kernel functions that it helps
-        # What nobody can replace is a part of the text that calls it: a variant of ours keeps its own.
-        own = {
-            name
-            for name in space
-            if name.startswith("_") and space[name] is not function.__globals__[name]
-        }
-        space.update({name: value for name, value in exports.items() if name not in own})
-        return space
+    def _namespace(self, function: FunctionType, exports: Mapping[str, Any]) -> dict[str, Any]:
+        """The names that a function sees: those of its own module, and `exports` above them.
+
+        A private function of that module stays: it is a part of the text that calls it.
+        """
+        own = function.__globals__
+        names = {**own, **exports}
+        for name, value in own.items():
+            if not isinstance(value, FunctionType) or (name in exports and name[0] != "_"):
+                continue
+            if value.__globals__ is own:
+                names[name] = _rebound(value, names)
+            elif value in self._helpers:  # imported along with the kernel functions that it helps
+                names[name] = self._helpers[value]
+        return names
 
 
 class Kernel:
-    """A kernel to be examined: a release, and functions that stand in for its own. Functions are its attributes: `await kernel.dup_mmap(mm, oldmm)`.
+    """A kernel to be examined: a release, and functions that replace some of its own.
 
-    `replacements` are functions of somebody else's, by the names of the kernel functions that they replace. They run on a machine only, apart from the kernel's
-    text (see `mmlocks.machine.foreign`). `again` makes the same functions anew, so that it can be seen whether they keep something from
-    one call to the next. `apart` says that steps which our text takes together are taken one by one. `text` are variants of ours, which are linked like the kernel's own functions, and trusted like them.
+    Functions are its attributes: `await kernel.dup_mmap(mm, oldmm)`.
+
+    `replacements` are a learner's functions, by the names of the kernel functions that they
+    replace. They run only on a machine, apart from the kernel's text (see
+    `mmlocks.machine.foreign`). `again` makes the same functions anew, to see whether they keep
+    something from one call to the next. With `apart`, steps that our text takes together are taken
+    one by one. `text` are variants of ours, linked and trusted like the kernel's own functions.
 
     Raises AnswerError for a function that no kernel function matches or that is no `async def`.
     """
@@ -138,10 +144,10 @@ class Kernel:
         self.again = again
         self.apart = apart
         originals = kernel_functions()
-        for name, function in {**self.text, **self.replacements}.items():
+        others = {**self.text, **self.replacements}
+        for name, function in others.items():
             check_replacement(name, function, originals)
         # Before anything runs: a function may keep what it is told in a list beside it.
-        others = {**self.text, **self.replacements}
         self._fingerprints = {
             name: fingerprint(function) for name, function in sorted(others.items())
         }
@@ -154,7 +160,10 @@ class Kernel:
 
     @property
     def name(self) -> str:
-        """The release, and the functions that stand in for its own: `6.4.0~dup_mmap.1f2e3d4c`, and `~apart` where steps are taken apart."""
+        """The release and the functions that replace its own: `6.4.0~dup_mmap.1f2e3d4c`.
+
+        It ends in `~apart` where steps are taken one by one.
+        """
         parts = [
             self.release.name,
             *(f"{name}.{short}" for name, short in self._fingerprints.items()),
@@ -169,23 +178,24 @@ class Kernel:
     def _alone(self) -> Linked:
         if self._linked is None:
             raise ModelError(
-                f"this kernel has functions of somebody else's ({', '.join(sorted(self.replacements))}), which run on a machine only: "
+                f"this kernel has a learner's functions "
+                f"({', '.join(sorted(self.replacements))}), which run on a machine only: "
                 "use machine_for(scenario, kernel)."
             )
         return self._linked
 
     def link(self, function: Callable[..., Any]) -> Any:
-        """A program's function, and the functions of its own module, such that the kernel that they call is this one."""
+        """A program's function, and those of its own module, so that they call this kernel."""
         return self._alone.link(function)
 
     def linked(self, foreign: Foreign) -> Linked:
-        """This kernel for one CPU, whose foreign functions these are."""
+        """This kernel for one CPU, with that CPU's stand-ins for a learner's functions."""
         return Linked(self.release, self.text, foreign)
 
 
 @functools.cache
 def called_from(name: str) -> frozenset[str]:
-    """The kernel functions that one of them may call, directly or through others."""
+    """The kernel functions that a kernel function may call, directly or through others."""
     texts = kernel_text()
     found: set[str] = set()
     todo = [name]
@@ -197,7 +207,7 @@ def called_from(name: str) -> frozenset[str]:
 
 
 def _helpers() -> dict[str, FunctionType]:
-    """What kernel functions call in their own files: linked, as it may ask for a patch, but nobody's to replace."""
+    """The plain functions in the kernel's files. They are linked, but cannot be replaced."""
     return {
         name: function
         for module in MODULES
@@ -209,7 +219,10 @@ def _helpers() -> dict[str, FunctionType]:
 
 
 async def one_by_one(*parts: Any) -> tuple[Any, ...]:
-    """What `together` means in somebody's own kernel function: only we may say that nobody could tell the parts apart."""
+    """What `together` means in other text than the kernel's: one part after the other.
+
+    Only for our own text do we know that the parts cannot be told apart.
+    """
     results = []
     for part in parts:
         results.append(await part)  # noqa: PERF401  an `await` in a comprehension would hide its line

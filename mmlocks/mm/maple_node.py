@@ -1,8 +1,8 @@
 """The nodes of the VMA tree.
 
-A node holds up to 16 ranges, gaps among them, each with what it leads to: in a leaf a VMA or None, further up another node.
-(Kernel: struct maple_node of include/linux/maple_tree.h.)
-
+A node holds up to 16 ranges, gaps included. Each range leads somewhere: from a leaf to a VMA or to
+None (a gap), from any other node to a node. (Kernel: struct maple_node of
+include/linux/maple_tree.h.)
 Differs: a node's ranges are one value, read and written in one step.
 """
 
@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from mmlocks.machine import Cell, Layout, Rcu, Record, View
 from mmlocks.machine.pool import Pool
 from mmlocks.machine.rcu import Reclaimable
 from mmlocks.machine.state import Poison
 from mmlocks.machine.wire import travels
-
-if TYPE_CHECKING:
-    from mmlocks.mm.vma import Vma
 
 SLOTS = 16
 FEWEST = 5
@@ -29,10 +26,13 @@ END = 1 << 64
 
 UNBUILT = "not allocated yet"
 
+E = TypeVar("E")
+"""What the leaves of a tree lead to: VMAs."""
+
 
 @travels
 class Ranges(NamedTuple):
-    """What a node holds: range i goes from ends[i-1] (or the node's own start) up to, not including, ends[i]."""
+    """What a node holds: range i is [ends[i-1], ends[i]); range 0 begins at the node's start."""
 
     ends: tuple[int, ...]
     slots: tuple[Any, ...]
@@ -53,7 +53,11 @@ class Ranges(NamedTuple):
 
 @travels
 class Level(NamedTuple):
-    """One node on the way down: its first address, its ranges as they were then, and the range with the wanted address."""
+    """One node on the way down to an address.
+
+    It has the node's first address, its ranges as they were then, and the number of the range that
+    holds the wanted address.
+    """
 
     node: MapleNode
     start: int
@@ -62,14 +66,22 @@ class Level(NamedTuple):
 
     @property
     def slot(self) -> Any:
-        """Where the wanted address leads to."""
+        """Where the range with the wanted address leads to."""
         return self.ranges.slots[self.offset]
+
+    @property
+    def slot_start(self) -> int:
+        """The first address of that range."""
+        return self.ranges.ends[self.offset - 1] if self.offset else self.start
 
 
 class MapleNode(Reclaimable):
-    """One node (kernel: struct maple_node). `ranges` holds UNBUILT, Ranges, or, once the node is freed, its Poison."""
+    """One node (kernel: struct maple_node).
 
-    def __init__(self, tree: MapleTree, layout: Layout, name: str) -> None:
+    `ranges` holds UNBUILT, then Ranges, then a Poison once the node is freed.
+    """
+
+    def __init__(self, tree: MapleTree[Any], layout: Layout, name: str) -> None:
         super().__init__(layout, name)
         self.tree = tree
         self.ranges: Cell[Any] = layout.cell(f"{name}.ranges", UNBUILT, bits=4)
@@ -85,11 +97,11 @@ class MapleNode(Reclaimable):
         self.tree.nodes.give_back(self)
 
 
-class MapleTree(Record):
+class MapleTree(Record, Generic[E]):
     """The tree of one address space. The root is a leaf until it has more than 16 ranges.
 
-    While `in_rcu` is false, nobody but its writer looks at the tree, and nodes are rewritten in place. (Kernel: mt_clear_in_rcu,
-    which dup_mmap uses for the child's tree.)
+    While `in_rcu` is false, only the writer looks at the tree, and rewrites its nodes in place.
+    (Kernel: mt_clear_in_rcu, which dup_mmap uses for the child's tree.)
 
     Fields and what protects them:
       ma_root   writes: mmap_lock for writing; reads: mmap_lock, or an RCU read section
@@ -113,19 +125,18 @@ class MapleTree(Record):
         self.ma_root: Cell[MapleNode] = layout.cell(f"{name}.ma_root", root, bits=3)
 
     def set_aside(self, count: int) -> None:
-        """Let writers build `count` new nodes in the course of a search. Until this is said, nothing can be freed, either."""
+        """Let a search's writers build `count` new nodes. Before this, no node can be freed."""
         self.nodes.set_aside(count)
         for node in self.nodes:
             self.rcu.may_free(node)
 
-    def contents(self, state: Any) -> list[Vma]:
+    def contents(self, state: Any) -> list[E]:
         """The VMAs of the tree in a state, in the order of their addresses."""
-        return list(
-            dict.fromkeys(vma for vma in _below(self.ma_root.of(state), state) if vma is not None)
-        )
+        found = _below(self.ma_root.of(state), state)
+        return list(dict.fromkeys(vma for vma in found if vma is not None))
 
 
-def _below(node: MapleNode, state: Any) -> Iterable[Vma | None]:
+def _below(node: MapleNode, state: Any) -> Iterable[Any]:
     for slot in node.ranges.of(state).slots:
         if isinstance(slot, MapleNode):
             yield from _below(slot, state)

@@ -1,27 +1,19 @@
-"""What the steps of the address space say of themselves: a few words for timelines and pictures, e.g. `P3: F0 rw -> F0 ro`."""
+"""What the steps say in timelines and pictures: a few words such as `P3: F0 rw -> F0 ro`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import mmlocks.mm.filing
-import mmlocks.mm.maple_steps
 import mmlocks.mm.reclaim
-import mmlocks.mm.vma_dup
-import mmlocks.mm.vma_lock_steps  # noqa: F401  the steps of these are told here
+import mmlocks.mm.steps  # noqa: F401  the steps of these are told here
 from mmlocks.machine import Layout
 from mmlocks.machine.state import Poison
 from mmlocks.machine.step import telling
 from mmlocks.mm.address import page_of, slot_of, word
-from mmlocks.mm.frames import Frame
 from mmlocks.mm.maple_node import Level, MapleNode, MapleTree, Ranges
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File
-from mmlocks.mm.pagetable import Pte
-from mmlocks.mm.rmap import AnonVma
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.mm_types import AnonVma, File, Frame, Mm, Pte, Vma
 
-# -- the hardware -----------------------------------------------------------------------------------------------------
+# -- the hardware -----------------------------------------------------------------------------
 
 
 def _through(layout: Layout, before: int, after: int, cpu: int, mm: Mm, page: int) -> str:
@@ -66,7 +58,8 @@ def _load_told(
     page, slot = page_of(address), slot_of(address)
     if not got:
         return f"reads {word(page, slot)}: page fault ({_why(mm, before, page, cpu)})"
-    return f"reads {word(page, slot)} = {got[0]}{_through(layout, before, after, cpu, mm, page).replace('into', 'from', 1)}"
+    where = _through(layout, before, after, cpu, mm, page).replace("into", "from", 1)
+    return f"reads {word(page, slot)} = {got[0]}{where}"
 
 
 def _why(mm: Mm, state: int, page: int, cpu: int) -> str:
@@ -212,7 +205,7 @@ def _shared_told(
     return ""
 
 
-# -- the tree ---------------------------------------------------------------------------------------------------------
+# -- the tree ---------------------------------------------------------------------------------
 
 
 @telling("mas_walk")
@@ -250,7 +243,8 @@ def _start_told(
 ) -> str:
     if isinstance(found, MapleNode):
         return f"begins at {found} to look for {address:#x}"
-    return f"finds the way to {address:#x} in the tree: {', '.join(str(level.node) for level in found)}"
+    way = ", ".join(str(level.node) for level in found)
+    return f"finds the way to {address:#x} in the tree: {way}"
 
 
 @telling("mas_read")
@@ -274,7 +268,7 @@ def _build_told(
     after: int,
     cpu: int,
     node: MapleNode,
-    tree: MapleTree,
+    tree: MapleTree[Any],
     ranges: Ranges,
 ) -> str:
     return f"builds {node}: {ranges}"
@@ -287,7 +281,7 @@ def _retire_told(
     after: int,
     cpu: int,
     result: None,
-    tree: MapleTree,
+    tree: MapleTree[Any],
     node: MapleNode,
 ) -> str:
     return f"{node} is dead" + (" and freed" if isinstance(node.ranges.of(after), Poison) else "")

@@ -1,7 +1,8 @@
-"""Reclaim: where memory is short, whoever wants a frame first has to take a page from somebody else.
+"""Reclaim: where memory is short, a CPU that wants a frame first takes a page from a process.
 
-That somebody may be any process, and whoever takes it may hold locks of its own already: a fault comes here with its VMA locked for reading. That
-is why the order of locks matters: nobody may wait for a VMA while he holds what is taken here.
+It may be any process. And the CPU may hold locks already: a fault comes here with its VMA locked
+for reading. So the order of locks matters: a CPU that holds a lock that reclaim takes must not
+wait for a VMA.
 """
 
 from __future__ import annotations
@@ -9,20 +10,20 @@ from __future__ import annotations
 from mmlocks.machine import Layout, Step, View, operation, together
 from mmlocks.machine.step import Footprint, alive, touching
 from mmlocks.mm.address import PAGE_SIZE
-from mmlocks.mm.frames import Frame, folio_put
-from mmlocks.mm.pagecache import File
+from mmlocks.mm.frames import folio_put
+from mmlocks.mm.mm_types import File, Frame, Vma
 from mmlocks.mm.pagetable import set_pte_at
 from mmlocks.mm.tlb import flush_tlb_page
-from mmlocks.mm.vma import Vma
 
 
 async def try_to_free_pages(file: File) -> None:
-    """Take the first page of a file from all who have mapped it, so that it could be dropped from the page cache.
+    """Take the first page of a file from all that map it, so that the page cache could drop it.
 
     Kernel:  mm/vmscan.c try_to_free_pages(), shrink_folio_list().
-    Locks:   whatever the caller holds who wants a frame: mmap_lock for reading, or a VMA for reading. Takes i_mmap_rwsem for reading.
-    Differs: which page it is, the scenario says, not a list of those used least. The page stays in the page cache, and the frame that the caller gets was
-             set aside for it.
+    Locks:   those of a caller that wants a frame: mmap_lock for reading, or a VMA for reading.
+             Takes i_mmap_rwsem for reading.
+    Differs: the scenario chooses the page, not a list of the pages used least. The page stays in
+             the page cache, and the frame that the caller gets was set aside for it.
     """
     folio = file.frame(0)
     if folio is not None:
@@ -33,10 +34,12 @@ async def rmap_walk_file(file: File, folio: Frame, index: int) -> None:
     """Take a page of a file out of every page table that shows it.
 
     Kernel:  mm/rmap.c rmap_walk_file(), try_to_unmap_one().
-    Locks:   takes i_mmap_rwsem for reading, which keeps each VMA's place in the file as it is; and each page-table lock. *Not mmap_lock, and no VMA lock.*
+    Locks:   takes i_mmap_rwsem for reading, which keeps each VMA's place in the file as it is; and
+             each page-table lock. *Neither mmap_lock nor a VMA lock.*
     Races:   faults that bring the page back.
-    Differs: Linux holds the page's own lock as well (folio_lock), for which a fault waits before it maps the page. Here a fault can map the page behind
-             the walk's back, and the walk ends with the page mapped. (tests/mm/test_rmap_locks.py shows it.)
+    Differs: Linux also holds the page's own lock (folio_lock); a fault waits for it before it maps
+             the page. Here a fault can map the page where the walk has been, and the walk ends with
+             the page mapped. (tests/mm/test_rmap_locks.py shows it.)
     """
     await file.i_mmap_rwsem.down_read()
     for vma in await vma_interval_tree_foreach(file):
@@ -45,14 +48,14 @@ async def rmap_walk_file(file: File, folio: Frame, index: int) -> None:
 
 
 def vma_interval_tree_foreach(file: File) -> Step:
-    """The step that finds a file's VMAs in the order in which they are visited: by vm_pgoff, and of equal ones the older first.
+    """The step that finds a file's VMAs in the order of a walk: by vm_pgoff, then the older first.
 
-    mremap relies on that order: a page that it moves to a VMA which comes later is not missed. It is one step, as the lock keeps the
-    VMAs and their places as they are.
+    mremap relies on that order: a walk does not miss a page that moves to a later VMA. It is one
+    step, as the lock keeps the VMAs and their places as they are.
 
     Kernel:  mm/interval_tree.c vma_interval_tree_iter_first(), vma_interval_tree_iter_next().
     Locks:   i_mmap_rwsem in either mode.
-    Differs: visits the VMAs that do not reach the page as well, and try_to_unmap_one passes them over.
+    Differs: also visits VMAs that do not reach the page; try_to_unmap_one skips them.
     """
     return Step("vma_interval_tree_foreach", (file,))
 
@@ -71,7 +74,8 @@ async def try_to_unmap_one(vma: Vma, folio: Frame, index: int) -> None:
     if entry is None or entry.frame is not folio:
         await table.ptl[page].unlock()
         return
-    # Under the lock only the hardware sees the entry, and what it does before the flush could have been done before all of this.
+    # One step: under the lock only the hardware sees the entry, and all that it does before the
+    # flush it could have done before this step.
     await together(
         set_pte_at(vma.vm_mm, page, None), flush_tlb_page(vma.vm_mm, page), table.ptl[page].unlock()
     )

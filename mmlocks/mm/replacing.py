@@ -1,4 +1,4 @@
-"""What may stand in for a kernel function: anything that takes its arguments and gives an awaitable."""
+"""What may replace a kernel function: anything that takes its arguments and gives an awaitable."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mmlocks.mm.stubs import is_stub, kernel_functions, names_of
 
 
 def replacements_in(names: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
-    """The functions among `names` (a notebook's globals) that stand in for kernel functions.
+    """The functions among `names` (a notebook's globals) that replace kernel functions.
 
-    A kernel function that was merely imported is not a replacement.
+    An imported kernel function is not a replacement.
     """
     originals = kernel_functions()
     return {
@@ -28,22 +28,26 @@ def replacements_in(names: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
 
 
 def check_replacement(name: str, function: Any, originals: Mapping[str, FunctionType]) -> None:
-    """Raise AnswerError, in one sentence, for what cannot stand in for the kernel function of that name.
+    """Raise AnswerError, in one sentence, for what cannot replace the kernel function of that name.
 
-    A plain function may give a coroutine, as many decorators' do; one that gives nothing in any case was meant to be an `async def`.
+    A plain function may give a coroutine, as the functions of many decorators do. A plain function
+    that always gives None was meant to be an `async def`.
     """
     if name not in originals:
         raise AnswerError(
-            f"{name} is no kernel function, so nothing would call it. There are: {', '.join(sorted(originals))}."
+            f"{name} is no kernel function, so nothing would call it. "
+            f"There are: {', '.join(sorted(originals))}."
         )
     called = what_is_called(function)
     if inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called):
         raise AnswerError(
-            f"{name} contains a `yield`, which makes it a generator. Kernel functions are `async def` with `await` only."
+            f"{name} contains a `yield`, which makes it a generator. "
+            "Kernel functions are `async def` with `await` only."
         )
     if not _may_give_an_awaitable(function, called):
         raise AnswerError(
-            f"{name} must be a function written `async def {name}(...)`, and this is {_kind(function, called)}."
+            f"{name} must be a function written `async def {name}(...)`, "
+            f"and this is {_kind(function, called)}."
         )
     try:
         got = inspect.signature(function)
@@ -54,13 +58,14 @@ def check_replacement(name: str, function: Any, originals: Mapping[str, Function
         got.bind(*range(len(wanted.parameters)))
     except TypeError:
         raise AnswerError(
-            f"{name} is called with {len(wanted.parameters)} arguments {names_of(wanted)}, and this one takes {names_of(got)}. "
-            f"A function called {name} takes the place of the kernel's; if yours is a helper, give it another name."
+            f"{name} is called with {len(wanted.parameters)} arguments {names_of(wanted)}, "
+            f"and this one takes {names_of(got)}. A function called {name} takes the place of the "
+            "kernel's; if yours is a helper, give it another name."
         ) from None
 
 
 def what_is_called(function: Any) -> Any:
-    """The plain function behind a partial, a method, a static method, or an object that can be called; else the thing itself."""
+    """The plain function behind a partial, a method or an object with __call__, if there is one."""
     for _ in range(100):
         if isinstance(function, functools.partial):
             function = function.func
@@ -77,7 +82,7 @@ def what_is_called(function: Any) -> Any:
 
 
 def code_of(function: Any) -> CodeType | None:
-    """The code that a learner wrote for it: of a function in a decorator's wrapper that says what it wraps, the inner one's."""
+    """The code that a learner wrote for it: that of the function inside a decorator's wrapper."""
     function = what_is_called(function)
     with contextlib.suppress(ValueError):  # it wraps itself
         function = what_is_called(inspect.unwrap(function))

@@ -1,8 +1,8 @@
-"""Which steps a function of somebody else's may ask for: what kernel code may do, and nothing else.
+"""Which steps a learner's function may ask for: what kernel code may do, and nothing else.
 
-Programs' own accesses to memory are not among them, nor what an oracle or a referee keeps, nor a cell by its number where a lock is meant. A few
-steps change what everything else rests on, such as the nodes of the tree. A function may ask for those if the kernel function that it
-replaces does.
+It may not access memory as programs do, touch what an oracle or the referee keeps, or use a cell's
+number in place of a lock. A few steps change what all else rests on, such as the nodes of the tree.
+A function may ask for those only if the kernel function that it replaces does.
 """
 
 from __future__ import annotations
@@ -19,12 +19,9 @@ from mmlocks.machine import Cell, Layout, Record, RwSem, SeqCount, SpinLock, Ste
 from mmlocks.machine.step import OPERATIONS
 from mmlocks.machine.task import Answer
 from mmlocks.machine.values import Call
-from mmlocks.mm.frames import Frame
 from mmlocks.mm.maple_node import MapleTree
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File
+from mmlocks.mm.mm_types import File, Frame, Mm, Vma
 from mmlocks.mm.stubs import is_stub, kernel_functions, kernel_text, text_of
-from mmlocks.mm.vma import Vma
 
 HERE = Path(__file__).resolve().parent
 
@@ -33,18 +30,20 @@ STORES = {"store", "swap", "add", "fetch_add"}
 SPINLOCKS = {"spin_lock", "spin_trylock", "spin_unlock"}
 SEMAPHORES = {"down_read", "up_read", "down_write", "up_write", "downgrade_write"}
 FREELY = {
-    "set_pte", "flush_tlb", "folio_add_new_anon_rmap", "page_try_dup_anon_rmap", "mas_walk", "mas_start", "mas_read",
-    "leave_rcu_if_covered", "mmap_assert_write_locked", "rcu_read_lock", "rcu_read_unlock", "vma_interval_tree_foreach", "require",
+    "set_pte", "flush_tlb", "folio_add_new_anon_rmap", "page_try_dup_anon_rmap", "mas_walk",
+    "mas_start", "mas_read", "leave_rcu_if_covered", "mmap_assert_write_locked", "rcu_read_lock",
+    "rcu_read_unlock", "vma_interval_tree_foreach", "require",
 }  # fmt: skip
-"""Steps of which the operation itself sees to it that kernel code could do the same."""
+"""Steps whose operations allow only what kernel code could do."""
 COUNTED = {"folio_put", "anon_vma_get", "anon_vma_put"}
-"""Steps that change a reference count: only of what the function was given, by its caller or by what it read."""
+"""Steps that change a reference count: only of what the function was passed, or has read."""
 AS_ITS_ORIGINAL = {
     "alloc_folio": "alloc_folio", "for_each_vma": "for_each_vma", "vm_area_alloc": "vm_area_alloc",
-    "anon_vma_alloc": "anon_vma_alloc", "shmem_zero_setup": "shmem_zero_setup", "file_by_copy": "file_by_copy",
-    "mas_write": "mas_write", "mas_build": "mas_build", "mas_retire": "mas_retire", "call_rcu": "call",
+    "anon_vma_alloc": "anon_vma_alloc", "shmem_zero_setup": "shmem_zero_setup",
+    "file_by_copy": "file_by_copy", "mas_write": "mas_write", "mas_build": "mas_build",
+    "mas_retire": "mas_retire", "call_rcu": "call",
 }  # fmt: skip
-"""Steps that a function may ask for if the text of the one that it replaces does, and the word in that text that shows it."""
+"""Steps that a function may ask for if the replaced one does; a word in its text shows it."""
 
 FIELDS: dict[type[Record], tuple[str, ...]] = {
     Vma: (
@@ -69,13 +68,13 @@ FIELDS: dict[type[Record], tuple[str, ...]] = {
 def rules_for(
     replaced: Iterable[str], layout: Layout
 ) -> Callable[[str, Answer, tuple[Any, ...]], str]:
-    """The rules for functions that replace kernel functions of these names, in that layout (see `mmlocks.machine.foreign.Rules`)."""
+    """The rules for functions that replace these (see `mmlocks.machine.foreign.Rules`)."""
     rights = Rights(frozenset().union(*(words_of(name) for name in replaced)), layout)
     return rights.why_not
 
 
 class Rights:
-    """What foreign functions may ask for. `words` are those of the texts that they replace."""
+    """What a learner's functions may ask for. `words` are those of the texts that they replace."""
 
     def __init__(self, words: frozenset[str], layout: Layout) -> None:
         self._words = words
@@ -108,48 +107,42 @@ class Rights:
         }
 
     def why_not(self, name: str, answer: Answer, given: tuple[Any, ...]) -> str:
-        """Why the function `name`, which was given these values, may not ask for what it asks for; "" if it may.
+        """Why the function `name`, given these values, may not do what it asks for; "" if it may.
 
         Raises NotJudged if kernel text runs there, where no kernel is.
         """
         texts = kernel_text()
         for place in answer.where:
             if place.function in texts and HERE in Path(place.file).parents:
-                caller = next(
-                    (
-                        each
-                        for each in reversed(answer.where)
-                        if HERE not in Path(each.file).parents
-                    ),
-                    answer.where[0],
-                )
+                learners = [each for each in answer.where if HERE not in Path(each.file).parents]
+                caller = learners[-1] if learners else answer.where[0]
                 raise NotJudged(
-                    f"not judged: {caller.function} ({caller.spot}) runs the text of {place.function} directly, outside of the kernel that is examined. "
+                    f"not judged: {caller.function} ({caller.spot}) runs the text of "
+                    f"{place.function} directly, outside of the kernel that is examined. "
                     f"Call {place.function} by its name: `from mmlocks.mm import {place.function}`."
                 )
         step = answer.step
         assert step is not None
         if isinstance(step, Call):
             called = step.args[0]
+            if called in texts:
+                return ""
             return (
-                ""
-                if called in texts
-                else f"{called} is no kernel function. Call kernel functions by the names that mmlocks.mm has."
+                f"{called} is no kernel function. "
+                "Call kernel functions by the names that mmlocks.mm has."
             )
         return self._why_not_step(step, given)
 
     def _why_not_step(self, step: Step, given: tuple[Any, ...]) -> str:
         op, args = step.op, step.args
         if not takes(op, len(args)):
-            return f"the step {op} is made with {len(args)} arguments, and takes others. Call the kernel function or the handle's method that makes it."
-        if op == "together":
-            return next(
-                filter(
-                    None,
-                    (self._why_not_step(part, given) for part in args if isinstance(part, Step)),
-                ),
-                "",
+            return (
+                f"the step {op} is made with {len(args)} arguments, and takes others. "
+                "Call the kernel function or the handle's method that makes it."
             )
+        if op == "together":
+            parts = (self._why_not_step(part, given) for part in args if isinstance(part, Step))
+            return next(filter(None, parts), "")
         if op in FREELY:
             return ""
         if op in COUNTED:
@@ -161,32 +154,39 @@ class Rights:
         if op.startswith("mmu_"):
             return (
                 f"{op} is what the hardware does for a program, not what kernel code does. "
-                "Kernel code reads page-table entries (`await table.pte[page]`) and has faults handled."
+                "Kernel code reads page-table entries (`await table.pte[page]`) "
+                "and has faults handled."
             )
-        return f"{op} is no step that kernel code takes by itself. Call the kernel function that does it."
+        return (
+            f"{op} is no step that kernel code takes by itself. "
+            "Call the kernel function that does it."
+        )
 
     def _why_not_cell(self, op: str, index: Any, given: tuple[Any, ...]) -> str:
         if type(index) is not int or not 0 <= index < len(self._layout.cells):
-            return f"{op} needs a field or a lock of a handle, and {str(index)[:40]} is none. Use the handle: `await vma.vm_lock_seq`."
+            return (
+                f"{op} needs a field or a lock of a handle, and {str(index)[:40]} is none. "
+                "Use the handle: `await vma.vm_lock_seq`."
+            )
         cell = self._layout.cells[index]
         for ops, kind, what in (
-            (SPINLOCKS, SpinLock, "spinlock"), (SEMAPHORES, RwSem, "semaphore"), ({"seq_read_begin"}, SeqCount, "sequence counter"),
-        ):  # fmt: skip
+            (SPINLOCKS, SpinLock, "spinlock"),
+            (SEMAPHORES, RwSem, "semaphore"),
+            ({"seq_read_begin"}, SeqCount, "sequence counter"),
+        ):
+            if op in ops and index in self._locks[kind]:
+                return ""
             if op in ops:
-                return (
-                    ""
-                    if index in self._locks[kind]
-                    else f"{op} works on a {what}, and {cell} is none. Use the lock's own methods."
-                )
+                return f"{op} works on a {what}, and {cell} is none. Use the lock's own methods."
         if cell.hidden or (op in STORES and index not in self._stored | self._roots):
             done = "stored to" if op in STORES else "read"
-            return f"{cell} cannot be {done} like a variable. Use the function that the kernel has for it, such as set_pte_at or flush_tlb_mm."
-        if op in STORES and index in self._roots:
             return (
-                ""
-                if {"mas_retire", "mas_build"} & self._words
-                else _not_yours(f"a store to {cell}")
+                f"{cell} cannot be {done} like a variable. Use the function that the kernel has "
+                "for it, such as set_pte_at or flush_tlb_mm."
             )
+        if op in STORES and index in self._roots:
+            allowed = {"mas_retire", "mas_build"} & self._words
+            return "" if allowed else _not_yours(f"a store to {cell}")
         if op in STORES and index in self._owner and not self._given(self._owner[index], given):
             return _not_given(self._owner[index])
         return ""
@@ -196,15 +196,21 @@ class Rights:
 
 
 def _not_given(thing: Any) -> str:
-    return f"the reference count of {thing} is changed, and {thing} was neither passed to this function nor read by it."
+    return (
+        f"the reference count of {thing} is changed, and {thing} was neither passed to this "
+        "function nor read by it."
+    )
 
 
 def _not_yours(what: str) -> str:
-    return f"{what} changes what the kernel's tables rest on; only a function that replaces one that does so may. Call the kernel function for it."
+    return (
+        f"{what} changes what the kernel's tables rest on; only a function that replaces one that "
+        "does so may. Call the kernel function for it."
+    )
 
 
 def _inside(value: Any) -> Iterator[Any]:
-    """All values in a value, and the pages of a file: who has the file has found them in the page cache."""
+    """All values in a value. A file counts as all its pages: the page cache leads to them."""
     yield value
     if isinstance(value, tuple):
         for part in value:
@@ -215,7 +221,7 @@ def _inside(value: Any) -> Iterator[Any]:
 
 @cache
 def takes(op: str, count: int) -> bool:
-    """Whether an operation of that name, if there is one, takes so many arguments."""
+    """Whether the operation of that name takes so many arguments. True if there is none."""
     if op not in OPERATIONS:
         return True
     try:
@@ -237,7 +243,10 @@ def silent() -> frozenset[str]:
 
 @cache
 def words_of(name: str) -> frozenset[str]:
-    """The names and texts in a kernel function and in the helpers that it calls, whatever file they are in. Other kernel functions are none."""
+    """The names and texts in a kernel function and in the helpers that it calls, in any file.
+
+    Other kernel functions that it calls are not helpers, except private ones.
+    """
     words: set[str] = set()
     todo: list[FunctionType] = [kernel_functions()[name]]
     done: set[FunctionType] = set()
@@ -249,9 +258,8 @@ def words_of(name: str) -> frozenset[str]:
         for word in used:
             helper = function.__globals__.get(word)
             if word.startswith("_"):
-                helper = text_of(
-                    helper
-                )  # nobody can replace it, so it is a part of the text that calls it
+                # It cannot be replaced, so it is a part of the text that calls it.
+                helper = text_of(helper)
             if isinstance(helper, FunctionType) and not is_stub(helper) and helper not in done:
                 if helper.__module__.startswith("mmlocks.mm."):
                     todo.append(helper)

@@ -1,8 +1,9 @@
 """The text of a kernel function as one release had it.
 
-Functions are written once, with lines under `if SOME_PATCH:`. Here those lines are taken out, or put in their place, so
-that 6.4.0's dup_mmap reads as if the later lock had never been thought of. Comments inside functions are part of that text, so they say
-nothing of other releases; docstrings may, in their sections.
+Functions are written once, with lines under `if SOME_PATCH:`. Here those lines are taken out, or
+put where the `if` stood. So 6.4.0's dup_mmap reads as it did before the later lock. Comments inside
+functions are part of that text, so they do not speak of other releases; docstrings may, in their
+sections.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ class Line(NamedTuple):
 
 
 def release_source(function: Callable[..., Any] | str, release: Release | str) -> str:
-    """The source of a function (or of the kernel function of that name), valid Python, as `release` had it.
+    """The source of a function, or of the kernel function of that name, as `release` had it.
 
-    Its docstring says what the function is for, and no more: the sections on locks and races tell what other releases do.
+    It is valid Python. Its docstring says only what the function is for: the sections on locks and
+    races speak of other releases, so they are left out.
     """
     lines, docstring = _parts(function, release)
     if docstring is None:
@@ -51,7 +53,7 @@ def release_source(function: Callable[..., Any] | str, release: Release | str) -
 
 
 def release_code(function: Callable[..., Any] | str, release: Release | str) -> str:
-    """The same without the docstring, for reading beside a text that explains it."""
+    """The same without the docstring, for a text that explains the code itself."""
     lines, docstring = _parts(function, release)
     if docstring is not None:
         del lines[docstring.start : docstring.stop]
@@ -74,10 +76,10 @@ def _parts(
 
 
 def release_lines(source: str, release: Release | str, first: int = 1) -> list[Line]:
-    """The lines of one function's source that `release` has, dedented, with the numbers they have if it begins at `first`.
+    """The lines of one function's source that `release` has, dedented; `first` is its first number.
 
-    What cannot be reached in the release, as it stands behind a `return` of a patch that the release has or lacks, is not among them. A text that
-    asks for no patch is the same in every release.
+    Lines that the release cannot reach, behind the `return` of a patch that it has or lacks, are
+    left out. A text that asks for no patch is the same in every release.
     """
     if isinstance(release, str):
         release = release_named(release)
@@ -125,7 +127,7 @@ class _Cut:
         yield from self._plain(start, end)
 
     def _chosen(self, statement: ast.If, taken: bool) -> Iterator[Line]:
-        """The branch that the release has, moved to where the `if` stood; comments right under `if` belong to its branch."""
+        """The branch that the release has, moved to where the `if` stood, with its comments."""
         end = statement.body[-1].end_lineno or statement.lineno
         branch, start = (
             (statement.body, statement.lineno + 1) if taken else (statement.orelse, end + 1)
@@ -156,7 +158,7 @@ class _Cut:
         return True
 
     def _ends(self, statement: ast.stmt) -> bool:
-        """Whether in this release whatever stands behind a statement of its block cannot be reached."""
+        """Whether this release never reaches what follows the statement in its block."""
         if isinstance(statement, ast.Return | ast.Raise | ast.Continue | ast.Break):
             return True
         if isinstance(statement, ast.While):
@@ -173,7 +175,7 @@ class _Cut:
         return all(any(map(self._ends, block)) for block in taken)
 
     def _choice(self, statement: ast.stmt) -> bool | None:
-        """For `if PATCH:` and `if not PATCH:`, whether the release takes it; None for every other statement."""
+        """Whether the release takes `if PATCH:` or `if not PATCH:`; None for other statements."""
         if not isinstance(statement, ast.If) or self._lines[
             statement.lineno - 1
         ].text.lstrip().startswith("elif "):

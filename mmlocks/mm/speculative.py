@@ -1,22 +1,26 @@
-"""Speculative page faults, the road not taken: a fault that holds no lock until it commits, and then asks whether it still may.
+"""Speculative page faults, the road not taken: a fault that holds no lock until it commits.
 
-Every address space counts its write locks, up and down: the count is odd while mmap_lock is held for writing. A fault reads the count, copies
-the VMA inside an RCU section, works from the copy, and looks at the count again before it touches the page table. If anybody
-write-locked the address space meanwhile, it drops what it has and begins anew under mmap_lock. (Proposed by Michel Lespinasse on top of 5.17-rc1, v2 of
-2022-01-28; others had tried before. It never came in; locks per VMA did, in 6.4.)
+Every address space counts how often it is write-locked and unlocked: the count is odd while
+mmap_lock is held for writing. A fault reads the count, copies the VMA inside an RCU section, works
+from the copy, and compares the count again before it touches the page table. If it has changed,
+the fault drops what it has and begins anew under mmap_lock. (Proposed by Michel Lespinasse on top
+of 5.17-rc1, v2 of 2022-01-28; others had tried before. It never came in; locks per VMA did, in
+6.4.)
 
-Why fork is safe here: it holds mmap_lock for writing from before it touches the first page until the TLBs are flushed. A fault that looks at
-the count in that time abandons. One that looked before holds the page's page-table lock when it does so, and fork finds that page
-done. By the same lock munmap and mprotect wait for it: they visit each page after the count became odd.
+Why fork is safe here: it holds mmap_lock for writing from before the first page until the TLBs are
+flushed. A fault that looks at the count in that time abandons. A fault that looked before holds the
+page's page-table lock as it does so, and fork finds that page done. munmap and mprotect wait for it
+at the same lock: they visit each page after the count became odd.
 
-What the count does not tell is what happens under mmap_lock held *for reading*: MADV_DONTNEED, which page-table locks keep in order,
-and, up to 6.4.0, a stack that grows. There vm_start and vm_pgoff move one after the other, and a copy can have the one and not the
-other. The search finds it (stack_expand_fault); but it finds the same without speculation, in 6.1's slow path.
+The count does not tell what happens under mmap_lock held *for reading*: MADV_DONTNEED, which
+page-table locks keep in order, and, up to 6.4.0, a stack that grows. Its vm_start and vm_pgoff move
+one after the other, so a copy can have a new one and an old one. The search finds that
+(stack_expand_fault), and finds it without speculation as well, in 6.1's slow path.
 
-What it wins: an undisturbed fault writes to no lock but its page's, not even to a count of readers. What it costs: one count stands for
-the whole address space, so that a fault far from where fork or mmap is at work abandons as well, perhaps after it has allocated and copied;
-it takes more steps than one that has a lock, as it reads the VMA field by field and the count again and again; and the code of the fault
-exists twice.
+What it wins: an undisturbed fault writes to no lock but its page's, not even to a count of readers.
+What it costs: one count stands for the whole address space, so fork or mmap makes faults far away
+abandon, perhaps after they have allocated and copied. A fault takes more steps, as it reads the VMA
+field by field and the count again and again. And the code of the fault exists twice.
 """
 
 from __future__ import annotations
@@ -27,22 +31,19 @@ from mmlocks.machine import Layout, Step, View, operation, together
 from mmlocks.machine.step import Footprint, touching
 from mmlocks.machine.wire import travels
 from mmlocks.mm.address import PAGE_SIZE, page_of
-from mmlocks.mm.filemap import FAULT_FLAG_WRITE
-from mmlocks.mm.filing import Filing, file_under, linear_page_index
-from mmlocks.mm.frames import Frame, folio_put, put_step, vma_alloc_folio
+from mmlocks.mm.filing import linear_page_index
+from mmlocks.mm.frames import folio_put, put_step, vma_alloc_folio
 from mmlocks.mm.maple import mas_walk
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File
-from mmlocks.mm.pagetable import Pte, set_pte_at
-from mmlocks.mm.rmap import AnonVma
+from mmlocks.mm.mm_types import AnonVma, File, Frame, Mm, Pte, Vma
+from mmlocks.mm.pagetable import set_pte_at
+from mmlocks.mm.steps.rmap import Filing, file_under
 from mmlocks.mm.tlb import flush_tlb_page
-from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_WRITE
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.vm_flags import FAULT_FLAG_WRITE, VM_ACCESS_FLAGS, VM_WRITE
 
 
 @travels
 class Pvma(NamedTuple):
-    """A private copy of a VMA, as far as a fault needs one, and which VMA it is of."""
+    """A private copy of the fields of `vma` that a fault needs."""
 
     vma: Vma
     start: int
@@ -54,42 +55,46 @@ class Pvma(NamedTuple):
 
 
 async def do_speculative_fault(mm: Mm, address: int, flags: int) -> bool:
-    """Handle a fault without mmap_lock; False if it was abandoned, and nothing was changed.
+    """Handle a fault without mmap_lock; False if it abandoned, and nothing was changed.
 
-    Kernel:  arch/x86/mm/fault.c do_user_addr_fault() in v2, and the speculative branches of mm/memory.c handle_pte_fault().
+    Kernel:  arch/x86/mm/fault.c do_user_addr_fault() in v2, and the speculative branches of
+             mm/memory.c handle_pte_fault().
     Locks:   none on entry or exit; the page-table lock for the commit.
-    Races:   everybody. Nothing that was read before pte_map_lock succeeds can be relied on.
-    Differs: page tables are never freed, so interrupts need not be kept off while one is walked. A process of one thread
-             speculates, too.
+    Races:   everything. A value read before pte_map_lock succeeds may be out of date.
+    Differs: page tables are never freed, so interrupts may stay on during a walk. A process of one
+             thread speculates, too.
     """
     seq = await mm.mm_seq
     if seq % 2 == 1:
         return False
     vma = await copy_vma_under_rcu(mm, address)
-    # The copy is torn if somebody wrote while we read. If the count has not moved, nobody who holds mmap_lock for writing did.
+    # The copy is torn if a writer came while we read. If the count has not moved, none came that
+    # holds mmap_lock for writing.
     if vma is None or not await mmap_seq_read_check(mm, seq):
         return False
     if vma.file is not None or not vma.flags & (
         VM_WRITE if flags & FAULT_FLAG_WRITE else VM_ACCESS_FLAGS
     ):
-        return False  # files are not for us, and a signal is sent by who can be sure
+        return False  # the slow path does files, and sends signals
     page = page_of(address)
     entry = await mm.page_table.pte[page]
     if entry is None:
         return await speculative_anonymous_page(mm, vma, page, flags, seq)
     if flags & FAULT_FLAG_WRITE and not entry.write:
         return await speculative_wp_page(mm, vma, page, entry, seq)
-    return True  # somebody else was faster; the access is tried again
+    return True  # another CPU was faster; the access is tried again
 
 
 async def copy_vma_under_rcu(mm: Mm, address: int) -> Pvma | None:
-    """What the VMA at `address` looks like, field by field; None if there is none, or only a stack that would have to grow.
+    """The fields of the VMA at `address`, read one by one.
+
+    None if there is no VMA, or only a stack that would have to grow.
 
     Locks:   none. The RCU section keeps the VMA from being freed, and from nothing else.
     Races:   every write to a field, between any two of the reads.
     """
     vma: Vma | None
-    # Entering the section earlier than the first look inside it protects nothing more.
+    # To enter the section before the first look inside it protects nothing more.
     _, vma = await together(mm.rcu.read_lock(), mas_walk(mm, address))
     if vma is None:
         await mm.rcu.read_unlock()
@@ -105,21 +110,25 @@ async def copy_vma_under_rcu(mm: Mm, address: int) -> Pvma | None:
 
 
 async def mmap_seq_read_check(mm: Mm, seq: int) -> bool:
-    """Whether nobody has held mmap_lock for writing since the count was `seq` (include/linux/mmap_lock.h in v2)."""
+    """Whether the count is still `seq`: mmap_lock was not held for writing since then.
+
+    Kernel:  include/linux/mmap_lock.h in v2.
+    """
     return await mm.mm_seq == seq
 
 
 async def pte_map_lock(mm: Mm, page: int, seq: int) -> bool:
-    """Lock a page's entry, provided that the address space is as it was when the count was `seq`; never blocks.
+    """Lock a page's entry if the count is still `seq`; False otherwise. Never blocks.
 
     Kernel:  mm/memory.c pte_map_lock() and pte_spinlock() in v2.
     Locks:   on True, the page-table lock.
-    Races:   a writer between the first look and the lock. The second look is the one that counts: whoever write-locks the address space
-             after it finds this page's lock taken, and waits.
+    Races:   a writer between the first look and the lock. The second look is the one that counts:
+             a writer that comes after it finds this page's lock taken, and waits.
     """
     if not await mmap_seq_read_check(mm, seq):
         return False
-    # Linux must not wait here: interrupts are off, and the lock's holder may be waiting for this CPU to flush its TLB.
+    # Linux must not wait here: interrupts are off, and the lock's holder may be waiting for this
+    # CPU to flush its TLB.
     if not await mm.page_table.ptl[page].try_lock():
         return False
     if not await mmap_seq_read_check(mm, seq):
@@ -129,9 +138,11 @@ async def pte_map_lock(mm: Mm, page: int, seq: int) -> bool:
 
 
 async def speculative_anonymous_page(mm: Mm, vma: Pvma, page: int, flags: int, seq: int) -> bool:
-    """First touch of a page, as do_anonymous_page; False if it was abandoned (mm/memory.c do_anonymous_page() in v2).
+    """First touch of a page, as do_anonymous_page; False if it abandoned.
 
-    Locks:   takes the page-table lock. A VMA gets its anon_vma under mmap_lock, so the first store to each is not for us.
+    Kernel:  mm/memory.c do_anonymous_page() in v2.
+    Locks:   takes the page-table lock. A VMA gets its anon_vma under mmap_lock, so the slow path
+             does the first store to each VMA.
     """
     writes, table = bool(flags & FAULT_FLAG_WRITE), mm.page_table
     new = mm.memory.zero
@@ -153,9 +164,11 @@ async def speculative_anonymous_page(mm: Mm, vma: Pvma, page: int, flags: int, s
 
 
 async def speculative_wp_page(mm: Mm, vma: Pvma, page: int, entry: Pte, seq: int) -> bool:
-    """A store to a read-only entry, as do_wp_page and wp_page_copy; False if it was abandoned (those in v2).
+    """A store to a read-only entry, as do_wp_page and wp_page_copy; False if it abandoned.
 
-    Locks:   takes the page-table lock, for the copy of a frame twice; in between, a reference keeps the old frame alive.
+    Kernel:  mm/memory.c do_wp_page() and wp_page_copy() in v2.
+    Locks:   takes the page-table lock, and twice to copy a frame; in between, a reference keeps the
+             old frame alive.
     """
     table, old = mm.page_table, entry.frame
     if vma.anon_vma is None:
@@ -179,7 +192,7 @@ async def speculative_wp_page(mm: Mm, vma: Pvma, page: int, entry: Pte, seq: int
         await folio_put(mm.memory, new)
         await folio_put(mm.memory, old)
         return locked
-    # As in wp_page_copy: the flush comes before anybody can have the lock.
+    # As in wp_page_copy: the flush comes before others can have the lock.
     await together(
         set_pte_at(mm, page, None),
         flush_tlb_page(mm, page),
@@ -195,7 +208,7 @@ async def speculative_wp_page(mm: Mm, vma: Pvma, page: int, entry: Pte, seq: int
 
 
 def add_new_anon_rmap(folio: Frame, vma: Pvma, page: int) -> Step:
-    """The step that files a new frame by the copy alone, whatever has become of the VMA (folio_add_new_anon_rmap)."""
+    """As folio_add_new_anon_rmap, but by the copy, even if the VMA has changed since."""
     index = linear_page_index(vma.pgoff, vma.start, page * PAGE_SIZE)
     return Step("file_by_copy", (folio, page, index, vma.vma, vma.anon_vma, vma.chain))
 

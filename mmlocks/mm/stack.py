@@ -6,7 +6,7 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.errnos import ENOMEM, EPERM
 from mmlocks.mm.maple import find_vma, find_vma_before, vma_iter_store
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm, Vma
 from mmlocks.mm.mmap_lock import (
     mmap_read_lock,
     mmap_read_unlock,
@@ -16,19 +16,22 @@ from mmlocks.mm.mmap_lock import (
 )
 from mmlocks.mm.rmap import anon_vma_prepare
 from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_GROWSDOWN
-from mmlocks.mm.vma import Vma
 from mmlocks.mm.vma_lock import vma_start_write
 from mmlocks.releases import STACK_GROWS_EXCLUSIVELY, STACK_LOCKS_VMA
 
 
 async def lock_mm_and_find_vma(mm: Mm, address: int) -> Vma | None:
-    """Lock the address space and find the VMA at `address`, growing a stack down to it if need be; None if there is none.
+    """Lock the address space and find the VMA at `address`; grow a stack down to it if need be.
 
-    Kernel:  mm/memory.c lock_mm_and_find_vma() since c2508ec5a58d (6.4.1, the series that ends with 8d7071af8907), arch/x86/mm/fault.c before.
-    Differs: it calls expand_stack, which Linux keeps for others; there the same lines stand here. Nobody is killed while he waits for a lock.
+    None if there is no such VMA.
+
+    Kernel:  mm/memory.c lock_mm_and_find_vma() since c2508ec5a58d (6.4.1, the series that ends
+             with 8d7071af8907), arch/x86/mm/fault.c before.
     Locks:   none on entry; mmap_lock for reading if a VMA is returned, else none.
-    Races:   everybody, while mmap_lock is given up to take it for writing: no lock can be upgraded, as two who tried would wait for each
-             other. So the VMA is looked up again.
+    Races:   all others, while mmap_lock is given up to take it for writing, so the VMA is looked up
+             again. No lock can be upgraded: two CPUs that tried would wait for each other.
+    Differs: calls expand_stack, which Linux keeps for other callers; the same lines stand here in
+             Linux. A task that waits for a lock is not killed.
     """
     await mmap_read_lock(mm)
     vma = await find_vma(mm, address)
@@ -43,9 +46,12 @@ async def lock_mm_and_find_vma(mm: Mm, address: int) -> Vma | None:
 
 
 async def expand_stack(mm: Mm, vma: Vma, address: int) -> Vma | None:
-    """Grow the stack `vma`, found above `address`, down to it; None, and mmap_lock given up, if that cannot be.
+    """Grow the stack `vma`, found above `address`, down to it.
 
-    Kernel:  mm/mmap.c expand_stack() since 8d7071af8907 (6.4.1); before, the fault called expand_downwards directly.
+    None, and mmap_lock given up, if it cannot grow.
+
+    Kernel:  mm/mmap.c expand_stack() since 8d7071af8907 (6.4.1); before, the fault called
+             expand_downwards directly.
     Locks:   mmap_lock for reading, on entry and, if a VMA is returned, on exit.
     """
     if not STACK_GROWS_EXCLUSIVELY:
@@ -70,14 +76,17 @@ async def expand_stack(mm: Mm, vma: Vma, address: int) -> Vma | None:
 async def expand_downwards(mm: Mm, vma: Vma, address: int) -> int:
     """Move a VMA's start down to the page of `address`. Returns 0, or minus an errno.
 
-    A gap is kept to whatever lies below and can be accessed: a stack must not run into other data unnoticed. Another stack below is no
-    such thing.
+    A gap stays between the stack and accessible memory below it, so that a stack does not run into
+    other data unnoticed. Another stack below needs no gap.
 
-    Kernel:  mm/mmap.c expand_downwards(), acct_stack_growth(); VMA lock added by c137381f71ae (6.4.3).
-    Locks:   mmap_lock for writing since 8d7071af8907 (6.4.1), *for reading before*; takes page_table_lock, and the VMA lock.
-    Races:   a fault under the VMA read lock, until vma_start_write returns, may see the new vm_start and the old vm_pgoff; before
-             6.4.1, also everybody else who holds mmap_lock for reading.
-    Returns: -EPERM below mmap_min_addr; -ENOMEM for less than the guard gap, or a stack larger than RLIMIT_STACK.
+    Kernel:  mm/mmap.c expand_downwards(), acct_stack_growth(); VMA lock added by c137381f71ae
+             (6.4.3).
+    Locks:   mmap_lock for writing since 8d7071af8907 (6.4.1), *for reading before*; takes
+             page_table_lock, and the VMA lock.
+    Races:   a fault under the VMA read lock may see the new vm_start and the old vm_pgoff, until
+             vma_start_write returns; before 6.4.1, so may all who hold mmap_lock for reading.
+    Returns: -EPERM below mmap_min_addr; -ENOMEM for less than the guard gap, or a stack larger
+             than RLIMIT_STACK.
     Differs: takes no anon_vma lock; see AnonVma.
     """
     address -= address % PAGE_SIZE
@@ -92,7 +101,8 @@ async def expand_downwards(mm: Mm, vma: Vma, address: int) -> int:
     await anon_vma_prepare(vma)
     if STACK_LOCKS_VMA:
         await vma_start_write(vma)
-    # All who move these hold page_table_lock, too: looking once it is taken is the same as looking while it is.
+    # All who move these fields hold page_table_lock, so to look as it is taken is the same as to
+    # look later.
     _, start, end, pgoff = await together(
         mm.page_table_lock.lock(), vma.vm_start, vma.vm_end, vma.vm_pgoff
     )

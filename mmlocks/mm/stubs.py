@@ -1,8 +1,9 @@
-"""What everybody outside of a kernel gets by the name of a kernel function: a stub, which asks for the function to be called.
+"""Stubs: what an import of a kernel function gives.
 
-A kernel function is text until a `Kernel` links it. Who imports it, from `mmlocks.mm` or from the file where it stands, has no kernel and
-gets a stub. Awaited in a learner's function, the stub hands a `Call` over to the kernel under examination, and returns what that kernel's
-function returned. So every way that Python knows to call a function leads to that kernel: a class, a decorator, functools.partial, a helper in another file.
+A kernel function is text until a `Kernel` links it. Code that imports it, from `mmlocks.mm` or from
+its file, has no kernel and gets a stub. Awaited in a learner's function, the stub hands a `Call` to
+the kernel under examination, and returns the result of that kernel's function. So every call leads
+to that kernel, also one from a class, a decorator, functools.partial, or a helper's file.
 """
 
 from __future__ import annotations
@@ -19,20 +20,24 @@ from mmlocks.errors import ModelError
 from mmlocks.machine.moment import SHOWN_AS
 from mmlocks.machine.state import Cell, Record
 from mmlocks.machine.values import Call, Step
-from mmlocks.mm.frames import Frame, Memory
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.mm_types import Frame, Memory, Mm, Vma
 
 MODULES = (
-    "frames", "pagecache", "vma", "maple_node", "maple", "rmap", "vma_lock", "mmap_lock", "cow", "filemap", "stack", "speculative", "fault", "vma_dup", "fork",
-    "syscalls.merge", "syscalls.split", "syscalls.modify", "syscalls.munmap", "reclaim", "syscalls.mmap", "syscalls.mprotect", "syscalls.placement", "syscalls.brk", "syscalls.mremap", "syscalls.madvise",
+    "frames", "pagecache", "vma", "maple_node", "maple", "rmap", "vma_lock", "mmap_lock", "cow",
+    "filemap", "stack", "speculative", "fault", "vma_dup", "fork", "syscalls.merge",
+    "syscalls.split", "syscalls.modify", "syscalls.munmap", "reclaim", "syscalls.mmap",
+    "syscalls.mprotect", "syscalls.placement", "syscalls.brk", "syscalls.mremap",
+    "syscalls.madvise",
 )  # fmt: skip
-"""The files with kernel functions in them. What is not in these (locks, hardware, programs, oracles) nobody can replace."""
+"""The files with kernel functions. All else (locks, hardware, programs, oracles) stays as it is."""
 
 
 @functools.cache
 def kernel_text(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionType]:
-    """Every function of the kernel text by its name, as written, not linked to any release; also those that only their own file calls."""
+    """Every function of the kernel text by its name, as written, not linked to a release.
+
+    Private functions are included: those that only their own file calls.
+    """
     found: dict[str, FunctionType] = {}
     for name in modules:
         module = importlib.import_module(f"mmlocks.mm.{name}")
@@ -47,7 +52,7 @@ def kernel_text(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionType]:
 
 @functools.cache
 def kernel_functions(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionType]:
-    """The kernel functions that can be replaced, by their names: all but those that only their own file calls."""
+    """The kernel functions that can be replaced, by their names: all but the private ones."""
     return {
         name: function
         for name, function in kernel_text(modules).items()
@@ -62,12 +67,12 @@ def text_of(function: Any) -> Any:
 
 
 def is_stub(function: Any) -> bool:
-    """Whether this is a kernel function that was merely imported."""
+    """Whether this is the stub of a kernel function."""
     return getattr(function, "__code__", None) is STUB
 
 
 def _stub(text: FunctionType) -> Callable[..., Coroutine[Step, Any, Any]]:
-    """The stub of a kernel function. Raises TypeError, as the function itself would, for arguments that it does not take."""
+    """The stub of a kernel function. Raises TypeError for wrong arguments, as the function does."""
 
     @functools.wraps(text)
     async def stub(*args: Any, **named: Any) -> Any:
@@ -82,7 +87,8 @@ _signature = functools.cache(inspect.signature)
 def _bound(text: FunctionType, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
     """The arguments in their order.
 
-    Not in the stub itself: its variables are part of a moment, and of signatures we cannot say whether two are the same.
+    Not done in the stub itself: its variables are part of a moment, and two signatures cannot be
+    compared.
     """
     signature = _signature(text)
     try:
@@ -94,17 +100,20 @@ def _bound(text: FunctionType, args: tuple[Any, ...], named: dict[str, Any]) -> 
     bound.apply_defaults()
     for name, value in bound.arguments.items():
         wanted = HANDLES.get(signature.parameters[name].annotation)
-        if wanted is not None and not isinstance(
-            value, wanted | Cell | CoroutineType
-        ):  # of the latter two the boundary has more to say
+        # A cell or a coroutine gets a better message at the boundary.
+        if wanted is not None and not isinstance(value, wanted | Cell | CoroutineType):
             raise TypeError(
-                f"{text.__name__}{names_of(signature)} takes a handle of kind {wanted.__name__} as {name}, and this is {_this(value)}"
+                f"{text.__name__}{names_of(signature)} takes a handle of kind "
+                f"{wanted.__name__} as {name}, and this is {_this(value)}"
             )
     return bound.args
 
 
 HANDLES: dict[Any, Any] = {"Vma": Vma, "Mm": Mm, "Frame": Frame, "Memory": Memory}
-"""The kinds of handles that kernel functions take, as their annotations name them. A handle of another kind fails only deep inside."""
+"""The kinds of handles that kernel functions take, by their annotations.
+
+A handle of another kind would fail only deep inside.
+"""
 
 
 def names_of(signature: inspect.Signature) -> str:
@@ -113,14 +122,10 @@ def names_of(signature: inspect.Signature) -> str:
 
 
 def _this(value: Any) -> str:
-    kind = type(value).__name__
-    return (
-        "None"
-        if value is None
-        else f"{value!r}, of kind {kind}"
-        if isinstance(value, Record)
-        else f"of kind {kind}"
-    )
+    if value is None:
+        return "None"
+    named = f"{value!r}, " if isinstance(value, Record) else ""
+    return f"{named}of kind {type(value).__name__}"
 
 
 STUB = next(
@@ -134,7 +139,10 @@ SHOWN_AS[STUB] = SHOWN_AS[_bound.__code__] = lambda frame: ()
 
 
 def put_stubs() -> None:
-    """Put a stub wherever a module of `mmlocks.mm` has a kernel function. Called once, when all of them have been imported."""
+    """Replace every kernel function in the modules of `mmlocks.mm` by its stub.
+
+    Called once, when all of them have been imported.
+    """
     stubs = {text: _stub(text) for text in kernel_text().values()}
     for name, module in list(sys.modules.items()):
         if name.startswith("mmlocks.mm.") or name == "mmlocks.mm":

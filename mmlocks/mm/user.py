@@ -1,14 +1,17 @@
-"""What a program, and system calls on its behalf, do to its memory: load, store, fork. Each access that faults is tried again after the kernel's work."""
+"""What a program and its system calls do to its memory: load, store, fork.
+
+An access that faults is tried again after the kernel has handled the fault.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from mmlocks.mm.fault import do_user_addr_fault
-from mmlocks.mm.filemap import FAULT_FLAG_USER, FAULT_FLAG_WRITE
 from mmlocks.mm.fork import dup_mmap
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm
 from mmlocks.mm.tlb import mmu_fetch_add, mmu_load, mmu_store
+from mmlocks.mm.vm_flags import FAULT_FLAG_USER, FAULT_FLAG_WRITE
 
 
 async def store(mm: Mm, address: int, value: Any) -> None:
@@ -25,13 +28,16 @@ async def load(mm: Mm, address: int) -> Any:
 
 
 async def copy_to_user(mm: Mm, address: int, value: Any) -> None:
-    """What a system call such as read(2) does with what it has for the program: the kernel itself stores it, and faults (arch/x86/lib)."""
+    """How a system call such as read(2) gives data to the program (arch/x86/lib).
+
+    The kernel itself stores, and faults.
+    """
     while not await mmu_store(mm, address, value):
         await do_user_addr_fault(mm, address, FAULT_FLAG_WRITE)
 
 
 async def copy_from_user(mm: Mm, address: int) -> Any:
-    """What a system call such as write(2) does to get at what the program has for it."""
+    """How a system call such as write(2) gets data from the program (arch/x86/lib)."""
     while not (got := await mmu_load(mm, address)):
         await do_user_addr_fault(mm, address, 0)
     return got[0]
@@ -46,5 +52,5 @@ async def fetch_add(mm: Mm, address: int, n: int) -> int:
 
 
 async def fork(mm: Mm, child: Mm) -> None:
-    """The program's `fork()`, as far as memory is concerned. The child does not run here."""
+    """The memory part of the program's `fork()`. The child does not run here."""
     await dup_mmap(child, mm)

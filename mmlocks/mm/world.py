@@ -1,4 +1,4 @@
-"""A machine with memory, at the moment when a program begins: one process, its address space, and room for a child."""
+"""A machine with memory as a program begins: a process, its address space, room for a child."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from typing import Any
 from mmlocks.errors import ModelError
 from mmlocks.machine import Cell, Layout, Rcu, Record
 from mmlocks.mm.address import PAGE_SIZE
-from mmlocks.mm.frames import Memory
 from mmlocks.mm.maple_node import END, SLOTS, Ranges
-from mmlocks.mm.mm import FORKED_BEFORE, Mm
-from mmlocks.mm.pagecache import File, writable_from_the_start
-from mmlocks.mm.pagetable import Pte
-from mmlocks.mm.rmap import AnonVma
+from mmlocks.mm.mm_types import FORKED_BEFORE, USED, AnonVma, File, Memory, Mm, Pte, Vma
+from mmlocks.mm.pagecache import writable_from_the_start
 from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_GROWSDOWN, VM_MAY_ACCESS, VM_READ, VM_WRITE
-from mmlocks.mm.vma import USED, Vma
 
 PRIVATE = VM_READ | VM_WRITE | VM_MAY_ACCESS | VM_ACCOUNT
 """Flags of private anonymous memory that may be read and written."""
@@ -23,14 +19,15 @@ STACK = PRIVATE | VM_GROWSDOWN
 
 
 class World(Record):
-    """Everything that a scenario builds on: `layout`, `memory`, the process's `mm`, and an empty `child` for fork.
+    """What a scenario builds on: `layout`, `memory`, the process's `mm`, an empty `child` for fork.
 
-    `children` are all address spaces that forks may fill: `child`, and what `another_child` made.
+    `children` are all address spaces that forks may fill: `child`, and those of `another_child`.
 
-    `pages[n]` are the values that page n holds at the start, or None if it was never touched. `faulting[cpu]` are the pages
-    on which that CPU may take a fault (it gets `frames` frames for each); `cached[cpu]` those that it has stored to already, so that
-    its TLB knows them as writable. Without a `referee` nobody keeps account of completed stores: needed where pages may be taken away.
-    Where nobody `forks` there are no VMAs for a child, so that nobody can.
+    `pages[n]` are the values that page n holds at the start, or None if it was never touched.
+    `faulting[cpu]` are the pages on which that CPU may take a fault; it gets `frames` frames for
+    each. `cached[cpu]` are the pages that it has stored to already, so its TLB knows them as
+    writable. The `referee` keeps account of completed stores; worlds that take pages away must do
+    without. If `forks` is false, there are no VMAs for a child, so fork is impossible.
     """
 
     def __init__(
@@ -57,7 +54,7 @@ class World(Record):
         self.child = self._child("child")
         self.children = [self.child]
         self.to_store: tuple[tuple[int, int, Any], ...] = ()
-        """What programs here must have stored before they end, as (page, slot, value); where a scenario tells it."""
+        """What programs must have stored before they end, as (page, slot, value), if known."""
         for page in self.pages:
             self._populate(
                 page, pages[page], [cpu for cpu in range(cpus) if page in cached.get(cpu, ())]
@@ -94,9 +91,10 @@ class World(Record):
         flags: int = PRIVATE,
         file: File | None = None,
     ) -> Vma:
-        """A VMA of the process over the pages `first` to `last`, and where somebody forks a spare one for the child's copy of it.
+        """A VMA of the process over the pages `first` to `last`.
 
-        It maps `file` from its beginning, or anonymous memory.
+        It maps `file` from its beginning, or anonymous memory. If the world `forks`, each child
+        gets a spare VMA for its copy.
         """
         if self.forks:
             for child in self.children:
@@ -130,7 +128,7 @@ class World(Record):
         return Mm(self.layout, self.memory, self.rcu, self.pages, name=name, known=False)
 
     def another_child(self, name: str) -> Mm:
-        """One more address space for a fork to fill. Ask for it before you map VMAs, of which it gets copies."""
+        """One more address space for a fork to fill. Call this before `map`."""
         self.children.append(self._child(name))
         return self.children[-1]
 
@@ -140,7 +138,10 @@ class World(Record):
         return [self.mm, *self.children]
 
     def file(self, name: str, pages: int, at: int, notified: bool = False) -> File:
-        """A file of zeros, which programs find in `files`. Its first page may be mapped as page `at`, the others behind it."""
+        """A file of zeros, which programs find in `files`.
+
+        Its first page may be mapped as page `at`, the others behind it.
+        """
         made = File(self.layout, self.memory, name, pages, lambda page: (0,) * self.slots, notified)
         self.files[name] = made
         for page in range(pages):
@@ -155,9 +156,9 @@ class World(Record):
         behind[page] = behind[to] = list(dict.fromkeys((*behind[page], *behind[to])))
 
     def may_change(self, nodes: int, vmas: int = 0) -> None:
-        """Let the program change the tree: `nodes` to build, `vmas` to allocate, and every VMA may be freed.
+        """Let programs change the tree: build `nodes`, allocate `vmas`, and free every VMA.
 
-        Without this the layout stays as it is, and RCU readers stay out of each other's way.
+        Without this, programs cannot, and RCU readers do not conflict with each other.
         """
         self.mm.spare_vmas.set_aside(vmas)
         self.mm.mm_mt.set_aside(nodes)
@@ -179,12 +180,12 @@ class World(Record):
         )
 
     def truth(self, state: int, page: int) -> tuple[Any, ...]:
-        """What the process has stored in `page`, going by completed stores alone."""
+        """What the process has stored in `page`, by completed stores alone."""
         return tuple(self.mm.truth[page, slot].of(state) for slot in range(self.slots))
 
 
 def _plant(mm: Mm) -> None:
-    """Let the tree hold the VMAs that are there when a search begins; one leaf must be enough for them."""
+    """Put the VMAs into the tree with which a search begins; one leaf must be enough for them."""
     layout, low = mm.layout, 0
     ends: list[int] = []
     slots: list[Vma | None] = []
@@ -198,7 +199,8 @@ def _plant(mm: Mm) -> None:
         low = end
     if len(slots) >= SLOTS:
         raise ModelError(
-            f"{len(mm.vmas)} VMAs with their gaps are too many for a search: its tree begins as one node of {SLOTS}"
+            f"{len(mm.vmas)} VMAs with their gaps are too many for a search: "
+            f"its tree begins as one node of {SLOTS}"
         )
     layout.preset(mm.mm_mt.ma_root.of(layout.initial).ranges, Ranges((*ends, END), (*slots, None)))
 
@@ -212,11 +214,12 @@ def settle(
     pgoff: int,
     chain: tuple[AnonVma, ...],
 ) -> None:
-    """Set the fields of a VMA that has been there for a while when a program begins. Its tree is the caller's to fill."""
+    """Set the fields of a VMA that exists when a program begins. The caller fills the tree."""
     preset = vma.layout.preset
     values: tuple[tuple[Cell[Any], Any], ...] = (
-        (vma.vm_start, start), (vma.vm_end, end), (vma.vm_pgoff, pgoff), (vma.vm_flags, flags), (vma.vm_file, file),
-        (vma.anon_vma, chain[-1] if chain else None), (vma.anon_vma_chain, chain),
+        (vma.vm_start, start), (vma.vm_end, end), (vma.vm_pgoff, pgoff), (vma.vm_flags, flags),
+        (vma.vm_file, file), (vma.anon_vma, chain[-1] if chain else None),
+        (vma.anon_vma_chain, chain),
         (vma.vm_lock_seq, FORKED_BEFORE - 1), (vma.life, USED),
     )  # fmt: skip
     for cell, value in values:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmlocks.machine import Violation
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.filing import linear_page_index
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm
 from mmlocks.mm.world import World
 
 

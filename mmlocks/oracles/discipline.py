@@ -17,8 +17,7 @@ from mmlocks.machine import Cell, Layout, Step, View, Violation
 from mmlocks.machine.step import footprint_of, parts
 from mmlocks.machine.task import Place as Line
 from mmlocks.machine.watch import Access, parts_of
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.mm_types import Mm, Vma
 from mmlocks.oracles.fields import VMA, VMA_WRITE, LockSet
 from mmlocks.oracles.holding import GuardedCell, Holding, places
 from mmlocks.oracles.lock_order import kernel_lines

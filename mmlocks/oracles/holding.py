@@ -7,10 +7,7 @@ from typing import Any, NamedTuple
 
 from mmlocks.machine import Cell, Layout, Rcu, Record, View
 from mmlocks.mm.maple_node import MapleNode
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File
-from mmlocks.mm.rmap import AnonVma
-from mmlocks.mm.vma import NEVER_LOCKED, Vma
+from mmlocks.mm.mm_types import NEVER_LOCKED, AnonVma, File, Mm, Vma
 from mmlocks.oracles.fields import (
     DETACHED,
     FIELDS,

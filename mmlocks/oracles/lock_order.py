@@ -24,8 +24,7 @@ from mmlocks.machine.machine import PC_FIELD
 from mmlocks.machine.task import Node, Place, Task
 from mmlocks.machine.values import exact
 from mmlocks.mm.kernel import one_by_one
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.mm_types import Mm, Vma
 
 DOCUMENTED = ("mmap_lock", "vm_lock", "i_mmap_rwsem", "anon_vma", "page_table_lock", "ptl")
 """Outermost first.

@@ -6,7 +6,7 @@ from itertools import combinations, product
 
 from mmlocks.machine import Violation
 from mmlocks.mm.address import word
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm
 from mmlocks.mm.world import World
 
 

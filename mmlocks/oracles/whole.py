@@ -11,10 +11,8 @@ from typing import Any
 
 from mmlocks.machine import Cell, Violation
 from mmlocks.mm.maple_node import MapleNode
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.rmap import AnonVma
+from mmlocks.mm.mm_types import USED, AnonVma, Mm, Vma
 from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_SHARED, VM_WRITE
-from mmlocks.mm.vma import USED, Vma
 from mmlocks.mm.world import World
 
 COPIED = ("vm_start", "vm_end", "vm_pgoff", "vm_flags", "vm_page_prot", "vm_file", "detached")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmlocks.mm.address import address_of
-from mmlocks.mm.pagetable import Pte
+from mmlocks.mm.mm_types import Pte
 from mmlocks.mm.user import fork, load, store
 from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_MAY_ACCESS, VM_READ
 from mmlocks.mm.world import PRIVATE, STACK, World

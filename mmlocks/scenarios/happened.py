@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from mmlocks.machine import Run, Step, Transition
 from mmlocks.machine.step import parts
+from mmlocks.mm.mm_types import Vma
 from mmlocks.mm.pagecache import writable_from_the_start
-from mmlocks.mm.vma import Vma
 from mmlocks.mm.world import World
 
 FORKER = 0

@@ -13,7 +13,7 @@ from mmlocks.explain.explanation import Explanation
 from mmlocks.explain.explanation import explain as searched
 from mmlocks.explain.slicing import Event, Order, runs_before
 from mmlocks.machine import Run, Schedule
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm
 from mmlocks.mm.world import World
 from mmlocks.scenarios import Checked, replay
 from mmlocks.sentences import counted

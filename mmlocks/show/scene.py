@@ -9,13 +9,9 @@ from typing import Any
 from mmlocks.machine import Run, RwSem, SpinLock, Step, Violation
 from mmlocks.machine.state import Record
 from mmlocks.machine.task import Place
-from mmlocks.mm.frames import Frame
 from mmlocks.mm.maple_node import END, UNBUILT, MapleNode, Ranges
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File
-from mmlocks.mm.pagetable import Pte
+from mmlocks.mm.mm_types import FREED, USED, File, Frame, Mm, Pte, Vma
 from mmlocks.mm.vm_flags import VM_GROWSDOWN
-from mmlocks.mm.vma import FREED, USED, Vma
 from mmlocks.mm.world import World
 from mmlocks.oracles.holding import objects
 

@@ -18,7 +18,7 @@ from mmlocks.machine import Layout, Rcu, Run, RwSem, Schedule, SpinLock, View
 from mmlocks.machine.step import parts
 from mmlocks.machine.task import Place
 from mmlocks.machine.watch import parts_of
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.mm_types import Vma
 
 FORMAT, VERSION = "mmlocks trace", 1
 """What the JSON form says of itself; the version grows when a field changes its meaning or goes away."""

@@ -64,8 +64,8 @@ MUTATIONS = (
     Mutation(
         "what is merged is filed nowhere",
         "merge",
-        "if target.anon_vma is None and part.anon_vma is not None and",
-        "if False and",
+        "first = target.anon_vma is None and part.anon_vma is not None",
+        "first = False",
     ),
     Mutation(
         "the previous neighbour's anon_vma before the next one's",

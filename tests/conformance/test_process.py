@@ -10,7 +10,8 @@ import pytest
 
 from mmlocks.conformance.process import Process
 from mmlocks.errors import ModelError
-from mmlocks.mm.area import Area, Limits
+from mmlocks.mm.address import Limits
+from mmlocks.mm.area import Area
 from mmlocks.mm.errnos import EACCES, EEXIST, EFAULT, EINVAL, ENOMEM
 from mmlocks.releases import LAYOUT_RULES, NEWEST, Release
 

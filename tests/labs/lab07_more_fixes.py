@@ -4,10 +4,9 @@ Each is what a learner would write, or what one would write who has looked for g
 """
 
 from mmlocks.mm import *  # noqa: F403  the labs' first cell does the same
-from mmlocks.mm.filemap import FAULT_FLAG_WRITE
 from mmlocks.mm.filing import folio_add_new_anon_rmap, page_try_dup_anon_rmap
 from mmlocks.mm.maple import mas_walk
-from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_READ, VM_WRITE
+from mmlocks.mm.vm_flags import FAULT_FLAG_WRITE, VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_READ, VM_WRITE
 
 
 def names_of(kind):

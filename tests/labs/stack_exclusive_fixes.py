@@ -8,8 +8,7 @@ being held for writing, and says so before any harm is done.
 from mmlocks.mm import *  # noqa: F403  the labs' first cell does the same
 from mmlocks.mm.errnos import ENOMEM, EPERM
 from mmlocks.mm.filing import folio_add_new_anon_rmap
-from mmlocks.mm.maple import find_vma_before, mas_descend, spliced, vma_iter_store
-from mmlocks.mm.maple_steps import mas_write
+from mmlocks.mm.maple import find_vma_before, mas_descend, mas_write, spliced, vma_iter_store
 from mmlocks.mm.stack import expand_downwards
 from mmlocks.mm.vm_flags import VM_ACCESS_FLAGS, VM_GROWSDOWN
 from tests.labs.banks import Bank

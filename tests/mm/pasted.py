@@ -74,11 +74,17 @@ def own(scenario: str, release: str) -> Own:
 @cache
 def replaced(function: str) -> tuple[str, ...]:
     """The functions that an answer replaces which brings this text along: itself, or those that call it if nobody can replace it."""
-    if function in kernel_functions():
-        return (function,)
-    callers = [name for name, text in kernel_text().items() if function in text.__code__.co_names]
-    found = [name for caller in callers if caller != function for name in replaced(caller)]
-    return tuple(dict.fromkeys(found))
+    found: dict[str, None] = {}
+    met = [function]
+    for name in met:
+        if name in kernel_functions():
+            found[name] = None
+        else:
+            callers = [
+                call for call, text in kernel_text().items() if name in text.__code__.co_names
+            ]
+            met += [caller for caller in callers if caller not in met]
+    return tuple(found)
 
 
 def pasted(function: str, release: str) -> dict[str, Callable[..., Any]]:

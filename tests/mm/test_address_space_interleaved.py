@@ -18,6 +18,7 @@ from mmlocks.machine import Machine, operation
 from mmlocks.machine.step import touching
 from mmlocks.mm import Kernel, SegmentationFault
 from mmlocks.mm.address import PAGE_SIZE, address_of
+from mmlocks.mm.mm_types import FREED
 from mmlocks.mm.syscalls.mmap import MAP_FIXED, MAP_PRIVATE
 from mmlocks.mm.user import fork, load, store
 from mmlocks.mm.vm_flags import (
@@ -28,7 +29,6 @@ from mmlocks.mm.vm_flags import (
     VM_WRITE,
     flags_text,
 )
-from mmlocks.mm.vma import FREED
 from mmlocks.mm.world import World
 from mmlocks.oracles.bookkeeping import frames_can_be_found, nothing_is_held, references_add_up
 from mmlocks.releases import NEWEST, RELEASES

@@ -10,13 +10,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from mmlocks.machine import Machine, Rcu
 from mmlocks.machine.sequential import Sequential
 from mmlocks.machine.state import Poison
-from mmlocks.mm.frames import Memory
 from mmlocks.mm.kernel import Kernel
-from mmlocks.mm.maple import find_vma, find_vma_before, for_each_vma, mas_walk, vma_iter_store
+from mmlocks.mm.maple import (
+    find_vma,
+    find_vma_before,
+    for_each_vma,
+    mas_read,
+    mas_walk,
+    vma_iter_store,
+)
 from mmlocks.mm.maple_node import END, FEWEST, SLOTS, MapleNode, Ranges
-from mmlocks.mm.maple_steps import mas_read
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.mm_types import Memory, Mm, Vma
 from mmlocks.mm.world import World
 from mmlocks.releases import NEWEST
 from mmlocks.search import Budget

@@ -100,8 +100,8 @@ def test_a_docstring_keeps_what_the_function_is_for() -> None:
     text = release_source("expand_downwards", "6.4.1")
     assert ast.get_docstring(ast.parse(text).body[0]) == (  # type: ignore[arg-type]
         "Move a VMA's start down to the page of `address`. Returns 0, or minus an errno.\n\n"
-        "A gap is kept to whatever lies below and can be accessed: a stack must not run into other data unnoticed. Another stack below is no\n"
-        "such thing."
+        "A gap stays between the stack and accessible memory below it, so that a stack does not run into\n"
+        "other data unnoticed. Another stack below needs no gap."
     )
     assert release_source("fields_of", "6.4.1").count('"""') == 2
 

@@ -18,8 +18,9 @@ from mmlocks.mm.filemap import do_fault, do_read_fault, finish_fault, wp_page_sh
 from mmlocks.mm.fork import copy_page_range, copy_present_pte, dup_mmap
 from mmlocks.mm.frames import folio_put
 from mmlocks.mm.kernel import Kernel
-from mmlocks.mm.pagecache import File, page_mkwrite
-from mmlocks.mm.pagetable import Pte, set_pte_at
+from mmlocks.mm.mm_types import File, Pte
+from mmlocks.mm.pagecache import page_mkwrite
+from mmlocks.mm.pagetable import set_pte_at
 from mmlocks.mm.reclaim import rmap_walk_file, try_to_unmap_one
 from mmlocks.mm.rmap import anon_vma_clone, anon_vma_fork, anon_vma_prepare, unlink_anon_vmas
 from mmlocks.mm.stack import expand_downwards
@@ -327,5 +328,5 @@ LEFT_OUT: dict[str, list[Any]] = {
     ids=lambda part: getattr(part, "__name__", part),
 )
 def test_a_function_that_leaves_out_a_lock_says_so(lock: str, function: Any) -> None:
-    said = inspect.getdoc(function) or ""
+    said = " ".join((inspect.getdoc(function) or "").split())
     assert lock in said.partition("Differs:")[2]

@@ -26,8 +26,7 @@ from mmlocks.machine.machine import Watch
 from mmlocks.machine.task import Place
 from mmlocks.machine.watch import parts_of
 from mmlocks.mm import Kernel
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.vma import Vma
+from mmlocks.mm.mm_types import Mm, Vma
 from mmlocks.mm.world import World
 from mmlocks.oracles.discipline import Discipline
 from mmlocks.oracles.fields import FIELDS, ROWS, field_table, protected_by

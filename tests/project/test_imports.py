@@ -50,7 +50,6 @@ STANDARD_LIBRARY_ONLY = {
 }
 MAY_IMPORT_WIDGETS = {"notebook/player.py", "notebook/quiz.py"}
 MODULES = (
-    "mmlocks.mm",
     "mmlocks.scenarios",
     "mmlocks.labs",
     "mmlocks.conformance",

@@ -10,7 +10,7 @@ from mmlocks.errors import ModelError
 from mmlocks.machine import require
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.user import load, store
-from mmlocks.mm.vma_lock_steps import mmap_assert_write_locked
+from mmlocks.mm.vma_lock import mmap_assert_write_locked
 from mmlocks.mm.world import World
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, Scenario, check

@@ -7,7 +7,8 @@ import pytest
 from mmlocks.mm import Kernel
 from mmlocks.mm.address import PAGE_SIZE, address_of
 from mmlocks.mm.frames import folio_put
-from mmlocks.mm.pagetable import Pte, set_pte_at
+from mmlocks.mm.mm_types import Pte
+from mmlocks.mm.pagetable import set_pte_at
 from mmlocks.mm.syscalls.mmap import MAP_FIXED, MAP_SHARED, mmap
 from mmlocks.mm.syscalls.mprotect import mprotect
 from mmlocks.mm.syscalls.munmap import munmap

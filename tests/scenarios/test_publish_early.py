@@ -11,16 +11,13 @@ from mmlocks.conformance.process import Process
 from mmlocks.machine import Step
 from mmlocks.mm import Kernel, SegmentationFault
 from mmlocks.mm.address import PAGE_SIZE, address_of
-from mmlocks.mm.mm import SMALL
-from mmlocks.mm.pagecache import File
-from mmlocks.mm.pagetable import Pte
+from mmlocks.mm.mm_types import SMALL, File, Pte, Vma
 from mmlocks.mm.syscalls.mmap import MAP_FIXED, MAP_PRIVATE, MAP_SHARED, mmap
 from mmlocks.mm.syscalls.mprotect import mprotect
 from mmlocks.mm.syscalls.mremap import mremap
 from mmlocks.mm.syscalls.munmap import munmap
 from mmlocks.mm.user import fork, load, store
 from mmlocks.mm.vm_flags import VM_MAY_ACCESS, VM_MAYSHARE, VM_READ, VM_SHARED, VM_WRITE
-from mmlocks.mm.vma import Vma
 from mmlocks.mm.world import World
 from mmlocks.releases import RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS

@@ -368,7 +368,7 @@ def test_no_step_is_told_in_pythons_words_or_in_a_private_function(name: str) ->
 def test_a_private_function_gives_the_name_of_its_caller() -> None:
     _, run = run_of("stackrot")
     building = next(step for step in range(len(run)) if "builds" in run.told(step))
-    assert run.machine.node(run.states[building], 0).answer.where[-1].function == "_rewrite"
+    assert run.machine.node(run.states[building], 0).answer.where[-1].function == "_build"
     assert function_of(run, building) == "vma_iter_store"
 
 

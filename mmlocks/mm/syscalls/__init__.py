@@ -1,4 +1,4 @@
-"""The system calls that change an address space, and what they share: placing, merging and splitting areas.
+"""The system calls that change an address space, and what they share: placement, merge, split.
 
 Reading order: placement, merge, split, modify, mmap, munmap, mprotect, brk, mremap, madvise.
 """

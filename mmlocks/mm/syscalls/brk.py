@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.maple import find_vma, find_vma_before, for_each_vma
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.syscalls.merge import Proposal, commit_merge, goes_before
 from mmlocks.mm.syscalls.mmap import vma_link
@@ -15,11 +15,13 @@ from mmlocks.mm.vma import fields_of, vm_area_alloc
 
 
 async def brk(mm: Mm, address: int) -> int:
-    """The system call: move the end of the heap. Returns where it ends now, which is where it was if that is impossible.
+    """The system call: move the end of the heap. Returns where the heap ends now.
+
+    If the move is impossible, the end stays where it was.
 
     Kernel:  mm/mmap.c sys_brk().
     Locks:   takes mmap_lock for writing; write-locks every VMA that changes.
-    Differs: it is held for writing to the end; where the heap shrinks, Linux goes on with it for reading.
+    Differs: holds it for writing to the end; where the heap shrinks, Linux downgrades it.
     """
     await mmap_write_lock(mm)
     old = await mm.brk
@@ -31,7 +33,7 @@ async def brk(mm: Mm, address: int) -> int:
 
 
 async def _move_brk(mm: Mm, old: int, new: int) -> bool:
-    """Add or take away what lies between two ends, both rounded up to pages; whether that was possible."""
+    """Add or remove the memory between two ends, in whole pages; False if that is impossible."""
     if new == old:
         return True
     if new < old:

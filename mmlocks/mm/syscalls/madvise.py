@@ -1,4 +1,4 @@
-"""madvise: tell the kernel what memory is, or is not, needed for. Of its many kinds, the one that forgets."""
+"""madvise: tell the kernel how memory will be used. Only MADV_DONTNEED, which forgets, is here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.errnos import EINVAL, ENOMEM
 from mmlocks.mm.maple import find_vma
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm
 from mmlocks.mm.mmap_lock import mmap_read_lock, mmap_read_unlock
 from mmlocks.mm.syscalls.munmap import zap_page_range
 
@@ -14,13 +14,15 @@ MADV_DONTNEED = 4
 
 
 async def madvise(mm: Mm, start: int, length: int, advice: int) -> int:
-    """The system call, for MADV_DONTNEED: forget the contents of a range, which reads as zeros (or as its file) from now on.
+    """The system call, for MADV_DONTNEED: forget the contents of a range.
+
+    From then on the range reads as zeros, or as its file.
 
     Kernel:  mm/madvise.c do_madvise(), madvise_dontneed_single_vma().
     Locks:   takes mmap_lock for reading: the VMAs stay as they are.
     Races:   faults on the range, which may bring pages back at once.
-    Returns: 0; -EINVAL for other advice, or a start within a page; -ENOMEM if parts of the range are not mapped, after the
-             others were treated.
+    Returns: 0; -EINVAL for other advice, or a start within a page; -ENOMEM if parts of the range
+             are not mapped, after the other parts were forgotten.
     """
     if advice != MADV_DONTNEED or start % PAGE_SIZE:
         return -EINVAL

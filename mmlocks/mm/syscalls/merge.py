@@ -1,8 +1,10 @@
-"""Merging: two areas that touch and are alike become one VMA, so that an address space stays a short list.
+"""Merging: two areas that touch and are alike become one VMA, which keeps the list of VMAs short.
 
-Alike are VMAs with the same flags and the same file, whose pages are numbered through (vm_pgoff), and whose anonymous pages may be filed in one
-anon_vma. All of mmap, mprotect, brk and mremap come here with a proposal: "there shall be such a range; could it be part of what
-lies beside it?" (Kernel: mm/mmap.c vma_merge() in 6.4; mm/vma.c vma_merge_new_range() and vma_merge_existing_range() since 6.12.)
+VMAs are alike if they have the same flags and the same file, if their page numbers (vm_pgoff) go
+on from one to the other, and if one anon_vma may hold the anonymous pages of both. mmap, mprotect,
+brk and mremap come here with a proposal: "There will be such a range. Can a neighbour take it?"
+(Kernel: mm/mmap.c vma_merge() in 6.4; mm/vma.c vma_merge_new_range() and
+vma_merge_existing_range() since 6.12.)
 """
 
 from __future__ import annotations
@@ -13,20 +15,20 @@ from mmlocks.machine import together
 from mmlocks.machine.wire import travels
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.maple import find_vma, find_vma_before, vma_iter_store
-from mmlocks.mm.mm import Mm
-from mmlocks.mm.pagecache import File, i_mmap_lock_write, i_mmap_unlock_write, vma_unlink_file
-from mmlocks.mm.rmap import AnonVma, anon_vma_clone, unlink_anon_vmas
-from mmlocks.mm.vma import Fields, Vma, fields_of, vm_area_free
+from mmlocks.mm.mm_types import AnonVma, Fields, File, Mm, Vma
+from mmlocks.mm.pagecache import i_mmap_lock_write, i_mmap_unlock_write, vma_unlink_file
+from mmlocks.mm.rmap import anon_vma_clone, unlink_anon_vmas
+from mmlocks.mm.vma import fields_of, vm_area_free
 from mmlocks.mm.vma_lock import vma_start_write
 from mmlocks.releases import MERGE_LOCKS_FIRST, UNFAULTED_MERGES
 
 
 @travels
 class Proposal(NamedTuple):
-    """A range that is to have these properties (kernel: struct vma_merge_struct).
+    """A range that will have these properties (kernel: struct vma_merge_struct).
 
-    `anon_vma` is where pages that it has already are filed. `old` is the VMA of which it is a part now, None for a range that is new;
-    `source` the VMA from which its pages come, None if it has none yet.
+    `anon_vma` is where its pages are filed, if it has some. `old` is the VMA of which it is a part
+    now; None for a new range. `source` is the VMA from which its pages come; None if it has none.
     """
 
     start: int
@@ -40,7 +42,9 @@ class Proposal(NamedTuple):
 
 
 async def vma_merge(mm: Mm, new: Proposal) -> Vma | None:
-    """Make the range part of the VMA before it, of the one after it, or of both; None, and nothing done, if neither is alike.
+    """Make the range part of the VMA before it, of the one after it, or of both.
+
+    None, and nothing done, if neither is alike.
 
     Locks:   mmap_lock for writing; write-locks all VMAs that change.
     Races:   faults under a VMA lock, until that VMA is write-locked.
@@ -61,7 +65,7 @@ async def vma_merge(mm: Mm, new: Proposal) -> Vma | None:
         and right.anon_vma
         and left.anon_vma is not right.anon_vma
     ):
-        right = None  # each is like the new range, but not like the other
+        right = None  # each is like the new range, but they are not alike
     if left is not None:
         end = right.end if right is not None else new.end
         gone = tuple(
@@ -82,7 +86,7 @@ async def vma_merge(mm: Mm, new: Proposal) -> Vma | None:
 
 
 async def goes_before(left: Fields, new: Proposal) -> bool:
-    """Whether `left` can be continued by the new range (kernel: can_vma_merge_after)."""
+    """Whether the new range can continue `left` (kernel: can_vma_merge_after)."""
     in_line = left.pgoff + (left.end - left.start) // PAGE_SIZE == new.pgoff
     return left.end == new.start and in_line and await _alike(left, new)
 
@@ -99,10 +103,10 @@ async def _alike(target: Fields, new: Proposal) -> bool:
 
 
 async def may_share(target: Fields, anon_vma: AnonVma | None, source: Fields | None) -> bool:
-    """Whether the pages of `target` and those filed under `anon_vma` (of `source`) can be filed together.
+    """Whether one anon_vma may hold the pages of `target` and those in `anon_vma` (of `source`).
 
-    A VMA that inherited pages by fork has a chain of several anon_vmas. Whoever joined it would be searched for all its relatives' pages as well,
-    so nobody may (kernel: is_mergeable_anon_vma).
+    A VMA that inherited pages by fork has a chain of several anon_vmas. A search for a page of any
+    relative would also look into a VMA that joined it, so none may (kernel: is_mergeable_anon_vma).
     """
     if target.anon_vma is anon_vma:
         return True
@@ -123,28 +127,27 @@ async def commit_merge(
     rest: Fields | None,
     source: Fields | None,
 ) -> None:
-    """Let `target` cover [start, end), and with it the VMAs in `gone` wholly and `rest` in part.
+    """Let `target` cover [start, end): all of the VMAs in `gone`, and a part of `rest`.
 
     Kernel:  mm/mmap.c vma_prepare(), dup_anon_vma(), vma_complete().
-    Locks:   mmap_lock for writing; write-locks every VMA named; takes the file's i_mmap_rwsem for writing.
-    Races:   faults under a VMA lock, until that VMA is write-locked: before d8ab9f7b644a (6.4.8) that was after it had got its new anon_vma.
+    Locks:   mmap_lock for writing; write-locks every VMA named; takes the file's i_mmap_rwsem for
+             writing.
+    Races:   faults under a VMA lock, until that VMA is write-locked: before d8ab9f7b644a (6.4.8),
+             that was after it had got its new anon_vma.
     Differs: takes no anon_vma lock; see AnonVma.
     """
     if MERGE_LOCKS_FIRST:
         await vma_start_write(target.vma)
     for part in (*gone, *([rest] if rest else []), *([source] if source else [])):
-        if (
-            target.anon_vma is None
-            and part.anon_vma is not None
-            and await target.vma.anon_vma is None
-        ):
+        first = target.anon_vma is None and part.anon_vma is not None
+        if first and await target.vma.anon_vma is None:
             await target.vma.anon_vma.set(part.anon_vma)
             await anon_vma_clone(target.vma, part.vma)
     for part in (target, *gone, *([rest] if rest else [])):
         await vma_start_write(part.vma)
     if target.file is not None:
         await i_mmap_lock_write(target.file)
-    # All three are write-locked, so that nobody can look between the changes.
+    # All three are write-locked, so others cannot look between the changes.
     if rest is not None and rest.start < start:
         await rest.vma.vm_end.set(start)
     elif rest is not None:

@@ -1,4 +1,4 @@
-"""mmap: promise memory. No page is given out before it is touched."""
+"""mmap: promise memory. A page is given out only when it is touched."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.errnos import EEXIST, EINVAL, ENOMEM
 from mmlocks.mm.maple import for_each_vma, vma_iter_store
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import File, Mm, Vma
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.pagecache import (
-    File,
     i_mmap_lock_write,
     i_mmap_unlock_write,
     shmem_zero_setup,
@@ -29,7 +28,7 @@ from mmlocks.mm.vm_flags import (
     VM_SHARED,
     VM_WRITE,
 )
-from mmlocks.mm.vma import Vma, vm_area_alloc
+from mmlocks.mm.vma import vm_area_alloc
 from mmlocks.mm.vma_lock import vma_start_write
 from mmlocks.releases import NEW_VMA_LOCKED, NEW_VMA_LOCKED_FIRST
 
@@ -46,10 +45,11 @@ async def mmap(
     file: File | None = None,
     offset: int = 0,
 ) -> int:
-    """The system call. Returns the address, or minus an errno (mm/util.c vm_mmap_pgoff, mm/mmap.c ksys_mmap_pgoff).
+    """The system call. Returns the address, or minus an errno.
 
-    `prot` has the bits of PROT_READ, PROT_WRITE and PROT_EXEC, which are those of VM_READ, VM_WRITE and VM_EXEC. `file` is None
-    for anonymous memory, as with MAP_ANONYMOUS; `offset` is in bytes.
+    The bits of `prot` (PROT_READ, PROT_WRITE, PROT_EXEC) are those of VM_READ, VM_WRITE and
+    VM_EXEC. `file` is None for anonymous memory, as with MAP_ANONYMOUS; `offset` is in bytes.
+    (mm/util.c vm_mmap_pgoff, mm/mmap.c ksys_mmap_pgoff.)
     """
     if offset % PAGE_SIZE:
         return -EINVAL
@@ -62,12 +62,13 @@ async def mmap(
 async def do_mmap(
     mm: Mm, address: int, length: int, prot: int, flags: int, file: File | None, pgoff: int
 ) -> int:
-    """Check what is wanted, and choose where to put it. Returns the address, or minus an errno.
+    """Check the request, and choose an address. Returns the address, or minus an errno.
 
     Kernel:  mm/mmap.c do_mmap().
     Locks:   mmap_lock for writing.
-    Returns: -EINVAL for a length of 0, neither MAP_SHARED nor MAP_PRIVATE, or a stack of anything but private anonymous memory; -EEXIST where MAP_FIXED_NOREPLACE finds something;
-             -ENOMEM for too many VMAs, or no room.
+    Returns: -EINVAL for a length of 0, neither MAP_SHARED nor MAP_PRIVATE, or a stack that is not
+             private anonymous memory; -EEXIST if MAP_FIXED_NOREPLACE finds something; -ENOMEM for
+             too many VMAs, or no room.
     """
     if length == 0:
         return -EINVAL
@@ -106,12 +107,17 @@ async def do_mmap(
 async def mmap_region(
     mm: Mm, address: int, length: int, vm_flags: int, file: File | None, pgoff: int
 ) -> int:
-    """Replace whatever lies in the range by memory with these flags. Returns the address, or minus an errno.
+    """Replace all that lies in the range by memory with these flags.
 
-    Kernel:  mm/mmap.c mmap_region(); the new VMA is locked since 33313a747e81 (6.4.3), and outside i_mmap_rwsem since 1c7873e33645 (6.4.3).
-    Locks:   mmap_lock for writing; write-locks every VMA that changes, also the new one; takes the file's i_mmap_rwsem for writing.
+    Returns the address, or minus an errno.
+
+    Kernel:  mm/mmap.c mmap_region(); locks the new VMA since 33313a747e81 (6.4.3), and outside
+             i_mmap_rwsem since 1c7873e33645 (6.4.3).
+    Locks:   mmap_lock for writing; write-locks every VMA that changes, also the new one; takes the
+             file's i_mmap_rwsem for writing.
     Races:   a fault that finds the new VMA before we are done with it.
-    Differs: Linux marks the VMA VM_SOFTDIRTY as well once it is in the tree, by a function that locks it by itself.
+    Differs: Linux also marks the VMA VM_SOFTDIRTY once it is in the tree, by a function that locks
+             it.
     """
     end = address + length
     error = await do_munmap(mm, address, length)
@@ -141,16 +147,19 @@ async def mmap_region(
 
 
 async def vma_link(mm: Mm, vma: Vma) -> None:
-    """Show a new VMA to everybody who looks at the tree: brk's, and mremap's.
+    """Put a new VMA into the tree, where all others find it. brk and mremap call this.
 
     Kernel:  mm/mmap.c vma_link().
     Locks:   mmap_lock for writing; write-locks the VMA; takes the file's i_mmap_rwsem for writing.
     Races:   a fault, as soon as the tree shows the VMA.
-    Differs: Linux's brk locked its new VMA later only (ad9f006351c3, August 2023); it does not change it any more.
+    Differs: Linux's brk locks its new VMA only since ad9f006351c3 (August 2023). That hides no
+             race: brk does not change the VMA after this.
     """
     if NEW_VMA_LOCKED:
         await vma_start_write(vma)
-    start, end, file = await together(vma.vm_start, vma.vm_end, vma.vm_file)  # nobody else knows it
+    start, end, file = await together(
+        vma.vm_start, vma.vm_end, vma.vm_file
+    )  # others do not know it yet
     if file is not None:
         await i_mmap_lock_write(file)
     await vma_iter_store(mm, start, end, vma)
@@ -161,5 +170,5 @@ async def vma_link(mm: Mm, vma: Vma) -> None:
 
 
 def accountable(vm_flags: int) -> bool:
-    """Whether memory with these flags may turn into that many pages of this process's own (mm/mmap.c accountable_mapping)."""
+    """Whether every page of such memory may become the process's own (mm/mmap.c)."""
     return vm_flags & (VM_NORESERVE | VM_SHARED | VM_WRITE) == VM_WRITE

@@ -1,18 +1,18 @@
-"""Giving a part of a VMA other flags: it merges with a neighbour that has them already, or is split off."""
+"""Other flags for a part of a VMA: a neighbour that has them takes it, or it is split off."""
 
 from __future__ import annotations
 
 from mmlocks.mm.address import PAGE_SIZE
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Fields, Mm, Vma
 from mmlocks.mm.syscalls.merge import Proposal, vma_merge
 from mmlocks.mm.syscalls.split import split_vma
-from mmlocks.mm.vma import Fields, Vma
 
 
 async def vma_modify_flags(mm: Mm, old: Fields, start: int, end: int, flags: int) -> Vma | int:
-    """A VMA that covers [start, end) of `old`, and to which these flags can be given; or -ENOMEM.
+    """A VMA that covers [start, end) of `old` and may be given these flags; or -ENOMEM.
 
-    If the part merges, that is the neighbour, which has the flags already; else a VMA of exactly this range, which has not.
+    If the part merges, the result is the neighbour, which has the flags already. Otherwise it is a
+    VMA of exactly this range, which does not have them yet.
 
     Kernel:  mm/vma.c vma_modify_flags() (6.12; in 6.4, each caller did this itself).
     Locks:   mmap_lock for writing; write-locks every VMA that changes.

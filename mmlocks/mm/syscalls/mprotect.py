@@ -6,10 +6,10 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.errnos import EACCES, EINVAL, ENOMEM
 from mmlocks.mm.maple import find_vma
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Fields, Mm, Pte, Vma
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.pagecache import vma_set_page_prot
-from mmlocks.mm.pagetable import Pte, set_pte_at
+from mmlocks.mm.pagetable import set_pte_at
 from mmlocks.mm.syscalls.modify import vma_modify_flags
 from mmlocks.mm.tlb import flush_tlb_pages
 from mmlocks.mm.vm_flags import (
@@ -20,7 +20,7 @@ from mmlocks.mm.vm_flags import (
     VM_SHARED,
     VM_WRITE,
 )
-from mmlocks.mm.vma import Fields, Vma, fields_of
+from mmlocks.mm.vma import fields_of
 from mmlocks.mm.vma_lock import vma_start_write
 
 PROT_SEM, PROT_GROWSDOWN, PROT_GROWSUP = 0x8, 0x01000000, 0x02000000
@@ -31,9 +31,11 @@ async def mprotect(mm: Mm, start: int, length: int, prot: int) -> int:
 
     Kernel:  mm/mprotect.c do_mprotect_pkey().
     Locks:   takes mmap_lock for writing; write-locks every VMA that changes.
-    Races:   faults under a VMA lock, until that VMA is write-locked; stores through the TLBs, until they are flushed.
-    Returns: -EINVAL for a start within a page, or bits that are none; -EACCES for what the memory's file does not allow; -ENOMEM for a hole,
-             *after what lies before it was changed*, or for too many VMAs.
+    Races:   faults under a VMA lock, until that VMA is write-locked; stores through the TLBs, until
+             they are flushed.
+    Returns: -EINVAL for a start within a page, or unknown bits; -EACCES for access that the
+             memory's file does not allow; -ENOMEM for too many VMAs, or for a hole, *after the
+             range before the hole was changed*.
     """
     grows_down = bool(prot & PROT_GROWSDOWN)
     if grows_down and prot & PROT_GROWSUP:
@@ -90,7 +92,7 @@ async def _mprotect_range(
 
 
 async def mprotect_fixup(mm: Mm, old: Fields, start: int, end: int, flags: int) -> int:
-    """Give [start, end) of one VMA these flags. Returns 0, or -ENOMEM (mm/mprotect.c mprotect_fixup).
+    """Give [start, end) of one VMA these flags. Returns 0, or -ENOMEM (mm/mprotect.c).
 
     Locks:   mmap_lock for writing; write-locks every VMA that changes.
     """
@@ -100,7 +102,7 @@ async def mprotect_fixup(mm: Mm, old: Fields, start: int, end: int, flags: int) 
         if not old.flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE):
             flags |= VM_ACCOUNT
     elif old.flags & VM_ACCOUNT and old.file is None and old.anon_vma is None:
-        flags &= ~VM_ACCOUNT  # nothing of it was ever touched, so nothing need be kept ready
+        flags &= ~VM_ACCOUNT  # untouched, so no memory need be kept ready for it
     vma = await vma_modify_flags(mm, old, start, end, flags)
     if isinstance(vma, int):
         return vma
@@ -113,7 +115,9 @@ async def mprotect_fixup(mm: Mm, old: Fields, start: int, end: int, flags: int) 
 
 
 async def change_protection(vma: Vma, start: int, end: int, flags: int) -> None:
-    """Let the page table say what the flags say; an entry becomes writable again only by a fault (mm/mprotect.c).
+    """Change the page table to what the flags allow (mm/mprotect.c).
+
+    An entry becomes writable again only by a fault.
 
     Locks:   mmap_lock for writing and the VMA write-locked; takes each page's page-table lock.
     Races:   stores through the TLBs, until the flush at the end.

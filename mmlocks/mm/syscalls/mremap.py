@@ -1,4 +1,4 @@
-"""mremap: make a piece of memory longer or shorter, or give it another address, with all that is in it."""
+"""mremap: make a piece of memory longer or shorter, or move it to another address."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.errnos import EFAULT, EINVAL, ENOMEM
 from mmlocks.mm.maple import find_vma, for_each_vma
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Fields, Mm, Vma
 from mmlocks.mm.mmap_lock import mmap_write_lock, mmap_write_unlock
 from mmlocks.mm.pagecache import i_mmap_lock_write, i_mmap_unlock_write
 from mmlocks.mm.pagetable import set_pte_at
@@ -17,13 +17,13 @@ from mmlocks.mm.syscalls.munmap import do_munmap
 from mmlocks.mm.syscalls.placement import get_unmapped_area
 from mmlocks.mm.tlb import flush_tlb_page
 from mmlocks.mm.vm_flags import VM_SHARED
-from mmlocks.mm.vma import Fields, Vma, fields_of, vm_area_alloc
+from mmlocks.mm.vma import fields_of, vm_area_alloc
 from mmlocks.mm.vma_lock import vma_start_write
 from mmlocks.releases import MREMAP_MOVES_SEVERAL
 
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 SPARE_MAPS = 3
-"""Moving may split twice and add one VMA, so that many must be left of max_map_count."""
+"""A move may split twice and add one VMA, so max_map_count must leave room for three."""
 
 
 async def mremap(
@@ -32,10 +32,11 @@ async def mremap(
     """The system call. Returns where the memory is now, or minus an errno.
 
     Kernel:  mm/mremap.c do_mremap(), in the order of checks that 6.17 has.
-    Differs: mmap_lock is held for writing to the end; where memory only shrinks, Linux goes on with it for reading.
     Locks:   takes mmap_lock for writing; write-locks every VMA that changes.
-    Returns: -EINVAL for arguments that make no sense; -EFAULT if [old, old + old_length) is not within one VMA; -ENOMEM if it cannot
-             grow in place and may not move, or for too many VMAs.
+    Returns: -EINVAL for arguments that make no sense; -EFAULT if [old, old + old_length) is not
+             within one VMA; -ENOMEM if it cannot grow in place and may not move, or for too many
+             VMAs.
+    Differs: holds mmap_lock for writing to the end; where memory only shrinks, Linux downgrades it.
     """
     old_length, new_length = page_align(old_length), page_align(new_length)
     await mmap_write_lock(mm)
@@ -53,7 +54,7 @@ async def mremap(
 
 
 async def _check(mm: Mm, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
-    """Whether the arguments make sense by themselves: 0, or minus an errno (check_mremap_params)."""
+    """0 if the arguments make sense by themselves, else minus an errno (check_mremap_params)."""
     limits = mm.limits
     if flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) or old % PAGE_SIZE:
         return -EINVAL
@@ -103,7 +104,7 @@ async def _remap_one(
     if not fixed and not keep:
         if new_length == old_length:
             return old
-        if new_length < old_length:  # what is cut off may belong to others as well
+        if new_length < old_length:  # the range that is cut off may reach into other VMAs
             return await do_munmap(mm, old + new_length, old_length - new_length) or old
     if old + min(old_length, new_length) > vma.end:
         return -EFAULT
@@ -125,7 +126,7 @@ async def _remap_one(
 
 
 async def _expand_in_place(mm: Mm, vma: Fields, more: int) -> bool:
-    """Make a VMA longer, if nothing lies behind it (vma_expandable, vma_merge_extend)."""
+    """Make a VMA longer, if the addresses behind it are free (vma_expandable, vma_merge_extend)."""
     end = vma.end + more
     if end > mm.limits.task_size or await for_each_vma(mm, vma.end, end):
         return False
@@ -137,46 +138,48 @@ async def _expand_in_place(mm: Mm, vma: Fields, more: int) -> bool:
 
 
 async def move_vma(mm: Mm, old: int, old_length: int, new_length: int, new: int, keep: bool) -> int:
-    """Move [old, old + old_length), part of one VMA, to `new`; with `keep`, its VMA stays there, empty.
+    """Move [old, old + old_length), a part of one VMA, to `new`; with `keep`, an empty VMA stays.
 
     Kernel:  mm/mremap.c move_vma().
     Locks:   mmap_lock for writing; write-locks every VMA that changes.
-    Races:   faults under the VMA lock of the source, until it is write-locked. Up to 6.4.9, one that looked at anon_vma before it locked
-             the VMA may find it gone: see lock_vma_under_rcu.
+    Races:   faults under the VMA lock of the source, until it is write-locked. Up to 6.4.9, a fault
+             that looks at anon_vma before it locks the VMA may find it gone under the lock; see
+             lock_vma_under_rcu.
     """
     if await mm.map_count >= mm.limits.max_map_count - SPARE_MAPS:
         return -ENOMEM
     source = await find_vma(mm, old)
     if source is None or await source.vm_start > old:
-        return -EFAULT  # the destination was made free, and with it the source
+        return -EFAULT  # the source lay in the destination, which was made free
     await vma_start_write(source)
     vma = await fields_of(source)
     copy, need_rmap_locks = await copy_vma(mm, vma, old, new, new_length)
     await move_page_tables(mm, vma, old, new, old_length, need_rmap_locks)
     if not keep:
-        if old_length:  # of length 0 only for shared memory, which gets a second mapping
+        if old_length:  # it is 0 only for shared memory, which gets a second mapping
             await do_munmap(mm, old, old_length)
     elif (
         vma.anon_vma is not None
         and copy is not source
         and (vma.start, vma.end) == (old, old + old_length)
     ):
-        # Not one page is left, so that the next ones can be filed anew. (A source without anon_vma has nothing filed, and may be gone: where
-        # the copy lies beside it, both have been merged.)
+        # All pages have left, so the next ones can be filed anew. (A source without anon_vma has
+        # no page filed, and may be gone: a copy right beside it has been merged with it.)
         await unlink_anon_vmas(source)
     return new
 
 
 async def copy_vma(mm: Mm, vma: Fields, old: int, new: int, length: int) -> tuple[Vma, bool]:
-    """A VMA over [new, new + length) for pages that come from `old` in `vma`: a neighbour there that takes it up, or a new one.
+    """A VMA over [new, new + length) for pages from `old` in `vma`: merged into another, or new.
 
-    Also says whether rmap's locks are needed to move the pages: whether a walk may visit that VMA before `vma`, and so miss a page that moves.
+    The second result says whether the move needs rmap's locks: a walk that visits the new VMA
+    before `vma` could miss a page that moves.
 
     Kernel:  mm/mmap.c copy_vma(), need_rmap_locks.
     Locks:   mmap_lock for writing; write-locks every VMA that changes.
     """
     if vma.file is None and vma.anon_vma is None:
-        pgoff = new // PAGE_SIZE  # no page is filed yet, so nothing is known by its old number
+        pgoff = new // PAGE_SIZE  # no page is filed yet, so the old numbers are not in use
     else:
         pgoff = vma.pgoff + (old - vma.start) // PAGE_SIZE
     end = new + length
@@ -184,28 +187,29 @@ async def copy_vma(mm: Mm, vma: Fields, old: int, new: int, length: int) -> tupl
         mm, Proposal(new, end, pgoff, vma.flags, vma.file, vma.anon_vma, source=vma)
     )
     if merged is not None:
-        # Only files have walks. A file's VMA never merges with its own copy, so that vma.pgoff is what it was.
+        # Only files have walks. A file's VMA never merges with its own copy, so vma.pgoff is right.
         return merged, vma.file is not None and await merged.vm_pgoff <= vma.pgoff
     copy = await vm_area_alloc(mm, new, end, pgoff, vma.flags, vma.file, vma.page_prot)
     if vma.anon_vma is not None:
         await copy.anon_vma.set(vma.anon_vma)
         await anon_vma_clone(copy, vma.vma)
     await vma_start_write(copy)  # no fault may run here while its pages arrive
-    await vma_link(
-        mm, copy
-    )  # its vm_pgoff is not below the source's, and the source was there first
+    # A walk visits the source first: its vm_pgoff is not above the copy's, and it is older.
+    await vma_link(mm, copy)
     return copy, False
 
 
 async def move_page_tables(
     mm: Mm, vma: Fields, old: int, new: int, length: int, need_rmap_locks: bool
 ) -> None:
-    """Move the entries of a range of `vma` to another one, pages and all.
+    """Move the page-table entries of a range of `vma` to another range.
 
     Kernel:  mm/mremap.c move_page_tables(), move_ptes().
-    Locks:   mmap_lock for writing and both VMAs write-locked; takes both pages' page-table locks, and around them rmap's locks where they are needed.
-    Races:   stores through the TLBs, until each page is flushed, before its locks are given up. A walk that starts from the file.
-    Differs: takes rmap's locks once; Linux takes them again for each page table (2 MiB of addresses).
+    Locks:   mmap_lock for writing and both VMAs write-locked; takes both pages' page-table locks,
+             and around them rmap's locks where they are needed.
+    Races:   stores through the TLBs, until each page is flushed, before its locks are given up. A
+             walk that starts from the file.
+    Differs: takes rmap's locks once; Linux takes them again for each page table (2 MiB).
     """
     table, shift = mm.page_table, (new - old) // PAGE_SIZE
     if need_rmap_locks:
@@ -216,7 +220,7 @@ async def move_page_tables(
             await table.ptl[page].unlock()
             continue
         await table.ptl[page + shift].lock()
-        # Both entries are locked, and a CPU that still has the old one in its TLB loses it in the same step.
+        # One step: both entries are locked, and a CPU with the old one in its TLB loses it here.
         await together(
             set_pte_at(mm, page, None),
             flush_tlb_page(mm, page),
@@ -228,10 +232,10 @@ async def move_page_tables(
 
 
 async def take_rmap_locks(vma: Fields) -> None:
-    """Keep out every walk that looks for the mappings of pages of `vma` (mm/mremap.c take_rmap_locks).
+    """Keep out every walk that looks for the mappings of pages of `vma` (mm/mremap.c).
 
     Locks:   takes the file's i_mmap_rwsem for writing.
-    Differs: not the lock of the VMA's anon_vma, which has none here; see AnonVma.
+    Differs: takes no anon_vma lock; see AnonVma.
     """
     if vma.file is not None:
         await i_mmap_lock_write(vma.file)

@@ -1,26 +1,26 @@
-"""munmap: take a range of addresses away, whatever lies there."""
+"""munmap: take a range of addresses away, with all that lies there."""
 
 from __future__ import annotations
 
 from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE, page_align
 from mmlocks.mm.errnos import EINVAL, ENOMEM
-from mmlocks.mm.frames import Frame, folio_put
+from mmlocks.mm.frames import folio_put
 from mmlocks.mm.maple import find_vma, for_each_vma, vma_iter_store
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import File, Frame, Mm, Vma
 from mmlocks.mm.mmap_lock import (
     mmap_read_unlock,
     mmap_write_downgrade,
     mmap_write_lock,
     mmap_write_unlock,
 )
-from mmlocks.mm.pagecache import File, unlink_file_vma
+from mmlocks.mm.pagecache import unlink_file_vma
 from mmlocks.mm.pagetable import set_pte_at
 from mmlocks.mm.rmap import unlink_anon_vmas
 from mmlocks.mm.syscalls.split import split_in_two
 from mmlocks.mm.tlb import flush_tlb_pages
 from mmlocks.mm.vm_flags import VM_GROWSDOWN
-from mmlocks.mm.vma import Vma, vm_area_free
+from mmlocks.mm.vma import vm_area_free
 from mmlocks.mm.vma_lock import vma_start_write
 from mmlocks.releases import MUNMAP_ALWAYS_DOWNGRADES
 
@@ -28,8 +28,8 @@ from mmlocks.releases import MUNMAP_ALWAYS_DOWNGRADES
 async def munmap(mm: Mm, start: int, length: int) -> int:
     """The system call. Returns 0, or minus an errno (mm/mmap.c __vm_munmap).
 
-    Returns: -EINVAL for a start within a page, a length of 0, or a range beyond the user's addresses; -ENOMEM if a VMA that must
-             be split would be one too many.
+    Returns: -EINVAL for a start within a page, a length of 0, or a range beyond the user's
+             addresses; -ENOMEM if a VMA must be split and there are too many VMAs already.
     """
     await mmap_write_lock(mm)
     gone = await do_vmi_munmap(mm, start, length)
@@ -37,14 +37,15 @@ async def munmap(mm: Mm, start: int, length: int) -> int:
         await mmap_write_unlock(mm)
         return gone
     if not MUNMAP_ALWAYS_DOWNGRADES:
-        # Below a stack, mmap_lock is kept for writing: no stack grows into the hole while its pages are freed.
+        # Below a stack, mmap_lock is kept for writing: no stack grows into the hole while its
+        # pages are freed.
         above = await find_vma(mm, start)
         if above is not None and await above.vm_flags & VM_GROWSDOWN:
             await unmap_region(mm, gone)
             await mmap_write_unlock(mm)
             return 0
-    # The VMAs are out of the tree, so faults elsewhere may go on while their pages are freed. *This unlocks them*: only their
-    # `detached` mark keeps out a reader who found one before.
+    # The VMAs are out of the tree, so faults elsewhere may go on while their pages are freed.
+    # *This unlocks them*: only `detached` keeps out a reader that found one before.
     await mmap_write_downgrade(mm)
     await unmap_region(mm, gone)
     await mmap_read_unlock(mm)
@@ -52,7 +53,7 @@ async def munmap(mm: Mm, start: int, length: int) -> int:
 
 
 async def do_munmap(mm: Mm, start: int, length: int) -> int:
-    """The same for a caller who goes on changing the address space. Returns 0, or minus an errno.
+    """The same for a caller that goes on to change the address space. Returns 0, or minus an errno.
 
     Locks:   mmap_lock for writing, also on return.
     """
@@ -64,11 +65,13 @@ async def do_munmap(mm: Mm, start: int, length: int) -> int:
 
 
 async def do_vmi_munmap(mm: Mm, start: int, length: int) -> tuple[Vma, ...] | int:
-    """Cut a range out of the tree. Returns the VMAs that were cut out, which still have their pages, or minus an errno.
+    """Cut a range out of the tree.
+
+    Returns the VMAs that were cut out, which still have their pages, or minus an errno.
 
     Kernel:  mm/mmap.c do_vmi_munmap(), do_vmi_align_munmap().
     Locks:   mmap_lock for writing; write-locks every VMA that changes.
-    Races:   faults under a VMA lock, and RCU readers who have found a VMA and not locked it yet.
+    Races:   faults under a VMA lock, and RCU readers that have found a VMA and not locked it yet.
     """
     end = start + page_align(length)
     if start % PAGE_SIZE or end == start or end > mm.limits.task_size:
@@ -94,13 +97,13 @@ async def do_vmi_munmap(mm: Mm, start: int, length: int) -> tuple[Vma, ...] | in
 
 
 async def unmap_region(mm: Mm, gone: tuple[Vma, ...]) -> None:
-    """Free the pages of VMAs that are out of the tree, and the VMAs (mm/mmap.c unmap_region, remove_mt).
+    """Free the pages of VMAs that are out of the tree, and the VMAs (mm/mmap.c).
 
     Locks:   mmap_lock, in either mode.
     """
     files: tuple[File | None, ...] = ()
     for vma in gone:
-        # Detached: nobody changes it any more.
+        # It is detached, so it does not change any more.
         start, end, file = await together(vma.vm_start, vma.vm_end, vma.vm_file)
         files = (*files, file)
         await zap_page_range(mm, start, end)
@@ -112,11 +115,12 @@ async def unmap_region(mm: Mm, gone: tuple[Vma, ...]) -> None:
 
 
 async def zap_page_range(mm: Mm, start: int, end: int) -> None:
-    """Take all pages of a range out of the page table; each frame that nobody else uses is freed.
+    """Take all pages of a range out of the page table, and free the frames that are unused then.
 
     Kernel:  mm/memory.c unmap_vmas(), zap_pte_range(), and the gathering of mm/mmu_gather.c.
     Locks:   mmap_lock in either mode; takes each page's page-table lock.
-    Races:   CPUs that have an entry in their TLB go on using the frame; so it is freed after the flush, not before.
+    Races:   CPUs with an entry in their TLB go on using the frame, so it is freed only after the
+             flush.
     """
     table = mm.page_table
     gathered: tuple[Frame, ...] = ()

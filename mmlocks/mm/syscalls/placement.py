@@ -1,4 +1,4 @@
-"""Placement: where mmap puts memory when the program leaves that to the kernel, or only hints at it."""
+"""Placement: where mmap puts memory if the program gives no address, or only a hint."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.errnos import EINVAL, ENOMEM
 from mmlocks.mm.maple import find_vma, find_vma_before
 from mmlocks.mm.maple_node import END
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm, Vma
 from mmlocks.mm.vm_flags import VM_GROWSDOWN
-from mmlocks.mm.vma import Vma
 from mmlocks.releases import THP_ALIGNS_MMAP, THP_ALIGNS_MULTIPLES_ONLY
 
 HUGE = 2 << 20
@@ -17,19 +16,22 @@ HUGE = 2 << 20
 
 
 async def get_unmapped_area(mm: Mm, address: int, length: int, fixed: bool, private: bool) -> int:
-    """An address at which `length` bytes may be mapped, or minus an errno. What lies there already matters only if not `fixed`; `private` means anonymous and private.
+    """An address at which `length` bytes may be mapped, or minus an errno.
 
-    Kernel:  mm/mmap.c __get_unmapped_area(), arch/x86/kernel/sys_x86_64.c arch_get_unmapped_area_topdown().
+    A `fixed` place may be in use already. `private` means anonymous and private.
+
+    Kernel:  mm/mmap.c __get_unmapped_area(), arch/x86/kernel/sys_x86_64.c
+             arch_get_unmapped_area_topdown().
     Locks:   mmap_lock for writing.
     Returns: -ENOMEM if there is no room; for `fixed`, also -EINVAL within a page.
-    Differs: whoever asks for a fixed place may have the lowest pages, as root may.
+    Differs: a fixed place may be in the lowest pages, which Linux gives only to root.
     """
     limits = mm.limits
     if length > limits.task_size:
         return -ENOMEM
     if fixed:
         if address > END - PAGE_SIZE:
-            return address - END  # looks like minus an errno to the kernel, which returns it as one
+            return address - END  # Linux takes it for minus an errno, and returns it
         if address > limits.task_size - length:
             return -ENOMEM
         if address % PAGE_SIZE:
@@ -66,7 +68,7 @@ async def unmapped_area_topdown(mm: Mm, length: int) -> int:
                 break
             top = await below.vm_start
             continue
-        # The gap of a stack counts only for the hole right below it, and from then on for all that comes after.
+        # A stack's gap counts only for the hole right below it, then for all that comes after.
         room = await room_ends(mm, above) if above is not None else top
         if room >= top:
             return top - length
@@ -75,7 +77,7 @@ async def unmapped_area_topdown(mm: Mm, length: int) -> int:
 
 
 async def unmapped_area(mm: Mm, length: int) -> int:
-    """The lowest free place above mmap_base, when there is none below; or -ENOMEM (mm/mmap.c unmapped_area)."""
+    """The lowest free place above mmap_base, or -ENOMEM (mm/mmap.c unmapped_area)."""
     start = mm.limits.mmap_base
     while start + length <= mm.limits.task_size:
         above = await find_vma(mm, start)
@@ -86,7 +88,7 @@ async def unmapped_area(mm: Mm, length: int) -> int:
 
 
 async def room_ends(mm: Mm, vma: Vma) -> int:
-    """Where the room below a VMA ends: at its start, or at the gap that is kept for a stack to grow into (vm_start_gap)."""
+    """Where the room below a VMA ends: at its start, or at a stack's guard gap (vm_start_gap)."""
     start, vm_flags = await together(vma.vm_start, vma.vm_flags)
     room: int = max(0, start - mm.limits.stack_guard_gap) if vm_flags & VM_GROWSDOWN else start
     return room

@@ -1,4 +1,4 @@
-"""Splitting: where a range begins or ends inside a VMA, that one becomes two, alike but for their addresses."""
+"""Splitting: a VMA in which a range begins or ends becomes two, alike but for their addresses."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from mmlocks.machine import together
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.errnos import ENOMEM
 from mmlocks.mm.maple import vma_iter_store
-from mmlocks.mm.mm import Mm
+from mmlocks.mm.mm_types import Mm, Vma
 from mmlocks.mm.pagecache import i_mmap_lock_write, i_mmap_unlock_write, vma_link_file
 from mmlocks.mm.rmap import anon_vma_clone
-from mmlocks.mm.vma import Vma, fields_of, vm_area_alloc
+from mmlocks.mm.vma import fields_of, vm_area_alloc
 from mmlocks.mm.vma_lock import vma_start_write
 
 
 async def split_vma(mm: Mm, vma: Vma, address: int, below: bool) -> Vma | int:
-    """Split at `address`; returns the new VMA, which is the part below or the one above, or -ENOMEM if there are too many.
+    """Split at `address`. Returns the new VMA, or -ENOMEM if there are too many VMAs.
+
+    The new VMA is the part `below` the address, or else the part above it.
 
     Kernel:  mm/mmap.c split_vma().
     Locks:   mmap_lock for writing; write-locks the VMA.
@@ -25,12 +27,13 @@ async def split_vma(mm: Mm, vma: Vma, address: int, below: bool) -> Vma | int:
 
 
 async def split_in_two(mm: Mm, vma: Vma, address: int, below: bool) -> Vma:
-    """The same without asking how many there are (mm/mmap.c __split_vma).
+    """The same without a limit on the number of VMAs (mm/mmap.c __split_vma).
 
     Locks:   mmap_lock for writing; write-locks the VMA; takes the file's i_mmap_rwsem for writing.
-    Races:   faults under the VMA lock, until it is write-locked. The part that `vma` keeps and the new one change hands in the tree
-             while both cannot be locked by anybody else.
-    Differs: Linux does not lock the new VMA, of which nobody knows. Takes no anon_vma lock; see AnonVma.
+    Races:   faults under the VMA lock, until it is write-locked. Both VMAs stay write-locked while
+             addresses pass from one to the other in the tree.
+    Differs: Linux does not lock the new VMA, which others do not know yet. Takes no anon_vma lock;
+             see AnonVma.
     """
     old = await fields_of(vma)
     upper = old.pgoff + (address - old.start) // PAGE_SIZE

@@ -106,7 +106,7 @@ ATTACKS = (
             "await vma_iter_store(mm, 0, 1 << 64, await oldmm.mm_mt.ma_root)", "whole_child", "from mmlocks.mm.maple import vma_iter_store"),
     refused("tree_of_text", "puts a text into the tree", "await vma_iter_store(mm, 0x10_000, 0x11_000, 'heap')", "mistake", "from mmlocks.mm.maple import vma_iter_store"),
     refused("tree_written_directly", "writes to a node of the tree", "await mas_write(await oldmm.mm_mt.ma_root, Ranges((END,), (None,)))", "rest on",
-            "from mmlocks.mm.maple_steps import mas_write\nfrom mmlocks.mm.maple_node import END, Ranges"),
+            "from mmlocks.mm.maple import mas_write\nfrom mmlocks.mm.maple_node import END, Ranges"),
     refused("tree_without_a_leaf", "hangs nothing under the root", "await oldmm.mm_mt.ma_root.set(None)", "rest on"),
     refused("frees_the_parents_vma", "frees what others still use", "await Step('call_rcu', (oldmm.rcu, mpnt))", "rest on", STEP),
     refused("frees_by_the_kernel_function", "the same, by the kernel's function", "await vm_area_free(mpnt)", "freed_vma", "from mmlocks.mm.vma import vm_area_free"),

@@ -307,7 +307,7 @@ ATTACKS = (
             await vma_end_read(vma)
             await mm.rcu.read_unlock()
             return None
-        """, "from mmlocks.mm.maple import mas_walk\nfrom mmlocks.mm.vma_lock_steps import leave_rcu_if_covered"),
+        """, "from mmlocks.mm.maple import mas_walk\nfrom mmlocks.mm.vma_lock import leave_rcu_if_covered"),
     function("look_up_outside_the_section", "looks the VMA up again after the section", "stack_find_again", "freed", """
         async def lock_vma_under_rcu(mm, address):
             await mm.rcu.read_lock()

@@ -1,50 +1,20 @@
-"""What can be done to the VMA tree in one step: to look at a node or change it, or to walk where nobody could tell it from one step."""
+"""What the steps of the VMA tree do: look at a node, change it, or walk all the way.
+
+A whole walk is one step only where its caller could not tell it from many (see mas_start).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Step, View, operation
+from mmlocks.machine import View, operation
 from mmlocks.machine.step import ViolationSignal, alive, footprint_of, perform, touching
 from mmlocks.mm.maple_node import Level, MapleNode, MapleTree, Ranges
-
-if TYPE_CHECKING:
-    from mmlocks.mm.mm import Mm
-    from mmlocks.mm.vma import Vma
-
+from mmlocks.mm.mm_types import Mm, Vma
 
 DEEPEST = 8
 """Levels of a tree: sixteen to the eighth is more areas than there are pages."""
-
-
-def mas_start(mm: Mm, address: int) -> Step:
-    """The step that begins a walk to the leaf that holds `address`. Its result is the root; or for whom nobody can change the tree, the whole way.
-
-    That is who holds mmap_lock for writing, or page_table_lock and mmap_lock for reading, as stacks grew up to 6.4.0; or who knows a tree
-    of which nobody else knows.
-    """
-    return Step("mas_start", (mm, address))
-
-
-def mas_read(node: MapleNode) -> Step:
-    """The step that looks at a node's ranges."""
-    return Step("mas_read", (node,))
-
-
-def mas_write(node: MapleNode, ranges: Ranges) -> Step:
-    """The step that moves a boundary of a node in place."""
-    return Step("mas_write", (node, ranges))
-
-
-def mas_build(mm: Mm, ranges: Ranges) -> Step:
-    """The step that allocates a node with these ranges, of which nobody knows yet. Its result is the node."""
-    return Step("mas_build", (mm.mm_mt, ranges))
-
-
-def mas_retire(mm: Mm, node: MapleNode) -> Step:
-    """The step that marks a node dead, to which nothing leads any more, and has it freed after a grace period."""
-    return Step("mas_retire", (mm.mm_mt, node))
 
 
 def _read(view: View, cpu: int, node: MapleNode) -> Ranges:
@@ -52,7 +22,7 @@ def _read(view: View, cpu: int, node: MapleNode) -> Ranges:
     return ranges
 
 
-def _way(view: View, cpu: int, tree: MapleTree, address: int) -> tuple[Level, ...]:
+def _way(view: View, cpu: int, tree: MapleTree[Any], address: int) -> tuple[Level, ...]:
     """The way to the leaf that holds an address."""
     path: list[Level] = []
     start, node = 0, view[tree.ma_root.index]
@@ -63,10 +33,10 @@ def _way(view: View, cpu: int, tree: MapleTree, address: int) -> tuple[Level, ..
         path.append(Level(node, start, ranges, ranges.covering(address)))
         if len(path) > DEEPEST:
             raise ModelError(
-                f"{tree} leads from node to node more than {DEEPEST} levels down: does it lead to itself?"
+                f"{tree} leads from node to node more than {DEEPEST} levels down: "
+                "does it lead to itself?"
             )
-        start = ranges.ends[path[-1].offset - 1] if path[-1].offset else start
-        node = path[-1].slot
+        start, node = path[-1].slot_start, path[-1].slot
     return tuple(path)
 
 
@@ -114,18 +84,18 @@ def _write(view: View, cpu: int, node: MapleNode, ranges: Ranges) -> None:
     view[node.ranges.index] = ranges
 
 
-def _build(view: View, cpu: int, tree: MapleTree, ranges: Ranges) -> MapleNode:
+def _build(view: View, cpu: int, tree: MapleTree[Any], ranges: Ranges) -> MapleNode:
     node = tree.nodes.take(view, cpu)
     view[node.ranges.index] = ranges
     return node
 
 
-def _retire(view: View, cpu: int, tree: MapleTree, node: MapleNode) -> None:
+def _retire(view: View, cpu: int, tree: MapleTree[Any], node: MapleNode) -> None:
     view[node.ranges.index] = _read(view, cpu, node)._replace(dead=True)
     perform(view, cpu, tree.rcu.call(node))
 
 
-def _nodes_touched(tree: MapleTree) -> list[int]:
+def _nodes_touched(tree: MapleTree[Any]) -> list[int]:
     return [node.ranges.index for node in tree.nodes]
 
 
