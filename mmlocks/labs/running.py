@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import mmlocks.mm
 from mmlocks.labs.cells import as_python
 from mmlocks.labs.files import Cell, Source
 from mmlocks.labs.harmless import LINE_MAGICS, Nothing, Shell, reading
@@ -32,6 +33,9 @@ from mmlocks.mm.replacing import replacements_in
 
 FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 """The flags of `from __future__ import ...`, which a notebook keeps for the cells that follow."""
+
+LAB_FOLDERS = tuple(Path(__file__).parent.glob("lab[0-9][0-9]_*"))
+"""Each lab is a folder of this package. Reading answers imports no lab: labs import answers."""
 
 
 @dataclass
@@ -159,14 +163,12 @@ class Session:
 
 def _surroundings(shell: Shell) -> dict[str, Any]:
     """What the cells find: what the lab's first cell imports, and what a notebook has by itself."""
-    import mmlocks.mm
-    from mmlocks.labs import LABS
-
     nothing = Nothing()
     return {
         "__builtins__": builtins,
         **{name: getattr(mmlocks.mm, name) for name in mmlocks.mm.__all__},
-        **{name.partition("_")[0]: nothing for name in ("lab", *LABS)},
+        "lab": nothing,
+        **{folder.name.partition("_")[0]: nothing for folder in LAB_FOLDERS},
         "get_ipython": lambda: shell,
         "display": nothing,
         "In": [""],

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mmlocks.labs import LABS, Judgement
-from mmlocks.labs.cost import left_alone, overlap
 from mmlocks.labs.lab import Examination, Finding
+from mmlocks.labs.lab07_fork_vs_fault.cost import left_alone, overlap
 from mmlocks.labs.reach import reached
 from mmlocks.mm import Kernel
 from mmlocks.mm.stubs import kernel_functions
