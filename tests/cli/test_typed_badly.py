@@ -155,7 +155,7 @@ FILES = [
     ("number.py", b"dup_mmap = 3\n", "kernel function"),
     ("raises.py", b"x = 1\n\nraise ValueError('a\\nb')\n", "raises.py, line 3: ValueError: a b"),
     ("exits.py", b"import sys\nsys.exit(0)\n", "line 2: SystemExit"),
-    ("binary.py", bytes(range(256)) * 4, "no text file in UTF-8"),
+    ("binary.py", bytes(range(256)) * 4, "not a text file in UTF-8"),
     ("nul.py", b"x = 1\0\n", "null bytes"),
     ("huge.py", b"#" * 5_000_001, "5,000,001 bytes"),
     ("deep.py", b"(" * 100_000, "deep.py"),

@@ -48,9 +48,9 @@ def test_each_fix_has_one_text_that_differs_from_the_others_and_a_sentence(topic
         (texts,) = (texts for texts in bank.texts if fix in texts.sections)
         codes[texts.code(fix)] = fix
     assert len(codes) == len(bank.fixes)
-    for fix in bank.fixes.values():
-        assert fix.verdict in ("right", "costly", "wrong", "unproved", "unseen")
-        assert " " in fix.says and not fix.says.endswith("."), fix.name
+    for known in bank.fixes.values():
+        assert known.verdict in ("right", "costly", "wrong", "unproved", "unseen")
+        assert " " in known.says and not known.says.endswith("."), known.name
 
 
 def test_no_text_is_without_a_fix() -> None:

@@ -1,4 +1,4 @@
-"""Lab 07's kill table: what becomes of each answer in the bank, and that every check and scenario earns its place."""
+"""Lab 07's kill table: the verdict on each fix in its bank, and that each check is needed."""
 
 import re
 

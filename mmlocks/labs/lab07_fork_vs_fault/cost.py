@@ -1,4 +1,4 @@
-"""What a fork costs: which faults wait for it, how often it flushes TLBs, and how much it copies."""
+"""What a fork costs: which faults wait for it, how often it flushes TLBs, what it copies."""
 
 from __future__ import annotations
 
