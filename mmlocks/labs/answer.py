@@ -191,7 +191,7 @@ def _taken(session: Session, name: str) -> str:
     )
 
 
-# -- why a file answers nothing ---------------------------------------------------------------------
+# -- why a file answers nothing --------------------------------------------------------------------
 
 
 def _why_nothing(session: Session) -> str:

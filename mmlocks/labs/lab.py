@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from mmlocks.errors import AnswerError, MmlocksError
 from mmlocks.labs.answer import Answer, as_answer
+from mmlocks.labs.bank import Fix, read_bank
 from mmlocks.labs.reach import reached
 from mmlocks.machine import Run
 from mmlocks.mm.kernel import Kernel
@@ -179,6 +181,11 @@ class Lab:
     def points(self) -> int:
         """The points of all checks."""
         return sum(check.points for check in self.checks)
+
+    @property
+    def known_fixes(self) -> dict[str, Fix]:
+        """What people wrote in this lab, by name: what it does, and which checks reject it."""
+        return read_bank(Path(__file__).parent / self.name / "bank.toml")
 
     @property
     def passes(self) -> tuple[str, ...]:

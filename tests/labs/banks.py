@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mmlocks.labs
+from mmlocks.labs import LABS
 from mmlocks.labs.bank import Fix, read_bank
 from mmlocks.mm import Kernel
 from mmlocks.mm.replacing import replacements_in
@@ -17,7 +17,8 @@ from mmlocks.scenarios import SCENARIOS, check
 from tests.labs.texts import Texts
 
 FIXES = Path(__file__).parent / "fixes"
-LAB07 = Path(mmlocks.labs.__file__).parent / "lab07_fork_vs_fault"
+LAB07 = Path(__file__).parents[2] / "mmlocks" / "labs" / "lab07_fork_vs_fault" / "fixes.patch"
+"""In the repository: an installed package has no texts of fixes."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def banks() -> dict[str, Bank]:
 
 def lab07_bank() -> Bank:
     """The bank of lab 07, which lies beside it."""
-    return Bank(read_bank(LAB07 / "bank.toml"), (Texts(LAB07 / "fixes.patch"),))
+    return Bank(LABS["lab07_fork_vs_fault"].known_fixes, (Texts(LAB07),))
 
 
 def verdicts(bank: Bank, fix: str) -> dict[str, str]:
