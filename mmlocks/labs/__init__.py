@@ -1,16 +1,21 @@
-"""The labs: what the learner writes, which scenarios judge it, how many points each property is worth, and hints."""
+"""The labs: what the learner writes, which scenarios judge it, its points, and hints.
 
+Each lab is a folder: its checks and hints, its own judges, and its bank of known fixes.
+"""
+
+from mmlocks.errors import AnswerError
 from mmlocks.labs.answer import Answer, read_answer
 from mmlocks.labs.lab import Check, CheckResult, Judgement, Lab
-from mmlocks.labs.lab07 import LAB07
+from mmlocks.labs.lab07_fork_vs_fault import LAB07
 
 LABS: dict[str, Lab] = {lab.name: lab for lab in (LAB07,)}
 
 
 def lab_named(name: str) -> Lab:
-    """The lab of that name; `07` and `lab07` will do. Raises AnswerError, listing the names there are."""
-    from mmlocks.errors import AnswerError
+    """The lab of that name; `07` and `lab07` will do.
 
+    Raises AnswerError, which lists the labs, for any other name.
+    """
     if not isinstance(name, str):
         raise AnswerError(f'a lab has a name in quotes, as in lab("07"), and this is {name!r}.')
     for lab in LABS.values():

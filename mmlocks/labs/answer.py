@@ -1,4 +1,4 @@
-"""What is judged: a learner's kernel functions, where they came from, and how to get them once more."""
+"""What is judged: a learner's kernel functions, their origin, and how to get them anew."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ Functions = Mapping[str, Callable[..., Any]]
 class Answer:
     """A learner's answer.
 
-    `functions` are by the name of the kernel function that each stands in for: anything that gives an awaitable when it is called.
-    `names` is the namespace that they were found in. `judged` is the sentence for the verdict: "replaced: dup_mmap (cell 4)".
-    `again` runs the same source once more in a fresh namespace and gives the functions anew; None where that cannot be done, as for a
-    running notebook: it holds what cells left behind in some order, and a copy would share what they keep with the original.
+    `functions` maps the name of each replaced kernel function to its replacement: anything that
+    gives an awaitable when it is called. `names` is the namespace that they were found in.
+    `judged` is the sentence for the verdict: "replaced: dup_mmap (cell 4)".
+
+    `again` runs the same source once more in a fresh namespace and gives the functions anew. It
+    is None for a running notebook. That holds what its cells left behind in some order, and a
+    copy would share state with the original.
     """
 
     functions: Functions
@@ -50,7 +53,10 @@ class Answer:
 
 
 def as_answer(names: Mapping[str, Any] | Answer) -> Answer:
-    """An answer as it is, or what a namespace (a notebook's `globals()`) holds. Raises AnswerError for anything else."""
+    """The answer itself, or the one in a namespace, such as a notebook's `globals()`.
+
+    Raises AnswerError for anything else.
+    """
     if isinstance(names, Answer):
         return names
     if not isinstance(names, Mapping):
@@ -64,7 +70,11 @@ def as_answer(names: Mapping[str, Any] | Answer) -> Answer:
 
 
 def answer_in(names: Mapping[str, Any], where: Callable[[str, Any], str], more: str = "") -> Answer:
-    """The answer in a namespace. `where` says of a function's name and the function where it came from; `more` is added to that."""
+    """The answer in a namespace.
+
+    `where` gives the origin of a function, by its name and the function. `more` is added to the
+    sentence for the verdict.
+    """
     functions = replacements_in(names)
     if functions:
         return Answer(functions, names, " ".join(filter(None, [_replaced(functions, where), more])))
@@ -77,19 +87,22 @@ def answer_in(names: Mapping[str, Any], where: Callable[[str, Any], str], more: 
         else ""
     )
     return Answer(
-        {}, names,
-        f"no kernel function of yours is here: run your answer cell (again), which must be a code cell, and then this one. {said}{more}{' ' if more else ''}{EXAMPLE}",
-    )  # fmt: skip
+        {},
+        names,
+        "no kernel function of yours is here: run your answer cell (again), which must be a code "
+        f"cell, and then this one. {said}{more}{' ' if more else ''}{EXAMPLE}",
+    )
 
 
 def read_answer(path: Path, seconds: float = SECONDS) -> Answer:
     """Run the code in `path`, a .py or a notebook, and give the answer that it holds.
 
-    Of a notebook every code cell is run, in the order of the file and in one namespace; magics, shell lines and the lab's own checks
-    do nothing. *The code runs in this process*: it is meant for your own answers.
+    It runs every code cell of a notebook, in the order of the file and in one namespace. Magics,
+    shell lines and the lab's own checks do nothing. *The code runs in this process*: use it for
+    your own answers only.
 
-    Raises AnswerError, naming file, cell and line, for a file that cannot be read, understood or run within `seconds`, or that answers
-    nothing.
+    Raises AnswerError, naming file, cell and line, for a file that cannot be read, understood or
+    run within `seconds`, and for one that holds no answer.
     """
     source = read_source(Path(path))
     session = Session(source, seconds).run()
@@ -104,8 +117,9 @@ def read_answer(path: Path, seconds: float = SECONDS) -> Answer:
             anew = Session(source, seconds).run().functions
         if anew.keys() != functions.keys():
             raise AnswerError(
-                f"{source.name} gives {', '.join(anew) or 'no kernel function'} when it is run a second time, and "
-                f"{', '.join(functions)} before. Nothing was judged: an answer must give the same each time."
+                f"{source.name} gives {', '.join(anew) or 'no kernel function'} when it is run a "
+                f"second time, and {', '.join(functions)} before. Nothing was judged: an answer "
+                "must give the same each time."
             )
         return anew
 
@@ -113,7 +127,7 @@ def read_answer(path: Path, seconds: float = SECONDS) -> Answer:
 
 
 def _judged(session: Session) -> str:
-    """The sentence for the verdict, and one for each thing about the file that its author may not expect."""
+    """The sentence for the verdict, and more on what the file's author may not expect."""
     source, given = session.source, session.given
 
     def where(name: str, function: Any) -> str:
@@ -131,7 +145,8 @@ def _judged(session: Session) -> str:
         if others:
             cells = f"{'Cells' if len(others) > 1 else 'Cell'} {', '.join(map(str, others))}"
             said.append(
-                f"{cells} {'define' if len(others) > 1 else 'defines'} {name} as well: what is run last counts."
+                f"{cells} {'define' if len(others) > 1 else 'defines'} {name} as well: what is run "
+                "last counts."
             )
     said += [
         f"{_taken(session, name)}."
@@ -155,7 +170,7 @@ def _replaced(functions: Functions, where: Callable[[str, Any], str]) -> str:
 
 
 def spot(function: Any) -> str:
-    """File and line of a function, for the verdict; nothing where they are not known."""
+    """File and line of a function, for the verdict; empty if they are not known."""
     code = code_of(function)
     if code is None or code.co_filename.startswith("<"):
         return ""
@@ -167,15 +182,16 @@ def _trouble(source: Source, cell: Cell, line: int, said: str) -> str:
 
 
 def _taken(session: Session, name: str) -> str:
-    """That a later cell took a function away, and which."""
+    """The sentence on a later cell that took a function away."""
     last, by = session.given[name][-1].number, session.taken[name]
     return (
-        f"{session.source.name}, cell {by.number} puts something else in the place of the {name} of cell {last}, as "
-        f"`from mmlocks.mm import *` does: move it above cell {last}, or delete it"
+        f"{session.source.name}, cell {by.number} puts something else in the place of the {name} "
+        f"of cell {last}, as `from mmlocks.mm import *` does: move it above cell {last}, or "
+        "delete it"
     )
 
 
-# -- why a file answers nothing ---------------------------------------------------------------------------------------
+# -- why a file answers nothing --------------------------------------------------------------------
 
 
 def _why_nothing(session: Session) -> str:
@@ -187,7 +203,8 @@ def _why_nothing(session: Session) -> str:
         )
         return f"{_trouble(source, *chosen)} So no kernel function of yours is there. {tail}"
     if session.taken:
-        return f"{_taken(session, next(iter(session.taken)))}. So no kernel function of yours is left. {tail}"
+        taken = _taken(session, next(iter(session.taken)))
+        return f"{taken}. So no kernel function of yours is left. {tail}"
     for found in _in_text_cells(source):
         return f"{_text_cell(source, *found)} {tail}"
     for cell in source.cells:
@@ -203,7 +220,10 @@ def _why_nothing(session: Session) -> str:
     if not source.notebook:
         return f"{source.name} defines no kernel function, so there is nothing to judge. {EXAMPLE}"
     many = counted(sum(cell.kind == "code" for cell in source.cells), "code cell")
-    return f"{source.name} ({many}) has no cell that defines a kernel function. Is it the right file, and saved? {EXAMPLE}"
+    return (
+        f"{source.name} ({many}) has no cell that defines a kernel function. Is it the right file, "
+        f"and saved? {EXAMPLE}"
+    )
 
 
 _ANY = re.compile(r"^[ \t]*(?:async\s+)?def\s+(\w+)", re.MULTILINE)
@@ -211,7 +231,7 @@ _COMMENTED = re.compile(r"^[ \t]*#[# \t]*async\s+def\s+(\w+)", re.MULTILINE)
 
 
 def _in_text_cells(source: Source) -> list[tuple[Cell, str, int]]:
-    """Kernel functions that stand in cells which Python does not run: cell, name, line."""
+    """Kernel functions in cells that Python does not run: cell, name, line."""
     return [
         (cell, found[1], cell.source.count("\n", 0, found.start(1)) + 1)
         for cell in source.cells
@@ -224,13 +244,13 @@ def _in_text_cells(source: Source) -> list[tuple[Cell, str, int]]:
 def _text_cell(source: Source, cell: Cell, name: str, line: int) -> str:
     kind = "a Markdown cell" if cell.kind == "markdown" else f"a cell of kind {cell.kind!r}"
     return (
-        f"{source.line(cell, line)}: {name} stands in {kind}, which is text and not run. Make it a code cell: in JupyterLab "
-        "click it, then press Esc and Y."
+        f"{source.line(cell, line)}: {name} stands in {kind}, which is text and not run. Make it a "
+        "code cell: in JupyterLab click it, then press Esc and Y."
     )
 
 
 def _misplaced(cell: Cell) -> tuple[int, str] | None:
-    """A function that was meant and is not where a kernel looks: line and sentence."""
+    """A function that stands where the kernel does not look: line and sentence."""
     functions = kernel_functions()
     with contextlib.suppress(SyntaxError, ValueError, RecursionError):
         tree = ast.parse(cell.source)
@@ -239,7 +259,8 @@ def _misplaced(cell: Cell) -> tuple[int, str] | None:
                 continue
             if node.name in functions and node not in tree.body:
                 return node.lineno, (
-                    f"{node.name} is defined inside of something else, where the kernel does not find it. Let its `async def` begin at the left margin."
+                    f"{node.name} is defined inside of something else, where the kernel does not "
+                    "find it. Let its `async def` begin at the left margin."
                 )
             close = difflib.get_close_matches(node.name, functions, 1, 0.8)
             if close and node in tree.body:
@@ -255,7 +276,7 @@ def _misplaced(cell: Cell) -> tuple[int, str] | None:
 
 
 def _binds(cell: Cell, name: str) -> int:
-    """The last line at which a .py gives the name a value; 0 if it is not seen."""
+    """The last line at which a .py gives the name a value; 0 if none is found."""
     return max(
         (
             node.lineno

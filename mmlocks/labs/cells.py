@@ -1,4 +1,7 @@
-"""A cell's text as Python: what IPython makes of `%magics` and `!shell` lines, by IPython itself where it is installed."""
+"""A cell's text as Python: `%magics` and `!shell` lines become calls.
+
+IPython does it where it is installed.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +23,19 @@ PROMPT = re.compile(r"^(?:>>> ?|\.\.\. ?|In \[\d*\]: ?| *\.\.\.+: ?)", re.MULTIL
 
 
 def as_python(source: str, own: bool = False) -> str:
-    """The cell as Python text. What is Python already stays as it is; line numbers stay as well.
+    """The cell as Python text. Text that is Python already stays as it is; line numbers stay too.
 
-    `own` does without IPython, as is done where it is not installed. Text that is no Python even then is returned too, for the
-    compiler to say why.
+    With `own` it does without IPython, as where that is not installed. Text that is still not
+    Python is returned as well: the compiler will say why.
     """
     if _is_python(source):
         return source
     body = source.lstrip("\n")
-    before = "\n" * (
-        len(source) - len(body)
-    )  # IPython drops leading empty lines, and with them the numbers
+    # IPython drops leading empty lines, and line numbers would change with them.
+    before = "\n" * (len(source) - len(body))
     if own:
         return before + _without_ipython(body)
     try:
-        # Where it is installed; nothing here needs it.
         ipython = importlib.import_module("IPython.core.inputtransformer2")
         return before + str(ipython.TransformerManager().transform_cell(body))
     except ImportError:
@@ -54,7 +55,7 @@ def _is_python(source: str) -> bool:
 
 
 def _without_ipython(source: str) -> str:
-    """What IPython does to a cell, as far as learners use it."""
+    """What IPython does to a cell, as far as learners use that."""
     if PROMPT.match(source):
         source = PROMPT.sub("", source)
     source = textwrap.dedent(source) if source[:1].isspace() else source

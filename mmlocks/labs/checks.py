@@ -11,15 +11,19 @@ from mmlocks.scenarios.asked import ALL
 from mmlocks.sentences import counted
 
 LIMITS = (
-    "Assumed: sequentially consistent memory, at most 3 CPUs, a few pages, translations that are never evicted by themselves, "
-    "at most two forks, each page in a page table of its own, and steps drawn where the kernel text has an `await`. Beyond that nothing is "
-    "proved, and which locks protect which field is not judged where no rule here is broken."
+    "Assumed: sequentially consistent memory, at most 3 CPUs, a few pages, translations that are "
+    "never evicted by themselves, at most two forks, each page in a page table of its own, and "
+    "steps drawn where the kernel text has an `await`. Beyond that nothing is proved, and which "
+    "locks protect which field is not judged where no rule here is broken."
 )
-"""What a proof here does not cover; said with every CORRECT."""
+"""What a proof here does not cover; every CORRECT says it."""
 
 
 def must_be_safe(examination: Examination, check: Check) -> CheckResult:
-    """A check that no interleaving breaks a rule: in its own scenarios, and if the answer looks right, everywhere else."""
+    """Check that no interleaving breaks a rule.
+
+    It searches the check's own scenarios, and all others once the answer looks right.
+    """
     own = _judged(examination, check, check.scenarios)
     if not own.passed or not examination.looks_right():
         return own
@@ -30,7 +34,7 @@ def must_be_safe(examination: Examination, check: Check) -> CheckResult:
 
 
 def _judged(examination: Examination, check: Check, names: Iterable[str]) -> CheckResult:
-    """The finding of a check that asks for these scenarios. The first violation ends it."""
+    """The finding of a check in these scenarios. The first violation ends the search."""
     searched: list[Checked] = []
     small: Checked | None = None
     for name in names:
@@ -39,7 +43,7 @@ def _judged(examination: Examination, check: Check, names: Iterable[str]) -> Che
         if found.verdict.violation is not None:
             return CheckResult(check, Finding.WRONG, why_wrong(found), 0, tuple(searched))
         if found.verdict.too_small:
-            small = small or found  # the fault is the scenario's, and another may tell more
+            small = small or found  # the scenario is to blame; another one may tell more
         elif found.verdict.outcome == "unproved":
             return CheckResult(check, Finding.UNPROVED, _why_unproved(found), 0, tuple(searched))
     if small is not None:
@@ -53,11 +57,12 @@ def what_was_searched(searched: Iterable[Checked]) -> str:
     verdicts = [found.verdict for found in searched]
     states = counted(sum(verdict.states for verdict in verdicts), "state")
     transitions = counted(sum(verdict.transitions for verdict in verdicts), "transition")
-    return f"All interleavings of {counted(len(verdicts), 'scenario')} searched: {states}, {transitions}."
+    scenarios = counted(len(verdicts), "scenario")
+    return f"All interleavings of {scenarios} searched: {states}, {transitions}."
 
 
 def why_wrong(found: Checked) -> str:
-    """What a violation is, and how it came about, where the scenario knows that."""
+    """What the violation is, and how it came about if the scenario can tell."""
     verdict, scenario = found.verdict, found.scenario
     assert verdict.violation is not None
     oracle, message = verdict.violation
@@ -80,10 +85,14 @@ def _explained(found: Checked) -> str:
 def _why_unproved(found: Checked) -> str:
     if found.verdict.too_small:
         return (
-            f"Not proved, and the answer is not to blame: {found.verdict.reason.replace(ALL, '')}. "
+            "Not proved, and the answer is not to blame: "
+            f"{found.verdict.reason.replace(ALL, '')}. "
             f"{counted(found.verdict.states, 'state')} seen, nothing wrong found so far."
         )
-    return f"{_story(found)}: {found.verdict.coverage}. Nothing wrong was found so far, and nothing is proved."
+    return (
+        f"{_story(found)}: {found.verdict.coverage}. Nothing wrong was found so far, and nothing "
+        "is proved."
+    )
 
 
 def _story(found: Checked) -> str:

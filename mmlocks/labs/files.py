@@ -1,4 +1,4 @@
-"""A learner's file as the cells that it holds: a notebook's, or a .py as one. Nothing is run here."""
+"""A learner's file as cells: those of a notebook, or a .py as one. Nothing is run here."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 from mmlocks.errors import AnswerError
 
 LARGEST = 5_000_000
-"""Bytes of code; no answer comes near."""
+"""Bytes of code; an answer has far fewer."""
 LARGEST_NOTEBOOK = 200_000_000
-"""Bytes of a notebook's file, in which pictures count as well."""
+"""Bytes of a notebook's file; its pictures count as well."""
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -29,7 +29,10 @@ MARKS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a notebook: its number among all cells, counted from 1, its kind ("code", "markdown", "raw") and its text."""
+    """A cell of a notebook: its number among all cells, its kind and its text.
+
+    Numbers count from 1. The kinds are code, markdown and raw.
+    """
 
     number: int
     kind: str
@@ -38,7 +41,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Source:
-    """What a file holds. A .py is one cell of code with the number 0."""
+    """What a file holds. A .py is one code cell with the number 0."""
 
     path: Path
     notebook: bool
@@ -50,7 +53,10 @@ class Source:
         return self.path.name
 
     def file_of(self, cell: Cell) -> str:
-        """What a cell's code has for a file name: tracebacks then say `lab07.ipynb, cell 4, line 2`."""
+        """The file name of a cell's code.
+
+        With it, tracebacks say `lab07.ipynb, cell 4, line 2`.
+        """
         return f"{self.name}, cell {cell.number}" if self.notebook else self.name
 
     def line(self, cell: Cell, line: int) -> str:
@@ -59,9 +65,10 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """The cells of a .py or .ipynb. What it is is seen by its content: browsers save notebooks as `x.ipynb.txt`, too.
+    """The cells of a .py or .ipynb.
 
-    Raises AnswerError, with what to do, for a file that is none of these or cannot be read.
+    The content tells which one it is, as browsers also save notebooks as `x.ipynb.txt`. Raises
+    AnswerError, which says what to do, for any other file, and for one that cannot be read.
     """
     raw = _bytes_of(path)
     kind = path.suffix.lower()
@@ -75,12 +82,14 @@ def read_source(path: Path) -> Source:
         cells = (Cell(0, "code", text),)
     else:
         raise AnswerError(
-            f"{path} is neither a .py nor an .ipynb file. Save your answer as one of these, and name that."
+            f"{path} is neither a .py nor an .ipynb file. Save your answer as one of these, and "
+            "name that."
         )
     code = sum(len(cell.source) for cell in cells if cell.kind == "code")
     if code > LARGEST:
         raise AnswerError(
-            f"{path} has {code:,} bytes of code; an answer has at most {LARGEST:,}. Is it the right file?"
+            f"{path} has {code:,} bytes of code; an answer has at most {LARGEST:,}. Is it the "
+            "right file?"
         )
     return Source(path, notebook is not None, cells)
 
@@ -91,7 +100,8 @@ def _bytes_of(path: Path) -> bytes:
             raise AnswerError(f"{path} is a folder. Name the .py or .ipynb file in it.")
         if path.exists() and not path.is_file():
             raise AnswerError(
-                f"{path} is no ordinary file. Save your answer as a .py or .ipynb file and name that."
+                f"{path} is not an ordinary file. Save your answer as a .py or .ipynb file and "
+                "name that."
             )
         size, most = (
             path.stat().st_size,
@@ -118,12 +128,15 @@ def _text_of(path: Path, raw: bytes, kind: str) -> str:
     try:
         text = raw.decode(encoding)
     except (UnicodeDecodeError, LookupError):
-        raise AnswerError(f"{path} is no text file in UTF-8. Save it again as UTF-8.") from None
+        raise AnswerError(f"{path} is not a text file in UTF-8. Save it again as UTF-8.") from None
     return text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
 
 
 def _unmarked(raw: bytes, kind: str) -> str:
-    """The encoding of a file without a byte order mark: UTF-16 shows by its zeros, and a .py may name another than UTF-8."""
+    """The encoding of a file without a byte order mark.
+
+    Zeros show that it is UTF-16. A .py may name another encoding than UTF-8.
+    """
     half = len(raw) // 2
     if half and len(raw) % 2 == 0:
         for name, zeros, others in (
@@ -136,7 +149,7 @@ def _unmarked(raw: bytes, kind: str) -> str:
         try:
             return tokenize.detect_encoding(io.BytesIO(raw).readline)[0]
         except SyntaxError:
-            pass  # what cannot be read as UTF-8 either is answered by the caller
+            pass  # then it is read as UTF-8, and the caller answers if that fails
     return "utf-8"
 
 
@@ -168,7 +181,8 @@ def _cells_of(path: Path, notebook: dict[str, Any]) -> tuple[Cell, ...]:
         )
     except (KeyError, TypeError, AttributeError):
         raise AnswerError(
-            f"{path} is no notebook: it has cells, and one of them cannot be read. Save it again in JupyterLab."
+            f"{path} is not a notebook: it has cells, and one of them cannot be read. Save it "
+            "again in JupyterLab."
         ) from None
 
 
@@ -178,14 +192,14 @@ def _joined(source: Any) -> str:
 
 
 def _no_notebook(path: Path, text: str) -> str:
-    """Why a file that is called .ipynb is none, as far as that can be seen."""
+    """Why a file that is called .ipynb is not a notebook, as far as its text shows."""
     start = text.lstrip()[:200].lower()
     if not start:
-        return f"{path} is no notebook: it is empty. Save it again in JupyterLab."
+        return f"{path} is not a notebook: it is empty. Save it again in JupyterLab."
     if start.startswith(("<!doctype", "<html")):
-        return f"{path} is no notebook: it is a web page. In JupyterLab, take File > Download."
+        return f"{path} is not a notebook: it is a web page. In JupyterLab, take File > Download."
     if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
-        return f"{path} is no notebook: git has merged two of them into it. Take one of the two."
+        return f"{path} is not a notebook: git has merged two of them into it. Take one of the two."
     try:
         json.loads(text)
         where = ""
@@ -193,4 +207,6 @@ def _no_notebook(path: Path, text: str) -> str:
         where = f" (line {problem.lineno}: {problem.msg})"
     except (ValueError, RecursionError):
         where = ""
-    return f"{path} is no notebook: it cannot be read as one{where}. Save it again in JupyterLab."
+    return (
+        f"{path} is not a notebook: it cannot be read as one{where}. Save it again in JupyterLab."
+    )

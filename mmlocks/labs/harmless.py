@@ -1,6 +1,6 @@
-"""What a learner's cells find around them when they are read outside of a notebook: they may call it, and nothing happens.
+"""The surroundings of a learner's cells outside of a notebook: calls of them do nothing.
 
-Magics that run Python run it; a shell line, a picture, a check of the lab do nothing here.
+Magics that run Python run it. Shell lines, pictures and checks of the lab do nothing here.
 """
 
 from __future__ import annotations
@@ -14,152 +14,31 @@ from typing import Any
 
 from mmlocks.labs.files import read_source
 
-LINE_MAGICS = frozenset(
-    [
-        "alias",
-        "alias_magic",
-        "autoawait",
-        "autocall",
-        "automagic",
-        "autosave",
-        "bookmark",
-        "cat",
-        "cd",
-        "clear",
-        "code_wrap",
-        "colors",
-        "conda",
-        "config",
-        "connect_info",
-        "cp",
-        "debug",
-        "dhist",
-        "dirs",
-        "doctest_mode",
-        "ed",
-        "edit",
-        "env",
-        "gui",
-        "hist",
-        "history",
-        "killbgscripts",
-        "ldir",
-        "less",
-        "lf",
-        "lk",
-        "ll",
-        "load",
-        "load_ext",
-        "loadpy",
-        "logoff",
-        "logon",
-        "logstart",
-        "logstate",
-        "logstop",
-        "ls",
-        "lsmagic",
-        "lx",
-        "macro",
-        "magic",
-        "mamba",
-        "man",
-        "matplotlib",
-        "micromamba",
-        "mkdir",
-        "more",
-        "mv",
-        "notebook",
-        "page",
-        "pastebin",
-        "pdb",
-        "pdef",
-        "pdoc",
-        "pfile",
-        "pinfo",
-        "pinfo2",
-        "pip",
-        "popd",
-        "pprint",
-        "precision",
-        "prun",
-        "psearch",
-        "psource",
-        "pushd",
-        "pwd",
-        "pycat",
-        "pylab",
-        "qtconsole",
-        "quickref",
-        "recall",
-        "rehashx",
-        "reload_ext",
-        "rep",
-        "rerun",
-        "reset",
-        "reset_selective",
-        "rm",
-        "rmdir",
-        "run",
-        "save",
-        "sc",
-        "set_env",
-        "subshell",
-        "sx",
-        "system",
-        "tb",
-        "time",
-        "timeit",
-        "unalias",
-        "unload_ext",
-        "uv",
-        "who",
-        "who_ls",
-        "whos",
-        "xdel",
-        "xmode",
-    ]
-)
-CELL_MAGICS = frozenset(
-    [
-        "!",
-        "HTML",
-        "SVG",
-        "bash",
-        "capture",
-        "cmd",
-        "code_wrap",
-        "debug",
-        "file",
-        "html",
-        "javascript",
-        "js",
-        "latex",
-        "markdown",
-        "perl",
-        "prun",
-        "pypy",
-        "python",
-        "python2",
-        "python3",
-        "ruby",
-        "script",
-        "sh",
-        "svg",
-        "sx",
-        "system",
-        "time",
-        "timeit",
-        "writefile",
-    ]
-)
-"""IPython's own. Others come with `%load_ext`."""
+_LINE = """
+alias alias_magic autoawait autocall automagic autosave bookmark cat cd clear code_wrap colors
+conda config connect_info cp debug dhist dirs doctest_mode ed edit env gui hist history
+killbgscripts ldir less lf lk ll load load_ext loadpy logoff logon logstart logstate logstop
+ls lsmagic lx macro magic mamba man matplotlib micromamba mkdir more mv notebook page pastebin
+pdb pdef pdoc pfile pinfo pinfo2 pip popd pprint precision prun psearch psource pushd pwd
+pycat pylab qtconsole quickref recall rehashx reload_ext rep rerun reset reset_selective rm
+rmdir run save sc set_env subshell sx system tb time timeit unalias unload_ext uv who who_ls
+whos xdel xmode
+"""
+
+_CELL = """
+! HTML SVG bash capture cmd code_wrap debug file html javascript js latex markdown perl prun
+pypy python python2 python3 ruby script sh svg sx system time timeit writefile
+"""
+
+LINE_MAGICS, CELL_MAGICS = frozenset(_LINE.split()), frozenset(_CELL.split())
+"""IPython's own magics. Others come with `%load_ext`."""
 
 _READING: list[bool] = []
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """While a learner's file is read: labs that its cells call do nothing."""
+    """Marks that a learner's file is read: labs that its cells call do nothing meanwhile."""
     _READING.append(True)
     try:
         yield
@@ -173,7 +52,7 @@ def being_read() -> bool:
 
 
 class Nothing:
-    """Takes every call and every attribute, and is nothing."""
+    """An object that takes every call and has every attribute, and does nothing."""
 
     def __call__(self, *_: Any, **__: Any) -> Nothing:
         return self
@@ -203,7 +82,10 @@ class Nothing:
 
 
 class Shell(Nothing):
-    """What `get_ipython()` gives. `run` executes Python text in the cells' namespace, `apart` in a copy of it."""
+    """What `get_ipython()` gives.
+
+    `run` executes Python text in the cells' namespace, and `apart` in a copy of it.
+    """
 
     def __init__(
         self, run: Callable[[str], Any], apart: Callable[[str], Any], folder: Path
@@ -217,9 +99,12 @@ class Shell(Nothing):
         """Empty lines at the start of the cell that runs now."""
 
     def run_line_magic(self, name: str, line: str, *_: Any, **__: Any) -> Any:
-        """A `%magic`: `%time f(x)` runs what follows it, `%run x.py` that file; others do nothing. Raises NameError for an unknown one."""
+        """A `%magic`: `%time f(x)` runs what follows it, and `%run x.py` that file.
+
+        Others do nothing. Raises NameError for an unknown one.
+        """
         if name in ("load_ext", "reload_ext"):
-            self._extended = True  # what it brings along is not known here
+            self._extended = True  # which magics it brings is not known here
         elif name == "time":
             return self._run(line)
         elif name in ("timeit", "prun"):
@@ -230,14 +115,18 @@ class Shell(Nothing):
             )
         elif name not in LINE_MAGICS and not self._extended:
             raise NameError(
-                f"there is no magic %{name}, so a notebook runs nothing of this cell. Delete the line"
+                f"there is no magic %{name}, so a notebook runs nothing of this cell. Delete the "
+                "line"
             )
         return None
 
     magic = run_line_magic
 
     def run_cell_magic(self, name: str, line: str, cell: str) -> Any:
-        """A `%%magic`: those that run the cell as Python in the notebook do so here. Raises NameError for an unknown one."""
+        """A `%%magic`: those that run the cell as Python in a notebook do so here.
+
+        Others do nothing. Raises NameError for an unknown one.
+        """
         if name in ("time", "capture", "prun"):
             self._run("\n" * (self.above + 1) + cell)  # the line before the first is the magic's
         elif name == "timeit":
@@ -246,7 +135,8 @@ class Shell(Nothing):
             self._write(line.rsplit(maxsplit=1)[-1] if line.split() else "", cell)
         elif name not in CELL_MAGICS and not self._extended:
             raise NameError(
-                f"there is no magic %%{name}, so a notebook runs nothing of this cell. Delete the line"
+                f"there is no magic %%{name}, so a notebook runs nothing of this cell. Delete the "
+                "line"
             )
 
     def getoutput(self, *_: Any, **__: Any) -> list[str]:
@@ -255,7 +145,7 @@ class Shell(Nothing):
 
     @property
     def written(self) -> Path | None:
-        """The folder with what `%%writefile` wrote; nothing is written into the learner's."""
+        """The folder of what `%%writefile` wrote; the learner's folder stays as it is."""
         return Path(self._written.name).resolve() if self._written is not None else None
 
     def _write(self, name: str, text: str) -> None:
@@ -263,14 +153,13 @@ class Shell(Nothing):
             self._written = tempfile.TemporaryDirectory(
                 prefix="mmlocks-", ignore_cleanup_errors=True
             )
-            sys.path.insert(
-                0, self._written.name
-            )  # whoever runs the cells puts sys.path right afterwards
+            # The session that runs the cells restores sys.path afterwards.
+            sys.path.insert(0, self._written.name)
         if name and Path(name).name == name:
             (Path(self._written.name) / name).write_text(text, encoding="utf-8")
 
     def _run_files(self, names: list[str]) -> None:
-        """`%run x.py`, `%run x`, and `%run x.ipynb`, whose code cells are run one after the other."""
+        """`%run x.py`, `%run x`, and `%run x.ipynb`, which runs all code cells in their order."""
         for name in names:
             places = [*([self.written] if self.written is not None else []), self._folder]
             found = [

@@ -1,14 +1,19 @@
-"""What a lab is, and how an answer is judged: by what it does in every interleaving, never by how it is written."""
+"""What a lab is, and how an answer is judged.
+
+What counts is what the answer does in every interleaving, never how it is written.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from mmlocks.errors import AnswerError, MmlocksError
 from mmlocks.labs.answer import Answer, as_answer
+from mmlocks.labs.bank import Fix, read_bank
 from mmlocks.labs.reach import reached
 from mmlocks.machine import Run
 from mmlocks.mm.kernel import Kernel
@@ -31,9 +36,10 @@ SEVERITY = (Finding.CORRECT, Finding.COSTLY, Finding.UNPROVED, Finding.WRONG)
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One property of one answer: the finding, a message that says what to do next, and the searches it rests on.
+    """The finding on one property of one answer, with a message that says what to do next.
 
-    `run` is the execution that shows what is wrong, if there is one. `points` is what it earns.
+    `points` is what it earns. `searched` holds the searches that the finding rests on, and `run`
+    is the execution that shows what is wrong, if there is one.
     """
 
     check: Check
@@ -66,7 +72,10 @@ class CheckResult:
 
 
 class Examination:
-    """One answer under examination: its kernel, and the searches made so far, so that no two checks repeat one."""
+    """One answer under examination: its kernel, and the searches made so far.
+
+    It keeps them, so that no two checks repeat a search.
+    """
 
     def __init__(
         self, lab: Lab, kernel: Kernel, budget: Budget | None, progress: Progress | None
@@ -78,7 +87,7 @@ class Examination:
         self._searched: dict[str, Checked] = {}
 
     def search(self, name: str) -> Checked:
-        """The scenario of that name, as it is put to answers, searched under the answer's kernel."""
+        """The search of a scenario, as it is put to answers, under the answer's kernel."""
         if name not in self._searched:
             scenario = asked(scenario_named(name))
             wrong = any(found.verdict.violation is not None for found in self._searched.values())
@@ -88,13 +97,19 @@ class Examination:
         return self._searched[name]
 
     def looks_right(self) -> bool:
-        """Whether the answer passes the scenarios that the lab's checks are about, as far as these are large enough to tell."""
+        """Whether the answer passes the scenarios that the lab's checks are about.
+
+        A scenario that is too small to tell counts as passed.
+        """
         own = dict.fromkeys(name for check in self.lab.checks for name in check.scenarios)
         verdicts = (self.search(name).verdict for name in own)
         return all(verdict.outcome == "safe" or verdict.too_small for verdict in verdicts)
 
     def concerned(self, names: Iterable[str]) -> list[str]:
-        """Those scenarios in which a function of the answer may run. All others are as the lab's release has them."""
+        """Those scenarios in which a function of the answer may run.
+
+        In all others the answer's kernel behaves as the lab's release does.
+        """
         replaced = self.kernel.replacements.keys()
         return [
             name
@@ -108,10 +123,12 @@ Judge = Callable[[Examination, "Check"], CheckResult]
 
 @dataclass(frozen=True)
 class Check:
-    """One property that an answer must have, worth some points. `about` tells the learner what is demanded.
+    """One property that an answer must have, worth some points.
 
-    `scenarios` tell what it is about. An answer that passes those of all checks is also judged `elsewhere`, in scenarios with other
-    numbers; in the one that is `made_for` it; and, where the check says that the answer `breaks_nothing`, in all that the lab's release passes.
+    `about` tells the learner what is demanded, and `scenarios` show it. An answer that passes the
+    scenarios of all checks is judged in more: `elsewhere`, in scenarios with other numbers; in
+    the one that is `made_for` it; and, if the check demands that it `breaks_nothing`, in all that
+    the lab's release passes.
     """
 
     lab: str
@@ -127,7 +144,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Judgement:
-    """All checks of one answer, and for a correct one how it differs from Linux's."""
+    """The results of all checks, and how a correct answer differs from Linux's."""
 
     lab: Lab
     results: tuple[CheckResult, ...]
@@ -135,7 +152,7 @@ class Judgement:
 
     @property
     def finding(self) -> Finding:
-        """The worst finding; COSTLY only if everything else is proved."""
+        """The worst finding: it is COSTLY only if everything else is proved."""
         return max((result.finding for result in self.results), key=SEVERITY.index)
 
     @property
@@ -146,9 +163,9 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab: the kernel that it starts from, the functions to write, what is demanded of them, and hints in three rungs.
+    """A lab: the release that it starts from, the functions to write, the checks, and the hints.
 
-    `functions` are the ones that the exercise hands out; an answer may replace any other kernel function as well.
+    The exercise hands out `functions`; an answer may replace any other kernel function as well.
     """
 
     name: str
@@ -158,16 +175,21 @@ class Lab:
     checks: tuple[Check, ...]
     hints: tuple[str, ...]
     compare: Callable[[Kernel], str]
-    """Says of a kernel with a correct answer in place how it differs from what Linux does."""
+    """Says how a kernel with a correct answer in place differs from Linux."""
 
     @property
     def points(self) -> int:
-        """Points to be had."""
+        """The points of all checks."""
         return sum(check.points for check in self.checks)
 
     @property
+    def known_fixes(self) -> dict[str, Fix]:
+        """What people wrote in this lab, by name: what it does, and which checks reject it."""
+        return read_bank(Path(__file__).parent / self.name / "bank.toml")
+
+    @property
     def passes(self) -> tuple[str, ...]:
-        """The scenarios that the lab's release passes: what is right in them must stay right."""
+        """The scenarios that the lab's release passes: an answer must not break them."""
         release = release_named(self.release)
         return tuple(
             name
@@ -176,7 +198,10 @@ class Lab:
         )
 
     def kernel(self, names: Mapping[str, Any] | Answer) -> Kernel:
-        """The lab's kernel with the answer's functions in place. Raises AnswerError for functions that cannot be placed."""
+        """The lab's kernel with the answer's functions in place.
+
+        Raises AnswerError for functions that cannot be placed.
+        """
         answer = as_answer(names)
         return Kernel(release_named(self.release), answer.functions, again=answer.again)
 
@@ -189,7 +214,8 @@ class Lab:
     ) -> CheckResult:
         """Judge one property of an answer, or of the functions in a notebook's `globals()`.
 
-        Raises AnswerError for a check that does not exist, for functions that cannot be placed, and where there are none.
+        Raises AnswerError for a check that does not exist, for functions that cannot be placed,
+        and for an answer without functions.
         """
         for each in self.checks:
             if each.name == name:
@@ -221,7 +247,8 @@ class Lab:
         """A hint: 1 is the plan, 2 the place, 3 nearly the code."""
         if type(rung) is not int:
             raise MmlocksError(
-                f"a hint has a number from 1 to {len(self.hints)}, as in hint(1), and this is {rung!r}."
+                f"a hint has a number from 1 to {len(self.hints)}, as in hint(1), and this is "
+                f"{rung!r}."
             )
         if not 1 <= rung <= len(self.hints):
             raise MmlocksError(f"{self.name} has hints 1 to {len(self.hints)}, and no hint {rung}.")

@@ -13,23 +13,27 @@ from types import FrameType
 from mmlocks.errors import AnswerError
 
 SECONDS = 10.0
-"""An answer defines functions; that takes no time at all."""
+"""An answer only defines functions, which takes almost no time."""
 PATIENCE = 5
-"""So many times is an answer asked to stop, a tenth of a second apart."""
+"""An answer is asked to stop so many times, a tenth of a second apart."""
 
 
 class TooLong(BaseException):
-    """Raised in a file that does not finish; a BaseException, so that `except Exception` does not hold it."""
+    """Raised in a file that does not finish.
+
+    It is a BaseException, so that the file's `except Exception` does not catch it.
+    """
 
 
 @contextlib.contextmanager
 def limited(
     name: str, seconds: float, line_in: Callable[[FrameType | None], str]
 ) -> Iterator[None]:
-    """A limit of wall time, where the system has interval timers (all but Windows) and for the main thread.
+    """A limit of wall time. It works in the main thread, on all systems but Windows.
 
-    `line_in` says of a frame where in the learner's file it stands. Raises AnswerError. A file that catches even TooLong ends the
-    process, with exit status 2: there is no other way to stop it.
+    Windows has no interval timers. `line_in` gives the line of the learner's file at which a
+    frame stands. Raises AnswerError. If the file catches even TooLong, the process ends with exit
+    status 2, because nothing else stops it.
     """
     if (
         not hasattr(signal, "setitimer")
@@ -38,7 +42,7 @@ def limited(
         yield
         return
     places: list[str] = []
-    ends = os._exit  # the file may not call it, and we may
+    ends = os._exit  # taken here, because learners' files may not call it
 
     def ring(_number: int, frame: FrameType | None) -> None:
         places.append(line_in(frame))
@@ -62,6 +66,7 @@ def limited(
 
 def _endless(name: str, where: str, seconds: float) -> str:
     return (
-        f"{where or name}: still running after {seconds:g} seconds, and was stopped; nothing was judged. "
-        "An answer only defines functions: look for a loop that never ends, or for something that waits, outside of them."
+        f"{where or name}: still running after {seconds:g} seconds, and was stopped; nothing was "
+        "judged. An answer only defines functions: look for a loop that never ends, or for "
+        "something that waits, outside of them."
     )

@@ -1,4 +1,7 @@
-"""Which kernel functions a program can come to: a search in which nothing of an answer's runs has nothing to say of it."""
+"""Which kernel functions a program can reach.
+
+A scenario that reaches no function of an answer says nothing about that answer.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from mmlocks.mm.stubs import kernel_functions
 
 
 def reached(programs: Iterable[Callable[..., Any]]) -> frozenset[str]:
-    """The names of all kernel functions that these programs may call, directly or not, in any release.
+    """The names of all kernel functions that these programs may call in any release.
 
-    It goes by names alone, so some of them may never be called. It leaves none out: whatever text mentions the name of a kernel
-    function counts as calling it.
+    Indirect calls count. It goes by names: a text that mentions the name of a kernel function
+    counts as calling it. So it may list too many functions, and never too few.
     """
     kernel = kernel_functions()
     found: set[str] = set()
@@ -35,7 +38,7 @@ def reached(programs: Iterable[Callable[..., Any]]) -> frozenset[str]:
 
 @cache
 def _mentioned(function: FunctionType) -> tuple[frozenset[str], tuple[FunctionType, ...]]:
-    """Every name in a function's text, and the functions among what these names, and its closure, stand for."""
+    """Every name in a function's text, and the functions that its names and closure stand for."""
     names = frozenset(_names(function.__code__))
     values = [function.__globals__.get(name) for name in names]
     values += [cell.cell_contents for cell in function.__closure__ or ()]

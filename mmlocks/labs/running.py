@@ -1,6 +1,7 @@
-"""Running a learner's cells one after the other in one namespace, as a notebook does, and noting which cell gave what.
+"""Running a learner's cells in one namespace, as a notebook does, and noting what each gave.
 
-A cell that fails keeps what it has done so far, and the next one runs: so do nbval and nbgrader, and so does a person.
+A cell that fails keeps what it has done so far, and the next one runs. nbval, nbgrader and people
+do the same.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import mmlocks.mm
 from mmlocks.labs.cells import as_python
 from mmlocks.labs.files import Cell, Source
 from mmlocks.labs.harmless import LINE_MAGICS, Nothing, Shell, reading
@@ -31,21 +33,28 @@ from mmlocks.machine.refused import Refused, guarded
 from mmlocks.mm.replacing import replacements_in
 
 FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
-"""The flags of `from __future__ import ...`, which a notebook keeps for the cells that follow."""
+"""Flags of `from __future__ import ...`. A notebook keeps them for the cells that follow."""
+
+LAB_FOLDERS = tuple(Path(__file__).parent.glob("lab[0-9][0-9]_*"))
+"""Each lab is a folder of this package. Reading answers imports no lab: labs import answers."""
 
 
 @dataclass
 class Session:
-    """A file's cells, run. `given` tells of each kernel function of the learner's the cells that gave it, the one that counts last."""
+    """A file's cells, run.
+
+    `given` lists, for each kernel function of the learner, the cells that defined it. The last
+    one counts.
+    """
 
     source: Source
     seconds: float
     names: dict[str, Any] = field(default_factory=dict)
     given: dict[str, list[Cell]] = field(default_factory=dict)
     taken: dict[str, Cell] = field(default_factory=dict)
-    """The cell that put something else in the place of a function of the learner's."""
+    """The cell that put something else in the place of each lost function."""
     troubles: list[tuple[Cell, int, str]] = field(default_factory=list)
-    """Cell, line and sentence of what went wrong; line 0 where none is known."""
+    """What went wrong: the cell, the line (0 if it is not known) and a sentence."""
 
     def run(self) -> Session:
         """Run all cells. Raises AnswerError if they take longer than `seconds`."""
@@ -97,7 +106,7 @@ class Session:
         file = self.source.file_of(self._cell)
         code = compile(text, file, "exec", flags, dont_inherit=True)
         self._flags |= code.co_flags & FUTURE
-        done = eval(code, names)  # noqa: S307  an answer is code; that it runs here is said where it is read
+        done = eval(code, names)  # noqa: S307  read_answer warns that the code runs here
         if not inspect.iscoroutine(done):
             return None
         import asyncio  # which takes long, and few cells await anything
@@ -106,7 +115,7 @@ class Session:
             return asyncio.run(done)
 
     def _magic(self, text: str) -> Any:
-        """Run the text of a magic in the namespace; the value of an expression is given back."""
+        """Run the text of a magic in the namespace; gives the value of an expression."""
         with contextlib.suppress(SyntaxError):
             code = compile(
                 text, self.source.file_of(self._cell), "eval", self._flags, dont_inherit=True
@@ -163,15 +172,13 @@ class Session:
 
 
 def _surroundings(shell: Shell) -> dict[str, Any]:
-    """What the cells find: what the lab's first cell imports, and what a notebook has by itself."""
-    import mmlocks.mm
-    from mmlocks.labs import LABS
-
+    """What the cells find: the imports of the lab's first cell, and a notebook's own names."""
     nothing = Nothing()
     return {
         "__builtins__": builtins,
         **{name: getattr(mmlocks.mm, name) for name in mmlocks.mm.__all__},
-        **{name.partition("_")[0]: nothing for name in ("lab", *LABS)},
+        "lab": nothing,
+        **{folder.name.partition("_")[0]: nothing for folder in LAB_FOLDERS},
         "get_ipython": lambda: shell,
         "display": nothing,
         "In": [""],
@@ -181,9 +188,10 @@ def _surroundings(shell: Shell) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _at_home(module: types.ModuleType, source: Source, shell: Shell) -> Iterator[None]:
-    """While cells run: their namespace is a module that `dataclass` and pickle find, and modules beside the file can be imported.
+    """Let cells run as a module that `dataclass` and pickle find, beside their file.
 
-    Those modules are forgotten afterwards, so that the next reading finds them as they are then.
+    They can import modules that lie beside the file. These are forgotten afterwards, so that the
+    next reading finds them as they are then.
     """
     folder, here = source.path.parent.resolve(), Path.cwd()
     before, path, written = set(sys.modules), list(sys.path), sys.dont_write_bytecode
@@ -215,7 +223,10 @@ def _belongs(file: Path, top: Path) -> bool:
 
 @contextlib.contextmanager
 def _harmless_ipython(source: Source, shell: Shell) -> Iterator[None]:
-    """Where cells import from IPython: `get_ipython` gives the shell that does nothing, and `display` shows nothing."""
+    """Make IPython harmless where cells import from it.
+
+    `get_ipython` gives the shell that does nothing, and `display` shows nothing.
+    """
     if not any("IPython" in cell.source for cell in source.cells if cell.kind == "code"):
         yield
         return

@@ -164,15 +164,15 @@ FILES = [
     ("number.py", b"dup_mmap = 3\n", "kernel function"),
     ("raises.py", b"x = 1\n\nraise ValueError('a\\nb')\n", "raises.py, line 3: ValueError: a b"),
     ("exits.py", b"import sys\nsys.exit(0)\n", "line 2: SystemExit"),
-    ("binary.py", bytes(range(256)) * 4, "no text file in UTF-8"),
+    ("binary.py", bytes(range(256)) * 4, "not a text file in UTF-8"),
     ("nul.py", b"x = 1\0\n", "null bytes"),
     ("huge.py", b"#" * 5_000_001, "5,000,001 bytes"),
     ("deep.py", b"(" * 100_000, "deep.py"),
     ("answer.txt", b"x = 1\n", "neither a .py nor an .ipynb"),
-    ("text.ipynb", b"hello", "no notebook"),
-    ("list.ipynb", b"[1, 2]", "no notebook"),
-    ("cells.ipynb", b'{"cells": [{"cell_type": 3}, 4]}', "no notebook"),
-    ("deep.ipynb", b"[" * 100_000, "no notebook"),
+    ("text.ipynb", b"hello", "not a notebook"),
+    ("list.ipynb", b"[1, 2]", "not a notebook"),
+    ("cells.ipynb", b'{"cells": [{"cell_type": 3}, 4]}', "not a notebook"),
+    ("deep.ipynb", b"[" * 100_000, "not a notebook"),
     ("none.ipynb", b'{"cells": []}', "no cell that defines a kernel function"),
 ]
 
@@ -189,9 +189,9 @@ def test_answers_that_are_no_files(mmlocks: Mmlocks, tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
     assert "is a folder" in complaint(mmlocks("check", "07", tmp_path / "folder.py"))
     os.mkfifo(tmp_path / "pipe.py")
-    assert "no ordinary file" in complaint(mmlocks("check", "07", tmp_path / "pipe.py"))
+    assert "not an ordinary file" in complaint(mmlocks("check", "07", tmp_path / "pipe.py"))
     (tmp_path / "endless.py").symlink_to("/dev/zero")
-    assert "no ordinary file" in complaint(mmlocks("check", "07", tmp_path / "endless.py"))
+    assert "not an ordinary file" in complaint(mmlocks("check", "07", tmp_path / "endless.py"))
     (tmp_path / "dangling.py").symlink_to("nowhere")
     assert "there is no file" in complaint(mmlocks("check", "07", tmp_path / "dangling.py"))
 

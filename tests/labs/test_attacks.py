@@ -11,8 +11,8 @@ import pytest
 import mmlocks.mm
 from mmlocks.errors import ModelError
 from mmlocks.labs import LABS
-from mmlocks.labs.cost import others_for, overlap
 from mmlocks.labs.lab import Examination, Finding
+from mmlocks.labs.lab07_fork_vs_fault.cost import others_for, overlap
 from mmlocks.machine import Step
 from mmlocks.machine.wire import plain_from_abroad
 from mmlocks.mm.kernel import Kernel

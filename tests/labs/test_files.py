@@ -115,12 +115,12 @@ REFUSED = {
     ),
     "cut.ipynb": (TEXT[:900].encode(), "(line 1: "),
     "other.ipynb": (b'{"a": 1}', "cannot be read as one"),
-    "binary.ipynb": (b"\x89PNG\r\n\x1a\n\xff", "no text file in UTF-8. Save it again as UTF-8"),
+    "binary.ipynb": (b"\x89PNG\r\n\x1a\n\xff", "not a text file in UTF-8. Save it again as UTF-8"),
     "answer.docx": (
         b"PK\x03\x04 x",
         "neither a .py nor an .ipynb file. Save your answer as one of these",
     ),
-    "latin1_unsaid.py": ("# é\n".encode("latin-1"), "no text file in UTF-8. Save it again"),
+    "latin1_unsaid.py": ("# é\n".encode("latin-1"), "not a text file in UTF-8. Save it again"),
     "large.py": (b"x = 1\n" * 900_000, "5,400,000 bytes; an answer has at most 5,000,000"),
     "much_code.ipynb": (
         json.dumps({"cells": [{"cell_type": "code", "source": "x = 1\n" * 900_000}]}).encode(),

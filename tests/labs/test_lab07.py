@@ -1,109 +1,23 @@
-"""Lab 07's kill table: what becomes of each answer in the bank, and that every check and scenario earns its place."""
+"""Lab 07's kill table: the verdict on each fix in its bank, and that each check is needed."""
+
+import re
 
 import pytest
 
 from mmlocks.errors import AnswerError
 from mmlocks.labs import LABS, Judgement, lab_named
 from mmlocks.labs.lab import Finding
+from mmlocks.scenarios.asked import ALL
 from mmlocks.search import Budget
-from tests.labs import lab07_fixes
-from tests.labs.lab07_fixes import answer_of
+from tests.labs.banks import lab07_bank
 
 pytestmark = pytest.mark.slow  # a whole judgement takes seconds, and there are many
 
 LAB = LABS["lab07_fork_vs_fault"]
-ALL = ("lost_store", "snapshot", "reproducer", "cost")
 
-RIGHT = (
-    "Linux",
-    "LockAfterDuplicatingTheVma",
-    "HoldEveryRwsem",
-    "LockInCopyPageRange",
-    "LockOnlyWhatIsCopied",
-    "SpinForTheRwsem",
-    "HelperFunction",
-)
-COSTLY = {
-    "LockAllFirst": "waits for the whole of fork",
-    "MmapLockOnEveryFault": "waits for the whole of fork",
-    "FlushAfterEveryVma": "flushes the TLBs 2 times",
-}
-# Answer -> for each check that must reject it, the oracle that sees why. Checks that are not named must pass.
-WRONG = {
-    "Unsolved": {"lost_store": "lost_store", "snapshot": "snapshot", "reproducer": "lost_store"},
-    "LockAfterCopy": {
-        "lost_store": "lost_store",
-        "snapshot": "snapshot",
-        "reproducer": "lost_store",
-    },
-    "LockOnlyTheChild": {
-        "lost_store": "lost_store",
-        "snapshot": "snapshot",
-        "reproducer": "lost_store",
-    },
-    "UnlockBeforeFlush": {"lost_store": "lost_store", "reproducer": "lost_store"},
-    "SetTheSequenceWithoutWaiting": {"snapshot": "snapshot"},
-    "WaitWithoutSettingTheSequence": {
-        "lost_store": "lost_store",
-        "snapshot": "snapshot",
-        "reproducer": "lost_store",
-    },
-    "SkipTheFirstVma": {"lost_store": "lost_store", "snapshot": "snapshot"},
-    "LockOnlyTheFirstVma": {"reproducer": "lost_store"},
-    "UnlockEachVmaAfterCopy": {
-        "lost_store": "lost_store",
-        "snapshot": "snapshot",
-        "reproducer": "lost_store",
-    },
-    "DowngradeBeforeFlush": {"lost_store": "lost_store", "reproducer": "lost_store"},
-    "DropMmapLockBetweenVmas": {
-        "lost_store": "lost_store",
-        "snapshot": "snapshot",
-        "reproducer": "lost_store",
-    },
-    "FlushBeforeInsteadOfAfter": {
-        "lost_store": "stale_translation",
-        "snapshot": "stale_translation",
-        "reproducer": "stale_translation",
-    },
-    "ForkUnderTheReadLock": {
-        "lost_store": "lost_store",
-        "snapshot": "snapshot",
-        "reproducer": "lost_store",
-    },
-    "ForgetToUnlock": {
-        "lost_store": "held_at_end",
-        "snapshot": "deadlock",
-        "reproducer": "held_at_end",
-    },
-    "ForgetToWriteProtect": {
-        "lost_store": "isolation",
-        "snapshot": "snapshot",
-        "reproducer": "isolation",
-    },
-    "ForgetTheReference": {
-        "lost_store": "references",
-        "snapshot": "references",
-        "reproducer": "references",
-    },
-    "ForgetTheAwait": {"lost_store": "mistake", "snapshot": "mistake", "reproducer": "mistake"},
-    "AskForMmapLockInTheFault": {"snapshot": "snapshot"},
-    "SkipTheSecondLook": {"snapshot": "snapshot"},
-    "CopyNothing": {"lost_store": "snapshot", "snapshot": "snapshot", "reproducer": "snapshot"},
-    "LockOnlyWhatWasNeverLocked": {
-        "lost_store": "lost_store",
-        "snapshot": "snapshot",
-        "reproducer": "lost_store",
-    },
-    "LeaveTheVmasLocked": {
-        "lost_store": "held_at_end",
-        "snapshot": "held_at_end",
-        "reproducer": "held_at_end",
-    },
-    "UnlockAndFlushInOneStep": {"lost_store": "lost_store", "reproducer": "lost_store"},
-    "FlushBeforeTheCopy": {"snapshot": "snapshot"},
-    "FlushAtWriteProtect": {"snapshot": "snapshot"},
-}
+BANK = lab07_bank()
+RIGHT, COSTLY, UNPROVED, WRONG = map(BANK.that_are, ("right", "costly", "unproved", "wrong"))
+SAME_AS_LINUX = {"Linux", "HelperFunction"}
 
 
 @pytest.fixture(scope="module")
@@ -113,30 +27,24 @@ def judged():
 
     def judge(name: str) -> Judgement:
         if name not in cache:
-            cache[name] = LAB.judge(answer_of(getattr(lab07_fixes, name)))
+            cache[name] = LAB.judge(BANK.names(name))
         return cache[name]
 
     return judge
 
 
-def test_the_bank_is_all_in_the_table_and_large_enough():
-    bank = {
-        name
-        for name, kind in vars(lab07_fixes).items()
-        if isinstance(kind, type) and kind.__module__.endswith("fixes")
-    }
-    assert bank == {*RIGHT, *COSTLY, *WRONG}
-    assert len(WRONG) - 1 >= 12  # without the unsolved one
-    assert len(RIGHT) - 1 >= 5  # without Linux's own
+def test_the_bank_is_large_enough():
+    assert len(WRONG) - 1 >= 12 + 15 + 6  # without the unsolved one
+    assert len(RIGHT) - 1 >= 5 + 8  # without Linux's own
 
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_answers_are_accepted_however_they_are_written(name, judged):
     judgement = judged(name)
-    assert judgement.finding is Finding.CORRECT
+    assert judgement.finding is Finding.CORRECT, [result.message for result in judgement.results]
     assert judgement.points == LAB.points
     same = "operation by operation" in judgement.compared
-    assert same == (name in ("Linux", "HelperFunction")), judgement.compared
+    assert same == (name in SAME_AS_LINUX), judgement.compared
 
 
 @pytest.mark.parametrize("name", COSTLY)
@@ -144,34 +52,40 @@ def test_costly_answers_are_called_costly_and_say_why(name, judged):
     judgement = judged(name)
     assert judgement.finding is Finding.COSTLY
     assert [result.check.name for result in judgement.results if not result.passed] == ["cost"]
-    assert COSTLY[name] in judgement.results[-1].message
+    assert BANK.fixes[name].rejected["cost"] in judgement.results[-1].message
+
+
+@pytest.mark.parametrize("name", UNPROVED)
+def test_where_a_scenario_is_too_small_it_gets_the_blame(name, judged):
+    judgement = judged(name)
+    assert judgement.finding is Finding.UNPROVED
+    first = next(result for result in judgement.results if not result.passed)
+    assert "the answer is not to blame: the scenario " in first.message
+    assert BANK.fixes[name].rejected[first.check.name] in first.message
+    assert ALL not in first.message
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_answers_are_rejected_by_the_intended_oracle_and_keep_the_points_they_earned(
-    name, judged
-):
+def test_wrong_answers_are_rejected_where_and_by_the_oracle_that_they_should_be(name, judged):
     judgement = judged(name)
-    found = {
-        result.check.name: result.shown.verdict.violation.oracle
-        for result in judgement.results
-        if result.shown is not None and not result.passed
-    }
-    assert found == WRONG[name]
+    found = {}
+    for result in judgement.results:
+        if result.shown is not None and not result.passed:
+            scenario = result.shown.scenario.name.removesuffix(ALL)
+            found[result.check.name] = f"{scenario}: {result.shown.verdict.violation.oracle}"
+    found.pop("cost", None)
+    rejected = BANK.fixes[name].rejected
+    assert found == rejected, judgement.results[0].message
     assert judgement.finding is Finding.WRONG
-    earned = [check.points for check in LAB.checks if check.name not in (*WRONG[name], "cost")]
+    earned = [check.points for check in LAB.checks if check.name not in (*rejected, "cost")]
     assert judgement.points == sum(earned)
-    assert (
-        not judgement.results[-1].passed and "first make" in judgement.results[-1].message.lower()
-    )
+    assert not judgement.results[-1].passed
+    assert "first make" in judgement.results[-1].message.lower()
 
 
-def test_every_scenario_is_needed_by_a_wrong_or_costly_answer():
-    alone = {next(iter(checks)) for checks in WRONG.values() if len(checks) == 1}
-    pairs = [set(checks) for checks in WRONG.values() if len(checks) == 2]
-    assert "snapshot" in alone and "reproducer" in alone
-    # Without lost_store, these two would lose only the reproducer's points or none at all.
-    assert {"lost_store", "reproducer"} in pairs and {"lost_store", "snapshot"} in pairs
+def test_every_check_is_needed_by_a_wrong_or_costly_answer():
+    patterns = [set(BANK.fixes[name].rejected) for name in WRONG]
+    assert all({check} in patterns for check in ("lost_store", "snapshot", "reproducer"))
     assert COSTLY  # nothing but the cost check rejects these
 
 
@@ -191,7 +105,12 @@ def test_flushing_alone_earns_the_first_check_and_not_the_second_and_says_what_w
 
 def test_the_unsolved_exercise_fails_every_check_with_a_message_that_teaches(judged):
     results = judged("Unsolved").results
-    assert [result.check.name for result in results] == list(ALL)
+    assert [result.check.name for result in results] == [
+        "lost_store",
+        "snapshot",
+        "reproducer",
+        "cost",
+    ]
     assert not any(result.passed for result in results)
     assert "flushed" in results[0].message and "page table no longer shows" in results[0].message
 
@@ -204,7 +123,7 @@ def test_a_wrong_answer_comes_with_a_schedule_that_replays_to_the_same_violation
 
 
 def test_a_budget_that_does_not_suffice_is_called_unproved_and_earns_nothing():
-    judgement = LAB.judge(answer_of(lab07_fixes.Linux), Budget(states=50))
+    judgement = LAB.judge(BANK.names("Linux"), Budget(states=50))
     assert judgement.finding is Finding.UNPROVED
     assert judgement.points == 0
     assert "nothing is proved" in judgement.results[0].message
@@ -268,11 +187,9 @@ def test_functions_that_cannot_be_placed_are_refused_in_one_sentence(source, wor
     ],
 )
 def test_whatever_an_answer_does_the_judge_keeps_going_and_says_what_was_wrong(body, words):
-    names = dict(vars(lab07_fixes))
+    names = BANK.names("Linux")
     exec(f"async def dup_mmap(mm, oldmm):\n    {body}", names)
     result = LAB.check("lost_store", names)
     assert result.finding is Finding.WRONG
-    import re
-
     assert re.search(words, result.message), result.message
     assert "cpu0" in result.message

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
 import pytest
 
-from mmlocks.labs import LABS, Judgement
-from mmlocks.labs.cost import left_alone, overlap
-from mmlocks.labs.lab import Examination, Finding
+from mmlocks.labs import LABS
+from mmlocks.labs.lab import Examination
+from mmlocks.labs.lab07_fork_vs_fault.cost import left_alone, overlap
 from mmlocks.labs.reach import reached
 from mmlocks.mm import Kernel
 from mmlocks.mm.stubs import kernel_functions
@@ -22,77 +21,19 @@ from mmlocks.scenarios.everyday_races import RACES
 from mmlocks.scenarios.fork_somewhere import somewhere
 from mmlocks.scenarios.table import REPAIRS, searches
 from mmlocks.search import Budget
-from tests.labs import lab07_fixes, lab07_more_fixes
-from tests.labs.lab07_more_fixes import names_of
+from tests.labs.banks import lab07_bank
 
 pytestmark = pytest.mark.slow  # a whole judgement takes seconds, and there are many
 
 LAB = LABS["lab07_fork_vs_fault"]
 
-RIGHT = (
-    "Linux", "FromTheLastToTheFirst", "DuplicatesAllVmasFirst", "LocksTheChildAsWell", "TakesTheChildsMmapLock", "LocksWhatCanBeWritten",
-    "WritesTheChildsEntriesLast", "ReadsUntilItUnlocks", "BacksOffAtMostTwice", "LoadsWithoutTheZeroFrame",
-)  # fmt: skip
-COSTLY = {
-    "LocksAllFirstAndCopiesLate": "waits for the whole of fork",
-    "LocksAllFromTheLastToTheFirst": "waits for the whole of fork",
-    "CopiesAtOnce": "allocates 2 frames",
+BANK = lab07_bank()
+FIRST = {
+    name: next(iter(fix.rejected.values())).split(": ")
+    for name, fix in BANK.fixes.items()
+    if fix.verdict == "wrong"
 }
-UNPROVED = {"TriesUntilItGetsThem": "counter mm_lock_seq cannot hold 16"}
-# Answer -> the check that must reject it, the scenario in which it does, and the oracle that sees why.
-WRONG = {
-    "LockOnlyTheFirstTwoVmas": ("lost_store", "fork_elsewhere", "snapshot"),
-    "LockByName": ("lost_store", "fork_elsewhere", "snapshot"),
-    "LockBelowPageSix": ("lost_store", "fork_elsewhere", "snapshot"),
-    "LockAbovePageTwo": ("lost_store", "fork_elsewhere", "snapshot"),
-    "LockUnlessItIsAStack": ("lost_store", "fork_elsewhere", "snapshot"),
-    "LockSmallVmas": ("lost_store", "fork_elsewhere", "snapshot"),
-    "LockWhatTheLastForkLocked": ("lost_store", "fork_elsewhere", "snapshot"),
-    "LockIfItIsTheThirdFork": ("lost_store", "fork_elsewhere", "snapshot"),
-    "LockTheFirstAndTheLast": ("lost_store", "fork_elsewhere", "snapshot"),
-    "FlushThePagesOfTheStories": ("lost_store", "fork_elsewhere", "stale_translation"),
-    "CopyTwoPages": ("lost_store", "fork_elsewhere", "snapshot"),
-    "CopyWhatCanBeWritten": ("lost_store", "fork_alone", "snapshot"),
-    "CopyWhatNobodyShares": ("lost_store", "fork_twice", "snapshot"),
-    "ChildSharesItsParentsTree": ("lost_store", "fork_lost_store", "mistake"),
-    "ParentsOtherVmaRuined": ("reproducer", "young_reproducer", "whole_child"),
-    "ChildMayWriteItsConstants": ("lost_store", "fork_elsewhere", "whole_child"),
-    "ChildMayNotWrite": ("lost_store", "fork_lost_store", "whole_child"),
-    "ChildIsFiledElsewhere": ("reproducer", "young_reproducer", "whole_child"),
-    "ChildFilesWithItsParent": ("lost_store", "fork_lost_store", "whole_child"),
-    "ChildForgetsItsAnonVma": ("lost_store", "fork_lost_store", "whole_child"),
-    "ChildIsDetached": ("lost_store", "fork_lost_store", "whole_child"),
-    "ChildCountsOneVmaMore": ("lost_store", "fork_lost_store", "whole_child"),
-    "ChildWillSeemLocked": ("lost_store", "fork_lost_store", "whole_child"),
-    "ParentWillSeemLocked": ("lost_store", "fork_lost_store", "same_parent"),
-    "AnonVmaCountedTwice": ("lost_store", "fork_lost_store", "anon_vmas"),
-    "CopyOfConstantsIsWritable": ("lost_store", "fork_alone", "sound_entries"),
-    "VmaThatLeaks": ("lost_store", "fork_lost_store", "whole_child"),
-    "ParentKeepsAWritableEntry": ("lost_store", "fork_alone", "isolation"),
-    "FirstTouchWithoutSecondLook": ("lost_store", "fork_lost_store", "lost_store"),
-    "FirstTouchLeavesItsLock": ("lost_store", "fork_lost_store", "held_at_end"),
-    "FirstTouchFilesNothing": ("snapshot", "fork_torn_snapshot", "misfiled"),
-    "AnonVmaWithoutSecondLook": ("lost_store", "touch_same_vma", "misfiled"),
-    "LookUpWithoutItsChecks": ("lost_store", "stack_find_again", "freed_vma"),
-    "FaultAsksForRightsOnlyAtFirst": ("lost_store", "trespass", "promise"),
-    "ProtectsNothing": ("lost_store", "move_memory", "promise"),
-    "ForgetsNothing": ("lost_store", "forget_memory", "promise"),
-    "AllocatesUnderASpinlock": ("lost_store", "imap_lock_order", "atomic_sleep"),
-    "CopiesAtOnceWhileTheParentStores": ("snapshot", "fork_torn_snapshot", "snapshot"),
-}
-
-
-@pytest.fixture(scope="module")
-def judged() -> Callable[[str], Judgement]:
-    """Every answer in the bank, judged once."""
-    cache: dict[str, Judgement] = {}
-
-    def judge(name: str) -> Judgement:
-        if name not in cache:
-            cache[name] = LAB.judge(names_of(getattr(lab07_more_fixes, name)))
-        return cache[name]
-
-    return judge
+"""Of each wrong answer, the scenario and the oracle of the first check that rejects it."""
 
 
 def kernel_with(**functions: FunctionType) -> Kernel:
@@ -101,7 +42,7 @@ def kernel_with(**functions: FunctionType) -> Kernel:
 
 def fork_that(body: str) -> Kernel:
     """A kernel with a dup_mmap of these lines."""
-    names: dict[str, Any] = dict(vars(lab07_more_fixes))
+    names = BANK.names("Linux")
     exec(
         "async def dup_mmap(mm, oldmm):\n" + "\n".join(f"    {line}" for line in body.splitlines()),
         names,
@@ -109,71 +50,15 @@ def fork_that(body: str) -> Kernel:
     return LAB.kernel(names)
 
 
-# -- the bank ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_bank_is_all_in_the_table_and_large_enough() -> None:
-    bank = {
-        name
-        for name, kind in vars(lab07_more_fixes).items()
-        if isinstance(kind, type) and kind.__module__ == lab07_more_fixes.__name__
-    }
-    assert bank == {*RIGHT, *COSTLY, *UNPROVED, *WRONG}
-    assert len(WRONG) >= 15 + 6 and len(RIGHT) - 1 >= 8
-    assert all(getattr(lab07_more_fixes, name).__doc__ for name in bank), "a word on what is wrong"
-
-
-@pytest.mark.parametrize("name", RIGHT)
-def test_a_right_answer_is_proved(name: str, judged: Callable[[str], Judgement]) -> None:
-    judgement = judged(name)
-    assert judgement.finding is Finding.CORRECT, [result.message for result in judgement.results]
-    assert judgement.points == LAB.points
-
-
-@pytest.mark.parametrize("name", COSTLY)
-def test_a_costly_answer_is_proved_and_told_what_it_costs(
-    name: str, judged: Callable[[str], Judgement]
-) -> None:
-    judgement = judged(name)
-    assert judgement.finding is Finding.COSTLY
-    assert [result.check.name for result in judgement.results if not result.passed] == ["cost"]
-    assert COSTLY[name] in judgement.results[-1].message
-
-
-@pytest.mark.parametrize("name", UNPROVED)
-def test_where_a_scenario_is_too_small_it_gets_the_blame(
-    name: str, judged: Callable[[str], Judgement]
-) -> None:
-    judgement = judged(name)
-    assert judgement.finding is Finding.UNPROVED
-    message = next(result.message for result in judgement.results if not result.passed)
-    assert "the answer is not to blame: the scenario " in message and UNPROVED[name] in message
-    assert ALL not in message
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_answer_is_rejected_where_it_should_be(
-    name: str, judged: Callable[[str], Judgement]
-) -> None:
-    judgement = judged(name)
-    assert judgement.finding is Finding.WRONG
-    first = next(result for result in judgement.results if not result.passed)
-    assert first.shown is not None and first.shown.verdict.violation is not None
-    found = (
-        first.check.name,
-        first.shown.scenario.name.removesuffix(ALL),
-        first.shown.verdict.violation.oracle,
-    )
-    assert found == WRONG[name], first.message
-    assert not judgement.results[-1].passed
+# -- the bank -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_stories_alone_would_pass_what_the_rest_rejects() -> None:
     """Else the rest would not be needed."""
-    for name, (_, where, oracle) in WRONG.items():
+    for name, (where, oracle) in FIRST.items():
         if where in SCENARIOS and oracle in SCENARIOS[where].oracles:
             continue
-        kernel = LAB.kernel(names_of(getattr(lab07_more_fixes, name)))
+        kernel = LAB.kernel(BANK.names(name))
         for check_ in LAB.checks[:3]:
             for story in check_.scenarios:
                 if story != "young_reproducer":
@@ -198,7 +83,7 @@ def test_the_stories_alone_would_pass_what_the_rest_rejects() -> None:
     ],
 )
 def test_every_variant_is_the_only_one_to_reject_some_wrong_answer(variant: str, name: str) -> None:
-    kernel = LAB.kernel(names_of(getattr(lab07_more_fixes, name)))
+    kernel = LAB.kernel(BANK.names(name))
     examination = Examination(LAB, kernel, None, None)
     own = {name for each in LAB.checks for name in (*each.scenarios, *each.elsewhere)}
     asked_for = {*own, *examination.concerned(LAB.passes)}
@@ -221,12 +106,11 @@ def test_every_variant_has_such_an_answer() -> None:
     assert {variant for variant, _ in cases} | races == VARIANTS.keys() - ELSEWHERE_NEEDED
 
 
-def test_a_wrong_answer_comes_with_a_schedule_that_replays_to_the_same_violation(
-    judged: Callable[[str], Judgement],
-) -> None:
+def test_a_wrong_answer_comes_with_a_schedule_that_replays_to_the_same_violation() -> None:
     for name in ("LockByName", "ChildIsDetached", "ForgetsNothing"):
-        shown = next(result.shown for result in judged(name).results if result.shown is not None)
-        kernel = LAB.kernel(names_of(getattr(lab07_more_fixes, name)))
+        results = LAB.judge(BANK.names(name)).results
+        shown = next(result.shown for result in results if result.shown is not None)
+        kernel = LAB.kernel(BANK.names(name))
         scenario, _, run = replay(str(shown.schedule), kernel)
         assert scenario.name == shown.scenario.name
         assert run.violation == shown.verdict.violation
@@ -340,8 +224,8 @@ def test_asked_gives_an_answer_room_and_the_story_none() -> None:
 def test_a_story_is_told_only_of_what_went_as_it_tells() -> None:
     """Both tear the snapshot; only of one did a fault go ahead during fork."""
     story = SCENARIOS["fork_torn_snapshot"].explain["snapshot"]
-    other = LAB.check("snapshot", names_of(lab07_more_fixes.CopiesAtOnceWhileTheParentStores))
-    same = LAB.check("snapshot", names_of(lab07_fixes.FlushAtWriteProtect))
+    other = LAB.check("snapshot", BANK.names("CopiesAtOnceWhileTheParentStores"))
+    same = LAB.check("snapshot", BANK.names("FlushAtWriteProtect"))
     assert story in same.message
     assert "the snapshot is torn" in other.message and story not in other.message
     assert other.message.startswith("In fork_torn_snapshot: ")
@@ -454,8 +338,8 @@ def test_flushes_are_counted_to_the_end_however_many_cpus_there_are() -> None:
 # -- what is said -----------------------------------------------------------------------------------------------------
 
 
-def test_a_check_says_in_one_sentence_what_was_searched(judged: Callable[[str], Judgement]) -> None:
-    for result in judged("Linux").results[:3]:
+def test_a_check_says_in_one_sentence_what_was_searched() -> None:
+    for result in LAB.judge(BANK.names("Linux")).results[:3]:
         states = sum(found.verdict.states for found in result.searched)
         first = result.message.split(". ")[0]
         assert (
@@ -471,21 +355,20 @@ def test_checks_of_one_examination_repeat_no_search(monkeypatch: pytest.MonkeyPa
     names: list[str] = []
     real = module.check
 
-    def counting(scenario: Any, *rest: Any) -> Any:
+    def counting(scenario: Any, *rest: Any, **named: Any) -> Any:
         names.append(scenario.name)
-        return real(scenario, *rest)
+        return real(scenario, *rest, **named)
 
     monkeypatch.setattr(module, "check", counting)
-    LAB.judge(names_of(lab07_more_fixes.Linux))
+    LAB.judge(BANK.names("Linux"))
     assert len(names) == len(set(names)) and set(names) <= {
-        name + ALL
-        for name in (*SCENARIOS, *VARIANTS, somewhere(LAB.kernel(names_of(lab07_more_fixes.Linux))))
+        name + ALL for name in (*SCENARIOS, *VARIANTS, somewhere(LAB.kernel(BANK.names("Linux"))))
     }
 
 
-def test_an_answer_is_judged_in_seconds(judged: Callable[[str], Judgement]) -> None:
+def test_an_answer_is_judged_in_seconds() -> None:
     """CPU time, with a wide margin: what it takes on a quiet machine is the benchmarks' to say."""
     began = time.process_time()
-    LAB.judge(names_of(lab07_more_fixes.Linux))
+    LAB.judge(BANK.names("Linux"))
     assert time.process_time() - began < 10
     assert asked(SCENARIOS["stackrot"]).name == "stackrot" + ALL

@@ -54,7 +54,7 @@ MODULES = (
     "mmlocks.labs",
     "mmlocks.conformance",
 )
-CIRCLES = set(MODULES)
+CIRCLES = set(MODULES) - {"mmlocks.labs"}
 """Packages in which files still import each other in a circle."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from functools import cache
 from typing import Any
 
@@ -20,7 +19,7 @@ from mmlocks.scenarios.fork_other_vma import OTHER
 from mmlocks.search import Budget, possible
 from mmlocks.search.exhaustive import explore
 from mmlocks.search.verdict import Meter
-from tests.labs import speculative_variants
+from tests.labs.banks import FIXES, bank_in
 from tests.mm.test_address_space_interleaved import (
     PAIRS,
     SETTINGS,
@@ -151,75 +150,13 @@ PROGRAMS: dict[str, tuple[Operation, ...]] = {
     "two first stores": (UNTOUCHED, Operation("store", 4, 3)),
 }
 
-# Variant -> what shows it, and which oracle sees it there; all other trials find nothing.
-ELSEWHERE = {
-    "a store beside munmap": "mapped where no VMA is",
-    "a store beside mprotect": "allows too much",
-}
-AT_ANY_TIME = {
-    "fork_lost_store": "lost_store",
-    "fork_torn_snapshot": "snapshot",
-    "young_reproducer": "lost_store",
-    **ELSEWHERE,
-}
-KILLED = {
-    "NeverLookAgain": {"fork_torn_snapshot": "snapshot", **ELSEWHERE},
-    "LookOnlyBeforeTheLock": {"fork_torn_snapshot": "snapshot", **ELSEWHERE},
-    "LookOnlyAfterTheCopy": {"fork_torn_snapshot": "snapshot", **ELSEWHERE},
-    "WaitForTheLockAfterTheLook": {"fork_torn_snapshot": "snapshot", **ELSEWHERE},
-    "TrustAnOddCount": AT_ANY_TIME,
-    "ReadTheCountAfterTheCopy": ELSEWHERE,
-    "CountWhenTheWriterIsDone": AT_ANY_TIME,
-    "ForkGivesUpTheLockBeforeItFlushes": {
-        "fork_lost_store": "lost_store",
-        "young_reproducer": "lost_store",
-    },
-    "LeaveRcuBeforeTheCopy": {"a store beside munmap": "freed_vma"},
-    "UseTheVmaAndNoCopy": {"a store beside munmap": "freed_vma"},
-    "ForgetTheAccessRights": {"a store beside mprotect": "allows too much"},
-    "ForgetToCompareTheEntry": {"two first stores": "references"},
-    "ForgetToCompareTheEntryAfterACopy": {
-        "fork_lost_store": "lost_store",
-        "young_reproducer": "lost_store",
-    },
-    "ForgetTheFlush": {
-        "fork_lost_store": "stale_translation",
-        "young_reproducer": "stale_translation",
-    },
-    "ForgetTheUnlock": dict.fromkeys(
-        ("fork_torn_snapshot", "a store beside munmap", "a store beside mprotect"), "deadlock"
-    ),
-    "ForgetTheFrame": dict.fromkeys(
-        (
-            "fork_torn_snapshot",
-            "a store beside munmap",
-            "a store beside mprotect",
-            "two first stores",
-        ),
-        "references",
-    ),
-    "FileWithoutAnAnonVma": dict.fromkeys(PROGRAMS, "misfiled"),
-}
-RIGHT = (
-    "WaitForTheLockAndThenCheck",
-    "NoLookBeforeTheLock",
-    "NoLookAfterTheCopy",
-    "LookMoreOften",
-    "WaitForAnEvenCount",
-    "OnlyAbsentPages",
-    "NotOnStacks",
-    "CopyAlways",
-)
-
+BANK = bank_in(FIXES / "speculative.toml")
+"""A wrong fix is rejected by these trials, and all others find nothing."""
 TRIALS = (*FORKS, *PROGRAMS)
 
 
 def variant(name: str) -> Kernel:
-    functions = vars(getattr(speculative_variants, name))
-    return Kernel(
-        RELEASES["speculative"],
-        text={key: value for key, value in functions.items() if inspect.isfunction(value)},
-    )
+    return Kernel(RELEASES["speculative"], text=BANK.functions(name))
 
 
 def judged(trial: str, kernel: Kernel) -> str:
@@ -264,35 +201,31 @@ def _judged_ending(world: World, state: int, explained: set[Ending]) -> str | No
     return None if here in explained else "no order ends so"
 
 
-def test_the_bank_is_all_in_the_table() -> None:
-    bank = {
-        name
-        for name, kind in vars(speculative_variants).items()
-        if inspect.isclass(kind) and kind.__module__ == speculative_variants.__name__
-    }
-    assert bank == {*KILLED, *RIGHT}
-    assert len(KILLED) >= 8
-    assert len(RIGHT) >= 3
+def test_the_bank_is_large_enough() -> None:
+    assert len(BANK.that_are("wrong")) >= 8
+    assert len(BANK.that_are("right")) >= 3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["", *RIGHT])
+@pytest.mark.parametrize("name", ["", *BANK.that_are("right")])
 def test_right_variants_are_safe_in_every_trial(name: str) -> None:
     kernel = variant(name) if name else SPECULATIVE
     assert {trial: judged(trial, kernel) for trial in TRIALS} == dict.fromkeys(TRIALS, "safe")
 
 
-@pytest.mark.parametrize("name", KILLED)
+@pytest.mark.parametrize("name", BANK.that_are("wrong"))
 def test_wrong_variants_are_rejected(name: str) -> None:
-    trial, oracle = next(iter(KILLED[name].items()))
+    trial, oracle = next(iter(BANK.fixes[name].rejected.items()))
     assert judged(trial, variant(name)) == oracle
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", KILLED)
+@pytest.mark.parametrize("name", BANK.that_are("wrong"))
 def test_wrong_variants_are_rejected_where_they_go_wrong_and_nowhere_else(name: str) -> None:
     found = {trial: judged(trial, variant(name)) for trial in TRIALS}
-    assert {trial: oracle for trial, oracle in found.items() if oracle != "safe"} == KILLED[name]
+    assert {trial: oracle for trial, oracle in found.items() if oracle != "safe"} == BANK.fixes[
+        name
+    ].rejected
 
 
 def test_keeping_off_stacks_does_not_mend_the_kernel_below() -> None:
