@@ -369,7 +369,7 @@ def endings(
     """
     from mmlocks.cli import explain as explaining
     from mmlocks.explain.endings import endings as searched
-    from mmlocks.scenarios.scenario import as_kernel, machine_for
+    from mmlocks.scenarios.checking import as_kernel, machine_for
     from mmlocks.show.explained import what_cells_hold, what_is_read
 
     story = the_scenario(scenario)
@@ -487,7 +487,7 @@ def _spread(
     """The same search, with help."""
     from functools import partial
 
-    from mmlocks.scenarios.catalogue import program_named
+    from mmlocks.scenarios.checking import program_named
     from mmlocks.search import Exhaustive
     from mmlocks.search.parallel import Parallel
 

@@ -99,7 +99,7 @@ def graph(
     """Show the states of a scenario, and what can come of each."""
     from mmlocks.cli.report import print_json
     from mmlocks.explain.state_graph import SMALL
-    from mmlocks.scenarios.scenario import as_kernel, machine_for
+    from mmlocks.scenarios.checking import as_kernel, machine_for
     from mmlocks.search import Budget
     from mmlocks.show.graph import picture, too_large
 

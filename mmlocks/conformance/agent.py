@@ -11,7 +11,7 @@ import os
 import select
 import signal
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from mmlocks.conformance import machine_code
 from mmlocks.conformance.subject import FILE
@@ -19,9 +19,6 @@ from mmlocks.errors import HostError
 from mmlocks.maps.reading import parse_maps, parse_smaps
 from mmlocks.mm.address import WORD
 from mmlocks.mm.area import Area, Limits
-
-if TYPE_CHECKING:
-    from mmlocks.conformance.nursery import Nursery
 
 FILE_FD: Final = 0
 """The test file's descriptor in every process; the pipes follow."""
@@ -141,13 +138,25 @@ class Agent:
                 self.ended = f"was ended by signal {os.WTERMSIG(status)}"
 
 
+class Maker(Protocol):
+    """What a process needs of the Nursery that made it."""
+
+    limits: Limits
+
+    def fork(self, agent: Agent) -> RealProcess:
+        """A child of that process."""
+
+    def end(self, agent: Agent) -> None:
+        """End that process."""
+
+
 class RealProcess:
     """A process of the running kernel (see Subject). Nursery.process() and fork() make them.
 
     Its program and data lie in areas of their own, below the heap; what it is told to do must leave them alone.
     """
 
-    def __init__(self, nursery: Nursery, agent: Agent) -> None:
+    def __init__(self, nursery: Maker, agent: Agent) -> None:
         self.pid = agent.pid
         self._nursery = nursery
         self._agent = agent

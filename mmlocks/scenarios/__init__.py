@@ -2,8 +2,9 @@
 
 from mmlocks.scenarios.asked import asked
 from mmlocks.scenarios.catalogue import SCENARIOS, VARIANTS, scenario_named
+from mmlocks.scenarios.checking import Checked, check, machine_for
 from mmlocks.scenarios.replaying import replay
-from mmlocks.scenarios.scenario import Checked, Scenario, check, machine_for
+from mmlocks.scenarios.scenario import Scenario
 
 __all__ = [
     "SCENARIOS",

@@ -31,7 +31,8 @@ def asked(scenario: Scenario) -> Scenario:
         return made
 
     oracles = tuple(dict.fromkeys((*scenario.oracles, *more)))
-    return replace(scenario, name=scenario.name + ALL, world=roomy, oracles=oracles)
+    file = scenario.file and scenario.file + ALL
+    return replace(scenario, name=scenario.name + ALL, world=roomy, oracles=oracles, file=file)
 
 
 def make_room(world: World) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Machine
 from mmlocks.scenarios.anon_vma_unlocked_check import ANON_VMA_UNLOCKED_CHECK
 from mmlocks.scenarios.asked import ALL, asked
 from mmlocks.scenarios.everyday import EVERYDAY
@@ -24,7 +23,7 @@ from mmlocks.scenarios.imap_lock_order import IMAP_LOCK_ORDER
 from mmlocks.scenarios.merge_dup_anon_vma import MERGE_DUP_ANON_VMA
 from mmlocks.scenarios.munmap_downgrade import MUNMAP_DOWNGRADE
 from mmlocks.scenarios.publish_early import PUBLISH_EARLY
-from mmlocks.scenarios.scenario import Scenario, as_kernel, machine_for
+from mmlocks.scenarios.scenario import Scenario
 from mmlocks.scenarios.stack_expand_fault import STACK_EXPAND_FAULT
 from mmlocks.scenarios.stack_find_again import STACK_FIND_AGAIN
 from mmlocks.scenarios.stackrot import STACKROT
@@ -87,8 +86,3 @@ def scenario_named(name: str) -> Scenario:
         f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}; and fork_many_V_N, which is {GROWN}. "
         "A scenario of your own, in a file, is called FILE.py:NAME."
     )
-
-
-def program_named(scenario: str, release: str, also: tuple[str, ...] = ()) -> Machine:
-    """The scenario's program on a plain release. With `functools.partial`, something that can be sent to another process."""
-    return machine_for(scenario_named(scenario), as_kernel(release), also=also)[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -51,7 +52,7 @@ def scenario_in_file(text: str) -> Scenario:
     wrong = _wrong_with(story, path)
     if wrong:
         raise ModelError(f"{name} in {path.name}: {wrong}")
-    return story
+    return replace(story, file=text)
 
 
 def _parts(text: str) -> tuple[Path, str]:

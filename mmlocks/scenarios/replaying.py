@@ -6,8 +6,8 @@ from mmlocks.errors import ScheduleError
 from mmlocks.machine import Run, Schedule
 from mmlocks.mm.kernel import APART, Kernel
 from mmlocks.mm.world import World
-from mmlocks.oracles import looks_afterwards
-from mmlocks.scenarios.scenario import Scenario, as_kernel, as_scenario, check, machine_for
+from mmlocks.scenarios.checking import as_kernel, as_scenario, check, machine_for
+from mmlocks.scenarios.scenario import Scenario
 
 
 def replay(
@@ -46,7 +46,7 @@ def replay(
             f"this schedule was recorded on {schedule.kernel}, and the kernel here is {kernel.name}: "
             "the function has changed since. Run the check again for a fresh schedule."
         )
-    if any(map(looks_afterwards, (*scenario.oracles, *also))):
+    if any(oracle.after is not None for oracle in scenario.judges(also)):
         # Such a rule is broken by what several paths do together. Search them again, and see whether this is the run that shows it.
         checked = check(scenario, kernel, also=also)
         if checked.verdict.schedule == schedule.cpus and checked.run is not None:

@@ -19,7 +19,7 @@ from mmlocks.releases import (
     release_named,
 )
 from mmlocks.scenarios.catalogue import scenario_named
-from mmlocks.scenarios.scenario import check
+from mmlocks.scenarios.checking import check
 from mmlocks.search import Budget
 from mmlocks.search import Progress as SearchProgress
 

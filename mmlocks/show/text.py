@@ -289,7 +289,7 @@ def _verdict(verdict: Verdict, scenario: Scenario | None) -> Iterator[str]:
     elif verdict.outcome == "violated":
         name = verdict.violation.oracle if verdict.violation is not None else "a rule"
         yield f"VIOLATED ({name}): {verdict.coverage}."
-        if looks_afterwards(name):
+        if scenario.about_all_runs(name) if scenario else looks_afterwards(name):
             yield "The rule is about all runs together: this one does not end badly, and is one part of what breaks it."
         if verdict.minimal and verdict.schedule is not None:
             yield f"No shorter way to go wrong exists: {counted(len(verdict.schedule), 'step')}, with the fewest interruptions."

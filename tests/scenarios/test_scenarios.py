@@ -30,9 +30,9 @@ from mmlocks.mm.world import STACK, World
 from mmlocks.oracles import ORACLES
 from mmlocks.releases import FORK_LOCKS_VMAS, RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, Scenario, check, machine_for, replay, scenario_named
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.scenarios.fork_many import fork_many
 from mmlocks.scenarios.fork_other_vma import OTHER
-from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.scenarios.table import searches
 from mmlocks.search import Budget, judge, possible
 
