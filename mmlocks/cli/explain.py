@@ -27,7 +27,7 @@ def explanation_shown(
     """An explanation as text, or as values for programs."""
     if as_json:
         return _explanation_json(found, scenario, kernel)
-    return explanation_text(found, (scenario.name, kernel), terminal.width())
+    return explanation_text(found, (scenario, kernel), terminal.width())
 
 
 def print_explanation(
@@ -54,7 +54,7 @@ def print_endings(found: Endings, scenario: Scenario, kernel: str, as_json: bool
     else:
         paragraph(f"{scenario.name} on {kernel}: {scenario.title}", TITLE)
         gap()
-        write(endings_text(found, (scenario.name, kernel), terminal.width()))
+        write(endings_text(found, (scenario, kernel), terminal.width()))
         good = [ending.states for ending in found.endings if ending.violation is None]
         if sum(good) > len(good):
             gap()

@@ -51,6 +51,7 @@ class Linked(Outlasting):
         self._originals = {name: names[name] for name in originals}
         self._helpers = {function: names[name] for name, function in helpers.items()}
         self._text = text
+        self._release = release
         for name, function in text.items():
             names[name] = self._link_text(function, names)
         if foreign is not None:
@@ -100,6 +101,8 @@ class Linked(Outlasting):
         for name, value in function.__globals__.items():
             if isinstance(value, FunctionType) and value.__globals__ is function.__globals__:
                 space[name] = _rebound(value, space)
+            elif isinstance(value, Patch):  # a scenario's file may bring a patch of its own
+                space[name] = value in self._release.patches
             elif isinstance(value, FunctionType) and value in self._helpers:
                 space[name] = self._helpers[
                     value

@@ -3,7 +3,7 @@
 from mmlocks.scenarios.asked import asked
 from mmlocks.scenarios.catalogue import SCENARIOS, VARIANTS, scenario_named
 from mmlocks.scenarios.checking import Checked, check, machine_for
-from mmlocks.scenarios.replaying import replay
+from mmlocks.scenarios.replaying import replay, replay_text
 from mmlocks.scenarios.scenario import Scenario
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "check",
     "machine_for",
     "replay",
+    "replay_text",
     "scenario_named",
 ]

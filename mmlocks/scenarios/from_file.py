@@ -15,6 +15,8 @@ from typing import Any
 
 from mmlocks.errors import MmlocksError, ModelError
 from mmlocks.mm.world import World
+from mmlocks.oracles import Oracle
+from mmlocks.releases import Patch, add_patch
 from mmlocks.scenarios.scenario import Scenario
 
 LARGEST = 1_000_000
@@ -36,6 +38,9 @@ def scenario_in_file(text: str) -> Scenario:
     """
     path, name = _parts(text)
     module = _run(path, _source_of(path))
+    for value in vars(module).values():
+        if isinstance(value, Patch):
+            add_patch(value)
     stories = [key for key, value in vars(module).items() if isinstance(value, Scenario)]
     there = (
         f"Scenarios in it: {', '.join(stories)}."
@@ -129,6 +134,9 @@ def _wrong_with(story: Scenario, path: Path) -> str:
     for cpu, (what, thread) in enumerate(threads):
         if not isinstance(what, str) or not inspect.iscoroutinefunction(thread):
             return f"thread {cpu} is no pair of a text and an `async def` that takes the world."
+    for oracle in story.oracles:
+        if not isinstance(oracle, str | Oracle):
+            return f"its oracles hold {_kind(oracle)}. Each is an Oracle, or the name of one."
     try:
         world: Any = story.world()
     except KeyboardInterrupt:

@@ -136,10 +136,9 @@ def test_two_first_stores_to_one_vma_may_meet_wherever_they_like(release: str) -
 
 def test_who_sets_the_anon_vma_before_the_link_is_found_out() -> None:
     """The order of the two stores is what the test above is about."""
-    right, wrong = (
-        "anon_vma.get(), vma.anon_vma_chain.set((anon_vma,)), vma.anon_vma.set(anon_vma)",
-        ("anon_vma.get(), vma.anon_vma.set(anon_vma), vma.anon_vma_chain.set((anon_vma,))"),
-    )
+    link, show = "vma.anon_vma_chain.set((anon_vma,)),", "vma.anon_vma.set(anon_vma),"
+    between = "\n            "
+    right, wrong = f"{link}{between}{show}", f"{show}{between}{link}"
     both = dataclasses.replace(
         SCENARIOS["fork_first_touch"],
         world=two_pages,
