@@ -1,4 +1,4 @@
-"""Stories: who runs, in which memory, and what would be a bad ending. One story per file."""
+"""Stories: what runs, in which memory, and which endings are bad. One story per file."""
 
 from mmlocks.scenarios.asked import asked
 from mmlocks.scenarios.catalogue import SCENARIOS, VARIANTS, scenario_named

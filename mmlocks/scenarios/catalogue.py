@@ -52,16 +52,18 @@ SCENARIOS: dict[str, Scenario] = {
 VARIANTS: dict[str, Scenario] = {
     scenario.name: scenario for scenario in (*FORK_VARIANTS, *EVERYDAY, *RACES)
 }
-"""Scenarios without a story: what else is asked of answers. The truth table does not have them."""
+"""Scenarios without a story, for answers only. The truth table does not have them."""
 
 GROWN = f"fork_lost_store grown to V VMAs (1 to {MOST_VMAS}) and N writers (1 to {MOST_WRITERS})"
 """What `fork_many_V_N` is."""
 
 
 def scenario_named(name: str) -> Scenario:
-    """The scenario of that name. `fork_many_2_3` is fork of so many VMAs beside so many writers.
+    """The scenario of that name. `fork_many_2_3` is fork of two VMAs beside three writers.
 
-    `fork_somewhere_N` is the one that was made for an answer (see there). `FILE.py:NAME` is one of your own, in a file, and `NAME+all` is NAME as it is put to an answer. Raises ModelError, listing the names there are.
+    `fork_somewhere_N` was made for an answer (see there). `FILE.py:NAME` is one of your own, in a
+    file. `NAME+all` is NAME as it is put to an answer. Raises ModelError, listing the names that
+    exist.
     """
     if name.endswith(ALL):
         return asked(scenario_named(name.removesuffix(ALL)))
@@ -80,9 +82,11 @@ def scenario_named(name: str) -> Scenario:
         if 0 < vmas <= MOST_VMAS and 0 < writers <= MOST_WRITERS:
             return fork_many(vmas, writers)
         raise ModelError(
-            f"there is no scenario called {name!r}: fork_many_V_N is {GROWN}. For example: fork_many_2_6."
+            f"there is no scenario called {name!r}: fork_many_V_N is {GROWN}. For example: "
+            "fork_many_2_6."
         )
     raise ModelError(
-        f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}; and fork_many_V_N, which is {GROWN}. "
-        "A scenario of your own, in a file, is called FILE.py:NAME."
+        f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}; and "
+        f"fork_many_V_N, which is {GROWN}. A scenario of your own, in a file, is called "
+        "FILE.py:NAME."
     )

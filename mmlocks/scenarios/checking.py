@@ -43,9 +43,8 @@ class Checked:
             rule, names = f" ({violation.oracle})", "explain, show"
             says = "show(…) shows it, explain(…) says why"
         return (
-            f"{self.scenario.name} on {self.kernel.name}: "
-            f"{self.verdict.outcome.upper()}{rule}, {self.verdict.coverage}. "
-            f"Next: `from mmlocks.show import {names}`; {says}."
+            f"{self.scenario.name} on {self.kernel.name}: {self.verdict.outcome.upper()}{rule}, "
+            f"{self.verdict.coverage}. Next: `from mmlocks.show import {names}`; {says}."
         )
 
     def _repr_html_(self) -> str:
@@ -169,16 +168,16 @@ def check(
     The kernel may be a release or its name. Scenarios and strategies have names, too:
     `check("stackrot", "6.4.0", strategy="pct:3")`. `also` names oracles besides the scenario's own.
     An answer that is `suspect` probably breaks a rule: then the smaller of two searches comes
-    first, and the finding is the same. Raises ModelError for a name that does not exist, and for
-    an argument that is not a scenario, kernel or strategy.
+    first, and the finding is the same. Raises ModelError for a name that does not exist, and for an
+    argument that is not a scenario, kernel or strategy.
     """
     scenario, kernel = as_scenario(scenario), as_kernel(kernel)
     if isinstance(strategy, str):
         strategy = strategy_named(strategy)
     elif strategy is not None and not hasattr(strategy, "explore"):
         raise ModelError(
-            "check takes a strategy, or how one is written, such as strategy='pct:3'; "
-            f"not {strategy!r}. Known strategies: {', '.join(STRATEGIES)}."
+            "check takes a strategy, or how one is written, such as strategy='pct:3'; not "
+            f"{strategy!r}. Known strategies: {', '.join(STRATEGIES)}."
         )
     oracles = scenario.judges(also)
 
@@ -284,7 +283,7 @@ def as_kernel(kernel: Kernel | Release | str) -> Kernel:
         kernel = release_named(kernel)
     if not isinstance(kernel, Kernel | Release):
         raise ModelError(
-            "the second argument must be a kernel, a release, or its name, such as '6.4.0'; "
-            f"not {kernel!r}."
+            "the second argument must be a kernel, a release, or its name, such as '6.4.0'; not "
+            f"{kernel!r}."
         )
     return Kernel(kernel) if isinstance(kernel, Release) else kernel

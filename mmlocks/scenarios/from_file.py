@@ -1,6 +1,7 @@
-"""A scenario of your own, in a file: `FILE.py:NAME` is the Scenario that FILE.py calls NAME.
+"""A scenario of your own: `FILE.py:NAME` is the Scenario that FILE.py calls NAME.
 
-*The file is run in this process*, and with your rights.
+*The file is run in this process*, with your rights. A Patch that it defines is known from then on:
+`--release 6.1+its_name` is 6.1 with that patch.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ from mmlocks.scenarios.scenario import Scenario
 LARGEST = 1_000_000
 """Bytes. A scenario is a page of text."""
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
-"""What a schedule's text can hold between two colons."""
+"""Names that a schedule's text can hold between two colons."""
 
 
 def is_in_file(text: str) -> bool:
-    """Whether a text names a scenario in a file: `FILE.py:NAME`, or `FILE.py` without a name, or with a name that is empty."""
+    """Whether a text is `FILE.py:NAME`, or `FILE.py` with no name or an empty one."""
     return re.search(r"\.py(:[^/\\]*)?$", text) is not None
 
 
 def scenario_in_file(text: str) -> Scenario:
-    """The scenario that `FILE.py:NAME` names. Runs the file, as `python FILE.py` would, but as a module.
+    """The scenario that `FILE.py:NAME` names. Runs the file as a module.
 
-    Raises ModelError, naming file and line, for a file that cannot be read or run, a name that it does not define, and for what is no
-    scenario that can be searched.
+    Raises ModelError, naming file and line, for a file that cannot be read or run, for a name that
+    it does not define, and for a scenario that cannot be searched.
     """
     path, name = _parts(text)
     module = _run(path, _source_of(path))
@@ -75,7 +76,8 @@ def _source_of(path: Path) -> bytes:
             )
         if path.stat().st_size > LARGEST:
             raise ModelError(
-                f"{path} has {path.stat().st_size:,} bytes; a scenario's file has at most {LARGEST:,}."
+                f"{path} has {path.stat().st_size:,} bytes; a scenario's file has at most "
+                f"{LARGEST:,}."
             )
         return path.read_bytes()
     except FileNotFoundError:
@@ -92,7 +94,8 @@ def _run(path: Path, source: bytes) -> ModuleType:
     sys.modules[module.__name__] = module  # dataclasses look their module up there
     sys.path.insert(0, str(path.parent))
     try:
-        exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102  the user named the file to have it run
+        # The user named the file to have it run.
+        exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102
     except SyntaxError as problem:
         line = f", line {problem.lineno}" if problem.lineno else ""
         raise ModelError(f"{path.name}{line}: {problem.msg}. No scenario was read.") from None
@@ -106,7 +109,7 @@ def _run(path: Path, source: bytes) -> ModuleType:
 
 
 def _told(problem: BaseException, path: Path) -> str:
-    """Where in the file something was raised, and what, such as `story.py, line 7: ValueError: no such page`."""
+    """Where an exception was raised: `story.py, line 7: ValueError: no such page`."""
     line, trace = "", problem.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(path):
@@ -124,7 +127,10 @@ def _told(problem: BaseException, path: Path) -> str:
 def _wrong_with(story: Scenario, path: Path) -> str:
     """Why a scenario cannot be searched, as a sentence; "" if it can."""
     if not isinstance(story.name, str) or not NAME.fullmatch(story.name):
-        return f"its name is {story.name!r}. A schedule has to carry it: use letters, digits, '_', '-' and '.' alone."
+        return (
+            f"its name is {story.name!r}. A schedule has to carry it: use letters, digits, '_', "
+            "'-' and '.' alone."
+        )
     threads: Any = story.threads
     pairs = isinstance(threads, tuple | list) and all(
         isinstance(each, tuple) and len(each) == 2 for each in threads
@@ -146,7 +152,10 @@ def _wrong_with(story: Scenario, path: Path) -> str:
     if not isinstance(world, World):
         return f"its world() returns {_kind(world)} and no World."
     if world.layout.cpus != len(threads):
-        return f"its world has {world.layout.cpus} CPUs, and it has {len(threads)} threads. Let each thread have a CPU of its own."
+        return (
+            f"its world has {world.layout.cpus} CPUs, and it has {len(threads)} threads. Let each "
+            "thread have a CPU of its own."
+        )
     return ""
 
 

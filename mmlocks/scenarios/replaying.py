@@ -44,8 +44,8 @@ def replay(
             release, *own = schedule.kernel.removesuffix(APART).split("~")
             functions = ", ".join(function.split(".")[0] for function in own)
             raise ScheduleError(
-                f"this schedule was recorded on {release} with somebody's own {functions}. "
-                "Replay it where that function is: in the notebook, or with --answer FILE."
+                f"this schedule was recorded on {release} with somebody's own {functions}. Replay "
+                "it where that function is: in the notebook, or with --answer FILE."
             )
         kernel = as_kernel(schedule.kernel)
     elif schedule.kernel.endswith(APART):
@@ -57,7 +57,8 @@ def replay(
             "schedule."
         )
     if any(oracle.after is not None for oracle in scenario.judges(also)):
-        # Several paths together break such a rule. Search them again: is this the run that shows it?
+        # Several paths together break such a rule. Search them again: is this the run that shows
+        # it?
         checked = check(scenario, kernel, also=also)
         if checked.verdict.schedule == schedule.cpus and checked.run is not None:
             return scenario, checked.world, checked.run
