@@ -235,3 +235,12 @@ def visible(area: Area) -> Area:
     return Area(
         area.start, area.end, area.perms, area.offset, "/" * area.file.startswith("/"), flags
     )
+
+
+def same_ends(before: list[Area], after: list[Area]) -> tuple[int, int]:
+    """How many areas two lists have in common at their beginnings, and how many at their ends."""
+    shorter = min(len(before), len(after))
+    start = next((n for n in range(shorter) if before[n] != after[n]), shorter)
+    shorter -= start
+    end = next((n for n in range(shorter) if before[-1 - n] != after[-1 - n]), shorter)
+    return start, end

@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmlocks.conformance.compare import LEFT_OUT, Observation, Start, Words
+from mmlocks.conformance.compare import LEFT_OUT, Observation, Start, Words, same_ends
 from mmlocks.conformance.program import Program, from_json, to_json
 from mmlocks.conformance.rules import version_of
 from mmlocks.errors import HostError
@@ -174,10 +174,8 @@ def _splice(before: list[Area], after: list[Area]) -> list[Any] | None:
     """What makes `after` of `before`: [at, gone, areas], or None if they are equal."""
     if before == after:
         return None
-    shorter = min(len(before), len(after))
-    at = next((n for n in range(shorter) if before[n] != after[n]), shorter)
-    same = next((n for n in range(shorter - at) if before[-1 - n] != after[-1 - n]), shorter - at)
-    return [at, len(before) - same - at, list(map(_area_json, after[at : len(after) - same]))]
+    at, end = same_ends(before, after)
+    return [at, len(before) - end - at, list(map(_area_json, after[at : len(after) - end]))]
 
 
 def _area_json(area: Area) -> list[Any]:
