@@ -54,7 +54,7 @@ def scenario_in_file(text: str) -> Scenario:
         raise ModelError(f"{path.name} defines no {name}. {there}")
     story = vars(module)[name]
     if not isinstance(story, Scenario):
-        raise ModelError(f"{name} in {path.name} is {_kind(story)} and no Scenario. {there}")
+        raise ModelError(f"{name} in {path.name} is {_kind(story)} and not a Scenario. {there}")
     wrong = _wrong_with(story, path)
     if wrong:
         raise ModelError(f"{name} in {path.name}: {wrong}")
@@ -72,7 +72,7 @@ def _source_of(path: Path) -> bytes:
             raise ModelError(f"{path} is a folder. Name the file in it: {path}/FILE.py:NAME.")
         if path.exists() and not path.is_file():
             raise ModelError(
-                f"{path} is no ordinary file. Save the scenario as a .py file and name that."
+                f"{path} is not an ordinary file. Save the scenario as a .py file and name that."
             )
         if path.stat().st_size > LARGEST:
             raise ModelError(
@@ -136,10 +136,12 @@ def _wrong_with(story: Scenario, path: Path) -> str:
         isinstance(each, tuple) and len(each) == 2 for each in threads
     )
     if not pairs or not threads:
-        return "its threads are no list of pairs (what it does, async function), one for each CPU."
+        return (
+            "its threads are not a list of pairs (what it does, async function), one for each CPU."
+        )
     for cpu, (what, thread) in enumerate(threads):
         if not isinstance(what, str) or not inspect.iscoroutinefunction(thread):
-            return f"thread {cpu} is no pair of a text and an `async def` that takes the world."
+            return f"thread {cpu} is not a pair of a text and an `async def` that takes the world."
     for oracle in story.oracles:
         if not isinstance(oracle, str | Oracle):
             return f"its oracles hold {_kind(oracle)}. Each is an Oracle, or the name of one."
@@ -150,7 +152,7 @@ def _wrong_with(story: Scenario, path: Path) -> str:
     except BaseException as problem:
         return f"its world cannot be made. {_told(problem, path.resolve())}"
     if not isinstance(world, World):
-        return f"its world() returns {_kind(world)} and no World."
+        return f"its world() returns {_kind(world)} and not a World."
     if world.layout.cpus != len(threads):
         return (
             f"its world has {world.layout.cpus} CPUs, and it has {len(threads)} threads. Let each "

@@ -44,7 +44,7 @@ def replay(
             release, *own = schedule.kernel.removesuffix(APART).split("~")
             functions = ", ".join(function.split(".")[0] for function in own)
             raise ScheduleError(
-                f"this schedule was recorded on {release} with somebody's own {functions}. Replay "
+                f"this schedule was recorded on {release} with an answer's {functions}. Replay "
                 "it where that function is: in the notebook, or with --answer FILE."
             )
         kernel = as_kernel(schedule.kernel)

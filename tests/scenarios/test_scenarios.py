@@ -169,7 +169,7 @@ def test_a_schedule_of_somebodys_own_kernel_needs_that_kernel() -> None:
     schedule = check(SCENARIOS["fork_lost_store"], kernel).schedule
     assert schedule is not None
     text = str(schedule)
-    with pytest.raises(ScheduleError, match=r"recorded on 6\.4\.3 with somebody's own dup_mmap"):
+    with pytest.raises(ScheduleError, match=r"recorded on 6\.4\.3 with an answer's dup_mmap"):
         replay(text)
     with pytest.raises(
         ScheduleError, match=r"recorded on 6\.4\.3~dup_mmap\.\w+, and the kernel here is 6\.4\.3"
