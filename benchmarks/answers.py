@@ -8,7 +8,7 @@ from typing import Any
 
 from mmlocks.machine import Run
 from mmlocks.scenarios import Checked, Scenario, check, machine_for
-from mmlocks.scenarios.scenario import as_kernel
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.search import Budget, Exhaustive
 from mmlocks.search.verdict import Meter
 

@@ -21,8 +21,8 @@ from benchmarks.tables import table, whole
 from mmlocks.machine import Machine
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, machine_for
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.scenarios.fork_many import fork_many
-from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.scenarios.table import truth_table
 from mmlocks.search import Budget, Exhaustive, Strategy
 from mmlocks.search.parallel import Parallel

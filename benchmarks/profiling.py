@@ -19,8 +19,8 @@ from benchmarks.ours import ROOT, Size
 from benchmarks.tables import table, whole
 from mmlocks.machine import Machine
 from mmlocks.scenarios import machine_for
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.scenarios.fork_many import fork_many
-from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.search import Budget, Exhaustive, Exploration
 from mmlocks.search.verdict import Meter
 

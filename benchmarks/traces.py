@@ -27,8 +27,8 @@ from mmlocks.machine import Machine
 from mmlocks.machine.machine import Violation
 from mmlocks.machine.step import Footprint
 from mmlocks.scenarios import SCENARIOS, machine_for
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.scenarios.fork_many import fork_many
-from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.search import Budget, Exhaustive, Reduction
 from mmlocks.search.dpor import Dpor
 from mmlocks.search.reduction import conflict

@@ -209,6 +209,20 @@ def patch_named(name: str) -> Patch:
     raise ModelError(f"there is no patch called {name!r}. Known patches: {', '.join(PATCHES)}.")
 
 
+def add_patch(patch: Patch) -> None:
+    """Let `patch_named` know one more patch: one that a scenario's file brings.
+
+    Raises ModelError if another change has that name already.
+    """
+    known = PATCHES.get(patch.name, patch)
+    if known.commit != patch.commit:
+        raise ModelError(
+            f"there is a patch called {patch.name} already, and it is another one: {known.commit}. "
+            "Give yours another name."
+        )
+    PATCHES[patch.name] = patch
+
+
 def release_named(text: str) -> Release:
     """The release written as `6.4.0`, `6.4.0+fork_locks_vmas` or `6.4.3-fork_locks_vmas`.
 

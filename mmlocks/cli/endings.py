@@ -57,7 +57,7 @@ def endings(
     Counts the schedules that lead to each ending on a release.
     """
     from mmlocks.explain.endings import endings as searched
-    from mmlocks.scenarios.scenario import as_kernel, machine_for
+    from mmlocks.scenarios.checking import as_kernel, machine_for
     from mmlocks.show.explained import what_cells_hold, what_is_read
 
     story = the_scenario(scenario)
@@ -84,7 +84,7 @@ def _print(found: Endings, scenario: Scenario, kernel: str) -> None:
 
     paragraph(f"{scenario.name} on {kernel}: {scenario.title}", TITLE)
     gap()
-    write(endings_text(found, (scenario.name, kernel), width()))
+    write(endings_text(found, (scenario, kernel), width()))
     good = [ending.states for ending in found.endings if ending.violation is None]
     if sum(good) > len(good):
         gap()

@@ -56,7 +56,7 @@ def explain(
         shown = (
             _explanation_json(found, story, name)
             if as_json
-            else explanation_text(found, (story.name, name), terminal.width())
+            else explanation_text(found, (story, name), terminal.width())
         )
     if isinstance(shown, str):
         _print(shown, found, story, name)

@@ -96,7 +96,7 @@ def graph(
 ) -> int:
     """Show the states of a scenario, and what can come of each."""
     from mmlocks.explain.state_graph import SMALL
-    from mmlocks.scenarios.scenario import as_kernel, machine_for
+    from mmlocks.scenarios.checking import as_kernel, machine_for
     from mmlocks.search import Budget
     from mmlocks.show.graph import picture, too_large
 

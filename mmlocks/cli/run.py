@@ -112,7 +112,7 @@ def _spread(
         return strategy
     from functools import partial
 
-    from mmlocks.scenarios.catalogue import program_named
+    from mmlocks.scenarios.checking import program_named
     from mmlocks.search import Exhaustive
     from mmlocks.search.parallel import Parallel
 

@@ -1,7 +1,8 @@
-"""A process of the real kernel that does what it is told, one operation at a time.
+"""A process of the real kernel that carries out commands, one operation at a time.
 
-It runs our own few instructions (mmlocks/conformance/machine_code.py); Python tells it through pipes what to do, and reads its maps and its
-memory from /proc. mmlocks/conformance/nursery.py makes such processes.
+It runs our own few instructions (mmlocks/conformance/machine_code.py). Python sends commands
+through pipes, and reads maps and memory from /proc. mmlocks/conformance/nursery.py makes such
+processes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import select
 import signal
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from mmlocks.conformance import machine_code
 from mmlocks.conformance.subject import FILE
@@ -20,13 +21,10 @@ from mmlocks.maps.reading import parse_maps, parse_smaps
 from mmlocks.mm.address import WORD, Limits
 from mmlocks.mm.area import Area
 
-if TYPE_CHECKING:
-    from mmlocks.conformance.nursery import Nursery
-
 FILE_FD: Final = 0
 """The test file's descriptor in every process; the pipes follow."""
 PATIENCE: Final = 60
-"""After how many seconds a process that lives and does not answer is given up."""
+"""Seconds after which a process that lives and does not answer is given up."""
 
 _SYSTEM_CALLS: Final = {
     "mmap": 9,
@@ -49,14 +47,14 @@ class Pipes(NamedTuple):
 
 
 class Agent:
-    """The running program of a process: what it is told, what it replies, what /proc says of it, and how it ends."""
+    """The running program of a process: its commands, its replies, its /proc files, and its end."""
 
     def __init__(self, pid: int, pipes: Pipes) -> None:
         self.pid = pid
         self.ended = ""
         """How the process ended, as in `process 7 {ended}`; empty while it lives."""
         self.in_doubt = False
-        """Whether a command was sent whose reply was not read: then its pipes are of no more use to anyone."""
+        """Whether a command was sent and its reply not read: its pipes cannot be used again."""
         self._pipes = pipes
         self._files: dict[str, int] = {}
         self._handle = os.pidfd_open(pid)
@@ -65,17 +63,19 @@ class Agent:
         self._events.register(self._handle, select.POLLIN)
 
     def ask(self, what: str, *words: int) -> tuple[int, int]:
-        """Have a command carried out: its result, and a second word that only `load` sets.
+        """Have a command carried out; its result, and a second word that only `load` sets.
 
         Raises HostError if the process has ended, or ends instead of answering.
         """
         if self.ended:
             raise HostError(
-                f"process {self.pid} cannot {what}, as it {self.ended}. Take a fresh one from a Nursery."
+                f"process {self.pid} cannot {what}, as it {self.ended}. Take a fresh one from a "
+                "Nursery."
             )
         if self.in_doubt:
             raise HostError(
-                f"process {self.pid} cannot {what}, as a command before it was interrupted. Open another Nursery."
+                f"process {self.pid} cannot {what}, as a command before it was interrupted. Open "
+                "another Nursery."
             )
         padded = [_LABELS[what], *(word & 0xFFFF_FFFF_FFFF_FFFF for word in words)]
         padded += [0] * (machine_code.COMMAND_WORDS - len(padded))
@@ -86,7 +86,8 @@ class Agent:
     def answer(self, what: str, *words: int) -> tuple[int, int]:
         """Wait for the reply to a command, as `ask` does."""
         self.in_doubt = True
-        # The write end of its replies is open in other processes too, so that reading it would not end when this process does.
+        # The write end of its replies is open in other processes, too: if this one ends, a read
+        # would still wait.
         events = [fd for fd, _ in self._events.poll(PATIENCE * 1000)]
         if self._pipes.replies in events:
             reply: tuple[int, int] = _REPLY.unpack(os.read(self._pipes.replies, _REPLY.size))
@@ -95,27 +96,31 @@ class Agent:
         told = f"process {self.pid} was told to {what}({', '.join(f'{word:#x}' for word in words)})"
         if not events:
             raise HostError(
-                f"{told} and has not answered for {PATIENCE} s. Look at /proc/{self.pid}/stack, and start over."
+                f"{told} and has not answered for {PATIENCE} s. Look at /proc/{self.pid}/stack, "
+                "and start over."
             )
         self._wait()
         raise HostError(
-            f"{told}, but {self.ended}. Signal 31 is a sandbox (seccomp) that forbids a system call; for others see "
-            "whether the program unmapped or overwrote the process's own text or data, and what dmesg says."
+            f"{told}, but {self.ended}. Signal 31 is a sandbox (seccomp) that forbids a system "
+            "call; for others see whether the program unmapped or overwrote the process's own "
+            "text or data, and what dmesg says."
         )
 
     def open(self, name: str) -> int:
         """A descriptor of /proc/PID/`name`, to read; closed when the process is ended."""
         if self.ended:
             raise HostError(
-                f"process {self.pid} {self.ended}, and its memory is gone. Take a fresh one from a Nursery."
+                f"process {self.pid} {self.ended}, and its memory is gone. Take a fresh one from "
+                "a Nursery."
             )
         if name not in self._files:
             try:
                 self._files[name] = os.open(f"/proc/{self.pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
             except OSError as problem:
                 raise HostError(
-                    f"/proc/{self.pid}/{name} cannot be opened ({problem.strerror}), although the process is our own. "
-                    "In a container: mount /proc, and allow its processes to trace each other."
+                    f"/proc/{self.pid}/{name} cannot be opened ({problem.strerror}), although the "
+                    "process is our own. In a container: mount /proc, and allow its processes to "
+                    "trace each other."
                 ) from None
         return self._files[name]
 
@@ -133,32 +138,43 @@ class Agent:
 
     def _wait(self) -> None:
         self.ended = "has ended"
-        with contextlib.suppress(
-            ChildProcessError
-        ):  # SIGCHLD is ignored here, so the kernel waited for it
+        # If SIGCHLD is ignored here, the kernel has waited already.
+        with contextlib.suppress(ChildProcessError):
             _, status = os.waitpid(self.pid, 0)
             if os.WIFSIGNALED(status):
                 self.ended = f"was ended by signal {os.WTERMSIG(status)}"
 
 
+class Maker(Protocol):
+    """What a process needs of the Nursery that made it."""
+
+    limits: Limits
+
+    def fork(self, agent: Agent) -> RealProcess:
+        """A child of that process."""
+
+    def end(self, agent: Agent) -> None:
+        """End that process."""
+
+
 class RealProcess:
     """A process of the running kernel (see Subject). Nursery.process() and fork() make them.
 
-    Its program and data lie in areas of their own, below the heap; what it is told to do must leave them alone.
+    Its program and data lie in areas of their own, below the heap. Commands must not change those.
     """
 
-    def __init__(self, nursery: Nursery, agent: Agent) -> None:
+    def __init__(self, nursery: Maker, agent: Agent) -> None:
         self.pid = agent.pid
         self._nursery = nursery
         self._agent = agent
         self._seen: list[Area] | None = None
-        """The areas, if they were looked at and nothing was done since."""
+        """The areas, if they were read and no operation came after that."""
 
     def call(self, name: str, *args: int) -> int:
         """A system call on memory, as in Subject: `call("munmap", address, length)`."""
         if name not in _SYSTEM_CALLS:
             raise HostError(
-                f"{name} is no call that changes memory. These are: {', '.join(_SYSTEM_CALLS)}."
+                f"{name} is not a call that changes memory. These are: {', '.join(_SYSTEM_CALLS)}."
             )
         if name == "mmap":
             addr, length, prot, flags, file, offset = args
@@ -177,21 +193,28 @@ class RealProcess:
         return None if result == machine_code.FAULTED else value
 
     def fork(self) -> RealProcess:
-        """A child. Raises HostError if the program has too many processes, or if the kernel refuses."""
+        """A child.
+
+        Raises HostError if the program has too many processes, or if the kernel refuses.
+        """
         return self._nursery.fork(self._agent)
 
     def areas(self, flags: bool) -> list[Area]:
-        """What /proc/PID/maps says, or (`flags`) smaps. The process does nothing meanwhile, so all of it is one moment's."""
+        """What /proc/PID/maps says, or, with `flags`, smaps.
+
+        The process does nothing meanwhile, so all of it is from one moment.
+        """
         text = self._read("smaps" if flags else "maps")
         self._seen = parse_smaps(text) if flags else parse_maps(text)
         return self._seen
 
     def peek(self, address: int) -> int | None:
-        """The word at an address, read through /proc/PID/mem; None if no VMA is there, or none of its file.
+        """The word at an address, by /proc/PID/mem; None without a VMA or behind a file's end.
 
-        This reads as a debugger does: permissions do not matter. A page that nobody touched is at most given the zero page, or the
-        file's, to be read; only a write gives its VMA an anon_vma, which is all that other operations can tell. Below a stack,
-        however, a debugger's read lets it grow, so nothing is read where maps shows no area.
+        This reads as a debugger does: permissions do not matter. An untouched page gets at most the
+        zero page, or the file's, for reading. Other operations could tell only by an anon_vma, and
+        only a write gives the VMA one. But a debugger's read below a stack makes the stack grow, so
+        nothing is read where maps shows no area.
         """
         areas = self.areas(flags=False) if self._seen is None else self._seen
         if not any(area.start <= address < area.end for area in areas):

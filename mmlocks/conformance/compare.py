@@ -1,4 +1,4 @@
-"""A program carried out and looked at after every operation; and two such runs compared."""
+"""Carries a program out, looks at the process after every operation, and compares two such runs."""
 
 from __future__ import annotations
 
@@ -27,32 +27,36 @@ from mmlocks.mm.area import Area
 COMPARED_FLAGS = frozenset(
     {
         "rd", "wr", "ex",  # what may be done now: also in the permissions, and must agree with them
-        "mr", "mw", "me", "ms",  # what mprotect may allow: decides about its EACCES, and about merging
+        "mr", "mw", "me", "ms",  # what mprotect may allow: for its EACCES, and for merging
         "gd",  # grows down: stack growth, the guard gap, merging
-        "ac", "nr",  # counted as memory that was promised, or not to be: merging
+        "ac", "nr",  # counted as promised memory, or not to be counted: merging
     }
 )  # fmt: skip
-"""The VmFlags in which kernel and model must agree. Not compared: `sd` (soft-dirty; merging ignores it), `sh` (is in the permissions),
-and what no operation of a program can change (`lo`, `dc`, `wf`, `de`, `io`, ...)."""
+"""The VmFlags in which kernel and model must agree.
+
+Not compared: `sd` (soft-dirty; merging ignores it), `sh` (is in the permissions), and flags that no
+operation of a program can change (`lo`, `dc`, `wf`, `de`, `io`, ...).
+"""
 
 Words = tuple[int | None, int | None]
 """The first two words of a page."""
 
 
 class Start(NamedTuple):
-    """What a process is like before the first operation; `areas` have their flags."""
+    """A process before the first operation; `areas` have their flags."""
 
     limits: Limits
     areas: tuple[Area, ...]
 
 
 class Observation(NamedTuple):
-    """What there was to see of one operation and after it.
+    """What one operation did, and what the processes were like after it.
 
-    `args` are its arguments as numbers. `result` is what it returned: minus an errno, None for a segmentation fault, the word that was loaded,
-    0 for a store or a fork that worked. `areas` and `words` (of each page touched so far, by its address) are those of each
-    living process. An operation is LEFT_OUT if its process was never forked or if it would reach what
-    a real process cannot do without: its own text and data.
+    `args` are its arguments as numbers. `result` is what it returned: minus an errno, None for a
+    segmentation fault, the word that was loaded, 0 for a store or a fork that worked. `areas` and
+    `words` have an entry for each living process; words are those of each page touched so far, by
+    its address. An operation is LEFT_OUT if its process was never forked, or if it would reach the
+    text or data that a real process needs to run.
     """
 
     args: tuple[int, ...]
@@ -67,8 +71,8 @@ LEFT_OUT = Observation((), None, {}, {})
 class Mismatch(NamedTuple):
     """The first operation (`number`) after which two runs of a program differ.
 
-    `what` is result, areas or words (of `process`), or error: the second run could not do the operation, for the reason in `note`.
-    `results` are those of the first run, up to this operation.
+    `what` is result, areas or words (of `process`), or error: the second run could not do the
+    operation, and `note` says why. `results` are those of the first run, up to this operation.
     """
 
     program: Program
@@ -82,7 +86,7 @@ class Mismatch(NamedTuple):
 
 
 def bases(start: Start) -> dict[str, int]:
-    """The address of each base that places count from, but for results."""
+    """The address of each base from which places count, results excepted."""
     stack = [area.end for area in start.areas if area.file == "[stack]"]
     return {
         "arena": ARENA,
@@ -94,7 +98,7 @@ def bases(start: Start) -> dict[str, int]:
 
 
 def observe(program: Program, subject: Subject, start: Start) -> Iterator[Observation]:
-    """Carry out a program, one operation for each observation that is asked for."""
+    """Carry out a program, one operation each time that the next observation is taken."""
     known = bases(start)
     processes: dict[int, Subject] = {0: subject}
     touched: set[int] = set()
@@ -119,7 +123,10 @@ def observe(program: Program, subject: Subject, start: Start) -> Iterator[Observ
 def _perform(
     operation: Operation, processes: dict[int, Subject], known: dict[str, int], start: Start
 ) -> tuple[tuple[int, ...], int | None] | None:
-    """Arguments and result of an operation; None if there is nobody to do it, nothing to do, or if it must not be done."""
+    """Arguments and result of an operation; None if it is left out.
+
+    It is left out if its process does not exist, if there is nothing to do, or if it is forbidden.
+    """
     name, process, given = operation
     subject = processes.get(process)
     if subject is None or name == "nothing":
@@ -140,9 +147,12 @@ def _perform(
 
 
 def _forbidden(name: str, args: tuple[int, ...], start: Start) -> bool:
-    """Whether an operation would reach what a process has from the start, but for its stack and heap: it could not go on.
+    """Whether an operation must not be done, since the process could not go on after it.
 
-    Or would map something below mmap_min_addr: whether that works depends on who asks (CAP_SYS_RAWIO).
+    It would reach an area that the process has from the start and needs: all but stack and heap.
+
+    Also forbidden: to map below mmap_min_addr, since the result depends on the user
+    (CAP_SYS_RAWIO).
     """
     limits = start.limits
     fixed = (name == "mmap" and args[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)) or (
@@ -159,7 +169,10 @@ def _forbidden(name: str, args: tuple[int, ...], start: Start) -> bool:
 
 
 def _reached(name: str, args: tuple[int, ...], limit: int) -> Iterator[tuple[int, int]]:
-    """The ranges that an operation may change, or show the contents of. What is refused for its size alone reaches nothing."""
+    """The ranges that an operation may change or read.
+
+    An operation that is refused for its size alone reaches nothing.
+    """
     if name in ("store", "load"):
         yield args[0], args[0] + 8
     elif name == "mremap":
@@ -173,11 +186,10 @@ def _reached(name: str, args: tuple[int, ...], limit: int) -> Iterator[tuple[int
 
 
 def _note_touched(touched: set[int], name: str, args: tuple[int, ...], result: int | None) -> None:
-    """Remember the pages whose contents are to be looked at, at their old and their new place where they were moved."""
+    """Remember the pages whose words are observed; moved pages at their old and their new place."""
     if name in ("store", "load"):
-        touched.add(
-            args[0] & -PAGE
-        )  # an address at which nothing ever is costs little, and must stay so
+        # Watching an address without memory is cheap, and must stay cheap.
+        touched.add(args[0] & -PAGE)
     elif name == "mremap" and is_address(result):
         assert result is not None
         old, length = args[0], args[1]
@@ -189,13 +201,13 @@ def _words(process: Subject, touched: set[int]) -> dict[int, Words]:
     return {page: (peek(page), peek(page + 8)) for page in touched}
 
 
-# -- two runs ---------------------------------------------------------------------------------------------------------
+# -- two runs --------------------------------------------------------------------------------------
 
 
 def compare(
     program: Program, expected: Iterable[Observation], found: Iterable[Observation]
 ) -> Mismatch | None:
-    """The first difference between two runs, or None. Neither is carried further than that."""
+    """The first difference between two runs, or None. Both runs stop there."""
     results: list[int | None] = []
     others = iter(found)
     for number, (operation, one) in enumerate(zip(program, expected, strict=True)):
@@ -231,8 +243,17 @@ def _difference(process: int, one: Observation, other: Observation) -> tuple[str
 
 @lru_cache(maxsize=100_000)
 def visible(area: Area) -> Area:
-    """What takes part in the comparison: not what the area is called, only whether it shows a file."""
+    """The part of an area that is compared: its name only says whether it shows a file."""
     flags = None if area.flags is None else area.flags & COMPARED_FLAGS
     return Area(
         area.start, area.end, area.perms, area.offset, "/" * area.file.startswith("/"), flags
     )
+
+
+def same_ends(before: list[Area], after: list[Area]) -> tuple[int, int]:
+    """How many areas two lists have in common at their beginnings, and how many at their ends."""
+    shorter = min(len(before), len(after))
+    start = next((n for n in range(shorter) if before[n] != after[n]), shorter)
+    shorter -= start
+    end = next((n for n in range(shorter) if before[-1 - n] != after[-1 - n]), shorter)
+    return start, end

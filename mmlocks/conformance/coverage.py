@@ -1,7 +1,8 @@
-"""What happened in a run: counted from areas before and after each operation and from results, not from what was asked for.
+"""What happened in a run, counted from results, and from areas before and after each operation.
 
-A run in which nothing merged proves nothing about merging. So every kind of event that kernel and model could disagree about has a row
-here, and a row that stays low after thousands of programs says that the generator is to be mended.
+A run in which nothing merged proves nothing about merging. So every kind of event on which kernel
+and model could disagree has a row here. If a row stays low after thousands of programs, the
+generator must be improved.
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ from mmlocks.conformance.events_of_touches import touch_events
 from mmlocks.conformance.program import Operation, Program, errno_name
 
 ENOUGH = 100
-"""A row below this, in a run of ten thousand programs, is pointed out."""
+"""In a run of ten thousand programs, a row below this is reported."""
 
 ROWS: dict[str, tuple[str, ...]] = {
-    "who": ("operations of a parent", "operations of a child", "operations of a third process", "forks"),
+    "who": (
+        "operations of a parent",
+        "operations of a child",
+        "operations of a third process",
+        "forks",
+    ),
     "areas": (
         "two became one",
         "three became one",
@@ -96,10 +102,21 @@ ROWS: dict[str, tuple[str, ...]] = {
         "moved a growing area",
     ),
     "refused": (
-        "brk unchanged", "madvise EINVAL", "madvise ENOMEM", "mmap EEXIST", "mmap EINVAL", "mmap ENOMEM", "mprotect EINVAL", "mprotect ENOMEM", "mremap EFAULT", "mremap EINVAL", "mremap ENOMEM", "munmap EINVAL",
+        "brk unchanged",
+        "madvise EINVAL",
+        "madvise ENOMEM",
+        "mmap EEXIST",
+        "mmap EINVAL",
+        "mmap ENOMEM",
+        "mprotect EINVAL",
+        "mprotect ENOMEM",
+        "mremap EFAULT",
+        "mremap EINVAL",
+        "mremap ENOMEM",
+        "munmap EINVAL",
     ),
-}  # fmt: skip
-"""Everything that a run is expected to show, by heading."""
+}
+"""All rows that a run is expected to fill, by heading."""
 
 
 def rare(counts: Counter[Row], least: int = ENOUGH) -> list[Row]:
@@ -131,9 +148,17 @@ def count(program: Program, seen: list[Observation], start: Start, counts: Count
         now = observation._replace(areas=shown)
         process, name = operation.process, operation.name
         moment = Moment(
-            process, now.args, now.result, last.areas[process], now.areas[process], last, now, breaks[process], stack,
+            process,
+            now.args,
+            now.result,
+            last.areas[process],
+            now.areas[process],
+            last,
+            now,
+            breaks[process],
+            stack,
             start.limits,
-        )  # fmt: skip
+        )
         counts["who", f"operations of a {('parent', 'child', 'third process')[process]}"] += 1
         for row in _events(operation, moment):
             counts[row] += 1

@@ -1,7 +1,7 @@
-"""Programs compared one after another in this process: with the running kernel, or with a recording of one.
+"""Compares the model with the running kernel, or with a recording, one program after another.
 
-Programs have numbers, and what a number stands for depends on the seed alone, so that any of them can be run again.
-`mmlocks.conformance.workers` has many run at a time. Nothing here needs Linux until it is asked for a real process.
+Programs have numbers. A seed and a number always give the same program, so that each can be run
+again. `mmlocks.conformance.workers` runs many at a time. Only real processes need Linux.
 """
 
 from __future__ import annotations
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from mmlocks.conformance.nursery import Nursery
 
 Progress = Callable[[int, int, float], bool]
-"""Called several times a second with the programs and the operations that are done, and the seconds since the start; False: stop."""
+"""Called several times a second.
+
+Its arguments: the programs and operations that are done, and the seconds since the start. Its
+answer: whether to go on.
+"""
 Replacements = Mapping[str, Callable[..., Any]]
 
 
 class Order(NamedTuple):
-    """What is to be run: programs `first` to `first + sequences - 1` of a seed, each of so many operations."""
+    """What to run: programs `first` to `first + sequences - 1` of a seed, and their length."""
 
     seed: str
     sequences: int
@@ -45,10 +49,11 @@ class Order(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What came of it, so far.
+    """The findings so far.
 
-    `programs` were run to their end without a mismatch, with so many `operations` done (those that were left out do not count); `different` has
-    a digest of each. `mismatch` is that of program `number`; or `trouble` kept that program from being run at all.
+    `programs` were run to their end without a mismatch, and did `operations` (without those that
+    were left out). `different` has a digest of each program. Program `number` showed `mismatch`, or
+    could not be run because of `trouble`.
     """
 
     programs: int = 0
@@ -69,7 +74,10 @@ class Outcome:
         count(program, seen, start, self.counts)
 
     def add(self, other: Outcome) -> None:
-        """Take in what came of other programs. Of two mismatches, that with the lower number is kept."""
+        """Add the findings on other programs.
+
+        Of two mismatches, keep the one with the lower number.
+        """
         self.programs += other.programs
         self.operations += other.operations
         self.different |= other.different
@@ -80,14 +88,14 @@ class Outcome:
             self.mismatch, self.number = other.mismatch, other.number
 
 
-# -- one program ------------------------------------------------------------------------------------------------------
+# -- one program -----------------------------------------------------------------------------------
 
 
 def in_model(start: Start, release: Release, text: Replacements | None = None) -> Process:
-    """A process of the model that is as a real one at its start; `text` are variants of kernel functions."""
+    """A process of the model that starts like a real one. `text` are variants of functions."""
     return Process.started(
         start.areas, start.limits, release, files={FILE: (FILE_PAGES, _words_of_file)}, text=text
-    )  # fmt: skip
+    )
 
 
 def _words_of_file(page: int) -> tuple[int, ...]:
@@ -95,11 +103,15 @@ def _words_of_file(page: int) -> tuple[int, ...]:
 
 
 def start_of(nursery: Nursery) -> Start:
-    """What the nursery's processes are like at their start. Raises HostError if the model does not know such a computer."""
+    """How the nursery's processes start.
+
+    Raises HostError if the model does not cover this computer.
+    """
     if nursery.overcommit == 2:
         raise HostError(
-            "here Linux promises no more memory than there is (vm.overcommit_memory is 2), which changes what merges; the model knows "
-            "the usual ways only. Set it to 0 for this, or compare with a recording: mmlocks host diff --recorded FILE"
+            "here Linux promises no more memory than there is (vm.overcommit_memory is 2), which "
+            "changes what merges; the model knows the usual ways only. Set it to 0 for this, or "
+            "compare with a recording: mmlocks host diff --recorded FILE"
         )
     return Start(nursery.limits, tuple(nursery.areas))
 
@@ -107,7 +119,7 @@ def start_of(nursery: Nursery) -> Start:
 def run_both(
     program: Program, real: Subject, model: Subject, start: Start
 ) -> tuple[Mismatch | None, list[Observation]]:
-    """Run a program on both, until they differ; and what was seen of the real one."""
+    """Run a program on both until they differ; the mismatch, and what the real one showed."""
     seen: list[Observation] = []
     return compare(
         program, _kept(observe(program, real, start), seen), observe(program, model, start)
@@ -143,13 +155,13 @@ def run_some(
     return outcome
 
 
-# -- recordings -------------------------------------------------------------------------------------------------------
+# -- recordings ------------------------------------------------------------------------------------
 
 
 def record(order: Order, progress: Progress) -> Recording:
-    """Run an order's programs on the running kernel alone, and keep what there is to see. Raises HostError as `diff`.
+    """Run an order's programs on the running kernel, and record them. Raises HostError as `diff`.
 
-    If `progress` says so, it ends early with the programs that are done.
+    If `progress` answers False, the recording ends early with the programs that are done.
     """
     from mmlocks.conformance.nursery import Nursery
 
@@ -166,7 +178,7 @@ def record(order: Order, progress: Progress) -> Recording:
 
 
 def replay(recording: Recording, progress: Progress) -> Outcome:
-    """Compare the model with what was recorded; in this process, until there is a mismatch."""
+    """Compare the model with a recording, in this process, until there is a mismatch."""
     outcome, began, release = Outcome(), time.monotonic(), release_of(recording.kernel)
     for number, run in enumerate(recording.runs):
         mismatch, seen = against_recording(run, recording.start, release)
@@ -185,7 +197,7 @@ def replay(recording: Recording, progress: Progress) -> Outcome:
 def against_recording(
     run: Run, start: Start, release: Release, text: Replacements | None = None
 ) -> tuple[Mismatch | None, list[Observation]]:
-    """Compare the model with one recorded run; and what was seen of the model."""
+    """Compare the model with one recorded run; the mismatch, and what the model showed."""
     seen: list[Observation] = []
     model = observe(run.program, in_model(start, release, text), start)
     return compare(run.program, run.seen, _kept(model, seen)), seen

@@ -112,15 +112,11 @@ def _brk(moment: Moment) -> Iterator[Row]:
         if old == page_align(limits.start_brk):
             yield "brk", "heap began"
         elif area is not None:
-            yield (
-                "brk",
-                "heap grew in its area" if area.start < old else "heap grew into a new area",
-            )
+            where = "in its area" if area.start < old else "into a new area"
+            yield "brk", f"heap grew {where}"
     elif new < old:
-        yield (
-            "brk",
-            "heap shrank to nothing" if new == page_align(limits.start_brk) else "heap shrank",
-        )
+        nothing = " to nothing" if new == page_align(limits.start_brk) else ""
+        yield "brk", f"heap shrank{nothing}"
 
 
 def _mremap(moment: Moment) -> Iterator[Row]:
@@ -135,14 +131,10 @@ def _mremap(moment: Moment) -> Iterator[Row]:
         yield "mremap", "shared pages mapped twice"
     if result == addr:
         new, was = page_align(new_length), page_align(length)
-        yield (
-            "mremap",
-            "grew in place"
-            if new > was
-            else "shrank"
-            if new < was
-            else "length unchanged: nothing done",
-        )
+        if new == was:
+            yield "mremap", "length unchanged: nothing done"
+        else:
+            yield "mremap", "grew in place" if new > was else "shrank"
         return
     if any("gd" in (area.flags or ()) for area in old):
         yield "mremap", "moved a growing area"
@@ -170,5 +162,11 @@ def _fork(_moment: Moment) -> Iterator[Row]:
 
 
 CALL_EVENTS: dict[str, Callable[[Moment], Iterator[Row]]] = {
-    "mmap": _mmap, "munmap": _munmap, "mprotect": _mprotect, "madvise": _madvise, "brk": _brk, "mremap": _mremap, "fork": _fork,
-}  # fmt: skip
+    "mmap": _mmap,
+    "munmap": _munmap,
+    "mprotect": _mprotect,
+    "madvise": _madvise,
+    "brk": _brk,
+    "mremap": _mremap,
+    "fork": _fork,
+}

@@ -1,4 +1,4 @@
-"""What a store or a load did: to pages, to other processes' pages, and to the stacks that it made grow; or why it was refused."""
+"""What a store or a load did to pages and to stacks, or why it was refused."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from mmlocks.mm.area import Area
 
 
 def touch_events(name: str, moment: Moment) -> Iterator[Row]:
-    (address, *_), before, after = moment.args, moment.before, moment.after
-    area, page = area_at(before, address), address & -PAGE
+    """The events of a store or a load."""
+    address = moment.args[0]
+    area, page = area_at(moment.before, address), address & -PAGE
     if moment.result is None:
         yield from _refused_touch(name, moment, area)
         return
     if area is None:
-        grown = area_at(after, address)
+        grown = area_at(moment.after, address)
         if grown is not None:
             yield from _growth(moment, grown)
     if name == "store":
-        if page not in moment.last.words[moment.process]:
-            yield "pages", "first store to a page"
-        others = [
-            words.get(page)
-            for process, words in moment.now.words.items()
-            if process != moment.process
-        ]
-        mine = moment.now.words[moment.process].get(page)
-        befores = [
-            words.get(page)
-            for process, words in moment.last.words.items()
-            if process != moment.process
-        ]
-        if others and mine != moment.last.words[moment.process].get(page):
-            if mine in others and others != befores:
-                yield "pages", "a store was seen in another process"
-            elif moment.last.words[moment.process].get(page) in befores and mine not in others:
-                yield "pages", "a store parted what parent and child shared"
+        yield from _stored(moment, page)
+
+
+def _stored(moment: Moment, page: int) -> Iterator[Row]:
+    """What a store did to a page: the process's own, and the same page of other processes."""
+    before, after = dict(moment.last.words), dict(moment.now.words)
+    own_pages, own = before.pop(moment.process), after.pop(moment.process).get(page)
+    own_before = own_pages.get(page)
+    others_before = [words.get(page) for words in before.values()]
+    others = [words.get(page) for words in after.values()]
+    if page not in own_pages:
+        yield "pages", "first store to a page"
+    if own == own_before:
+        return
+    if own in others and others != others_before:
+        yield "pages", "a store was seen in another process"
+    elif others and own_before in others_before and own not in others:
+        yield "pages", "a store parted what parent and child shared"
 
 
 def _growth(moment: Moment, grown: Area) -> Iterator[Row]:
@@ -46,10 +47,8 @@ def _growth(moment: Moment, grown: Area) -> Iterator[Row]:
         return
     pages = (old.start - grown.start) // PAGE
     if grown.end == moment.stack:
-        yield (
-            "stack",
-            f"[stack] grew by {'a page' if pages == 1 else 'several' if pages < 100 else 'hundreds'}",
-        )
+        length = "a page" if pages == 1 else "several" if pages < 100 else "hundreds"
+        yield "stack", f"[stack] grew by {length}"
     else:
         yield "stack", "another MAP_GROWSDOWN area grew"
     below = area_below(moment.before, grown.start)

@@ -1,11 +1,12 @@
 """Random programs: what they are made of, and how often.
 
-A program is written with one function, `choose(n)`, which gives a number below n. So the same text makes programs from a seed
-(`numbered`) and as a hypothesis strategy (`programs`), where the first entry of each table is the simplest.
+All choices go through one function, `choose(n)`, which gives a number below n. So the same code
+makes programs from a seed (`numbered`) and as a hypothesis strategy (`programs`), for which the
+first entry of each table is the simplest.
 
-Why the bulk does not come from hypothesis: of 1,000 `programs(40)` only 550 to 625 were different, with a third of the different operations,
-and each took 14 ms, where `numbered` takes 0.4 ms and never repeated itself. And program N of a seed can be made again without
-those before it, however many were run at a time.
+Most programs do not come from hypothesis: of 1,000 `programs(40)` only 550 to 625 were different,
+with a third of the different operations, and each took 14 ms; `numbered` takes 0.4 ms and never
+repeated itself. And program N of a seed can be made again without those before it.
 """
 
 from __future__ import annotations
@@ -59,11 +60,24 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 OPERATIONS = weighted(
-    (22, "store"), (21, "mmap"), (15, "mprotect"), (11, "munmap"), (10, "mremap"), (5, "madvise"), (7, "brk"), (6, "load"), (3, "fork"),
-)  # fmt: skip
+    (22, "store"),
+    (21, "mmap"),
+    (15, "mprotect"),
+    (11, "munmap"),
+    (10, "mremap"),
+    (5, "madvise"),
+    (7, "brk"),
+    (6, "load"),
+    (3, "fork"),
+)
 PROTECTIONS = weighted(
-    (60, RW), (16, PROT_READ), (8, PROT_NONE), (8, RW | PROT_EXEC), (4, PROT_READ | PROT_EXEC), (2, PROT_WRITE),
-)  # fmt: skip
+    (60, RW),
+    (16, PROT_READ),
+    (8, PROT_NONE),
+    (8, RW | PROT_EXEC),
+    (4, PROT_READ | PROT_EXEC),
+    (2, PROT_WRITE),
+)
 """Not PROT_EXEC alone: whether that can be read depends on the processor (protection keys)."""
 SIMPLE_PROTECTIONS = weighted((5, RW), (3, PROT_READ), (1, RW | PROT_EXEC))
 KINDS = weighted(
@@ -78,13 +92,20 @@ KINDS = weighted(
 )
 PLACEMENTS = weighted((11, "fixed"), (6, "anywhere"), (5, "hint"), (1, "noreplace"))
 TELL_EVERY = 16
-"""Of so many operations, one begins a story."""
+"""One in this many operations begins a story."""
 WIDTHS = weighted((2, 5), (2, 8), (2, 16))
-"""Pages of the arena that a program plays in. In a small one, nearly everything has neighbours that were touched."""
+"""Pages of the arena that a program uses.
+
+In a small one, nearly every area has touched neighbours.
+"""
 PAGES = weighted((26, 1), (22, 2), (14, 3), (9, 4), (4, 5), (4, 8), (2, 16), (1, 40))
 HUGE_LENGTHS = weighted(
-    (4, HUGE_PAGE), (2, 2 * HUGE_PAGE), (1, HUGE_PAGE + PAGE), (1, HUGE_PAGE - PAGE), (1, HUGE_PAGE + HUGE_PAGE // 2),
-)  # fmt: skip
+    (4, HUGE_PAGE),
+    (2, 2 * HUGE_PAGE),
+    (1, HUGE_PAGE + PAGE),
+    (1, HUGE_PAGE - PAGE),
+    (1, HUGE_PAGE + HUGE_PAGE // 2),
+)
 FILE_OFFSETS = weighted(
     *((1, page) for page in range(FILE_PAGES)), *((4, page) for page in (13, 14, 15))
 )
@@ -106,20 +127,30 @@ ADVICES = weighted((30, MADV_DONTNEED), (1, MADV_UNKNOWN))
 
 EDGES = weighted((8, 0), (5, 1), (3, 2), (3, -1), (1, -2))
 """Pages from one end of a spot: most things of interest happen at edges."""
+FAR_BELOW = (100, 200, 290, 300, 310, 400, 560, 600, 1000, 2046, 2047, 2048, 2049, 2050, 2100, 5000)
 STACK_PAGES = weighted(
-    # A fresh stack has about 33 pages (an eighth of a MiB and a page); RLIMIT_STACK is usually 2048.
+    # A fresh stack has about 33 pages (an eighth of a MiB and a page); RLIMIT_STACK is usually
+    # 2048.
     *((3, -page) for page in (1, 5, 20, 30)),
     *((2, -page) for page in range(31, 48)),
-    *((1, -page) for page in (100, 200, 290, 300, 310, 400, 560, 600, 1000, 2046, 2047, 2048, 2049, 2050, 2100, 5000)),
-)  # fmt: skip
+    *((1, -page) for page in FAR_BELOW),
+)
 HEAP_PAGES = weighted(
     *((2, page) for page in range(12)),
     *((1, page) for page in (-1, 12, 14, 16, 20, 24, 30, 31, 32, 33, 40, 300)),
 )
 ODD_PLACES = weighted(
-    (2, Place("zero")), (2, Place("zero", 1)), (1, Place("zero", 15)), (1, Place("zero", 16)), (1, Place("zero", 17)),
-    (2, Place("limit")), (1, Place("limit", -1)), (1, Place("limit", 5)), (1, Place("zero", -1)), (1, Place("zero", 1 << 35)),
-)  # fmt: skip
+    (2, Place("zero")),
+    (2, Place("zero", 1)),
+    (1, Place("zero", 15)),
+    (1, Place("zero", 16)),
+    (1, Place("zero", 17)),
+    (2, Place("limit")),
+    (1, Place("limit", -1)),
+    (1, Place("limit", 5)),
+    (1, Place("zero", -1)),
+    (1, Place("zero", 1 << 35)),
+)
 
 
 def program(choose: Choose, operations: int) -> Program:
@@ -152,7 +183,7 @@ def programs(operations: int) -> SearchStrategy[Program]:
     return drawn()
 
 
-# -- one operation ----------------------------------------------------------------------------------------------------
+# -- one operation ---------------------------------------------------------------------------------
 
 
 def _operation(choose: Choose, sketch: Sketch, number: int) -> Operation:
@@ -226,9 +257,8 @@ def _mremap(choose: Choose, sketch: Sketch, number: int) -> tuple[Place | int, .
     new_length = length if choose(8) < (7 if remap & MREMAP_DONTUNMAP else 3) else _length(choose)
     new_place = _place(choose, sketch, 20) if remap & MREMAP_FIXED else Place("zero")
     shared = sketch.of_kind(MAP_SHARED)
-    if choose(10) == 9 and (
-        shared or choose(3) == 2
-    ):  # no length asks for a second mapping of shared pages
+    # No length asks for a second mapping of shared pages.
+    if choose(10) == 9 and (shared or choose(3) == 2):
         place, length = (sketch.spot(choose, shared).place if shared else place), 0
     if remap & MREMAP_MAYMOVE and not remap & MREMAP_DONTUNMAP and length:
         sketch.drop(place, length)
@@ -250,12 +280,18 @@ def _load(choose: Choose, sketch: Sketch, _number: int) -> tuple[Place | int, ..
 
 
 WRITERS: dict[str, Callable[[Choose, Sketch, int], tuple[Place | int, ...]]] = {
-    "mmap": _mmap, "munmap": _munmap, "mprotect": _mprotect, "brk": _brk, "mremap": _mremap, "madvise": _madvise,
-    "store": _store, "load": _load,
-}  # fmt: skip
+    "mmap": _mmap,
+    "munmap": _munmap,
+    "mprotect": _mprotect,
+    "brk": _brk,
+    "mremap": _mremap,
+    "madvise": _madvise,
+    "store": _store,
+    "load": _load,
+}
 
 
-# -- where, and how much ----------------------------------------------------------------------------------------------
+# -- where, and how much ---------------------------------------------------------------------------
 
 
 def _protection(choose: Choose, sketch: Sketch) -> int:
@@ -271,7 +307,7 @@ def _length(choose: Choose) -> int:
 
 
 def _range(choose: Choose, sketch: Sketch) -> tuple[Place, int]:
-    """Something to work on: now and then a whole spot, otherwise a few pages at an edge of one."""
+    """A range to work on: now and then a whole spot, otherwise a few pages at an edge of one."""
     kind = choose(20)
     if sketch.spots and kind < 7:
         spot = sketch.spot(choose)
@@ -284,14 +320,13 @@ def _range(choose: Choose, sketch: Sketch) -> tuple[Place, int]:
 
 
 def _place(choose: Choose, sketch: Sketch, spots: int) -> Place:
-    """A page; of 42 such places, so many are at the edges of spots."""
+    """A page. Of 42 such pages, `spots` are at the edges of spots."""
     kind = choose(42)
     if kind < spots and sketch.spots:
         spot = sketch.spot(choose)
         place = _edge(choose, spot)
-        if (
-            spot.kind & MAP_GROWSDOWN and choose(3) == 0
-        ):  # as near below it as may be, or a little nearer
+        # As near below the stack as is allowed, or a little nearer.
+        if spot.kind & MAP_GROWSDOWN and choose(3) == 0:
             place = moved(spot.place, -GUARD - choose(10))
     elif kind < 34:
         place = Place("arena", choose(sketch.width))
@@ -307,7 +342,10 @@ def _place(choose: Choose, sketch: Sketch, spots: int) -> Place:
 
 
 def _touched(choose: Choose, sketch: Sketch) -> Place:
-    """A word's address. Only words 0 and 1 of a page are ever touched: no word lies in two pages."""
+    """A word's address.
+
+    Only words 0 and 1 of a page are ever touched: no word lies in two pages.
+    """
     return _touched_page(choose, sketch)._replace(byte=8 * (choose(4) == 3))
 
 
@@ -336,5 +374,5 @@ def _edge(choose: Choose, spot: Spot) -> Place:
 
 
 def _odd_byte(choose: Choose) -> int:
-    """Nearly always 0; the kernel rounds some addresses, and refuses others."""
+    """A byte in a page, nearly always 0: the kernel rounds some addresses, and refuses others."""
     return 0 if choose(45) < 44 else 1 + choose(PAGE - 1)

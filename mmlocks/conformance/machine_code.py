@@ -1,11 +1,12 @@
-"""The program that a real process runs: 370 bytes of x86-64 machine code, in an ELF file that has nothing else.
+"""The program of a real process: 370 bytes of x86-64 machine code in an ELF file.
 
-Whatever else runs in a process changes its address space behind our back: a C library maps memory, and so does Python. This program
-has no library. It reads a command from a pipe, does what it says, writes a reply to another pipe, and begins again; its memory is
-one area for the text, one for its data, and the stack that the kernel gives to everyone, which it never touches.
+A C library maps memory by itself, and so does Python: either would change the address space under
+test. This program has no library. It reads a command from a pipe, carries it out, writes a reply to
+another pipe, and begins again. Its memory is one area for the text, one for its data, and the stack
+that the kernel gives to every process, which the program never touches.
 
-Read `_program` first. Like all code whose addresses are known beforehand, it is put together in one pass that collects bytes, and
-a second one that fills in where the labels came to lie.
+Read `_program` first. The code is built in two passes: the first collects bytes, the second fills
+in the addresses of the labels.
 """
 
 from __future__ import annotations
@@ -16,29 +17,32 @@ from typing import Final
 from mmlocks.mm.address import PAGE_SIZE, WORD
 
 TEXT: Final = 0x40_0000
-"""Where the program lies: low, so that its heap, which begins behind it, has 127 TiB to grow into."""
+"""The program's address: low, so that the heap behind it has 127 TiB to grow into."""
 DATA: Final = TEXT + PAGE_SIZE
 DATA_PAGES: Final = 8
 END: Final = DATA + DATA_PAGES * PAGE_SIZE
-"""Where the data ends and the heap begins. The data come from the file to their last byte: were there a .bss, which is anonymous,
-the heap would merge with it."""
+"""The end of the data, and the start of the heap.
 
-# What lies where in the data, in bytes from its beginning. The signal handler's stack begins at the end and grows down.
+All data come from the file: an anonymous .bss would merge with the heap.
+"""
+
+# Offsets in the data, in bytes. The signal handler's stack begins at the end and grows down.
 COMMAND: Final = 0
 COMMAND_WORDS: Final = 8
 REPLY: Final = COMMAND + COMMAND_WORDS * WORD
 REPLY_WORDS: Final = 2
 ON_FAULT: Final = REPLY + REPLY_WORDS * WORD
 SCRATCH: Final = 256
-"""From here to the end of the page the program does not use its data: room for a path, say."""
+"""The program does not use its data from here to the end of the page: room for a path, say."""
 
 _EFAULT: Final = 14
 FAULTED: Final = -_EFAULT
-"""What is replied to a store or a load that was a segmentation fault or a bus error."""
+"""The reply to a store or a load that was a segmentation fault or a bus error."""
 
 _SYSCALL: Final = {"read": 0, "write": 1, "rt_sigaction": 13, "clone": 56, "exit_group": 231}
 _REGISTERS: Final = (
-    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+    "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
 )  # fmt: skip
 _ARGUMENTS: Final = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
 _SIGBUS, _SIGSEGV, _SIGCHLD = 7, 11, 17
@@ -82,7 +86,10 @@ class _Text:
         self.code += bytes([0x48 | s >> 3 << 2 | r >> 3, 0x89, 0xC0 | (s & 7) << 3 | r & 7])
 
     def syscall(self, name: str | None = None) -> None:
-        """`syscall`; of a given name, or what is in rax. The result comes in rax, and rcx and r11 are lost."""
+        """`syscall`: the one named, or the one in rax.
+
+        The result is in rax; rcx and r11 are lost.
+        """
         if name is not None:
             self.set("rax", _SYSCALL[name])
         self.code += b"\x0f\x05"
@@ -108,14 +115,17 @@ class _Text:
         self._jumps.append((len(self.code), label))
 
     def finish(self) -> bytes:
-        """The code, its jumps filled in: each holds the distance from its end to its label."""
+        """The code with its jumps filled in: each holds the distance from its end to its label."""
         for end, label in self._jumps:
             struct.pack_into("<i", self.code, end - 4, self.labels[label] - TEXT - end)
         return bytes(self.code)
 
 
 def _program(commands_fd: int, replies_fd: int) -> _Text:
-    """A command's first word says where in this text it is carried out; rbx holds DATA, r12 and r13 the pipes."""
+    """The program. A command's first word is the address of its label here.
+
+    rbx holds DATA, r12 and r13 the pipes.
+    """
     text = _Text()
     text.code += bytes(64 + 3 * 56)  # the ELF headers come first
 
@@ -145,7 +155,7 @@ def _program(commands_fd: int, replies_fd: int) -> _Text:
     text.set("rdx", COMMAND_WORDS * WORD)
     text.syscall("read")
     text.compare_rax(COMMAND_WORDS * WORD)
-    text.jump_if_not_equal("leave")  # there is nobody left who could write a command
+    text.jump_if_not_equal("leave")  # Python has ended, and no more commands will come
     text.jump_to_content("rbx", COMMAND)
 
     text.label("call")  # number, six arguments
@@ -169,12 +179,10 @@ def _program(commands_fd: int, replies_fd: int) -> _Text:
     text.set("rax", 0)
     text.jump("reply")
 
-    text.label(
-        "fork"
-    )  # the child's pipes, for commands and for replies; its process id is the parent's reply
-    text.set(
-        "rdi", _CLONE_PARENT | _SIGCHLD
-    )  # a sibling, so that Python can wait for every process
+    # Arguments: the child's pipes, for commands and for replies. The parent replies its process id.
+    text.label("fork")
+    # Not a child but a sibling, so that Python can wait for every process.
+    text.set("rdi", _CLONE_PARENT | _SIGCHLD)
     for register in _ARGUMENTS[1:]:
         text.set(register, 0)
     text.syscall("clone")
@@ -188,8 +196,8 @@ def _program(commands_fd: int, replies_fd: int) -> _Text:
     text.set("rdi", 0)
     text.syscall("exit_group")
 
-    # The handler of SIGSEGV and SIGBUS does not return to the instruction that faulted, so it need not return at all. It runs on
-    # the stack at the end of our data, since rsp always points there.
+    # The handler of SIGSEGV and SIGBUS does not go back to the instruction that faulted, so it need
+    # not return. It runs on the stack at the end of our data, since rsp always points there.
     text.label("on_fault")
     text.set("rsp", END)
     text.set("rax", FAULTED)
@@ -198,17 +206,21 @@ def _program(commands_fd: int, replies_fd: int) -> _Text:
 
 
 def labels() -> dict[str, int]:
-    """The addresses of `call`, `store`, `load` and `fork`: what a command's first word says."""
+    """The addresses of `call`, `store`, `load` and `fork`, for the first word of a command."""
     return _program(0, 1).labels
 
 
 def executable(commands_fd: int, replies_fd: int) -> bytes:
-    """An ELF file with the program, which reads commands from one file descriptor and writes replies to another."""
+    """An ELF file with the program.
+
+    It reads commands from one file descriptor and writes replies to the other.
+    """
     text = _program(commands_fd, replies_fd)
     code = text.finish()
     data = bytearray(DATA_PAGES * PAGE_SIZE)
     on_fault = text.labels["on_fault"]
-    # x86-64 wants a restorer, although it is only needed to return; nothing is blocked, as our handler does not unblock either
+    # x86-64 wants a restorer, although only a return needs it. Nothing is blocked, since our
+    # handler does not unblock.
     struct.pack_into(
         "<QQQQ", data, ON_FAULT, on_fault, _SA_SIGINFO | _SA_RESTORER | _SA_NODEFER, on_fault, 0
     )

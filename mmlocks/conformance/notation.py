@@ -1,6 +1,6 @@
-"""A program written down for people: as Python that can be pasted, and as C that a kernel developer can compile.
+"""A program written for people: as Python to paste, and as C that a kernel developer can compile.
 
-Both want to know what the operations returned: a place that counts from an error is written as what it is.
+Both need the results of the operations: a place that counts from an error is written as a number.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Results = Sequence[int | None]
 
 
 def to_python(program: Program, results: Results = ()) -> str:
-    """Python that carries a program out on the running kernel, then in the model, and prints the areas of both."""
+    """Python that runs a program on the kernel, then in the model, and prints the areas of both."""
     lines = [
         "from mmlocks.conformance.diff import in_model, start_of",
         "from mmlocks.conformance.nursery import Nursery",
@@ -74,7 +74,7 @@ def _python_operations(program: Program, results: Results) -> Iterator[str]:
             yield f'{kept}{who}.call("{operation.name}", {args})'
 
 
-# -- C ----------------------------------------------------------------------------------------------------------------
+# -- C ---------------------------------------------------------------------------------------------
 
 
 def to_c(program: Program, results: Results = ()) -> str:
@@ -164,7 +164,7 @@ static int survive(void)
 """
 
 _C_TURNS = """\
-/* The processes take turns. Whoever's turn it is knows the results of all: they come with it. */
+/* The processes take turns. The one whose turn it is gets the results of all others with it. */
 static long r[COUNT];
 static int turn[3][2], me;
 
@@ -247,16 +247,24 @@ def _c_statement(operation: Operation, result: int | None) -> str:
     return f"syscall(SYS_{operation.name}, {', '.join(args)});"
 
 
-# -- what both notations share ----------------------------------------------------------------------------------------
+# -- what both notations share ---------------------------------------------------------------------
 
 _NAMES = {
     "prot": ("PROT_NONE", ("PROT_READ", "PROT_WRITE", "PROT_EXEC", "PROT_GROWSDOWN")),
     "flags": (
         "0",
-        ("MAP_SHARED", "MAP_PRIVATE", "MAP_FIXED", "MAP_ANONYMOUS", "MAP_GROWSDOWN", "MAP_NORESERVE", "MAP_FIXED_NOREPLACE"),
+        (
+            "MAP_SHARED",
+            "MAP_PRIVATE",
+            "MAP_FIXED",
+            "MAP_ANONYMOUS",
+            "MAP_GROWSDOWN",
+            "MAP_NORESERVE",
+            "MAP_FIXED_NOREPLACE",
+        ),
     ),
     "remap": ("0", ("MREMAP_MAYMOVE", "MREMAP_FIXED", "MREMAP_DONTUNMAP")),
-}  # fmt: skip
+}
 
 
 def _arguments(operation: Operation) -> Iterator[str]:

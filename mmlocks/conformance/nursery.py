@@ -1,12 +1,12 @@
-"""Where real processes come from: one that has hardly any memory of its own, and is forked for every program.
+"""Makes real processes: the first has hardly any memory, and is forked for every program.
 
-Python starts the first process, tells it to give up the random placement of addresses, and to become the same program once more, in
-a fresh address space (execve). So the layout is the same in every run. What Python could only do between fork and exec, which is no
-place for Python, is thus done by commands.
+Python starts the first process, and tells it to give up the random placement of addresses and to
+execute its program again, in a fresh address space (execve). So the layout is the same in every
+run. These are commands, since Python code must not run between fork and exec.
 
-All processes inherit the ends of all pipes that processes need, but only Python holds the others. A process whose Python is gone, for
-whatever reason, reads the end of its commands, and leaves. All of them are children of Python itself (CLONE_PARENT), which waits for
-each, so that no zombies stay.
+All processes inherit the pipe ends that processes need; only Python holds the other ends. If Python
+has ended, for any reason, a process reads the end of its commands, and exits. All processes are
+children of Python itself (CLONE_PARENT), which waits for each, so that no zombies stay.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ from mmlocks.mm.area import Area
 PROCESSES: Final = 4
 """How many processes a program may have at a time."""
 STACK_LIMIT: Final = 8 << 20
-"""RLIMIT_STACK of the processes, in bytes, unless less is allowed. Where mappings are placed depends on it."""
+"""RLIMIT_STACK of the processes, in bytes, unless less is allowed.
+
+The kernel places mappings by it.
+"""
 
 _EXECVE, _PERSONALITY, _PRCTL, _CLOSE_RANGE = 59, 135, 157, 436
 _PR_SET_NAME: Final = 15
@@ -38,7 +41,8 @@ _ADDR_NO_RANDOMIZE: Final = 0x4_0000
 _PROT_NONE, _MAP_PRIVATE, _MAP_ANONYMOUS = 0, 0x2, 0x20
 _MFD_CLOEXEC, _MFD_EXEC = 0x1, 0x10
 
-# The processes' descriptors: the test file, the nursery's own pair of pipes, the pairs of PROCESSES processes, and the program.
+# The processes' descriptors: the test file, the nursery's own pair of pipes, one pair for each of
+# PROCESSES processes, and the program.
 _PROGRAM_FD: Final = FILE_FD + 1 + 2 * (1 + PROCESSES)
 _NEXT_FD: Final = _PROGRAM_FD + 1
 
@@ -62,14 +66,18 @@ def unsupported() -> str | None:
 
 
 class Nursery:
-    """Makes fresh processes, one program's at a time; a context manager.
+    """Makes fresh processes, for one program at a time; a context manager.
 
-    While it is open it keeps the thread that opened it on one CPU, and its processes too: they only ever run in turns, and between
-    CPUs a turn takes twenty times as long. Several nurseries belong on different CPUs, in processes of their own.
+    While it is open, the thread that opened it stays on one CPU, and so do its processes. They only
+    run in turns, and a turn between CPUs takes twenty times as long. Several nurseries belong on
+    different CPUs, in processes of their own.
     """
 
     def __init__(self, cpu: int | None = None) -> None:
-        """Start the first process, on a CPU of your choice, or of nobody's. Raises HostError if this computer does not let us."""
+        """Start the first process, on `cpu`, or on any CPU.
+
+        Raises HostError if this computer does not allow that.
+        """
         if (reason := unsupported()) is not None:
             raise HostError(f"{reason}. Everything else works; compare with a recording instead.")
         self._undo = contextlib.ExitStack()
@@ -88,21 +96,25 @@ class Nursery:
             raise
 
     randomized: bool
-    """Whether addresses are random after all, since this computer does not let a process give that up."""
+    """Whether addresses are random: this computer does not let a process switch that off."""
     areas: list[Area]
-    """What every process begins with, flags included. Processes are forked, so whatever was touched here has an inherited anon_vma:
-    of these areas, [stack] and the data of our own program. There is no heap yet."""
+    """The areas of every process at its start, with flags.
+
+    Processes are forked, so the areas that were touched have an inherited anon_vma: [stack], and
+    the data of our own program. A heap comes later.
+    """
     limits: Limits
-    """What every process's layout depends on."""
+    """The limits by which every process's layout is made."""
     overcommit: int
-    """vm.overcommit_memory: 0 refuses only what is hopeless, 1 nothing, 2 whatever could not be kept."""
+    """vm.overcommit_memory: 0 refuses the impossible, 1 nothing, 2 all that memory cannot hold."""
     test_file: tuple[str, int]
     """The device and the inode of the test file, as maps shows them."""
 
     def process(self) -> RealProcess:
         """A fresh process, with a fresh test file. Processes of the program before it are ended.
 
-        Raises HostError if the kernel refuses, or if a command to a process before this one was interrupted.
+        Raises HostError if the kernel refuses, or if a command to a process before this one was
+        interrupted.
         """
         for agent in list(self._agents):
             self.end(agent)
@@ -110,27 +122,28 @@ class Nursery:
         return self.fork(self._first)
 
     def fork(self, agent: Agent) -> RealProcess:
-        """A child of a process. Raises HostError if there would be more than PROCESSES, or if the kernel refuses."""
+        """A child of a process.
+
+        Raises HostError if there would be more than PROCESSES, or if the kernel refuses.
+        """
         free = set(range(1, 1 + PROCESSES)) - set(self._agents.values())
         if not free:
             raise HostError(
-                f"process {agent.pid} cannot fork: a program has at most {PROCESSES} processes at a time. "
-                "End one first, or let the program fork less."
+                f"process {agent.pid} cannot fork: a program has at most {PROCESSES} processes at "
+                "a time. End one first, or let the program fork less."
             )
         if self._broken:
             raise HostError(
                 f"process {agent.pid} cannot fork any more: {self._broken}. Open another Nursery."
             )
-        self._broken = (
-            "an earlier fork was interrupted, so that there may be a process that nobody knows"
-        )
+        self._broken = "an earlier fork was interrupted, so that there may be an unknown process"
         pair = min(free)
         try:
             pid, _ = agent.ask("fork", _commands_fd(pair), _replies_fd(pair))
             if pid < 0:
                 raise HostError(
-                    f"the kernel does not let process {agent.pid} fork: {os.strerror(-pid)}. "
-                    "See ulimit -u and free memory."
+                    f"the kernel does not let process {agent.pid} fork: {os.strerror(-pid)}. See "
+                    "ulimit -u and free memory."
                 )
             child = Agent(pid, self._pipes[pair])
             self._agents[child] = pair
@@ -145,9 +158,8 @@ class Nursery:
         if self._agents.pop(agent, None) is None:
             return
         agent.kill()
-        if (
-            agent.in_doubt
-        ):  # the next process could find this one's command in its pipe, or Python this one's reply
+        # The next process could read this one's command in its pipe, or Python this one's reply.
+        if agent.in_doubt:
             self._broken = f"process {agent.pid} before it left a command unanswered"
 
     def close(self) -> None:
@@ -167,7 +179,7 @@ class Nursery:
     ) -> None:
         self.close()
 
-    # -- how it starts --------------------------------------------------------------------------------------------------------
+    # -- how it starts -----------------------------------------------------------------------------
 
     def _start(self, cpu: int | None) -> None:
         self._stay_on(cpu)
@@ -183,14 +195,13 @@ class Nursery:
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, fd, number) for number, fd in by_number.items()
                 ],
-                setsigmask=[
-                    signal.SIGINT
-                ],  # Ctrl-C is for Python, and reaches everybody in the terminal
+                # Ctrl-C reaches every process of the terminal, but is meant for Python.
+                setsigmask=[signal.SIGINT],
             )
         except OSError as problem:
             raise HostError(
-                f"the program of a real process cannot be started from memory: {problem.strerror}. "
-                "See whether vm.memfd_noexec or a sandbox forbids that."
+                "the program of a real process cannot be started from memory: "
+                f"{problem.strerror}. See whether vm.memfd_noexec or a sandbox forbids that."
             ) from None
         finally:
             for fd in theirs.values():
@@ -222,13 +233,12 @@ class Nursery:
         program = machine_code.executable(_commands_fd(0), _replies_fd(0))
         try:
             return self._memory_file("mmlocks-program", program, _MFD_EXEC)
-        except (
-            OSError
-        ):  # before Linux 6.3 all memory files could be executed, and nobody could ask for it
+        # Before Linux 6.3 all memory files could be executed, and the flag did not exist.
+        except OSError:
             return self._memory_file("mmlocks-program", program)
 
     def _make_pipes(self) -> tuple[list[Pipes], dict[int, int]]:
-        """Python's ends, and by the descriptors that they will have in the processes, the others."""
+        """Python's ends of the pipes; and the others, by their descriptors in the processes."""
         pipes, theirs = [], {}
         for pair in range(1 + PROCESSES):
             commands_end, commands = os.pipe()
@@ -241,8 +251,10 @@ class Nursery:
         return pipes, theirs
 
     def _settle(self) -> None:
-        """Have the first process become what all others are copied from."""
-        import resource  # not on Windows, where this file can be imported, too, and says why it is of no use
+        """Turn the first process into the one from which all others are copied."""
+        # not on Windows, where this file can be imported, too, and `unsupported` says why not to
+        # use it
+        import resource
 
         pid = self._first.pid
         _, most = resource.prlimit(pid, resource.RLIMIT_STACK)
@@ -254,11 +266,11 @@ class Nursery:
             resource.prlimit(pid, kind, (most, most))
 
         first = RealProcess(self, self._first)
-        personality = first.system_call(_PERSONALITY, 0xFFFF_FFFF)  # asks for it
+        # only asks for the present value
+        personality = first.system_call(_PERSONALITY, 0xFFFF_FFFF)
         self.randomized = first.system_call(_PERSONALITY, personality | _ADDR_NO_RANDOMIZE) < 0
-        first.system_call(
-            _CLOSE_RANGE, _NEXT_FD, 0xFFFF_FFFF, 0
-        )  # whatever else Python had left open
+        # Anything else that Python had left open.
+        first.system_call(_CLOSE_RANGE, _NEXT_FD, 0xFFFF_FFFF, 0)
         place = machine_code.DATA + machine_code.SCRATCH
         _write(first, place, f"/proc/self/fd/{_PROGRAM_FD}", arguments=[place, 0])
         refused = first.system_call(_EXECVE, place, place + _TEXT_ROOM, 0)
@@ -316,7 +328,7 @@ _FRESH_TEST_FILE: Final = b"".join(
 
 
 def _out_of_the_way(fd: int) -> int:
-    """The same file under a number that is not needed in the processes."""
+    """The same file under a descriptor that the processes do not use."""
     import fcntl
 
     moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _NEXT_FD)
@@ -325,7 +337,7 @@ def _out_of_the_way(fd: int) -> int:
 
 
 def _write(process: RealProcess, place: int, text: str, arguments: list[int] | None = None) -> None:
-    """Have a text at a place of the process's memory, and arguments _TEXT_ROOM bytes behind it."""
+    """Write a text to the process's memory, and arguments _TEXT_ROOM bytes behind it."""
     words = struct.unpack(f"<{_TEXT_ROOM // WORD}Q", text.encode().ljust(_TEXT_ROOM, b"\0"))
     for number, word in enumerate([*words, *(arguments or [])]):
         process.store(place + number * WORD, word)

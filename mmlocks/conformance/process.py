@@ -1,6 +1,7 @@
-"""One process of the model, to be told what to do, one system call after another: the reference for comparisons.
+"""One process of the model, which carries out one system call after another, for comparisons.
 
-The functions are the same that searches run with every CPU's steps interleaved; here one CPU runs alone.
+The functions are the same as in a search, where the steps of several CPUs interleave. Here one CPU
+runs alone.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ SYSTEM_CALLS = ("mmap", "munmap", "mprotect", "brk", "mremap", "madvise")
 
 
 class Process:
-    """A process of the model. What it does changes it; a forked child is a process of its own."""
+    """A process of the model. Its operations change it; a forked child is another Process."""
 
     def __init__(
         self,
@@ -59,7 +60,8 @@ class Process:
         beyond: tuple[Area, ...],
     ) -> None:
         self._layout = layout
-        self._beyond = beyond  # what maps shows above all user addresses ([vsyscall]) is no VMA: nothing can be done to it
+        # maps shows [vsyscall] above all user addresses: not a VMA, and no call can change it
+        self._beyond = beyond
         self._kernel = kernel
         self._files = files
         self._store, self._load, self._fork = (
@@ -76,9 +78,10 @@ class Process:
         files: Mapping[int, tuple[int, Callable[[int], tuple[int, ...]]]] | None = None,
         text: Mapping[str, Callable[..., Any]] | None = None,
     ) -> Process:
-        """A process whose address space consists of `areas`, each inherited from the process that forked it.
+        """A process with these `areas`, as if inherited from the process that forked it.
 
-        `files[n]` = (pages, words) are files that mmap knows as n; words(page) are the first words of each page.
+        `files[n]` = (pages, words) are files that mmap knows as n; words(page) are the first words
+        of each page.
         """
         layout = Sequential()
         memory = Memory(layout, slots=2)
@@ -103,7 +106,10 @@ class Process:
         return cls(layout, kernel, mm, known, tuple(beyond))
 
     def call(self, name: str, *args: int) -> int:
-        """Carry out a system call; its result, or minus an errno. The `file` argument of mmap is 0 or a number of `files`."""
+        """Carry out a system call; its result, or minus an errno.
+
+        The `file` argument of mmap is 0 or a key of `files`.
+        """
         if name not in SYSTEM_CALLS:
             raise ModelError(
                 f"the model has no system call {name}. It has {', '.join(SYSTEM_CALLS)}."
@@ -167,7 +173,7 @@ class Process:
         return [*shown, *self._beyond]
 
     def peek(self, address: int) -> int | None:
-        """The word at an address, whatever the permissions; None where no VMA is, or its contents are not known."""
+        """The word at an address, without regard to permissions; None if it is not known."""
         now = self._layout.now
         vma = _vma_at(self.mm, now, address)
         if vma is None:
@@ -193,7 +199,7 @@ def _linked(release: Release) -> Kernel:
 
 
 def _vma_at(mm: Mm, now: Any, address: int) -> Vma | None:
-    """What covers an address, without a step."""
+    """The VMA that covers an address, found without a step."""
     node = mm.mm_mt.ma_root.of(now)
     while True:
         ranges = node.ranges.of(now)
@@ -217,7 +223,8 @@ def _settle(mm: Mm, area: Area, file: File | None) -> None:
             for letter, bit in zip("rwx", (VM_READ, VM_WRITE, VM_EXEC), strict=True)
             if letter in area.perms
         )
-    # Its pages, if it has any, are filed with those of the process that it was forked from, so that nothing new joins it.
+    # Its pages, if it has any, are filed with those of the parent process, so that no new area
+    # merges with it.
     chain = (AnonVma(layout, f"{vma}'s parent's"), AnonVma(layout, f"{vma}'s"))
     settle(
         vma,

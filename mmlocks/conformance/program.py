@@ -1,7 +1,7 @@
-"""A program: the operations on memory that are carried out by the kernel and by the model, one after the other.
+"""A program: operations on memory that both the kernel and the model carry out in turn.
 
-Programs are plain values. Addresses in them are symbolic, so that a program means the same in every process, wherever that one's
-heap and stack lie, and still means something when operations are taken out of it.
+Programs are plain values. Their addresses are symbolic. So a program means the same in every
+process, wherever its heap and stack lie, and keeps a meaning if operations are taken out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from mmlocks.errors import HostError
 PAGE = 4096
 HUGE_PAGE = 512 * PAGE
 
-# The numbers of Linux on x86-64. Not from the modules mmap and signal: programs are made and replayed on other systems, too.
+# The numbers of Linux on x86-64, not of the module mmap: programs are made and replayed on other
+# systems, too.
 PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC, PROT_GROWSDOWN = 0, 1, 2, 4, 0x0100_0000
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_GROWSDOWN = 0x1, 0x2, 0x10, 0x20, 0x100
 MAP_NORESERVE, MAP_FIXED_NOREPLACE = 0x4000, 0x10_0000
@@ -23,7 +24,10 @@ MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 MADV_DONTNEED, MADV_UNKNOWN = 4, 99
 
 ARENA = 0x1000_0000_0000
-"""Where most of a program plays: nothing is mapped within terabytes of it, so whatever is there is the program's."""
+"""The base of most addresses of a program.
+
+Only the program itself maps memory within terabytes of it.
+"""
 
 PARAMETERS: dict[str, tuple[str, ...]] = {
     "nothing": (),
@@ -37,26 +41,29 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "load": ("addr",),
     "fork": ("child",),
 }
-"""The operations and what each takes, in the order of mmlocks.conformance.subject. `nothing` keeps the place of one that was taken out."""
+"""The operations and their parameters, in the order of mmlocks.conformance.subject.
+
+`nothing` keeps the place of an operation that was taken out.
+"""
 CALLS = frozenset({"mmap", "munmap", "mprotect", "brk", "mremap", "madvise"})
 PLACES = frozenset({"addr", "new_addr"})
 """The parameters that are addresses: Places in a program, numbers once it runs."""
 ERRNOS = {
-    1: "EPERM", 9: "EBADF", 11: "EAGAIN", 12: "ENOMEM", 13: "EACCES", 14: "EFAULT", 16: "EBUSY", 17: "EEXIST", 19: "ENODEV", 22: "EINVAL",
-    75: "EOVERFLOW", 95: "EOPNOTSUPP",
+    1: "EPERM", 9: "EBADF", 11: "EAGAIN", 12: "ENOMEM", 13: "EACCES", 14: "EFAULT", 16: "EBUSY",
+    17: "EEXIST", 19: "ENODEV", 22: "EINVAL", 75: "EOVERFLOW", 95: "EOPNOTSUPP",
 }  # fmt: skip
 """Linux's numbers, whatever system this runs on."""
 PROCESSES = 3
 """Parent (0), child (1) and one more (2), which is the child's child or its sibling."""
 LONGEST = 1_000
-"""More operations than this in a file are an error: nobody makes such programs, and nobody could read them."""
+"""More operations than this in a file are an error: such a program is too long to be read."""
 
 
 class Place(NamedTuple):
     """An address, as `page` pages and `byte` bytes from a base.
 
-    The bases: `arena`, `heap` (start_brk), `stack` (its end), `zero`, `limit` (the end of user addresses), and `r7`, what
-    operation 7 returned (the arena, if that was an error).
+    The bases: `arena`, `heap` (start_brk), `stack` (its end), `zero`, `limit` (the end of user
+    addresses), and `r7`, what operation 7 returned (the arena, if that was an error).
     """
 
     base: str
@@ -65,7 +72,10 @@ class Place(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One operation by one process, with a value for each of its PARAMETERS. `child` is the number that the new process gets."""
+    """One operation by one process, with a value for each of its PARAMETERS.
+
+    `child` is the number of the new process.
+    """
 
     name: str
     process: int = 0
@@ -77,7 +87,10 @@ Program = tuple[Operation, ...]
 
 
 def address(place: Place, bases: Mapping[str, int]) -> int:
-    """The address in 64 bits that a place is, given the address of each base that is known so far."""
+    """The address of a place, in 64 bits.
+
+    `bases` has the address of each base that is known so far.
+    """
     return bases.get(place.base, ARENA) + place.page * PAGE + place.byte & 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -87,9 +100,10 @@ def size(program: Program) -> int:
 
 
 def compact(program: Program, results: Sequence[int | None] | None = None) -> Program:
-    """The same program without `nothing`, its results numbered anew.
+    """The same program without `nothing`, and with its results numbered anew.
 
-    With `results` (of a run of it), places that count from an error are written as the arena, which they are.
+    With `results` (of a run of it), places that count from an error count from the arena, as they
+    do in a run.
     """
     new: dict[str, str] = {}
     kept: list[Operation] = []
@@ -115,7 +129,7 @@ def is_result(base: str) -> bool:
 
 
 def is_address(result: int | None) -> bool:
-    """Whether a system call returned something that is no error; None stands for a segmentation fault."""
+    """Whether a system call succeeded. None stands for a segmentation fault."""
     return result is not None and result >= 0
 
 
@@ -124,7 +138,7 @@ def errno_name(result: int) -> str:
     return ERRNOS.get(-result, f"errno {-result}")
 
 
-# -- as JSON ----------------------------------------------------------------------------------------------------------
+# -- as JSON ---------------------------------------------------------------------------------------
 
 
 def to_json(program: Program) -> list[Any]:
@@ -136,7 +150,10 @@ def to_json(program: Program) -> list[Any]:
 
 
 def from_json(value: Any, where: str) -> Program:
-    """The program that `to_json` wrote. Raises HostError, naming `where` and the operation, if it is none."""
+    """The program that `to_json` wrote.
+
+    Raises HostError, naming `where` and the operation, for anything else.
+    """
     if not isinstance(value, list) or len(value) > LONGEST:
         raise HostError(f"{where}: a program is a list of at most {LONGEST:,} operations.")
     return tuple(
@@ -147,8 +164,8 @@ def from_json(value: Any, where: str) -> Program:
 def _operation(value: Any, where: str) -> Operation:
     if not isinstance(value, list) or len(value) < 2 or value[0] not in PARAMETERS:
         raise HostError(
-            f"{where}: an operation is a list of its name, its process and its arguments; "
-            f"the names are {', '.join(PARAMETERS)}."
+            f"{where}: an operation is a list of its name, its process and its arguments; the "
+            f"names are {', '.join(PARAMETERS)}."
         )
     name, process, *given = value
     parameters = PARAMETERS[name]
@@ -175,8 +192,8 @@ def _argument(value: Any, parameter: str, where: str) -> Place | int:
     fine = isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
     if not fine or not re.fullmatch(r"arena|heap|stack|zero|limit|r\d{1,4}", value[0]):
         raise HostError(
-            f"{where}'s {parameter} is a place, [base, pages, bytes], whose base is arena, heap, stack, zero, limit or "
-            f"r and the number of an operation; not {value!r}."
+            f"{where}'s {parameter} is a place, [base, pages, bytes], whose base is arena, heap, "
+            f"stack, zero, limit or r and the number of an operation; not {value!r}."
         )
     if not all(_whole(number, -(2**63), 2**63) for number in value[1:]):
         raise HostError(

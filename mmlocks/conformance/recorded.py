@@ -1,9 +1,9 @@
-"""Recordings: what a real kernel did, in a file, so that the model can be compared with it anywhere.
+"""Recordings of a real kernel in files, so that the model can be compared with it anywhere.
 
-A recording is JSON, compressed by gzip if its name ends in .gz (reading does not go by the name):
+A recording is JSON, compressed by gzip if its name ends in .gz (a reader ignores the name):
 
     {"format": "mmlocks recording", "version": 1,
-     "kernel": "6.18.44",                        the kernel's version, without what its vendor adds to it
+     "kernel": "6.18.44",                        the kernel's version, without a vendor's suffix
      "start": {"limits": {"mmap_base": ...},     the fields of Limits
                "areas": [AREA, ...]},            what every process begins with
      "runs": [{"program": [OPERATION, ...],      as in mmlocks.conformance.program
@@ -13,8 +13,9 @@ A recording is JSON, compressed by gzip if its name ends in .gz (reading does no
     SEEN   null for an operation that was left out, or
            [result, {process: [at, gone, [AREA, ...]]}, {process: {page: [word, word]}}]
 
-Areas are kept as differences: of the list after the operation before, `gone` areas from number `at` on are replaced by those given. Words
-are those that changed. Processes in which nothing changed are not mentioned; the keys of JSON objects are texts of decimal numbers.
+Areas are kept as differences to the list after the operation before: `gone` areas from number `at`
+on are replaced by the given ones. Only words that changed are kept, and only processes in which
+something changed. The keys of JSON objects are decimal numbers, as texts.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmlocks.conformance.compare import LEFT_OUT, Observation, Start, Words
+from mmlocks.conformance.compare import LEFT_OUT, Observation, Start, Words, same_ends
 from mmlocks.conformance.program import Program, from_json, to_json
 from mmlocks.conformance.rules import version_of
 from mmlocks.errors import HostError
@@ -43,14 +44,18 @@ LARGEST = 256 << 20
 
 
 class Run(NamedTuple):
-    """A program, and what there was to see of it."""
+    """A program, and the observations of its operations."""
 
     program: Program
     seen: tuple[Observation, ...]
 
 
 class Recording(NamedTuple):
-    """What a recording says. `kernel` is a version such as 6.18.44, which also says what rules there were (mmlocks.conformance.rules)."""
+    """The content of a recording.
+
+    `kernel` is a version such as 6.18.44, from which its layout rules follow
+    (mmlocks.conformance.rules).
+    """
 
     kernel: str
     start: Start
@@ -78,24 +83,30 @@ def save(file: Path, recording: Recording) -> None:
 
 
 def check_place(file: Path) -> None:
-    """Raise HostError if a recording cannot be put there, as far as that can be told without writing it."""
+    """Raise HostError if a recording cannot be written there, as far as one can tell beforehand."""
     if file.is_dir():
         raise HostError(f"{file} is a folder. Name a file in it for the recording.")
     if file.exists() and not file.is_file():
         raise HostError(
-            f"{file} is no ordinary file, so it is not replaced. Choose another name for the recording."
+            f"{file} is not an ordinary file, so it is not replaced. Choose another name for the "
+            "recording."
         )
     if not file.resolve().parent.is_dir():
         raise HostError(
-            f"there is no folder {file.resolve().parent} to write {file.name} in. Make it first, or choose another."
+            f"there is no folder {file.resolve().parent} to write {file.name} in. Make it first, "
+            "or choose another."
         )
 
 
 def load(file: Path) -> Recording:
-    """Read a recording. Raises HostError, saying what is wrong and where, if there is none or it is damaged."""
+    """Read a recording.
+
+    Raises HostError, saying what is wrong and where, if it is missing or damaged.
+    """
     if file.exists() and not file.is_file():
         raise HostError(
-            f"{file} is no ordinary file. Name a recording, as `mmlocks host record FILE` makes one."
+            f"{file} is not an ordinary file. Name a recording, as `mmlocks host record FILE` "
+            "makes one."
         )
     try:
         with file.open("rb") as stream:
@@ -109,7 +120,7 @@ def load(file: Path) -> Recording:
         raise HostError(f"{file} cannot be read: {problem.strerror or problem}.") from None
     except (ValueError, RecursionError):
         raise HostError(
-            f"{file} is no recording: it holds no JSON, or not all of it. Was it copied whole?"
+            f"{file} is not a recording: it holds no JSON, or not all of it. Was it copied whole?"
         ) from None
 
 
@@ -129,11 +140,11 @@ def _unpacked(content: bytes, file: Path) -> bytes:
     return content
 
 
-# -- to JSON ----------------------------------------------------------------------------------------------------------
+# -- to JSON ---------------------------------------------------------------------------------------
 
 
 def recording_json(recording: Recording) -> dict[str, Any]:
-    """A recording in the form that is described above."""
+    """A recording in the form described above."""
     start = recording.start
     return {
         "format": FORMAT,
@@ -175,10 +186,8 @@ def _splice(before: list[Area], after: list[Area]) -> list[Any] | None:
     """What makes `after` of `before`: [at, gone, areas], or None if they are equal."""
     if before == after:
         return None
-    shorter = min(len(before), len(after))
-    at = next((n for n in range(shorter) if before[n] != after[n]), shorter)
-    same = next((n for n in range(shorter - at) if before[-1 - n] != after[-1 - n]), shorter - at)
-    return [at, len(before) - same - at, list(map(_area_json, after[at : len(after) - same]))]
+    at, end = same_ends(before, after)
+    return [at, len(before) - end - at, list(map(_area_json, after[at : len(after) - end]))]
 
 
 def _area_json(area: Area) -> list[Any]:
@@ -192,25 +201,28 @@ def _area_json(area: Area) -> list[Any]:
     ]
 
 
-# -- from JSON --------------------------------------------------------------------------------------------------------
+# -- from JSON -------------------------------------------------------------------------------------
 
 
 def recording_from_json(value: Any, where: str) -> Recording:
-    """The recording that `recording_json` wrote. Raises HostError, naming `where`, if it is none."""
+    """The recording that `recording_json` wrote.
+
+    Raises HostError, naming `where`, for anything else.
+    """
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise HostError(
-            f"{where} is no recording of a kernel. `mmlocks host record FILE` makes one."
+            f"{where} is not a recording of a kernel. `mmlocks host record FILE` makes one."
         )
     if value.get("version") != VERSION:
         raise HostError(
-            f"{where} is a recording of version {value.get('version')!r}, and this mmlocks reads version {VERSION}. "
-            "Record it again, or use the mmlocks that made it."
+            f"{where} is a recording of version {value.get('version')!r}, and this mmlocks reads "
+            f"version {VERSION}. Record it again, or use the mmlocks that made it."
         )
     with _expected(where):
         start = Start(Limits(**value["start"]["limits"]), _areas(value["start"]["areas"]))
         kernel, runs = str(value["kernel"]), list(value["runs"])
         if not all(type(number) is int for number in start.limits):
-            raise TypeError("a limit that is no whole number")
+            raise TypeError("a limit that is not a whole number")
     try:
         version_of(kernel)
     except HostError as problem:
@@ -222,7 +234,7 @@ def recording_from_json(value: Any, where: str) -> Recording:
 
 @contextmanager
 def _expected(where: str) -> Iterator[None]:
-    """Turns whatever goes wrong with values of unexpected shapes into one clear error."""
+    """Turns the exceptions that values of unexpected shapes cause into one clear error."""
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:
@@ -248,7 +260,7 @@ def _seen(seen: list[Any], where: str) -> Iterator[Observation]:
         with _expected(f"{where}, operation {number}"):
             result, changed, new = one
             if result is not None and type(result) is not int:
-                raise TypeError(f"{result!r} is no result")
+                raise TypeError(f"{result!r} is not a result")
             areas, words = dict(areas), {process: dict(pages) for process, pages in words.items()}
             for process, (at, gone, with_these) in changed.items():
                 now = list(areas.get(int(process), ()))

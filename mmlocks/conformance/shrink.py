@@ -1,8 +1,9 @@
-"""Making a program that shows a mismatch smaller, for as long as it still shows one of the same kind.
+"""Makes a program that shows a mismatch smaller, while it still shows one of the same kind.
 
-Operations are taken out, then what is left is made simpler: everything that helps is kept. That is greedy, and does well here, since places are
-symbolic: taking an operation out leaves the meaning of the others alone. (Compared with hypothesis on the mismatches of incomplete
-models: as small or smaller, in a twentieth of the time, and nothing need be installed.)
+It takes operations out, then makes the others simpler, and keeps every change that works. That is
+greedy, and does well here: places are symbolic, so the other operations keep their meaning.
+(Compared with hypothesis on the mismatches of incomplete models: as small or smaller, in a
+twentieth of the time, and without another package.)
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from mmlocks.conformance.program import (
 
 Run = Callable[[Program], Mismatch | None]
 SECONDS = 60.0
-"""When to stop at the latest; a program of forty operations takes a second or two."""
+"""Seconds after which to stop; a program of forty operations takes a second or two."""
 
 SIMPLER: dict[str, tuple[int, ...]] = {
     "length": (PAGE, 2 * PAGE, 3 * PAGE, 4 * PAGE),
@@ -43,14 +44,19 @@ SIMPLER: dict[str, tuple[int, ...]] = {
     "offset": (0,),
     "value": (1,),
 }
-"""What to try for a parameter, the simplest first; a value is never replaced by one that comes after it."""
+"""The values to try for a parameter, the simplest first.
+
+A value is never replaced by a later one.
+"""
 PAGES_TRIED = 8
 
 
 def shrink(mismatch: Mismatch, run: Run, seconds: float = SECONDS) -> Mismatch:
-    """A mismatch that differs in the same respect after the same kind of operation, and whose program is smaller, if one is found.
+    """A mismatch of the same kind with a smaller program, or the same mismatch.
 
-    `run` carries out a program and compares. Ctrl-C ends the search, and what was found so far is the result.
+    Of the same kind: it differs in the same respect, after the same operation.
+
+    `run` carries out a program and compares. Ctrl-C ends the search with the best one found so far.
     """
     search = _Search(mismatch, run, time.monotonic() + seconds)
     try:
@@ -83,14 +89,14 @@ class _Search:
         self.best = self.best._replace(program=self.program[: self.best.number + 1])
 
     def _works(self, program: Program) -> bool:
-        """Whether a program shows the same kind of mismatch; then it is the best one."""
+        """Whether a program shows the same kind of mismatch; if so, keep it as the best."""
         if time.monotonic() > self._until:
             raise _OutOfTime
         found = self._run(program)
         if found is None or found.what != self.best.what:
             return False
         if found.program[found.number].name != self.program[self.best.number].name:
-            return False  # another bug, which might be much easier to find, and would hide this one
+            return False  # another bug, which might be easier to find, and would hide this one
         self.best = found
         self._cut()
         return True
@@ -125,7 +131,7 @@ class _Search:
         return helped
 
     def nearer_to_the_start(self) -> bool:
-        """Move all that lies in the arena down together; True if that was possible."""
+        """Move all places in the arena down together; True if that was possible."""
         pages = [
             arg.page
             for operation in self.program
@@ -139,7 +145,10 @@ class _Search:
 
 
 def _simpler(operation: Operation, position: int) -> Iterator[Operation]:
-    """An operation with a simpler value for the argument at a position; the position after the last one is the process."""
+    """An operation with a simpler value for the argument at a position.
+
+    The position after the last argument is the process.
+    """
     if position == len(operation.args):
         for process in range(operation.process):
             yield operation._replace(process=process)

@@ -1,4 +1,4 @@
-"""What the writer of a random program knows while it writes: what it chose, and where it put things."""
+"""The memory of the generator while it writes a program: what it chose, and where it put things."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from mmlocks.conformance.program import (
 )
 
 Choose = Callable[[int], int]
-"""`choose(n)`: a number from 0 to n - 1, all as likely; 0 is the simplest."""
+"""`choose(n)`: a number from 0 to n - 1, each as likely as the others; 0 is the simplest."""
 Value = TypeVar("Value")
 
 RW = PROT_READ | PROT_WRITE
 PLAIN = MAP_PRIVATE | MAP_ANONYMOUS
 GUARD = 256
-"""stack_guard_gap in pages, as it is unless it was changed at boot."""
+"""stack_guard_gap in pages: the kernel's default."""
 
 
 def weighted(*entries: tuple[int, Value]) -> tuple[Value, ...]:
@@ -45,7 +45,7 @@ def moved(place: Place, pages: int) -> Place:
 
 
 class Spot(NamedTuple):
-    """Where something was made, as far as the one who writes the program knows: it may have failed, or be gone by now."""
+    """A range where the program mapped memory. The call may have failed, or the memory be gone."""
 
     place: Place
     pages: int
@@ -58,30 +58,33 @@ HEAP = Spot(Place("heap", 0), 4)
 
 @dataclass
 class Sketch:
-    """What the writer of a program remembers of what it has written."""
+    """The generator's notes on the program that it is writing."""
 
     width: int
     """Pages of the arena that are used."""
     simple: bool
-    """Only private anonymous memory, in which whatever is alike can merge."""
+    """Whether there is only private anonymous memory, in which areas that are alike merge."""
     spots: list[Spot] = field(default_factory=list)
     processes: list[int] = field(default_factory=lambda: [0])
     planned: list[Operation] = field(default_factory=list)
-    """What comes next, now and then with something else in between: the rest of a story (mmlocks.conformance.stories)."""
+    """The rest of a story (mmlocks.conformance.stories). Other operations may come in between."""
 
     def add(self, number: int, place: Place | None, length: int, kind: int = PLAIN) -> None:
-        """Remember that operation `number` made something, at that place or (None) where the kernel chose."""
+        """Remember what operation `number` mapped, at a place or (None) where the kernel chose."""
         pages = min(length // PAGE, 2048)
         self.spots.append(Spot((place or Place(f"r{number}"))._replace(byte=0), pages, kind))
 
     def add_mapped(self, args: tuple[Place | int, ...]) -> None:
-        """Remember what an mmap to a fixed place makes, going by its arguments."""
+        """Remember what an mmap to a fixed place maps, by its arguments."""
         match args:
             case (Place() as place, int(length), int(), int(flags), *_):
                 self.spots.append(Spot(place, length // PAGE, flags & ~MAP_FIXED))
 
     def drop(self, place: Place, length: int) -> None:
-        """Forget a spot that has gone. Others stay, though parts of them may be gone: those are edges, too."""
+        """Forget a spot that is gone.
+
+        Spots of which a part is gone stay: their new edges are of interest.
+        """
         self.spots = [
             spot for spot in self.spots if spot.place != place or spot.pages * PAGE > length
         ]
@@ -91,7 +94,7 @@ class Sketch:
         return [spot for spot in self.spots if spot.kind & kind]
 
     def spot(self, choose: Choose, spots: list[Spot] | None = None) -> Spot:
-        """One of those spots, or of all; one of the latest as often as any other."""
+        """One of those spots, or of all; in half of the cases one of the latest."""
         spots = spots or self.spots
         if choose(2) == 0:
             return spots[-1 - choose(min(3, len(spots)))]

@@ -1,6 +1,8 @@
-"""Short stories that programs tell between their random operations: what needs several steps in a row, and would hardly ever happen by chance.
+"""Short stories between random operations: events that need several steps in a row.
 
-Each returns operations in order; who writes the program leaves some out, and puts others in between.
+They would hardly ever happen by chance.
+
+Each returns operations in order. The generator leaves some out, and puts others in between.
 """
 
 from __future__ import annotations
@@ -30,12 +32,20 @@ from mmlocks.conformance.subject import FILE, FILE_PAGES
 
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 NEARLY_ALIKE = weighted(
-    (5, (PLAIN, RW)), (1, (PLAIN, PROT_READ)), (3, (PLAIN, RW | PROT_EXEC)), (2, (PLAIN | MAP_NORESERVE, RW)),
-)  # fmt: skip
+    (5, (PLAIN, RW)),
+    (1, (PLAIN, PROT_READ)),
+    (3, (PLAIN, RW | PROT_EXEC)),
+    (2, (PLAIN | MAP_NORESERVE, RW)),
+)
+KINDS_BELOW = weighted(
+    (5, (PLAIN, RW)),
+    (1, (PLAIN, PROT_NONE)),
+    (1, (PLAIN | MAP_GROWSDOWN, RW)),
+)
 
 
 class _Who:
-    """Who does the steps of a story: those who are there, and perhaps a child that is forked on the way."""
+    """Chooses the process for each step: one that exists, or a child that the story forks."""
 
     def __init__(self, choose: Choose, sketch: Sketch) -> None:
         self._choose = choose
@@ -44,11 +54,11 @@ class _Who:
         self._first = pick(self._there, choose)
 
     def __call__(self) -> int:
-        """One of them: the same one, until it has forked."""
+        """The process for the next step: the same one, until it has forked."""
         return self._first if self._first in self._there else pick(self._there, self._choose)
 
     def fork(self) -> Iterator[Operation]:
-        """Now may be the time to fork. From then on, either of the two does the next step."""
+        """Perhaps fork. From then on, parent or child does the next step."""
         if self._child is not None and self._choose(3) == 0:
             yield Operation("fork", self._first, (self._child,))
             self._there, self._first, self._child = [self._first, self._child], -1, None
@@ -65,8 +75,9 @@ def _store(who: int, place: Place) -> Operation:
 def row(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
     """Three areas next to each other, made and touched in any order, then made alike.
 
-    What merges depends on who was touched when, beside whom: an anon_vma is taken over from a neighbour, the next one's before the previous
-    one's, unless it was inherited; and three become one only if all of them agree.
+    What merges depends on the order of touches. A first touch takes over a neighbour's anon_vma,
+    the next one's before the previous one's, unless it was inherited; and three become one only if
+    all of them agree.
     """
     who = _Who(choose, sketch)
     pages = [1 + choose(2) for _ in range(3)]
@@ -92,13 +103,13 @@ def row(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
 
 
 def near_the_guard(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
-    """Something that grows down, and below it something that it must not come near: what may be touched to the page."""
+    """A stack, and below it an area that it must not come near: touches at the very limit."""
     who = _Who(choose, sketch)
     pages = 1 + choose(3)
     neighbour = (
         Place("arena", choose(sketch.width)) if choose(3) else Place("stack", -300 - choose(20))
     )
-    yield _mmap(who(), neighbour, pages, *pick(weighted((5, (PLAIN, RW)), (1, (PLAIN, PROT_NONE)), (1, (PLAIN | MAP_GROWSDOWN, RW))), choose))  # fmt: skip
+    yield _mmap(who(), neighbour, pages, *pick(KINDS_BELOW, choose))
     stack, size = moved(neighbour, pages + GUARD + choose(9)), 1 + choose(3)
     if neighbour.base == "arena":
         yield _mmap(who(), stack, size, PLAIN | MAP_GROWSDOWN)
@@ -107,7 +118,8 @@ def near_the_guard(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
     for _ in range(3):
         touched = moved(neighbour, pages + GUARD + choose(4) - 2)
         yield Operation("load", who(), (touched,)) if access == 2 else _store(who(), touched)
-    # What has grown has an anon_vma, even if it was only read, and its pages still count from the same place.
+    # An area that has grown has an anon_vma, even if it was only read, and its pages still count
+    # from the same place.
     ending = choose(4)
     if ending == 0:
         yield Operation("munmap", who(), (neighbour, PAGE))
@@ -118,7 +130,7 @@ def near_the_guard(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
 
 
 def heap_near_the_guard(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
-    """A heap that grows towards something: brk needs a free page, and more before what grows down itself."""
+    """A heap that grows towards an area: brk needs a free page before it, more before a stack."""
     who = _Who(choose, sketch)
     page, grows = 3 + choose(8), choose(2)
     neighbour = Place("heap", page + GUARD * grows)
@@ -130,7 +142,10 @@ def heap_near_the_guard(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
 
 
 def heap_in_pieces(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
-    """A heap out of which pieces are taken, or which is changed in part or forked, before it grows again: in its area or in a new one."""
+    """A heap that loses a piece, or changes in part, or is forked, before it grows again.
+
+    Then it grows in its area, or into a new one.
+    """
     who = _Who(choose, sketch)
     page = 1 + choose(5)
     yield Operation("brk", who(), (Place("heap", page),))
@@ -152,7 +167,10 @@ def heap_in_pieces(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
 
 
 def there_and_back(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
-    """Memory that moves beside something like it, and home again: it merges if it was never touched, or where its pages belong."""
+    """Memory that moves beside memory like it, and home again.
+
+    It merges if it was never touched, or where its pages belong.
+    """
     who = _Who(choose, sketch)
     pages = 1 + choose(3)
     home, away = Place("arena", choose(sketch.width)), Place("arena", sketch.width + 8 + choose(3))
@@ -178,7 +196,7 @@ def there_and_back(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
 
 
 def pages_of_a_file(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
-    """A file, or memory without a name, that is shared, or private until it is written to; and what lies behind the end of the file."""
+    """Shared or private pages of a file, also behind its end, or of shared anonymous memory."""
     who = _Who(choose, sketch)
     place, pages, offset = (
         Place("arena", choose(sketch.width)),
@@ -194,9 +212,8 @@ def pages_of_a_file(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
         page = moved(place, choose(pages))
         yield _store(who(), page) if choose(2) else Operation("load", who(), (page,))
         yield from who.fork()
-    if choose(
-        2
-    ):  # in a child, what was split stays so if it has an anon_vma: even if no page was ever written
+    if choose(2):
+        # In a child, a split area stays split if it has an anon_vma, even if it was never written.
         yield Operation("mprotect", who(), (place, PAGE, PROT_READ))
         yield from who.fork()
         yield Operation("mprotect", who(), (place, PAGE, RW))
@@ -208,11 +225,16 @@ def pages_of_a_file(choose: Choose, sketch: Sketch) -> Iterator[Operation]:
 
 Story = Callable[[Choose, Sketch], Iterator[Operation]]
 STORIES: tuple[Story, ...] = weighted(
-    (5, row), (2, near_the_guard), (1, heap_near_the_guard), (2, heap_in_pieces), (3, there_and_back), (1, pages_of_a_file),
-)  # fmt: skip
+    (5, row),
+    (2, near_the_guard),
+    (1, heap_near_the_guard),
+    (2, heap_in_pieces),
+    (3, there_and_back),
+    (1, pages_of_a_file),
+)
 
 
 def story(choose: Choose, sketch: Sketch) -> list[Operation]:
-    """One of the stories, of which now and then a step is missing."""
+    """One of the stories; now and then a step is left out."""
     told = pick(STORIES, choose)(choose, sketch)
     return [step for step in told if step.name == "fork" or choose(12) < 11]

@@ -1,4 +1,4 @@
-"""What the comparison runs a program on: a process of the real kernel, of the model, or one that was recorded."""
+"""What a program runs on: a process of the real kernel, or of the model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Protocol, Self
 from mmlocks.mm.area import Area
 
 FILE = 1
-"""The `file` argument of mmap that stands for the test file: FILE_PAGES pages, word 0 and 1 of page n hold FILE_WORD + n."""
+"""The `file` argument of mmap for the test file.
+
+It has FILE_PAGES pages; words 0 and 1 of page n hold FILE_WORD + n.
+"""
 FILE_PAGES = 16
 FILE_WORD = 0xF11E0000
 
 
 class Subject(Protocol):
-    """A process that does what it is told, one operation at a time.
+    """A process that carries out one operation at a time, and survives segmentation faults.
 
     Results are the kernel's: a non-negative number, or minus an errno.
     """
@@ -21,26 +24,24 @@ class Subject(Protocol):
     def call(self, name: str, *args: int) -> int:
         """Make a system call on memory.
 
-        Lengths and addresses are in bytes, all arguments are given:
-        mmap(addr, length, prot, flags, file, offset)    file 0: anonymous; FILE: the test file
-        munmap(addr, length)
-        mprotect(addr, length, prot)
-        brk(addr)                                        the new (or unchanged) break, as the raw system call returns it
-        mremap(old_addr, old_length, new_length, flags, new_addr)
+        Lengths and addresses are in bytes, all arguments are given: mmap(addr, length, prot, flags,
+        file, offset)    file 0: anonymous; FILE: the test file munmap(addr, length) mprotect(addr,
+        length, prot) brk(addr)                                        the new (or unchanged) break,
+        as the raw system call returns it mremap(old_addr, old_length, new_length, flags, new_addr)
         madvise(addr, length, advice)
         """
         ...
 
     def store(self, address: int, value: int) -> bool:
-        """Store an 8-byte word as user code does; False if that is a segmentation fault, which the process survives."""
+        """Store an 8-byte word as user code does; False for a segmentation fault."""
         ...
 
     def load(self, address: int) -> int | None:
-        """Load an 8-byte word as user code does; None if that is a segmentation fault, which the process survives."""
+        """Load an 8-byte word as user code does; None for a segmentation fault."""
         ...
 
     def fork(self) -> Self:
-        """A child process, which can be told what to do from now on, too."""
+        """A child process, which from now on carries out operations as well."""
         ...
 
     def areas(self, flags: bool) -> list[Area]:
@@ -48,9 +49,9 @@ class Subject(Protocol):
         ...
 
     def peek(self, address: int) -> int | None:
-        """The word that is in memory at an address, whatever the permissions; None if no VMA is there.
+        """The word at an address, without regard to permissions; None if no VMA is there.
 
-        A page that was never touched reads as 0 (or as the file), and is no more touched afterwards than before, as far as any
-        other operation can tell.
+        A page that was never touched reads as 0 (or as the file). It still counts as untouched:
+        other operations cannot tell that it was read.
         """
         ...

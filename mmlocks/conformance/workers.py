@@ -1,7 +1,8 @@
-"""Many programs at a time, on several processor cores, until one shows a mismatch or Ctrl-C comes.
+"""Runs many programs at a time, on several processor cores, until a mismatch or Ctrl-C.
 
-Every worker is a process with a nursery of real processes of its own. Which worker runs which programs depends on chance; what is found
-does not, since programs are numbered, and of several mismatches the one with the lowest number is kept.
+Every worker is a process with a nursery of real processes of its own. Chance decides which worker
+runs which programs, but not what is found: of several mismatches, the one of the program with the
+lowest number is kept.
 """
 
 from __future__ import annotations
@@ -25,19 +26,24 @@ from mmlocks.conformance.rules import release_of, running_version, spelled
 from mmlocks.errors import HostError
 
 TOGETHER = 4
-"""Programs that a worker is given at once: a tenth of a second's work, so that it hears soon when to stop."""
+"""Programs that a worker gets at once: a tenth of a second's work, so that it can stop soon."""
 PATIENCE = 120.0
-"""Seconds without any program done after which the workers are given up. A real process that hangs is noticed before."""
+"""Seconds without a finished program after which the workers are given up.
+
+A real process that hangs is noticed earlier.
+"""
 
 
 def diff(order: Order, progress: Progress) -> Outcome:
-    """Run an order's programs on `jobs` workers. Of several mismatches that they find, the one with the lowest number is kept.
+    """Run an order's programs on `jobs` workers.
 
-    Raises HostError if this computer does not let us, or if a worker or a real process dies.
+    Of several mismatches, keep that of the lowest number.
+
+    Raises HostError if this computer does not allow it, or if a worker or a real process dies.
     """
     kernel = spelled(running_version())
     with Nursery() as nursery:
-        start_of(nursery)  # whatever is wrong with this computer is said here, and once
+        start_of(nursery)  # if this computer cannot do it, this says so, and only once
     outcome, began = Outcome(), time.monotonic()
     with _Workers(order, kernel) as workers:
         try:
@@ -57,8 +63,8 @@ def diff(order: Order, progress: Progress) -> Outcome:
 def _check(part: Outcome, order: Order) -> Outcome:
     if part.trouble:
         raise HostError(
-            f"program {part.number} of seed {order.seed} could not be run to its end: {part.trouble} "
-            f"To run it again: {_again(order, part.number or 0, 1)}"
+            f"program {part.number} of seed {order.seed} could not be run to its end: "
+            f"{part.trouble} To run it again: {_again(order, part.number or 0, 1)}"
         )
     return part
 
@@ -69,7 +75,10 @@ def _again(order: Order, first: int, sequences: int) -> str:
         if order.operations != Order._field_defaults["operations"]
         else ""
     )
-    return f"mmlocks host diff --seed {shlex.quote(order.seed)} --first {first} --sequences {sequences}{ops}"
+    return (
+        f"mmlocks host diff --seed {shlex.quote(order.seed)} --first {first} --sequences "
+        f"{sequences}{ops}"
+    )
 
 
 class _Workers:
@@ -84,7 +93,8 @@ class _Workers:
         self._others = set(multiprocessing.active_children())
 
     def __enter__(self) -> _Workers:
-        # Not forked: a worker that is forked from a process with threads may find locks held for ever.
+        # Not forked: in a worker that is forked from a process with threads, locks may be held for
+        # ever.
         self._pool = ProcessPoolExecutor(self._order.jobs, multiprocessing.get_context("spawn"))
         return self
 
@@ -97,7 +107,7 @@ class _Workers:
                 worker.join()
 
     def parts(self) -> Iterator[Outcome | None]:
-        """What the workers make of each handful of programs, as it comes; None now and then, while nothing comes."""
+        """The findings on each few programs, as they come; None while there are none."""
         self._give()
         while self._under_way:
             done, _ = wait(self._under_way, timeout=0.1, return_when=FIRST_COMPLETED)
@@ -111,7 +121,8 @@ class _Workers:
                 self._heard = time.monotonic()
                 part = self._result(future, first)
                 if part.mismatch is not None:
-                    # Programs with lower numbers are done or under way, and may show one, too; no others matter any more.
+                    # Programs with lower numbers are done or under way, and may show one, too. The
+                    # others do not matter any more.
                     self._end = min(self._end, part.number or 0)
                     self._forget()
                 yield part
@@ -144,8 +155,9 @@ class _Workers:
         lowest = min([first, *self._under_way.values()])
         many = max([first, *self._under_way.values()]) + TOGETHER - lowest
         return HostError(
-            f"a worker died while programs {lowest} to {lowest + many - 1} of seed {self._order.seed} were run; see whether memory "
-            f"ran out (dmesg). To run them one at a time: {_again(self._order, lowest, many)} --jobs 1"
+            f"a worker died while programs {lowest} to {lowest + many - 1} of seed "
+            f"{self._order.seed} were run; see whether memory ran out (dmesg). To run them one at "
+            f"a time: {_again(self._order, lowest, many)} --jobs 1"
         )
 
     def _still_there(self) -> None:
@@ -154,8 +166,9 @@ class _Workers:
             for worker in self._children():
                 worker.kill()
             raise HostError(
-                f"nothing has come from the workers for {PATIENCE:.0f} s; they were stopped. The lowest program under way was {lowest} "
-                f"of seed {self._order.seed}. To run it again: {_again(self._order, lowest, TOGETHER)} --jobs 1"
+                f"nothing has come from the workers for {PATIENCE:.0f} s; they were stopped. The "
+                f"lowest program under way was {lowest} of seed {self._order.seed}. To run it "
+                f"again: {_again(self._order, lowest, TOGETHER)} --jobs 1"
             )
 
     def _children(self) -> list[Any]:
@@ -164,7 +177,10 @@ class _Workers:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Processes that are started here never see Ctrl-C, which a terminal sends to all: who started them tells them to stop."""
+    """Processes that are started here do not see Ctrl-C, which a terminal sends to all of them.
+
+    This process tells them to stop.
+    """
     old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -176,8 +192,8 @@ def _without_interrupts() -> Iterator[None]:
 def _own_nursery() -> Nursery:
     """A worker's nursery."""
     nursery = Nursery()
-    # A worker's end is no interpreter's end, so that atexit does not hear of it. Real processes would end by themselves, but
-    # somebody must wait for them, or zombies stay where init does not care.
+    # atexit functions do not run at a worker's end. Real processes would end by themselves, but a
+    # process must wait for them, or zombies stay where init does not collect them.
     Finalize(None, nursery.close, exitpriority=1)
     return nursery
 

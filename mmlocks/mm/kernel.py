@@ -49,6 +49,7 @@ class Linked(Outlasting):
             {name: _rebound(function, names) for name, function in {**helpers, **originals}.items()}
         )
         self._helpers = {function: names[name] for name, function in helpers.items()}
+        self._release = release
         self._originals = {name: names[name] for name in originals}
         self._exports: dict[str, Any] = {**patches, **self._originals}
 
@@ -107,6 +108,8 @@ class Linked(Outlasting):
         own = function.__globals__
         names = {**own, **exports}
         for name, value in own.items():
+            if isinstance(value, Patch):  # a scenario's file may bring a patch of its own
+                names[name] = value in self._release.patches
             if not isinstance(value, FunctionType) or (name in exports and name[0] != "_"):
                 continue
             if value.__globals__ is own:

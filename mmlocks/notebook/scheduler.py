@@ -9,7 +9,6 @@ from mmlocks.errors import MmlocksError, ModelError, ScenarioTooSmall, ScheduleE
 from mmlocks.machine import Machine, Run, Schedule
 from mmlocks.mm.kernel import APART, Kernel
 from mmlocks.mm.world import World
-from mmlocks.oracles import looks_afterwards
 from mmlocks.releases import (
     NEWEST,
     PATCHES,
@@ -141,7 +140,7 @@ class Session:
 
     def show_proof(self, checked: Checked) -> None:
         """Take over what `prove` has found."""
-        if _of_all_runs(checked):  # only the machine that was searched knows what was found
+        if checked.of_all_runs:  # only the machine that was searched knows what was found
             self.machine, self.world = checked.machine, checked.world
             self._go(checked.run or Run.of(self.machine))
         elif checked.verdict.schedule is not None:
@@ -252,10 +251,10 @@ class Session:
 
     def _asked_afterwards(self, progress: Progress | None) -> bool:
         """Ask the oracles that look at all runs together, if the scenario has one; whether one of them found something."""
-        if not any(map(looks_afterwards, self.scenario.oracles)):
+        if not any(oracle.after for oracle in self.scenario.judges()):
             return False
         checked = self.prove(progress)
-        if not _of_all_runs(checked):
+        if not checked.of_all_runs:
             return False
         self.show_proof(checked)
         self.verdict, self.note = None, TOGETHER
@@ -281,12 +280,6 @@ def _about(patch: Patch) -> str:
         return patch.about
     known = list(PATCHES.values())
     return f"{_about(known[known.index(patch) - 1])} {patch.about.removeprefix('... ')}"
-
-
-def _of_all_runs(checked: Checked) -> bool:
-    """Whether a rule is broken that no run breaks by itself."""
-    violation = checked.verdict.violation
-    return violation is not None and looks_afterwards(violation.oracle)
 
 
 def trying(act: Callable[[], None]) -> str:

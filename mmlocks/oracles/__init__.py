@@ -8,9 +8,10 @@ see values and change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from mmlocks.errors import ModelError
 from mmlocks.machine import Layout, Machine, Violation, Watch
 from mmlocks.mm.world import World
 from mmlocks.oracles.atomic import AtomicSleep
@@ -120,6 +121,15 @@ ORACLES = {
 }  # fmt: skip
 
 
+def oracle_named(name: str) -> Oracle:
+    """The oracle of that name. Raises ModelError, listing the names that exist."""
+    if name not in ORACLES:
+        raise ModelError(
+            f"there is no oracle called {name!r}. Known oracles: {', '.join(ORACLES)}."
+        )
+    return ORACLES[name]
+
+
 def looks_afterwards(name: str) -> bool:
     """Whether the rule of that name judges all runs together.
 
@@ -128,9 +138,9 @@ def looks_afterwards(name: str) -> bool:
     return name in ORACLES and ORACLES[name].after is not None
 
 
-def final_judge(world: World, names: tuple[str, ...]) -> Callable[[int], Violation | None]:
+def final_judge(world: World, oracles: Iterable[Oracle]) -> Callable[[int], Violation | None]:
     """One function that asks these oracles in turn about a final state."""
-    judges = [judge for name in names if (judge := ORACLES[name].judge) is not None]
+    judges = [oracle.judge for oracle in oracles if oracle.judge is not None]
 
     def judge_state(state: int) -> Violation | None:
         return next(
@@ -140,6 +150,6 @@ def final_judge(world: World, names: tuple[str, ...]) -> Callable[[int], Violati
     return judge_state
 
 
-def watches_for(layout: Layout, release: Release, names: tuple[str, ...]) -> list[Watch]:
+def watches_for(layout: Layout, release: Release, oracles: Iterable[Oracle]) -> list[Watch]:
     """The watches among these oracles, for a machine with this layout."""
-    return [watch(layout, release) for name in names if (watch := ORACLES[name].watch) is not None]
+    return [oracle.watch(layout, release) for oracle in oracles if oracle.watch is not None]

@@ -1,4 +1,4 @@
-"""Checked, then locked: the anon_vma that was there is gone, and the fault goes to its neighbours without a lock."""
+"""A fault sees an anon_vma, then locks the VMA: by then the anon_vma may be gone."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ async def mover(world: World) -> None:
 
 
 async def toucher(world: World) -> None:
-    await load(
-        world.mm, address_of(HERE)
-    )  # so that the store may find a page there, the zero frame
+    await load(world.mm, address_of(HERE))  # so that the store may find the zero frame there
     await store(world.mm, address_of(HERE), 1)
 
 
@@ -57,8 +55,10 @@ ANON_VMA_UNLOCKED_CHECK = Scenario(
     name="anon_vma_unlocked_check",
     title="The anon_vma that a fault has seen is gone when it has locked the VMA",
     story=(
-        "Two VMAs beside each other, heap and next. Both had a page once and gave it back, so both have an anon_vma. cpu0 moves the heap's memory "
-        "elsewhere with mremap(MREMAP_DONTUNMAP), which leaves an empty heap without an anon_vma, and then unmaps next. cpu1 loads from the heap, then stores to it."
+        "Two VMAs beside each other, heap and next. Both had a page once and gave it back, so "
+        "both have an anon_vma. cpu0 moves the heap's memory elsewhere with "
+        "mremap(MREMAP_DONTUNMAP), which leaves an empty heap without an anon_vma, and then "
+        "unmaps next. cpu1 loads from the heap, then stores to it."
     ),
     threads=(
         ("mremaps the heap away, unmaps its neighbour", mover),
@@ -78,14 +78,16 @@ ANON_VMA_UNLOCKED_CHECK = Scenario(
     expected=expect("6.4.0", "6.4.1", "6.4.3", "6.4.8", "prewalk"),
     source="657b5146955e (6.4.10), by Jann Horn",
     remark=(
-        "The commit speaks of the neighbour that is freed. What the fault comes upon first here is the node of the tree that led to it, which munmap "
-        "replaced; it walks over the tree with no lock that protects it."
+        "The commit speaks of the neighbour that is freed. Here the fault first meets the tree "
+        "node that led to that neighbour: munmap has replaced it, and the fault walks over the "
+        "tree without a lock that protects it."
     ),
     happened={"freed_vma": asked_before_the_lock, "freed_node": asked_before_the_lock},
     explain=dict.fromkeys(
         ("freed_vma", "freed_node"),
-        "The fault asked for the anon_vma before it had locked the VMA, and mremap took it away in between. So the fault has to find one, and "
-        "looks at the neighbours of its VMA. They are protected by mmap_lock, which this fault does not hold: munmap may free them, and the "
-        "nodes that lead to them, under its eyes.",
+        "The fault asked for the anon_vma before it had locked the VMA, and mremap took it away "
+        "in between. So the fault has to find one, and looks at the neighbours of its VMA. "
+        "mmap_lock protects them, and this fault does not hold it: munmap may free them, and the "
+        "nodes that lead to them, while the fault looks.",
     ),
 )

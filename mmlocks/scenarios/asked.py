@@ -1,7 +1,8 @@
-"""What is asked of an answer: a scenario as its story tells it, judged by all that we know to ask, with room for other ways to do it.
+"""A scenario as it is put to an answer: with more oracles, and more room for other solutions.
 
-Our own kernels are judged by the oracles that a scenario names, which see what its story is about. Somebody else's functions may break
-anything. And they may need what ours do not: a frame for a copy that fork makes at once, or a VMA that is given up again.
+A scenario names the oracles that see what its story is about, and they are enough for our own
+kernels. An answer may break anything else. It may also need what ours do not: a frame for a copy
+that fork makes at once, or a VMA that is given up again.
 """
 
 from __future__ import annotations
@@ -12,9 +13,19 @@ from mmlocks.mm.world import World
 from mmlocks.scenarios.scenario import Scenario
 
 ALL = "+all"
-"""How the name of such a scenario ends: `fork_lost_store+all`."""
+"""Ends the name of such a scenario: `fork_lost_store+all`."""
 
-ALWAYS = ("references", "filed_wrong", "stray_page", "sound_entries", "anon_vmas", "stale_translation", "held_at_end", "leak", "atomic_sleep")  # fmt: skip
+ALWAYS = (
+    "references",
+    "filed_wrong",
+    "stray_page",
+    "sound_entries",
+    "anon_vmas",
+    "stale_translation",
+    "held_at_end",
+    "leak",
+    "atomic_sleep",
+)
 OF_STORES = ("lost_store", "stores_made")
 OF_FORKS = ("snapshot", "isolation", "whole_child", "same_parent")
 
@@ -31,11 +42,16 @@ def asked(scenario: Scenario) -> Scenario:
         return made
 
     oracles = tuple(dict.fromkeys((*scenario.oracles, *more)))
-    return replace(scenario, name=scenario.name + ALL, world=roomy, oracles=oracles)
+    file = scenario.file and scenario.file + ALL
+    return replace(scenario, name=scenario.name + ALL, world=roomy, oracles=oracles, file=file)
 
 
 def make_room(world: World) -> None:
-    """More of what may run out: frames for every CPU and page, one for each child; VMAs for every child; anon_vmas for every VMA."""
+    """Set aside more of what may run out.
+
+    Every CPU gets one frame more for each page and child, every child a VMA, and every VMA an
+    anon_vma.
+    """
     for page in world.pages:
         for cpu in range(world.layout.cpus):
             frames = [world.memory.new_frame() for _ in world.children]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Machine
 from mmlocks.scenarios.anon_vma_unlocked_check import ANON_VMA_UNLOCKED_CHECK
 from mmlocks.scenarios.asked import ALL, asked
 from mmlocks.scenarios.everyday import EVERYDAY
@@ -24,7 +23,7 @@ from mmlocks.scenarios.imap_lock_order import IMAP_LOCK_ORDER
 from mmlocks.scenarios.merge_dup_anon_vma import MERGE_DUP_ANON_VMA
 from mmlocks.scenarios.munmap_downgrade import MUNMAP_DOWNGRADE
 from mmlocks.scenarios.publish_early import PUBLISH_EARLY
-from mmlocks.scenarios.scenario import Scenario, as_kernel, machine_for
+from mmlocks.scenarios.scenario import Scenario
 from mmlocks.scenarios.stack_expand_fault import STACK_EXPAND_FAULT
 from mmlocks.scenarios.stack_find_again import STACK_FIND_AGAIN
 from mmlocks.scenarios.stackrot import STACKROT
@@ -53,16 +52,18 @@ SCENARIOS: dict[str, Scenario] = {
 VARIANTS: dict[str, Scenario] = {
     scenario.name: scenario for scenario in (*FORK_VARIANTS, *EVERYDAY, *RACES)
 }
-"""Scenarios without a story: what else is asked of answers. The truth table does not have them."""
+"""Scenarios without a story, for answers only. The truth table does not have them."""
 
 GROWN = f"fork_lost_store grown to V VMAs (1 to {MOST_VMAS}) and N writers (1 to {MOST_WRITERS})"
 """What `fork_many_V_N` is."""
 
 
 def scenario_named(name: str) -> Scenario:
-    """The scenario of that name. `fork_many_2_3` is fork of so many VMAs beside so many writers.
+    """The scenario of that name. `fork_many_2_3` is fork of two VMAs beside three writers.
 
-    `fork_somewhere_N` is the one that was made for an answer (see there). `FILE.py:NAME` is one of your own, in a file, and `NAME+all` is NAME as it is put to an answer. Raises ModelError, listing the names there are.
+    `fork_somewhere_N` was made for an answer (see there). `FILE.py:NAME` is one of your own, in a
+    file. `NAME+all` is NAME as it is put to an answer. Raises ModelError, listing the names that
+    exist.
     """
     if name.endswith(ALL):
         return asked(scenario_named(name.removesuffix(ALL)))
@@ -81,14 +82,11 @@ def scenario_named(name: str) -> Scenario:
         if 0 < vmas <= MOST_VMAS and 0 < writers <= MOST_WRITERS:
             return fork_many(vmas, writers)
         raise ModelError(
-            f"there is no scenario called {name!r}: fork_many_V_N is {GROWN}. For example: fork_many_2_6."
+            f"there is no scenario called {name!r}: fork_many_V_N is {GROWN}. For example: "
+            "fork_many_2_6."
         )
     raise ModelError(
-        f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}; and fork_many_V_N, which is {GROWN}. "
-        "A scenario of your own, in a file, is called FILE.py:NAME."
+        f"there is no scenario called {name!r}. Known scenarios: {', '.join(SCENARIOS)}; and "
+        f"fork_many_V_N, which is {GROWN}. A scenario of your own, in a file, is called "
+        "FILE.py:NAME."
     )
-
-
-def program_named(scenario: str, release: str, also: tuple[str, ...] = ()) -> Machine:
-    """The scenario's program on a plain release. With `functools.partial`, something that can be sent to another process."""
-    return machine_for(scenario_named(scenario), as_kernel(release), also=also)[0]

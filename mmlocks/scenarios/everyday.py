@@ -1,6 +1,7 @@
-"""Everyday work that every release gets right: first touches, accesses that are refused, system calls one after the other.
+"""Everyday work that every release gets right: first touches, refused accesses, system calls.
 
-None of them has a story. They are for answers that replace more than they must, and break what was right.
+None of them has a story. They find answers that replace more than they must, and break what was
+right.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ RECORD = "what programs may expect of their memory, without any fork"
 
 
 async def comes_to(what: str, wanted: Any, access: Awaitable[Any]) -> None:
-    """Insist on what an access or a system call comes to; None stands for a segmentation fault."""
+    """Insist on the result of an access or a system call; None stands for a segmentation fault."""
     try:
         got = await access
     except SegmentationFault:
@@ -37,7 +38,7 @@ async def comes_to(what: str, wanted: Any, access: Awaitable[Any]) -> None:
 
 
 async def stores(world: World, page: int, value: Any) -> bool:
-    """A store that is known to have come to its end."""
+    """Store, and say that the store was completed."""
     await store(world.mm, address_of(page), value)
     return True
 
@@ -46,7 +47,7 @@ def _said(value: Any) -> str:
     return "a segmentation fault" if value is None else "success" if value is True else str(value)
 
 
-# -- two CPUs touch a page that was never touched ---------------------------------------------------------------------
+# -- two CPUs touch a page that was never touched --------------------------------------------------
 
 SHARED, FRESH, BESIDE = 6, 7, 9
 
@@ -70,7 +71,10 @@ def shared_page() -> World:
 TOUCH_SAME_PAGE = Scenario(
     name="touch_same_page",
     title="Two CPUs touch the same page for the first time",
-    story="P6 was never touched. cpu0 stores to it and reads back what it stored; cpu1 first loads from it, then stores to another word.",
+    story=(
+        "P6 was never touched. cpu0 stores to it and reads back what it stored; cpu1 first loads "
+        "from it, then stores to another word."
+    ),
     threads=(
         ("stores P6[0] = 1, reads it back", one),
         ("loads P6[1], then stores P6[1] = 2", other),
@@ -109,7 +113,9 @@ def untouched_vma() -> World:
 TOUCH_SAME_VMA = Scenario(
     name="touch_same_vma",
     title="Two CPUs touch a VMA for the first time",
-    story="A VMA that was never touched has two pages. cpu0 stores to one of them, cpu1 to the other.",
+    story=(
+        "A VMA that was never touched has two pages. cpu0 stores to one of them, cpu1 to the other."
+    ),
     threads=(("stores P6 = 1", lower), ("stores P7 = 2", upper)),
     world=untouched_vma,
     stores=((SHARED, 0, 1), (FRESH, 0, 2)),
@@ -126,7 +132,7 @@ TOUCH_SAME_VMA = Scenario(
 )
 
 
-# -- one CPU does one thing after the other ---------------------------------------------------------------------------
+# -- one CPU does one thing after the other --------------------------------------------------------
 
 HOLE, CONSTANTS, HEAP, LAST, PLACE = 2, 3, 5, 6, 8
 
@@ -170,8 +176,8 @@ TRESPASS = Scenario(
     name="trespass",
     title="A program tries what it must not",
     story=(
-        "cpu0 stores to memory that can only be read, and loads from addresses where no VMA is: each is a segmentation fault. Then it loads and stores "
-        "where it may."
+        "cpu0 stores to memory that can only be read, and loads from addresses where no VMA is: "
+        "each is a segmentation fault. Then it loads and stores where it may."
     ),
     threads=(("tries what it must not, then what it may", trespasser),),
     world=small_process,
@@ -220,7 +226,10 @@ def changing_process() -> World:
 MOVE_MEMORY = Scenario(
     name="move_memory",
     title="A program protects memory, and moves some",
-    story="cpu0 calls mprotect and mremap, and looks after each whether its memory is what it should be.",
+    story=(
+        "cpu0 calls mprotect and mremap, and looks after each whether its memory is what it "
+        "should be."
+    ),
     threads=(("protects, moves, and looks", mover),),
     world=changing_process,
     oracles=("promise", "stale_translation", "references", "held_at_end", "misfiled", "stray_page"),
@@ -230,7 +239,10 @@ MOVE_MEMORY = Scenario(
 FORGET_MEMORY = Scenario(
     name="forget_memory",
     title="A program gives memory back",
-    story="cpu0 calls madvise and munmap, and looks after each whether its memory is what it should be.",
+    story=(
+        "cpu0 calls madvise and munmap, and looks after each whether its memory is what it "
+        "should be."
+    ),
     threads=(("gives back, and looks", forgetter),),
     world=changing_process,
     oracles=("promise", "stale_translation", "references", "held_at_end", "misfiled", "stray_page"),

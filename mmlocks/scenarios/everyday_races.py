@@ -1,4 +1,4 @@
-"""Everyday work on several CPUs, which every release gets right, for answers that replace the functions that see to it."""
+"""Everyday work on several CPUs, which every release gets right, for answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmlocks.mm.world import World
 from mmlocks.scenarios.everyday import RECORD, comes_to
 from mmlocks.scenarios.scenario import Scenario, expect
 
-# -- a CPU that looks again -------------------------------------------------------------------------------------------
+# -- a CPU that looks again ------------------------------------------------------------------------
 
 PAGE = 6
 
@@ -37,10 +37,14 @@ def page_of_zeros() -> World:
 
 LOOK_AGAIN = Scenario(
     name="look_again",
-    title="A CPU looks at a page twice, while another one gives it a frame and a third one stores to that",
+    title=(
+        "A CPU looks at a page twice, while another one gives it a frame and a third one stores "
+        "to that"
+    ),
     story=(
-        "P6 was never touched. cpu2 loads from it twice. In between cpu0 may store to it, for which the page gets a frame, and cpu1 may store to that frame. "
-        "The second load must not see the page of zeros then."
+        "P6 was never touched. cpu2 loads from it twice. In between, cpu0 may store to P6, which "
+        "gives the page a frame, and cpu1 may store to that frame. Then the second load must not "
+        "see the page of zeros."
     ),
     threads=(
         ("stores P6[0] = 1", faulter),
@@ -61,7 +65,7 @@ LOOK_AGAIN = Scenario(
     source=RECORD,
 )
 
-# -- a neighbour that goes away ---------------------------------------------------------------------------------------
+# -- a neighbour that goes away --------------------------------------------------------------------
 
 HERE, NEXT = 3, 4
 
@@ -86,7 +90,10 @@ def neighbours() -> World:
 TOUCH_BESIDE_MUNMAP = Scenario(
     name="touch_beside_munmap",
     title="A VMA is touched for the first time while its neighbour is unmapped",
-    story="Two VMAs beside each other. cpu1 stores to the first one, which was never touched, so it looks at its neighbours. cpu0 unmaps the second one.",
+    story=(
+        "Two VMAs beside each other. cpu1 stores to the first one, which was never touched, so "
+        "its fault looks at the neighbours. cpu0 unmaps the second one."
+    ),
     threads=(("unmaps P4", unmaps_next), ("stores P3 = 1, for the first time", touches_here)),
     world=neighbours,
     oracles=(
@@ -102,7 +109,7 @@ TOUCH_BESIDE_MUNMAP = Scenario(
     source="2ac0af1b66e3: a fault that has to look at the neighbours does so under mmap_lock",
 )
 
-# -- memory that comes back -------------------------------------------------------------------------------------------
+# -- memory that comes back ------------------------------------------------------------------------
 
 PLACE = 5
 
@@ -121,7 +128,7 @@ async def maps(world: World) -> None:
 
 
 def place_to_map() -> World:
-    # The kernel chooses the highest page below mmap_base for what finds P5 taken.
+    # If P5 is taken, the kernel chooses the highest page below mmap_base.
     pages = {PLACE: (7,)}
     made = World(2, pages, {1: [PLACE]}, {}, slots=1, frames=3, referee=False, forks=False)
     made.map("heap", PLACE, PLACE)
@@ -132,7 +139,10 @@ def place_to_map() -> World:
 MAP_AGAIN = Scenario(
     name="map_again",
     title="A page is unmapped, and mapped again by another CPU",
-    story="cpu0 unmaps P5. cpu1 asks for memory there. If it gets it, P5 is free by then; it stores to P5, and loads what it stored.",
+    story=(
+        "cpu0 unmaps P5. cpu1 asks for memory there. If it gets P5, that page was free by then; "
+        "cpu1 stores to it, and loads what it stored."
+    ),
     threads=(("unmaps P5", unmaps), ("maps P5 if it is free, stores P5 = 1, loads it", maps)),
     world=place_to_map,
     oracles=(

@@ -1,4 +1,4 @@
-"""fork looks twice whether a VMA has anonymous pages, and the answer changes in between."""
+"""fork asks twice whether a VMA has anonymous pages, and the answer changes in between."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ FORK_FIRST_TOUCH = Scenario(
     name="fork_first_touch",
     title="A VMA gets its first page, and its anon_vma, while fork copies it",
     story=(
-        "A VMA that was never touched has no anon_vma, so fork gives the child's copy none, and has no pages to copy. cpu0 forks. cpu1 stores to "
-        "the VMA for the first time, which gives it a page, and the anon_vma of its neighbour."
+        "A VMA that was never touched has no anon_vma, so fork gives the child's copy none, and "
+        "has no pages to copy. cpu0 forks. cpu1 stores to the VMA for the first time, which "
+        "gives it a page, and the anon_vma of its neighbour."
     ),
     threads=(("fork()", forker), ("stores P3 = 1, for the first time", toucher)),
     world=world,
@@ -50,15 +51,21 @@ FORK_FIRST_TOUCH = Scenario(
     ),
     expected=expect(),
     source=(
-        "the message of fb49c455323f argues with it; that 6.4 could not come there, since a fault on a VMA without an anon_vma took mmap_lock "
-        "(2ac0af1b66e3), is our reading, which the search confirms for this scenario"
+        "the message of fb49c455323f argues with it. In our reading 6.4 could not come there, "
+        "since a fault on a VMA without an anon_vma took mmap_lock (2ac0af1b66e3); the search "
+        "confirms that for this scenario"
     ),
-    remark="It takes a kernel without that fall-back (6.4.0-first_fault_falls_back) to make it happen. None was ever released.",
+    remark=(
+        "It takes a kernel without that fall-back (6.4.0-first_fault_falls_back) to make it "
+        "happen. None was ever released."
+    ),
     happened={"misfiled": anon_vma_during_fork},
     explain={
         "misfiled": (
-            "fork asks whether the VMA has an anon_vma first to link the child's VMA to it, and later to decide whether there are pages to copy. A "
-            "first fault in between makes the answers differ: the child maps a page that is filed where its VMA is not linked."
+            "fork asks twice whether the VMA has an anon_vma: first to link the child's VMA to "
+            "it, and later to decide whether there are pages to copy. A first fault in between "
+            "makes the answers differ. Then the child maps a page that is filed in an anon_vma "
+            "to which the child's VMA is not linked."
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""The bug of July 2023: a store that was completed, and is gone."""
+"""The bug of July 2023: a store was completed, and is gone."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ FORK_LOST_STORE = Scenario(
     name="fork_lost_store",
     title="A completed store vanishes while another thread forks",
     story=(
-        "Three threads of one process share page P3, which holds 5 and 6. cpu0 forks. cpu1 has stored to P3 before, so its TLB knows the page as "
-        "writable; it stores 1 to P3[0] and reads it back. cpu2 stores 2 to P3[1] and has no translation yet."
+        "Three threads of one process share page P3, which holds 5 and 6. cpu0 forks. cpu1 has "
+        "stored to P3 before, so its TLB knows the page as writable; it stores 1 to P3[0] and "
+        "reads it back. cpu2 stores 2 to P3[1] and has no translation yet."
     ),
     threads=(
         ("fork()", forker),
@@ -56,14 +57,15 @@ FORK_LOST_STORE = Scenario(
     expected=expect("6.4.0", "6.4.1"),
     source="fb49c455323f; bugzilla 217624; the list versions of the fix name the stale TLB entry",
     remark=(
-        "That this way of losing a store is the one that users met is inferred: no trace of a real crash was ever published."
+        "We infer that users lost stores in this way: no trace of a real crash was ever published."
     ),
     happened={"lost_store": copied_while_written},
     explain={
         "lost_store": (
-            "The page was copied while another CPU could still write to the old frame: fork had made the page read-only, but "
-            "had not yet flushed the translation that this CPU had cached. Nothing kept the fault from going ahead before that "
-            "flush. What the other CPU stored after the copy is in a frame that the page table no longer shows."
+            "The page was copied while another CPU could still write to the old frame: fork had "
+            "made the page read-only, but had not yet flushed the translation that this CPU had "
+            "cached. Nothing kept the fault from going ahead before that flush. What the other "
+            "CPU stored after the copy is in a frame that the page table no longer shows."
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""fork beside as many faults as you like: the scenario that is grown to see how the search scales."""
+"""fork beside many faults: a scenario that can be grown, to see how the search scales."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mmlocks.scenarios.scenario import Scenario, Thread
 from mmlocks.sentences import counted
 
 MOST_VMAS = (SLOTS - 1) // 2
-"""With the gap before each, and the one behind all, so many fit into the node as which the tree begins."""
+"""So many fit, with their gaps, into the one node as which the tree begins."""
 MOST_WRITERS = 9
-"""More would only make a search longer that no budget lets come to its end; `fork_many` itself takes them."""
+"""More writers only make searches that no budget can finish. `fork_many` itself takes more."""
 
 
 async def forker(world: World) -> None:
@@ -23,10 +23,13 @@ async def forker(world: World) -> None:
 
 
 def fork_many(vmas: int, writers: int, alike: bool = False) -> Scenario:
-    """cpu0 forks a process of so many VMAs of one page each; each of the writers stores once, writer n to VMA n modulo their number.
+    """Fork beside writers: cpu0 forks a process of `vmas` VMAs, each of one page.
 
-    The first writer has stored to its page before, so its TLB knows the page; the others fault if fork has been there.
-    With `alike`, those of the others that store to one VMA are declared alike, and the search follows one order of them.
+    Each writer stores once: writer n to VMA n modulo `vmas`.
+
+    The first writer has stored to its page before, so its TLB knows the page. The others fault if
+    fork was there before them. With `alike`, the search takes those of the others that store to one
+    VMA as alike, and follows one order of them.
     """
     pages = [2 * number + 1 for number in range(vmas)]
 
@@ -66,8 +69,11 @@ def fork_many(vmas: int, writers: int, alike: bool = False) -> Scenario:
     return Scenario(
         name=f"fork_many_{vmas}_{writers}",
         title=f"fork of {counted(vmas, 'VMA')} beside {counted(writers, 'writer')}",
-        story=f"cpu0 forks a process with {counted(vmas, 'VMA')} of one page{' each' * (vmas > 1)}; {counted(writers, 'other CPU')} "
-        f"{'stores' if writers == 1 else 'store'} to {'it' if vmas == 1 else 'them'}.",
+        story=(
+            f"cpu0 forks a process with {counted(vmas, 'VMA')} of one page{' each' * (vmas > 1)}; "
+            f"{counted(writers, 'other CPU')} {'stores' if writers == 1 else 'store'} to "
+            f"{'it' if vmas == 1 else 'them'}."
+        ),
         threads=(
             ("fork()", forker),
             *((f"stores to VMA {n % vmas}", writer(n)) for n in range(writers)),
@@ -81,10 +87,10 @@ def fork_many(vmas: int, writers: int, alike: bool = False) -> Scenario:
 
 
 def _exchanged(world: World, page: int, one: tuple[int, int], two: tuple[int, int]) -> Swap:
-    """Two writers, each with its number and its slot of the page, exchanged with all that is their own."""
+    """Exchange two writers, each given as its number and its slot, with all that is their own."""
     cpus = one[0] + 1, two[0] + 1
     pools = [world.memory.pools[page, cpu] for cpu in cpus]
-    # Where the page may be: the slots are exchanged in all its frames, and in what the referee knows of it.
+    # The slots are exchanged in all frames of the page, and in what the referee knows of it.
     behind = [frame.name for frame in world.memory.behind[page] if frame is not world.memory.zero]
     slotted = [*behind, f"truth P{page}", f"past P{page}"]
     pairs = [(f"rcu.cpu{cpus[0]}", f"rcu.cpu{cpus[1]}")]

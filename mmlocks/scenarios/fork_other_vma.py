@@ -37,8 +37,8 @@ FORK_OTHER_VMA = Scenario(
     name="fork_other_vma",
     title="A fault in another VMA, while fork is under way",
     story=(
-        "Two VMAs: heap (P3) and stack (P7, never touched so far, and P8). cpu0 forks. cpu1 waits until fork has copied the "
-        "heap, then stores to P7, which is a page fault."
+        "Two VMAs: heap (P3) and stack (P7, never touched so far, and P8). cpu0 forks. cpu1 "
+        "waits until fork has copied the heap, then stores to P7, which is a page fault."
     ),
     threads=(("fork()", forker), ("once P3 is copied, stores P7 = 1", writer_elsewhere)),
     world=world,

@@ -1,7 +1,8 @@
-"""fork beside a CPU that stores, in an address space that is made for one answer: its pages, VMAs and sequence numbers follow from a number.
+"""fork beside a CPU that stores, in an address space that is made for one answer.
 
-Whoever knows all scenarios can write an answer that is right in each of them and in no other process. The number comes from the answer's own text, so a
-change of the text changes the process.
+An answer could fit all other scenarios and no other process. Here the pages, VMAs and sequence
+numbers follow from a number, and the number from the answer's text: a change of the text changes
+the process.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from mmlocks.scenarios.scenario import Scenario, expect
 
 NAME = "fork_somewhere"
 PROCESSES = 1_000_000
-"""How many numbers there are."""
+"""Numbers run from 0 to one less than this."""
 
 
 def somewhere(kernel: Kernel) -> str:
@@ -36,7 +37,10 @@ def number_of(kernel: Kernel) -> int:
 
 
 def fork_somewhere(number: int) -> Scenario:
-    """cpu0 forks a process of three or four VMAs. cpu1 stores to a page of each that may be written to, and to one page more of the last."""
+    """cpu0 forks a process of three or four VMAs, and cpu1 stores to those that may be written to.
+
+    It stores to one page of each, and to one page more of the last.
+    """
     chooses = Random(number)
     sequence = chooses.randint(2, 9)
     areas: list[Area] = []
@@ -87,8 +91,14 @@ def fork_somewhere(number: int) -> Scenario:
     said = ", ".join(f"P{page}" for page in written)
     return Scenario(
         name=f"{NAME}_{number}",
-        title="The child sees a later store and not an earlier one, in an address space that follows from the answer",
-        story=f"{len(areas)} VMAs. cpu0 forks. cpu1 stores 1 to {said}, in this order. A child that sees one of these stores must see those before it.",
+        title=(
+            "The child sees a later store and not an earlier one, in an address space that "
+            "follows from the answer"
+        ),
+        story=(
+            f"{len(areas)} VMAs. cpu0 forks. cpu1 stores 1 to {said}, in this order. A child that "
+            "sees one of these stores must see those before it."
+        ),
         threads=(("fork()", forker), (f"stores 1 to {said}", writer)),
         world=world,
         oracles=(
@@ -105,7 +115,8 @@ def fork_somewhere(number: int) -> Scenario:
         happened={"snapshot": fault_during_fork},
         explain={
             "snapshot": (
-                "fork takes the pages one after the other. A VMA that was copied, in part or whole, must stay locked until the last one has been."
+                "fork takes the pages one after the other. A VMA that was copied, in part or "
+                "whole, must stay locked until the last one has been."
             ),
         },
     )

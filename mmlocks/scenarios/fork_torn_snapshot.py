@@ -38,8 +38,9 @@ FORK_TORN_SNAPSHOT = Scenario(
     name="fork_torn_snapshot",
     title="The child sees the second store and not the first",
     story=(
-        "Two pages of one VMA: P3, never touched so far, and P4 = 6. cpu0 forks. cpu1 stores 1 to P3 and after that 1 to P4. "
-        "A child that sees P4 = 1 must see P3 = 1, if its memory is to be its parent's at any one moment."
+        "Two pages of one VMA: P3, never touched so far, and P4 = 6. cpu0 forks. cpu1 stores 1 "
+        "to P3 and after that 1 to P4. A child that sees P4 = 1 must see P3 = 1, if its memory "
+        "is to be its parent's at any one moment."
     ),
     threads=(("fork()", forker), ("stores P3 = 1, then P4 = 1", writer)),
     world=world,
@@ -53,17 +54,22 @@ FORK_TORN_SNAPSHOT = Scenario(
         "held_at_end",
     ),
     expected=expect("6.4.0", "6.4.1"),
-    source="our own observation on the model, from the order of steps in dup_mmap; no commit or report mentions it",
+    source=(
+        "our own observation on the model, from the order of steps in dup_mmap; no commit or "
+        "report mentions it"
+    ),
     remark=(
-        "A model observation. Up to 6.3 users got a snapshot of one moment, because faults waited for fork. POSIX does not "
-        "promise that to a multithreaded program, and no commit message mentions it. Our two pages stand for pages in different "
-        "page tables: over neighbours, fork mostly holds one lock."
+        "A model observation. Up to 6.3 users got a snapshot of one moment, because faults "
+        "waited for fork. POSIX does not promise that to a multithreaded program, and no commit "
+        "message mentions it. Our two pages stand for pages in different page tables: over "
+        "neighbours, fork mostly holds one lock."
     ),
     happened={"snapshot": fault_during_fork},
     explain={
         "snapshot": (
-            "fork takes the pages one after the other. Where faults go ahead meanwhile, the child gets one page from before a "
-            "store and the next from after a later one. Flushing TLBs does not help: it is the fault that must wait."
+            "fork takes the pages one after the other. Where faults go ahead meanwhile, the "
+            "child gets one page from before a store and the next from after a later one. "
+            "Flushing TLBs does not help: it is the fault that must wait."
         ),
     },
 )

@@ -1,7 +1,7 @@
-"""fork once more, in other address spaces: other pages and addresses, more VMAs and pages, other sequence numbers, alone, and twice.
+"""fork in other address spaces: other pages, more VMAs, other sequence numbers, alone, and twice.
 
-None of them tells a story of its own. They are for answers that fit the numbers of the stories: "lock the first two VMAs", "lock below page
-6", "lock what is called heap".
+None of them tells a story of its own. They find answers that only fit the numbers of the stories:
+"lock the first two VMAs", "lock below page 6", "lock what is called heap".
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from mmlocks.scenarios.scenario import Scenario, expect
 READ_ONLY = VM_READ | VM_MAY_ACCESS | VM_ACCOUNT
 ALONE = "what fork promises to a process with one thread (fork(2), POSIX)"
 ZERO = "zero"
-"""What a page holds that was only ever loaded from: it maps the zero frame."""
+"""Stands for a page that was only loaded from so far: it maps the zero frame."""
 
 
 @dataclass(frozen=True)
 class Area:
-    """A VMA to be mapped: its name, its pages, the number of the last fork that locked it (-1: none did), and what it allows."""
+    """A VMA to be mapped: its name, its first and last page, and what it allows.
+
+    `locked` is the number of the last fork that locked it (-1: none did).
+    """
 
     name: str
     first: int
@@ -45,7 +48,10 @@ def process(
     cpus: int = 2,
     children: int = 1,
 ) -> World:
-    """A process with these VMAs, whose mm_lock_seq is `sequence`; a page holds a value, None (never touched), or ZERO."""
+    """A process with these VMAs and pages, whose mm_lock_seq is `sequence`.
+
+    A page holds a value, None (never touched), or ZERO.
+    """
     values = {page: None if value in (None, ZERO) else (value,) for page, value in pages.items()}
     made = World(cpus, values, faulting, cached, slots=1, frames=2)
     for number in range(1, children):
@@ -70,7 +76,7 @@ async def forker(world: World) -> None:
     await fork(world.mm, world.child)
 
 
-# -- alone ------------------------------------------------------------------------------------------------------------
+# -- alone -----------------------------------------------------------------------------------------
 
 TEXT, BUFFER, LIBRARY, UNTOUCHED, TOP = 1, 5, 10, 12, 15
 ODDS = {
@@ -87,7 +93,7 @@ ODDS = {
 
 
 def odds_and_ends() -> World:
-    """One thread, with VMAs and pages of every kind that fork may come upon."""
+    """One thread, with VMAs and pages of every kind that fork may meet."""
     return process(
         (
             Area("text", TEXT, TEXT, -1, READ_ONLY),
@@ -113,8 +119,9 @@ FORK_ALONE = Scenario(
     name="fork_alone",
     title="A process with one thread forks",
     story=(
-        "Five VMAs: text and library can only be read, reserve was never touched, and the pages of buffer and the stack are of every kind. cpu0 forks, "
-        f"and stores to P{BUFFER + 2}, which was only loaded from before. There is no other CPU."
+        "Five VMAs: text and library can only be read, reserve was never touched, and buffer and "
+        f"the stack have pages of every kind. cpu0 forks, and stores to P{BUFFER + 2}, which was "
+        "only loaded from before. There is no other CPU."
     ),
     threads=(("forks, then stores", forks_and_stores),),
     world=odds_and_ends,
@@ -132,13 +139,13 @@ FORK_ALONE = Scenario(
 )
 
 
-# -- twice ------------------------------------------------------------------------------------------------------------
+# -- twice -----------------------------------------------------------------------------------------
 
 GLOBALS, ARENA = 2, 7
 
 
 def two_children() -> World:
-    """One thread, which has room for two children."""
+    """One thread, and room for two children."""
     return process(
         (Area("globals", GLOBALS, GLOBALS, 0), Area("arena", ARENA, ARENA + 1, 1)),
         {GLOBALS: 4, ARENA: 5, ARENA + 1: None},
@@ -162,8 +169,8 @@ FORK_TWICE = Scenario(
     name="fork_twice",
     title="A process with one thread forks twice",
     story=(
-        f"Two VMAs. cpu0 forks, stores to P{GLOBALS}, which it now shares with its child, forks again, and stores to P{ARENA}, which it shares with both. "
-        "There is no other CPU."
+        f"Two VMAs. cpu0 forks, stores to P{GLOBALS}, which it now shares with its child, forks "
+        f"again, and stores to P{ARENA}, which it shares with both. There is no other CPU."
     ),
     threads=(("forks, stores, forks again, stores again", forks_twice),),
     world=two_children,
@@ -181,7 +188,7 @@ FORK_TWICE = Scenario(
 )
 
 
-# -- torn elsewhere ---------------------------------------------------------------------------------------------------
+# -- torn elsewhere --------------------------------------------------------------------------------
 
 LOW, MIDDLE, FRESH, FULL = 1, 6, 9, 11
 """Pages of the first, third and fourth VMA; the last two are of the same one."""
@@ -194,7 +201,11 @@ async def writer(world: World) -> None:
 
 
 def four_vmas() -> World:
-    """Whichever VMA a fault may enter when fork has copied its first page: the next store may still be in time for what is copied later."""
+    """Four VMAs, stored to in their order.
+
+    If a fault may enter a VMA whose first page fork has copied, the store after it may still be in
+    time for what is copied later.
+    """
     return process(
         (
             Area("lowest", LOW, LOW, -1),
@@ -213,8 +224,9 @@ FORK_ELSEWHERE = Scenario(
     name="fork_elsewhere",
     title="The child sees a later store and not an earlier one, in another address space",
     story=(
-        f"Four VMAs: lowest with P{LOW}, constants, arena, and a stack of three pages. cpu0 forks. cpu1 stores 1 to P{LOW}, P{MIDDLE} and P{FRESH}, which "
-        f"were never touched, and then to P{FULL}. A child that sees one of these stores must see those before it."
+        f"Four VMAs: lowest with P{LOW}, constants, arena, and a stack of three pages. cpu0 "
+        f"forks. cpu1 stores 1 to P{LOW}, P{MIDDLE} and P{FRESH}, which were never touched, and "
+        f"then to P{FULL}. A child that sees one of these stores must see those before it."
     ),
     threads=(
         ("fork()", forker),
@@ -235,25 +247,28 @@ FORK_ELSEWHERE = Scenario(
     happened={"snapshot": fault_during_fork},
     explain={
         "snapshot": (
-            "fork takes the pages one after the other. A VMA that was copied, in part or whole, must stay locked until the last one has been."
+            "fork takes the pages one after the other. A VMA that was copied, in part or whole, "
+            "must stay locked until the last one has been."
         ),
     },
 )
 
-# -- what fork costs ---------------------------------------------------------------------------------------------------
+# -- what fork costs -------------------------------------------------------------------------------
 
 LOWER, UPPER = (3, 4), (7, 8)
-"""Two VMAs: in each, a page that holds something, and one that was never touched. """
+"""Two VMAs, each with a page that holds something, and one that was never touched."""
 
 
 OTHERS = (5, 10, 12, 14)
-"""Where more VMAs can be, of a page that nobody touches: beside the two, and above them."""
+"""Pages for more VMAs, which no CPU touches: beside the two, and above them."""
 
 
 def beside(cpus: int, stores_to: int, more: int = 0) -> Scenario:
-    """cpu0 forks a process of two VMAs, in each of which a page was never touched; cpu1, if there is one, stores to page `stores_to`.
+    """Fork beside a store: cpu0 forks a process of two VMAs, and cpu1 stores to page `stores_to`.
 
-    There are `more` VMAs of a page that was never touched either.
+    Each VMA has a page that was never touched. With one CPU there is no store.
+
+    There are `more` VMAs of one page that was never touched either.
     """
 
     async def writer(world: World) -> None:

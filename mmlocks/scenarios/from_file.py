@@ -1,6 +1,7 @@
-"""A scenario of your own, in a file: `FILE.py:NAME` is the Scenario that FILE.py calls NAME.
+"""A scenario of your own: `FILE.py:NAME` is the Scenario that FILE.py calls NAME.
 
-*The file is run in this process*, and with your rights.
+*The file is run in this process*, with your rights. A Patch that it defines is known from then on:
+`--release 6.1+its_name` is 6.1 with that patch.
 """
 
 from __future__ import annotations
@@ -8,33 +9,39 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from mmlocks.errors import MmlocksError, ModelError
 from mmlocks.mm.world import World
+from mmlocks.oracles import Oracle
+from mmlocks.releases import Patch, add_patch
 from mmlocks.scenarios.scenario import Scenario
 
 LARGEST = 1_000_000
 """Bytes. A scenario is a page of text."""
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
-"""What a schedule's text can hold between two colons."""
+"""Names that a schedule's text can hold between two colons."""
 
 
 def is_in_file(text: str) -> bool:
-    """Whether a text names a scenario in a file: `FILE.py:NAME`, or `FILE.py` without a name, or with a name that is empty."""
+    """Whether a text is `FILE.py:NAME`, or `FILE.py` with no name or an empty one."""
     return re.search(r"\.py(:[^/\\]*)?$", text) is not None
 
 
 def scenario_in_file(text: str) -> Scenario:
-    """The scenario that `FILE.py:NAME` names. Runs the file, as `python FILE.py` would, but as a module.
+    """The scenario that `FILE.py:NAME` names. Runs the file as a module.
 
-    Raises ModelError, naming file and line, for a file that cannot be read or run, a name that it does not define, and for what is no
-    scenario that can be searched.
+    Raises ModelError, naming file and line, for a file that cannot be read or run, for a name that
+    it does not define, and for a scenario that cannot be searched.
     """
     path, name = _parts(text)
     module = _run(path, _source_of(path))
+    for value in vars(module).values():
+        if isinstance(value, Patch):
+            add_patch(value)
     stories = [key for key, value in vars(module).items() if isinstance(value, Scenario)]
     there = (
         f"Scenarios in it: {', '.join(stories)}."
@@ -47,11 +54,11 @@ def scenario_in_file(text: str) -> Scenario:
         raise ModelError(f"{path.name} defines no {name}. {there}")
     story = vars(module)[name]
     if not isinstance(story, Scenario):
-        raise ModelError(f"{name} in {path.name} is {_kind(story)} and no Scenario. {there}")
+        raise ModelError(f"{name} in {path.name} is {_kind(story)} and not a Scenario. {there}")
     wrong = _wrong_with(story, path)
     if wrong:
         raise ModelError(f"{name} in {path.name}: {wrong}")
-    return story
+    return replace(story, file=text)
 
 
 def _parts(text: str) -> tuple[Path, str]:
@@ -65,11 +72,12 @@ def _source_of(path: Path) -> bytes:
             raise ModelError(f"{path} is a folder. Name the file in it: {path}/FILE.py:NAME.")
         if path.exists() and not path.is_file():
             raise ModelError(
-                f"{path} is no ordinary file. Save the scenario as a .py file and name that."
+                f"{path} is not an ordinary file. Save the scenario as a .py file and name that."
             )
         if path.stat().st_size > LARGEST:
             raise ModelError(
-                f"{path} has {path.stat().st_size:,} bytes; a scenario's file has at most {LARGEST:,}."
+                f"{path} has {path.stat().st_size:,} bytes; a scenario's file has at most "
+                f"{LARGEST:,}."
             )
         return path.read_bytes()
     except FileNotFoundError:
@@ -86,7 +94,8 @@ def _run(path: Path, source: bytes) -> ModuleType:
     sys.modules[module.__name__] = module  # dataclasses look their module up there
     sys.path.insert(0, str(path.parent))
     try:
-        exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102  the user named the file to have it run
+        # The user named the file to have it run.
+        exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102
     except SyntaxError as problem:
         line = f", line {problem.lineno}" if problem.lineno else ""
         raise ModelError(f"{path.name}{line}: {problem.msg}. No scenario was read.") from None
@@ -100,7 +109,7 @@ def _run(path: Path, source: bytes) -> ModuleType:
 
 
 def _told(problem: BaseException, path: Path) -> str:
-    """Where in the file something was raised, and what, such as `story.py, line 7: ValueError: no such page`."""
+    """Where an exception was raised: `story.py, line 7: ValueError: no such page`."""
     line, trace = "", problem.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(path):
@@ -118,16 +127,24 @@ def _told(problem: BaseException, path: Path) -> str:
 def _wrong_with(story: Scenario, path: Path) -> str:
     """Why a scenario cannot be searched, as a sentence; "" if it can."""
     if not isinstance(story.name, str) or not NAME.fullmatch(story.name):
-        return f"its name is {story.name!r}. A schedule has to carry it: use letters, digits, '_', '-' and '.' alone."
+        return (
+            f"its name is {story.name!r}. A schedule has to carry it: use letters, digits, '_', "
+            "'-' and '.' alone."
+        )
     threads: Any = story.threads
     pairs = isinstance(threads, tuple | list) and all(
         isinstance(each, tuple) and len(each) == 2 for each in threads
     )
     if not pairs or not threads:
-        return "its threads are no list of pairs (what it does, async function), one for each CPU."
+        return (
+            "its threads are not a list of pairs (what it does, async function), one for each CPU."
+        )
     for cpu, (what, thread) in enumerate(threads):
         if not isinstance(what, str) or not inspect.iscoroutinefunction(thread):
-            return f"thread {cpu} is no pair of a text and an `async def` that takes the world."
+            return f"thread {cpu} is not a pair of a text and an `async def` that takes the world."
+    for oracle in story.oracles:
+        if not isinstance(oracle, str | Oracle):
+            return f"its oracles hold {_kind(oracle)}. Each is an Oracle, or the name of one."
     try:
         world: Any = story.world()
     except KeyboardInterrupt:
@@ -135,9 +152,12 @@ def _wrong_with(story: Scenario, path: Path) -> str:
     except BaseException as problem:
         return f"its world cannot be made. {_told(problem, path.resolve())}"
     if not isinstance(world, World):
-        return f"its world() returns {_kind(world)} and no World."
+        return f"its world() returns {_kind(world)} and not a World."
     if world.layout.cpus != len(threads):
-        return f"its world has {world.layout.cpus} CPUs, and it has {len(threads)} threads. Let each thread have a CPU of its own."
+        return (
+            f"its world has {world.layout.cpus} CPUs, and it has {len(threads)} threads. Let each "
+            "thread have a CPU of its own."
+        )
     return ""
 
 

@@ -1,4 +1,8 @@
-"""Whether an execution went as a story tells it: what a scenario explains depends on what happened, not on which rule was broken in the end."""
+"""Whether a run went as a story tells it.
+
+A scenario's explanation is true of what happened in a run, not of every run that breaks the same
+rule.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +15,23 @@ from mmlocks.mm.pagecache import writable_from_the_start
 from mmlocks.mm.world import World
 
 FORKER = 0
-"""The CPU that forks, or changes the address space otherwise, in every story."""
+"""The CPU that forks, or changes the address space in another way, in every story."""
 
 Happened = Callable[[World, Run], bool]
 
 
 def steps(run: Run) -> Iterator[tuple[int, Transition, Step]]:
-    """Every operation of a run, parts of steps one by one: the state before its step, the step, and the operation."""
+    """Every operation of a run, with the state before its step, and that step."""
     for before, taken in zip(run.states, run.taken, strict=False):
         for part in parts(taken.step):
             yield before, taken, part
 
 
 def copied_while_written(world: World, run: Run) -> bool:
-    """A page was copied while another CPU could store to it by what its TLB knew, though its entry was read-only by then."""
+    """A page was copied while another CPU's TLB still allowed stores to it.
+
+    Its page-table entry was read-only by then.
+    """
     for before, taken, part in steps(run):
         if part.op != "alloc_folio" or part.args[0] is not world.mm or part.args[2] is None:
             continue
@@ -40,7 +47,7 @@ def copied_while_written(world: World, run: Run) -> bool:
 
 
 def fault_during_fork(world: World, run: Run) -> bool:
-    """A fault changed an entry of the parent's between fork's first entry in the child and its last look at the parent's."""
+    """A fault changed an entry of the parent's page table while fork was copying it."""
     forked = [
         number
         for number, (_, taken, part) in enumerate(steps(run))
@@ -62,7 +69,7 @@ def _touches_entry(world: World, part: Step) -> bool:
 
 
 def anon_vma_during_fork(world: World, run: Run) -> bool:
-    """A fault gave a VMA of the parent its anon_vma between two looks of fork at it."""
+    """A fault gave a VMA its anon_vma between two looks of fork at that VMA."""
     for vma in world.mm.vmas:
         cell = vma.anon_vma
         looks = [
@@ -86,7 +93,7 @@ def anon_vma_during_fork(world: World, run: Run) -> bool:
 
 
 def torn_start_and_offset(world: World, run: Run) -> bool:
-    """A page was filed by a vm_start and a vm_pgoff of which another CPU had changed one and not the other."""
+    """A page was filed by a vm_start and a vm_pgoff of different moments."""
     for vma in world.mm.vmas:
         moved = {vma.vm_start.index: 0, vma.vm_pgoff.index: 0}
         starts: dict[int, int] = {}
@@ -103,7 +110,7 @@ def torn_start_and_offset(world: World, run: Run) -> bool:
 
 
 def walked_without_rcu(world: World, run: Run) -> bool:
-    """The CPU that came upon a freed node walked over the tree outside of any RCU read section."""
+    """The CPU that met a freed node was in no RCU read section."""
     if not run.taken:
         return False
     cpu, before = run.taken[-1].cpu, run.states[len(run.taken) - 1]
@@ -123,7 +130,7 @@ def changed_while_lock_was_given_up(world: World, run: Run) -> bool:
 
 
 def asked_before_the_lock(world: World, run: Run) -> bool:
-    """A CPU saw a VMA's anon_vma before it locked that VMA, and looked for the neighbours' later: it was gone in between."""
+    """A CPU saw a VMA's anon_vma before it locked that VMA; when it had the lock, it was gone."""
     for vma in world.mm.vmas:
         seen: set[int] = set()
         for before, taken, part in steps(run):
@@ -137,7 +144,7 @@ def asked_before_the_lock(world: World, run: Run) -> bool:
 
 
 def locked_though_detached(world: World, run: Run) -> bool:
-    """A CPU locked a VMA that was marked as out of the tree, and went on in it."""
+    """A CPU locked a VMA that was marked as out of the tree, and went on with its fault."""
     for vma in world.mm.vmas:
         lock = vma.vm_lock
         for number, after in enumerate(run.states[1:]):
@@ -155,7 +162,7 @@ def _works_on(vma: Vma, step: Step) -> bool:
 
 
 def anon_vma_before_the_link(world: World, run: Run) -> bool:
-    """A page was filed in an anon_vma that its VMA showed already, and was not linked to yet."""
+    """A page was filed in an anon_vma that its VMA showed already, but was not linked to yet."""
     broken = run.taken[-1] if run.taken else None
     if broken is None:
         return False
@@ -168,7 +175,7 @@ def anon_vma_before_the_link(world: World, run: Run) -> bool:
 
 
 def mapped_before_it_was_settled(world: World, run: Run) -> bool:
-    """A page was mapped writable by what its VMA allowed before that was settled."""
+    """A page was mapped by a vm_page_prot that mmap had not settled yet."""
     for before, _, part in steps(run):
         if part.op != "set_pte" or part.args[2] is None or not part.args[2].write:
             continue

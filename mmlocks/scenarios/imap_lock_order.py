@@ -1,4 +1,4 @@
-"""Two locks that are taken in both orders: no deadlock here, and yet a mistake."""
+"""Two locks are taken in both orders: no deadlock here, and yet a mistake."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ IMAP_LOCK_ORDER = Scenario(
     name="imap_lock_order",
     title="i_mmap_rwsem before the VMA lock, and after it",
     story=(
-        "cpu0 maps the file journal at P5. cpu1 stores to P3, which was never touched, while memory is short: before it gets a frame, it has to take "
-        "journal's page from everybody who maps it."
+        "cpu0 maps the file journal at P5. cpu1 stores to P3, which was never touched, while "
+        "memory is short: before it gets a frame, it has to take journal's page from every "
+        "process that maps it."
     ),
     threads=(("mmap(P5, journal, shared)", mapper), ("stores P3 = 1, which needs memory", writer)),
     world=world,
@@ -52,14 +53,16 @@ IMAP_LOCK_ORDER = Scenario(
     expected=expect(),
     source="1c7873e33645: lockdep found that 33313a747e81 had put the two locks in the wrong order",
     remark=(
-        "Nobody can deadlock: the VMA that mmap waits for is not in the tree yet, so nobody else holds its lock. lockdep knows kinds of locks, "
-        "not single ones, and nobody should have to think about it again whenever one of the two functions changes."
+        "No CPU can deadlock: the VMA that mmap waits for is not in the tree yet, so no other "
+        "CPU holds its lock. But lockdep knows kinds of locks, not single ones. And a change of "
+        "either function would raise the question again."
     ),
     happened={"lock_order": locked_under_a_files_lock},
     explain={
         "lock_order": (
-            "mmap locked its new VMA while it held the file's i_mmap_rwsem, and a fault that needs memory takes that one while it holds the lock of "
-            "its own VMA. If the two VMAs were the same, each could wait for the other for ever."
+            "mmap locked its new VMA while it held the file's i_mmap_rwsem, and a fault that "
+            "needs memory takes i_mmap_rwsem while it holds the lock of its own VMA. If the two "
+            "VMAs were the same, each could wait for the other for ever."
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""A VMA that is about to merge takes over its neighbour's anon_vma before anybody is kept out of it."""
+"""A VMA that is about to merge takes its neighbour's anon_vma before it is write-locked."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ MERGE_DUP_ANON_VMA = Scenario(
     name="merge_dup_anon_vma",
     title="A fault uses an anon_vma to which its VMA is not linked yet",
     story=(
-        "Two VMAs with a page of free addresses between them; left was never touched, right was. cpu0 maps the gap: all three become one VMA, which "
-        "is left, made longer, with right's anon_vma. cpu1 stores to left."
+        "Two VMAs with a page of free addresses between them; left was never touched, right was. "
+        "cpu0 maps the gap: all three become one VMA, which is left, made longer, with right's "
+        "anon_vma. cpu1 stores to left."
     ),
     threads=(("maps the gap", mapper), ("stores P3 = 1, in left", toucher)),
     world=world,
@@ -58,14 +59,16 @@ MERGE_DUP_ANON_VMA = Scenario(
     expected=expect("6.4.0", "6.4.1", "6.4.3", "prewalk"),
     source="d8ab9f7b644a (6.4.8), by Jann Horn",
     remark=(
-        "In Linux it does lasting harm only where the memory for the link cannot be had and the merge is given up: the page then stays filed in an "
-        "anon_vma that may be freed. Here it counts from the moment at which rmap would not find the page."
+        "In Linux it does lasting harm only if there is no memory for the link and the merge is "
+        "given up: then the page stays filed in an anon_vma that may be freed. Here it counts "
+        "from the moment when rmap would not find the page."
     ),
     happened={"misfiled": anon_vma_before_the_link},
     explain={
         "misfiled": (
-            "The merge set left's anon_vma, which sends faults on left to the fast path, before it had write-locked left or linked it to that "
-            "anon_vma. A fault in between files its page where nobody who looks for it comes by left."
+            "The merge set left's anon_vma, which sends faults on left to the fast path, before "
+            "it had write-locked left or linked it to that anon_vma. A fault in between files "
+            "its page in an anon_vma from which no walk leads to left."
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""munmap goes on with less than the whole lock: what keeps late comers out is a mark."""
+"""munmap goes on with mmap_lock held for reading only: a mark keeps late faults out."""
 
 from __future__ import annotations
 
@@ -47,9 +47,10 @@ MUNMAP_DOWNGRADE = Scenario(
     name="munmap_downgrade",
     title="A fault finds a VMA that munmap has taken out of the tree",
     story=(
-        "cpu0 unmaps heap and data at once; data is a file that is only read. To let faults elsewhere go on while it frees the pages, it downgrades "
-        "mmap_lock, which unlocks every VMA, the ones that it has just taken out of the tree among them. cpu1 loads from data and stores to the heap; it "
-        "may have found either VMA before."
+        "cpu0 unmaps heap and data at once; data is a file that is only read. To let faults "
+        "elsewhere go on while it frees the pages, it downgrades mmap_lock, which unlocks every "
+        "VMA, also those that it has just taken out of the tree. cpu1 loads from data and stores "
+        "to the heap; it may have found either VMA before."
     ),
     threads=(
         ("unmaps heap and data", unmapper),
@@ -66,16 +67,22 @@ MUNMAP_DOWNGRADE = Scenario(
         "held_at_end",
     ),
     expected=expect(),
-    source="mm/mmap.c do_vmi_align_munmap() and vma_mark_detached(), the mark itself (457f67be5910)",
+    source=(
+        "mm/mmap.c do_vmi_align_munmap() and vma_mark_detached(), the mark itself (457f67be5910)"
+    ),
     remark=(
-        "No release lacks the mark. The scenario is there to show what it is for: see what becomes of a kernel that ignores it. Once munmap is over, "
-        "the heap could be told by its missing anon_vma, too; data could not, and since 6.6 the first faults on files lock nothing but the VMA, and since 6.7 most."
+        "No release lacks the mark. The scenario shows what the mark is for: see what happens to "
+        "a kernel that ignores it. Once munmap is over, a fault could tell by the missing "
+        "anon_vma that the heap is gone, but not that data is gone. And faults on files lock "
+        "nothing but the VMA: the first of them since 6.6, most since 6.7."
     ),
     happened={"freed_vma": locked_though_detached},
     explain={
         "freed_vma": (
-            "mmap_write_downgrade counts mm_lock_seq up, and with that no VMA is write-locked any more. A fault that found the VMA before it left "
-            "the tree can now lock it. Unless it sees by the detached mark that the VMA is out of the tree, it works on a VMA that is being freed."
+            "mmap_write_downgrade adds one to mm_lock_seq, so that no VMA is write-locked any "
+            "more. A fault that found the VMA before it left the tree can now lock it. Unless it "
+            "sees by the detached mark that the VMA is out of the tree, it works on a VMA that "
+            "is being freed."
         ),
     },
 )

@@ -1,4 +1,7 @@
-"""A VMA that everybody can find before it is all that it will be: harmless for as long as only anonymous memory has fast faults."""
+"""mmap shows a VMA in the tree before the VMA is complete.
+
+That is harmless while only anonymous memory has fast faults.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,9 @@ PUBLISH_EARLY = Scenario(
     name="publish_early",
     title="A store to a file that the file system never hears of",
     story=(
-        "cpu0 maps the file journal at P4, shared and writable. Its file system wants to be told of the first store to each page, so a page that was "
-        "only read must stay read-only. cpu1 knows the address in advance: it reads P4, and if there is something, it stores 1 there."
+        "cpu0 maps the file journal at P4, shared and writable. Its file system wants to be told "
+        "of the first store to each page, so a page that was only read must stay read-only. cpu1 "
+        "knows the address in advance: it reads P4, and if memory is mapped there, it stores 1."
     ),
     threads=(
         ("mmap(P4, journal, shared)", mapper),
@@ -49,17 +53,21 @@ PUBLISH_EARLY = Scenario(
     world=world,
     oracles=("unnoticed_store", "references", "held_at_end"),
     expected=expect(),
-    source="33313a747e81, which says that nothing suffers from it in 6.4, where file-backed memory has no fast faults",
+    source=(
+        "33313a747e81, which says that nothing suffers from it in 6.4, where file-backed memory "
+        "has no fast faults"
+    ),
     remark=(
-        "No release ever had both the bug and a way to reach it: faults on files came to the VMA lock in 6.6 and 6.7, and the repair in 6.4.3. "
-        "6.6-like without new_vma_locked has both."
+        "No release ever had both the bug and a way to reach it: faults on files came to the VMA "
+        "lock in 6.6 and 6.7, and the repair in 6.4.3. 6.6-like without new_vma_locked has both."
     ),
     happened={"unnoticed_store": mapped_before_it_was_settled},
     explain={
         "unnoticed_store": (
-            "mmap put the VMA into the tree, where a fault found it and locked it, before it had settled what an entry for this memory may be. "
-            "At first that followed from the flags alone: writable. So the page that cpu1 merely read got a writable entry, its store did not fault, "
-            "and nobody told the file system."
+            "mmap put the VMA into the tree, where a fault found it and locked it, before it had "
+            "settled whether entries for this memory may be writable. At first that followed "
+            "from the flags alone: they may. So the page that cpu1 merely read got a writable "
+            "entry, its store did not fault, and the file system was not told."
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""Between giving mmap_lock up and taking it again, the stack that was to grow may have grown, or be gone."""
+"""While a fault gives mmap_lock up and takes it again, its stack may grow, or be unmapped."""
 
 from __future__ import annotations
 
@@ -55,10 +55,12 @@ STACK_FIND_AGAIN = Scenario(
     name="stack_find_again",
     title="The stack is unmapped while the fault that grows it has no lock",
     story=(
-        "cpu0 stores to P7, just below the stack. No lock can be upgraded from reading to writing: the fault gives mmap_lock up and takes it "
-        "again, for writing. cpu1 stores to P6, so that the stack grows further than cpu0 asks for, and then unmaps all of it; above lies a "
-        "library. If it does either in between, cpu0 must not go by what it saw before: at the end, the stack is gone, and the library "
-        "is where it was. cpu1 makes sure that P7 cannot be read any more."
+        "cpu0 stores to P7, just below the stack. mmap_lock cannot be upgraded from reading to "
+        "writing: the fault gives it up and takes it again, for writing. cpu1 stores to P6, so "
+        "that the stack grows further than cpu0 asks for, and then unmaps all of it; above lies "
+        "a library. If cpu1 does either in between, cpu0 must not rely on what it saw before: at "
+        "the end, the stack is gone, and the library is where it was. cpu1 makes sure that P7 "
+        "cannot be read any more."
     ),
     threads=(
         ("stores P7 = 1, below the stack; gives up at a segmentation fault", grower),
@@ -76,19 +78,24 @@ STACK_FIND_AGAIN = Scenario(
         "atomic_sleep",
     ),
     expected=expect(),
-    source="c2508ec5a58d and 8d7071af8907 (6.4.1): lock_mm_and_find_vma looks the VMA up again after it has dropped the lock",
+    source=(
+        "c2508ec5a58d and 8d7071af8907 (6.4.1): lock_mm_and_find_vma looks the VMA up again "
+        "after it has dropped the lock"
+    ),
     happened={
         "freed_vma": changed_while_lock_was_given_up,
         "stray_page": changed_while_lock_was_given_up,
     },
     explain={
         "freed_vma": (
-            "What was found under a lock is worth nothing once that lock has been given up. The VMA was unmapped and freed before mmap_lock was "
-            "taken again; it has to be looked up a second time."
+            "What was found under a lock is worth nothing once that lock has been given up. The "
+            "VMA was unmapped and freed before mmap_lock was taken again; it has to be looked up "
+            "a second time."
         ),
         "stray_page": (
-            "What was computed under a lock is worth nothing, either. The stack grew further while nobody held mmap_lock; moving its start to where "
-            "it was to be before leaves pages below it that belong to nobody."
+            "What was computed under a lock is worth nothing, either. The stack grew further "
+            "while cpu0 did not hold mmap_lock. If cpu0 then moves the start to where it wanted "
+            "it before, the pages below belong to no VMA."
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""StackRot, CVE-2023-3269: a node of the tree is freed under somebody who holds mmap_lock, for reading."""
+"""StackRot, CVE-2023-3269: a tree node is freed while a CPU with mmap_lock for reading uses it."""
 
 from __future__ import annotations
 
@@ -39,9 +39,11 @@ STACKROT = Scenario(
     name="stackrot",
     title="A tree node is freed while a fault walks over it",
     story=(
-        "Two stacks with one free page between them, P7, and a heap that was never touched. cpu0 is in write(2), with its data in P7: the upper stack grows until it "
-        "meets the lower one. The gap between them is gone from the tree, so the node that held it is replaced and the old one freed. cpu1 "
-        "is in read(2), with its buffer in the heap; it looks for the VMA under mmap_lock held for reading."
+        "Two stacks with one free page between them, P7, and a heap that was never touched. cpu0 "
+        "is in write(2), with its data in P7: the upper stack grows until it meets the lower "
+        "one. Then the tree has no gap between them, so the node that held the gap is replaced "
+        "and the old one is freed. cpu1 is in read(2), with its buffer in the heap; it looks for "
+        "the VMA under mmap_lock held for reading."
     ),
     threads=(
         ("write(2) from P7, between the stacks", grower),
@@ -62,15 +64,16 @@ STACKROT = Scenario(
     expected=expect("6.1", "6.3", "6.4.0", "speculative"),
     source="CVE-2023-3269 and its write-up; cured by 8d7071af8907 (6.1.37, 6.3.11, 6.4.1)",
     remark=(
-        "Here the old node is freed as soon as no RCU reader can see it. In a real kernel a grace period passes, which an attacker has to "
-        "stretch the walk over."
+        "Here the old node is freed as soon as no RCU reader can see it. In a real kernel a "
+        "grace period passes first, and an attacker has to make the walk last longer than that."
     ),
     happened={"freed_node": walked_without_rcu},
     explain={
         "freed_node": (
-            "Whoever holds mmap_lock for reading believes that the tree stands still, and so walks it without an RCU read section. But stack "
-            "expansion changed the tree under the same read lock. Where a node had to be replaced, the old one was freed after a grace period "
-            "that waited for RCU readers only."
+            "A CPU that holds mmap_lock for reading expects that the tree does not change, "
+            "so it walks the tree without an RCU read section. But stack expansion changed the "
+            "tree under the same read lock. Where a node had to be replaced, the old one was "
+            "freed after a grace period that waited for RCU readers only."
         ),
     },
 )

@@ -1,4 +1,7 @@
-"""The truth table: every scenario on every release, and what each repair is for. Each cell is what a search found."""
+"""The truth table: every scenario on every release, and what each repair is for.
+
+Each cell is what a search found.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from mmlocks.releases import (
     release_named,
 )
 from mmlocks.scenarios.catalogue import scenario_named
-from mmlocks.scenarios.scenario import check
+from mmlocks.scenarios.checking import check
 from mmlocks.search import Budget
 from mmlocks.search import Progress as SearchProgress
 
@@ -27,23 +30,29 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
 Progress = Callable[[int, int, str], bool]
-"""Called several times a second with the searches that are done, how many there will be, and which is under way; a false
-answer ends them all."""
+"""Called several times a second.
+
+Its arguments: the searches that are done, how many there will be, and the one under way. A false
+answer ends them all.
+"""
 
 NOT_APPLICABLE = "not applicable"
 SCHEME = (PER_VMA_LOCKS, FILE_FAULTS_LOCK_VMA, MUNMAP_ALWAYS_DOWNGRADES)
 REPAIRS = tuple(
     patch for patch in PATCHES.values() if patch in NEWEST.patches and patch not in SCHEME
 )
-"""What makes the scheme safe: all other patches of NEWEST. (FIRST_FAULT_FALLS_BACK came along with the scheme.)"""
+"""The patches that make the scheme safe: all others of NEWEST.
+
+(FIRST_FAULT_FALLS_BACK came along with the scheme.)
+"""
 
 
 class Cell(NamedTuple):
-    """What came of one scenario on one release. Plain values, so that it can come from another process.
+    """The outcome of one scenario on one release, as plain values that another process can send.
 
-    `outcome` is "safe", "violated", "unproved" or "not applicable"; `message` is what went wrong, or why there is no
-    answer. A violation has the schedule that shows it; `minimal` says whether it was proved to be the shortest, with the
-    fewest preemptions.
+    `outcome` is "safe", "violated", "unproved" or "not applicable"; `message` is what went wrong,
+    or why there is no answer. A violation has the schedule that shows it. `minimal` says whether
+    that is proved to be the shortest one, with the fewest preemptions.
     """
 
     scenario: str
@@ -59,7 +68,7 @@ class Cell(NamedTuple):
 
     @property
     def expected(self) -> str | None:
-        """What is expected of it; None where nothing is on record."""
+        """The expected outcome; None if nothing is on record."""
         scenario = scenario_named(self.scenario)
         if scenario.lacking(release_named(self.release)):
             return NOT_APPLICABLE
@@ -67,7 +76,7 @@ class Cell(NamedTuple):
 
     @property
     def unexpected(self) -> bool:
-        """Whether the search came to something else. What was not settled contradicts nothing."""
+        """Whether the search found another outcome. An unproved cell contradicts nothing."""
         return self.outcome != "unproved" and self.expected not in (None, self.outcome)
 
 
@@ -88,13 +97,13 @@ class Table:
         return iter(self.cells.values())
 
     def violated(self, release: str) -> dict[str, str]:
-        """The scenarios that go wrong on that release, and the oracle that says so."""
+        """The scenarios that go wrong on that release, each with the oracle that says so."""
         cells = (self.cells[scenario, release] for scenario in self.scenarios)
         return {cell.scenario: cell.oracle for cell in cells if cell.outcome == "violated"}
 
 
 class Search(NamedTuple):
-    """A scenario to be searched on a release; `shared` are the releases with the same patches, of which it tells as well."""
+    """A scenario to be searched on a release. `shared` are all releases with the same patches."""
 
     scenario: str
     release: str
@@ -102,16 +111,18 @@ class Search(NamedTuple):
 
 
 def searches(releases: Iterable[str], scenarios: Iterable[str]) -> list[Search]:
-    """The searches that a table needs. Releases that are the same set of patches are searched once.
+    """The searches that a table needs. Releases with the same patches are searched once.
 
-    Raises ModelError for a name that there is not.
+    Raises ModelError for a name that does not exist.
     """
     same: dict[frozenset[Patch], list[str]] = {}
     for name in dict.fromkeys(releases):
         same.setdefault(release_named(name).patches, []).append(name)
     return [
-        Search(scenario, names[0], tuple(names)) for scenario in dict.fromkeys(scenarios) for names in same.values()
-    ]  # fmt: skip
+        Search(scenario, names[0], tuple(names))
+        for scenario in dict.fromkeys(scenarios)
+        for names in same.values()
+    ]
 
 
 def search(
@@ -120,7 +131,7 @@ def search(
     budget: Budget | None = None,
     progress: SearchProgress | None = None,
 ) -> Cell:
-    """One cell, by names. It can be called in another process."""
+    """One cell, from names, so that another process can be asked for it."""
     story = scenario_named(scenario)
     lacking = story.lacking(release_named(release))
     if lacking:
@@ -130,9 +141,17 @@ def search(
     verdict, schedule = checked.verdict, checked.schedule
     oracle, message = verdict.violation or ("", verdict.reason)
     return Cell(
-        scenario, release, verdict.outcome, oracle, message, verdict.states, verdict.seconds,
-        str(schedule or ""), len(schedule or ()), verdict.minimal,
-    )  # fmt: skip
+        scenario,
+        release,
+        verdict.outcome,
+        oracle,
+        message,
+        verdict.states,
+        verdict.seconds,
+        str(schedule or ""),
+        len(schedule or ()),
+        verdict.minimal,
+    )
 
 
 def truth_table(
@@ -144,8 +163,8 @@ def truth_table(
 ) -> Table:
     """Search every scenario on every release: one after the other, or with the executor's workers.
 
-    Ctrl-C, or `progress`, ends it with what there is: the cells that are left are then unproved. Raises ModelError for a
-    name that there is not.
+    Ctrl-C, or `progress`, ends it early: the cells that are left are then unproved. Raises
+    ModelError for a name that does not exist.
     """
     began = time.perf_counter()
     releases, scenarios = tuple(dict.fromkeys(releases)), tuple(dict.fromkeys(scenarios))
@@ -164,13 +183,12 @@ def truth_table(
         )
     except KeyboardInterrupt:
         stopped = True
-    cells = {
-        (one.scenario, release): _shown_for(
-            release, found.get((one.scenario, one.release)) or Cell(one.scenario, release, "unproved", message="interrupted")
-        )
-        for one in todo
-        for release in one.shared
-    }  # fmt: skip
+    cells: dict[tuple[str, str], Cell] = {}
+    for one in todo:
+        missing = Cell(one.scenario, one.release, "unproved", message="interrupted")
+        cell = found.get((one.scenario, one.release), missing)
+        for release in one.shared:
+            cells[one.scenario, release] = _shown_for(release, cell)
     order = {
         (scenario, release): cells[scenario, release]
         for scenario in scenarios
@@ -220,7 +238,7 @@ def _at_once(
 
 
 def _shown_for(release: str, cell: Cell) -> Cell:
-    """The same of a release with the same patches; its schedule says so, and can be replayed there."""
+    """The same cell for a release with the same patches. Its schedule can be replayed there."""
     if release == cell.release:
         return cell
     schedule = Schedule.parse(cell.schedule) if cell.schedule else None
@@ -228,14 +246,14 @@ def _shown_for(release: str, cell: Cell) -> Cell:
     return cell._replace(release=release, schedule=text)
 
 
-# -- what each repair is for ------------------------------------------------------------------------------------------
+# -- what each repair is for -----------------------------------------------------------------------
 
 
 class Without(NamedTuple):
-    """NEWEST without some repairs: the scenarios that go wrong then, and the oracles that say so.
+    """NEWEST without some repairs: the scenarios that go wrong, each with its oracle.
 
-    `together` are those among them that go wrong in this way only because all of these repairs are missing: each hides
-    what the others prevent.
+    `together` are those among them that go wrong in this way only if all these repairs are missing:
+    each repair alone prevents it.
     """
 
     patches: tuple[str, ...]
@@ -245,7 +263,7 @@ class Without(NamedTuple):
 
 @dataclass(frozen=True)
 class RepairTable:
-    """Which scenarios go wrong where NEWEST lacks a repair, and where it lacks two."""
+    """Which scenarios go wrong if NEWEST lacks one repair, or two."""
 
     alone: Table
     pairs: Table
@@ -259,7 +277,7 @@ class RepairTable:
 
     @property
     def masked(self) -> list[Without]:
-        """One for each pair that shows what neither of the two shows alone."""
+        """One for each pair of repairs that shows what neither of the two shows alone."""
         alone = {row.patches[0]: row.violated for row in self.rows}
         found = []
         for one, other in combinations(REPAIRS, 2):
@@ -282,7 +300,7 @@ def repair_table(
     progress: Progress | None = None,
     budget: Budget | None = None,
 ) -> RepairTable:
-    """Take each repair out of NEWEST, alone and together with each of the others."""
+    """Take each repair out of NEWEST, alone and together with each other one."""
     scenarios = tuple(scenarios)
     alone = truth_table(map(_newest_without, REPAIRS), scenarios, executor, progress, budget)
     pairs = starmap(_newest_without, combinations(REPAIRS, 2))

@@ -1,4 +1,4 @@
-"""The public reproducer, in small: two threads carve pieces off one buffer while a third keeps forking."""
+"""The public reproducer, in small: two threads take pieces of one buffer while a third forks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmlocks.scenarios.scenario import Scenario, expect
 
 TEXT, PAGE = 1, 3
 NEXT = address_of(PAGE, 0)
-"""The allocator's "next free piece", an atomic variable; pieces 1 and 2 follow it in the same page."""
+"""The slot of the allocator's next free piece. Pieces 1 and 2 follow in the same page."""
 
 
 async def forker(world: World) -> None:
@@ -41,9 +41,10 @@ YOUNG_REPRODUCER = Scenario(
     name="young_reproducer",
     title="Two threads allocate from one buffer, a third forks",
     story=(
-        "After the program in bugzilla 217624. cpu1 and cpu2 each take the next piece of a shared buffer (an atomic add to "
-        "P3[0]), fill it with '@' and read it back. cpu0 forks. Neither thread ever touches the other's piece. "
-        "cpu1 has used the page before, so its TLB knows it; cpu2's has forgotten it. The buffer is the process's second VMA."
+        "After the program in bugzilla 217624. cpu1 and cpu2 each take the next piece of a "
+        "shared buffer (an atomic add to P3[0]), fill it with '@' and read it back. cpu0 forks. "
+        "Neither thread ever touches the other's piece. cpu1 has used the page before, so its "
+        "TLB knows it; cpu2's has forgotten it. The buffer is the process's second VMA."
     ),
     threads=(
         ("fork()", forker),
@@ -61,16 +62,21 @@ YOUNG_REPRODUCER = Scenario(
         "held_at_end",
     ),
     expected=expect("6.4.0", "6.4.1"),
-    source="bugzilla 217624 (reported for 6.4.1: about 99 in 100 failures are a mismatch on reading back)",
+    source=(
+        "bugzilla 217624 (reported for 6.4.1: about 99 in 100 failures are a mismatch on reading "
+        "back)"
+    ),
     remark=(
-        "One fork, one piece per thread, a piece is one word, and the counter shares the buffer's page; the reporter's program forks for "
-        "ever and fills 32 MiB in pieces of 128 bytes."
+        "One fork, one piece per thread, a piece is one word, and the counter shares the "
+        "buffer's page; the reporter's program forks for ever and fills 32 MiB in pieces of 128 "
+        "bytes."
     ),
     happened={"lost_store": copied_while_written},
     explain={
         "lost_store": (
-            "As in fork_lost_store: one thread's fault copied the page while the other could still store to the old frame "
-            "through a translation that fork had not flushed yet, so that store is in a frame that nobody reads any more."
+            "As in fork_lost_store: one thread's fault copied the page while the other could "
+            "still store to the old frame through a translation that fork had not flushed yet, "
+            "so that store is in a frame that is not read any more."
         ),
     },
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -15,32 +15,34 @@ from mmlocks.explain.slicing import Event, Order, runs_before
 from mmlocks.machine import Run, Schedule
 from mmlocks.mm.mm_types import Mm
 from mmlocks.mm.world import World
-from mmlocks.scenarios import Checked, replay
+from mmlocks.scenarios import Checked, Scenario, replay, replay_text
 from mmlocks.sentences import counted
 from mmlocks.show.results import CALL, Shown, in_lines, not_but
 from mmlocks.show.text import WIDTH, broken, function_of, paragraph, sentence, verdict_text
 
+Named = tuple[Scenario, str]
+"""A scenario, and the name of the kernel that it ran on."""
 TWIN_STEPS = 8
 """So many steps of the run that ends well are told from where the two part; whoever wants all of them replays it."""
 
 
-def explain(what: Checked | Run | Schedule | str) -> Shown:
+def explain(what: Checked | Run | Schedule | str, scenario: Scenario | str | None = None) -> Shown:
     """Why a checked scenario, or a run, goes wrong: which steps matter, since when it was too late, and how it could have ended well.
 
-    A schedule, or its text, stands for the run that it describes. Raises ModelError for what did not go wrong, and for anything else;
+    A schedule, or its text, stands for the run that it describes; a `scenario` of your own must be given with it. Raises ModelError for what did not go wrong, and for anything else;
     ScheduleError for the text of a schedule that is damaged.
     """
     head = ""
-    named = None
+    named: Named | None = None
     if isinstance(what, str) and re.match(r"\s*mml\d+:", what):
         what = Schedule.parse(what)
     if isinstance(what, Checked):
-        run, named = what.run, (what.scenario.name, what.kernel.name)
+        run, named = what.run, (what.scenario, what.kernel.name)
         head = f"{what.scenario.name} on {what.kernel.name}: {what.scenario.title}"
     elif isinstance(what, Schedule):
-        scenario, _, run = replay(what)
-        named = (what.scenario, what.kernel)
-        head = f"{what.scenario} on {what.kernel}: {scenario.title}"
+        story, _, run = replay(what, scenario=scenario)
+        named = story, what.kernel
+        head = f"{what.scenario} on {what.kernel}: {story.title}"
     elif isinstance(what, Run):
         run = what
     else:
@@ -80,7 +82,7 @@ def show_endings(checked: Checked) -> Shown:
             f"show_endings takes what check(...) returned: {CALL.format('show_endings')}. {not_but(checked)}"
         )
     found = endings(checked.machine, what_is_read(checked.world))
-    named = (checked.scenario.name, checked.kernel.name)
+    named = checked.scenario, checked.kernel.name
     head = f"{checked.scenario.name} on {checked.kernel.name}: {checked.scenario.title}"
 
     def text(width: int) -> str:
@@ -89,9 +91,7 @@ def show_endings(checked: Checked) -> Shown:
     return Shown(text(WIDTH), lambda: in_lines(text))
 
 
-def explanation_text(
-    found: Explanation, named: tuple[str, str] | None = None, width: int = WIDTH
-) -> str:
+def explanation_text(found: Explanation, named: Named | None = None, width: int = WIDTH) -> str:
     """An explanation in words. Where the program's scenario and kernel are `named`, the run that ends well can be replayed."""
     parts = [_what_matters(found, width), _too_late(found, width), _twin(found, named, width)]
     if found.reasons:
@@ -137,7 +137,7 @@ def what_cells_hold(
     return lambda state: tuple((cell.name, cell.text(cell.of(state))) for cell in cells)
 
 
-def endings_text(found: Endings, named: tuple[str, str], width: int = WIDTH) -> str:
+def endings_text(found: Endings, named: Named, width: int = WIDTH) -> str:
     """Every ending: what it is, how often it comes about, and how."""
     if found.reason:
         said = f"UNPROVED: stopped early ({found.reason}) after {found.states:,} states. Which endings there are is unknown."
@@ -157,7 +157,7 @@ def endings_text(found: Endings, named: tuple[str, str], width: int = WIDTH) -> 
             width,
             4,
         )
-        lines.append(f"    replay: {Schedule(*named, ending.schedule)}")
+        lines.append(f"    replay: {_replayed(named, ending.schedule)}")
     return "\n".join(lines) + "\n"
 
 
@@ -265,7 +265,7 @@ def _too_late(found: Explanation, width: int) -> list[str]:
     ]
 
 
-def _twin(found: Explanation, named: tuple[str, str] | None, width: int) -> list[str]:
+def _twin(found: Explanation, named: Named | None, width: int) -> list[str]:
     twin, run = found.twin, found.run
     if twin is None:
         return []
@@ -291,8 +291,13 @@ def _twin(found: Explanation, named: tuple[str, str] | None, width: int) -> list
             width,
         )
     if named is not None:
-        lines.append(f"replay: {Schedule(*named, good.cpus)}")
+        lines.append(f"replay: {_replayed(named, good.cpus)}")
     return lines
+
+
+def _replayed(named: Named, cpus: Iterable[int]) -> str:
+    scenario, kernel = named
+    return replay_text(Schedule(scenario.name, kernel, tuple(cpus)), scenario)
 
 
 def _told(run: Run, step: int, width: int) -> Iterator[str]:

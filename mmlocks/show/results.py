@@ -12,7 +12,6 @@ from mmlocks.errors import ModelError
 from mmlocks.explain.tools import tools_text, what_tools_say
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
-from mmlocks.oracles import looks_afterwards
 from mmlocks.scenarios import Checked
 from mmlocks.show.storyboard import NARROW, storyboard
 from mmlocks.show.svg import picture
@@ -102,7 +101,7 @@ def further(checked: Checked) -> str:
         return ""
     asked = []
     violation = checked.verdict.violation
-    if checked.run is not None and violation is not None and not looks_afterwards(violation.oracle):
+    if checked.run is not None and violation is not None and not checked.of_all_runs:
         asked.append("explain(…), why it went wrong and since when it was too late")
     asked.append("show_graph(…), all that can happen")
     if len(checked.machine.cpus) == 2:

@@ -9,7 +9,7 @@ from textwrap import wrap
 from mmlocks.machine import Run, Schedule
 from mmlocks.mm.world import World
 from mmlocks.oracles import looks_afterwards
-from mmlocks.scenarios import Checked, Scenario
+from mmlocks.scenarios import Checked, Scenario, replay_text
 from mmlocks.search import Verdict
 from mmlocks.sentences import counted
 from mmlocks.show.scene import Area, Cpu, Entry, Node, Page, Scene, Space, Tree, scene
@@ -48,7 +48,7 @@ def timeline(
         lines.append("-" * width)
     lines += paragraph(blame(run, world, scenario), width)
     if schedule is not None:
-        lines += ["", f"replay: {schedule}"]
+        lines += ["", f"replay: {replay_text(schedule, scenario)}"]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -289,7 +289,7 @@ def _verdict(verdict: Verdict, scenario: Scenario | None) -> Iterator[str]:
     elif verdict.outcome == "violated":
         name = verdict.violation.oracle if verdict.violation is not None else "a rule"
         yield f"VIOLATED ({name}): {verdict.coverage}."
-        if looks_afterwards(name):
+        if scenario.about_all_runs(name) if scenario else looks_afterwards(name):
             yield "The rule is about all runs together: this one does not end badly, and is one part of what breaks it."
         if verdict.minimal and verdict.schedule is not None:
             yield f"No shorter way to go wrong exists: {counted(len(verdict.schedule), 'step')}, with the fewest interruptions."

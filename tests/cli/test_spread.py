@@ -26,7 +26,7 @@ from click.testing import Result
 
 from mmlocks.cli import executors
 from mmlocks.errors import MmlocksError
-from mmlocks.scenarios.catalogue import program_named
+from mmlocks.scenarios.checking import program_named
 from mmlocks.search import Budget, Exhaustive, Exploration
 from mmlocks.search.parallel import ALONE, Parallel
 from mmlocks.search.verdict import Meter

@@ -132,7 +132,7 @@ def test_calls_return_what_the_kernel_returns(process: RealProcess) -> None:
 
 
 def test_a_call_that_is_none_of_memory_is_refused_by_name(process: RealProcess) -> None:
-    with pytest.raises(HostError, match=r"open is no call .* mmap, mprotect"):
+    with pytest.raises(HostError, match=r"open is not a call .* mmap, mprotect"):
         process.call("open", 0)
 
 

@@ -111,8 +111,8 @@ def test_places_for_a_recording(tmp_path: Path, small: Recording) -> None:
                 sys.platform == "emscripten", reason="a browser's stack is too small to notice"
             ),
         ),
-        (b"[]", "is no recording of a kernel"),
-        (b'{"format": "something else"}', "is no recording of a kernel"),
+        (b"[]", "is not a recording of a kernel"),
+        (b'{"format": "something else"}', "is not a recording of a kernel"),
         (
             b'{"format": "mmlocks recording", "version": 2}',
             "of version 2, and this mmlocks reads version 1",
@@ -134,7 +134,7 @@ def test_files_that_are_no_recording(tmp_path: Path, content: bytes, said: str) 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r"there is no file .*To make one: mmlocks host record"):
         load(tmp_path / "missing.json")
-    with pytest.raises(HostError, match="no ordinary file"):
+    with pytest.raises(HostError, match="not an ordinary file"):
         load(tmp_path)
 
 
@@ -149,19 +149,19 @@ def test_a_file_that_unpacks_without_end_is_refused(
 
 BREAKS: list[tuple[list[Any], Any, str]] = [
     (["start", "limits"], {}, "TypeError"),
-    (["start", "limits", "brk"], "low", "a limit that is no whole number"),
+    (["start", "limits", "brk"], "low", "a limit that is not a whole number"),
     (["start", "limits", "moon"], 1, "moon"),
     (["start", "areas"], None, "TypeError"),
     (["start", "areas", 0, 2], "rwx", "permissions 'rwx'"),
     (["start", "areas", 0, 0], 1 << 60, "an area from"),
-    (["kernel"], "new", "'new' is no kernel release"),
+    (["kernel"], "new", "'new' is not a kernel release"),
     (["runs"], {}, ""),
     (["runs", 0], [], "TypeError"),
     (["runs", 0, "program"], "mmap", "a program is a list"),
     (["runs", 0, "program", 0, 0], "fly", "run 0, operation 0: an operation is a list of its name"),
     (["runs", 0, "seen"], [], "40 operations, and 0 of them seen"),
     (["runs", 0, "seen", 0], 3, "run 0, operation 0"),
-    (["runs", 0, "seen", 0, 0], "good", "'good' is no result"),
+    (["runs", 0, "seen", 0, 0], "good", "'good' is not a result"),
     (["runs", 0, "seen", 0, 1], {"0": [99, 1, []]}, "areas 99 to 100 of 0 are replaced"),
     (["runs", 0, "seen", 0, 1], {"0": [0, 0, [[1, 2]]]}, "ValueError"),
     (["runs", 0, "seen", 0, 1], {"me": [0, 0, []]}, "ValueError"),

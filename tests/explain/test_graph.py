@@ -21,7 +21,7 @@ from mmlocks.explain.state_graph import (
 )
 from mmlocks.machine import Layout, Machine
 from mmlocks.scenarios import SCENARIOS
-from mmlocks.scenarios.scenario import as_kernel, machine_for
+from mmlocks.scenarios.checking import as_kernel, machine_for
 from mmlocks.search import Budget
 from mmlocks.search.exhaustive import explore
 from mmlocks.search.verdict import Meter

@@ -201,7 +201,7 @@ def test_an_operation_that_is_given_what_does_not_belong_together_is_the_answers
     assert verdict.violation is not None and verdict.violation.oracle == "mistake"
     assert (
         "vm_area_dup" in verdict.violation.message
-        and "belongs together" in verdict.violation.message
+        and "belong together" in verdict.violation.message
     )
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from mmlocks.machine import Cell, Layout, Machine, Record, Step, moment
 from mmlocks.mm import vma_start_write
 from mmlocks.scenarios import SCENARIOS, machine_for
-from mmlocks.scenarios.scenario import as_kernel
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.search import judge
 from tests.helpers import Build, final_values, outcome, tasks_on_cells
 from tests.machine.programs import PROGRAMS, increment, message, peterson

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mmlocks.errors import ScheduleError
 from mmlocks.machine import Layout, Machine, Run, RwSem, Schedule, SpinLock
 from mmlocks.scenarios import SCENARIOS, check, machine_for, replay
-from mmlocks.scenarios.scenario import as_kernel
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.search import possible
 from tests.helpers import tasks_on_cells
 from tests.machine.programs import increment, lock_order, readers_and_writer

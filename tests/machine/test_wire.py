@@ -17,7 +17,7 @@ from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.task import Answer, Supplier
 from mmlocks.machine.wire import from_plain, to_plain
 from mmlocks.scenarios import SCENARIOS, machine_for
-from mmlocks.scenarios.scenario import as_kernel
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.search import judge
 from tests.helpers import Build, outcome
 from tests.machine.programs import PROGRAMS

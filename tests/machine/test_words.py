@@ -19,7 +19,7 @@ from mmlocks.machine.words import dictated, words_of
 from mmlocks.mm.kernel import Kernel
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, machine_for
-from mmlocks.scenarios.catalogue import program_named
+from mmlocks.scenarios.checking import program_named
 from mmlocks.search import Budget, Exploration, explore
 from mmlocks.search.verdict import Meter
 from tests.helpers import tasks_on_cells

@@ -32,7 +32,7 @@ from mmlocks.oracles.discipline import Discipline
 from mmlocks.oracles.fields import FIELDS, ROWS, field_table, protected_by
 from mmlocks.releases import NEWEST, RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, check
-from mmlocks.scenarios.scenario import machine_for
+from mmlocks.scenarios.checking import machine_for
 from mmlocks.search import Budget
 from mmlocks.search.exhaustive import explore
 from mmlocks.search.verdict import Meter

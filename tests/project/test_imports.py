@@ -49,13 +49,6 @@ STANDARD_LIBRARY_ONLY = {
     "labs",
 }
 MAY_IMPORT_WIDGETS = {"notebook/player.py", "notebook/quiz.py"}
-MODULES = (
-    "mmlocks.scenarios",
-    "mmlocks.labs",
-    "mmlocks.conformance",
-)
-CIRCLES = set(MODULES) - {"mmlocks.labs"}
-"""Packages in which files still import each other in a circle."""
 
 
 def imports(single: bool = False) -> Iterator[tuple[Path, int, str]]:
@@ -169,6 +162,4 @@ def circles() -> list[set[str]]:
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    assert [
-        knot for knot in circles() if not any(name.startswith(tuple(CIRCLES)) for name in knot)
-    ] == []
+    assert circles() == []

@@ -15,8 +15,9 @@ from mmlocks.mm.vm_flags import VM_ACCOUNT, VM_MAY_ACCESS, VM_READ
 from mmlocks.mm.world import World
 from mmlocks.releases import release_named
 from mmlocks.scenarios import SCENARIOS, Scenario, machine_for
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.scenarios.fork_first_touch import BESIDE, PAGE, forker
-from mmlocks.scenarios.scenario import Thread, as_kernel
+from mmlocks.scenarios.scenario import Thread
 from mmlocks.search import Budget
 from mmlocks.search.exhaustive import explore
 from mmlocks.search.verdict import Meter

@@ -17,7 +17,8 @@ from mmlocks.mm.vm_flags import VM_MAY_ACCESS, VM_MAYSHARE, VM_READ, VM_SHARED, 
 from mmlocks.mm.world import World
 from mmlocks.releases import RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS
-from mmlocks.scenarios.scenario import Scenario, check
+from mmlocks.scenarios.checking import check
+from mmlocks.scenarios.scenario import Scenario
 from tests.labs.banks import FIXES, bank_in, verdicts
 
 SCENARIO = SCENARIOS["imap_lock_order"]

@@ -21,7 +21,8 @@ from mmlocks.mm.vm_flags import VM_MAY_ACCESS, VM_MAYSHARE, VM_READ, VM_SHARED, 
 from mmlocks.mm.world import World
 from mmlocks.releases import RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS
-from mmlocks.scenarios.scenario import Checked, Scenario, check
+from mmlocks.scenarios.checking import Checked, check
+from mmlocks.scenarios.scenario import Scenario
 
 SCENARIO = SCENARIOS["publish_early"]
 WITHOUT = release_named("6.6-like-new_vma_locked")

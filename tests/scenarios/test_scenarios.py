@@ -30,9 +30,9 @@ from mmlocks.mm.world import STACK, World
 from mmlocks.oracles import ORACLES
 from mmlocks.releases import FORK_LOCKS_VMAS, RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, Scenario, check, machine_for, replay, scenario_named
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.scenarios.fork_many import fork_many
 from mmlocks.scenarios.fork_other_vma import OTHER
-from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.scenarios.table import searches
 from mmlocks.search import Budget, judge, possible
 
@@ -169,7 +169,7 @@ def test_a_schedule_of_somebodys_own_kernel_needs_that_kernel() -> None:
     schedule = check(SCENARIOS["fork_lost_store"], kernel).schedule
     assert schedule is not None
     text = str(schedule)
-    with pytest.raises(ScheduleError, match=r"recorded on 6\.4\.3 with somebody's own dup_mmap"):
+    with pytest.raises(ScheduleError, match=r"recorded on 6\.4\.3 with an answer's dup_mmap"):
         replay(text)
     with pytest.raises(
         ScheduleError, match=r"recorded on 6\.4\.3~dup_mmap\.\w+, and the kernel here is 6\.4\.3"
@@ -391,7 +391,7 @@ def test_a_copied_page_must_be_compared_again_under_its_lock() -> None:
 
 def test_two_kernel_functions_of_one_name_are_an_error() -> None:
     with pytest.raises(ModelError, match="two kernel functions called"):
-        kernel_functions(("munmap", "munmap"))
+        kernel_functions(("syscalls.munmap", "syscalls.munmap"))
 
 
 @pytest.mark.parametrize(

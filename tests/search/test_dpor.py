@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from mmlocks.errors import ModelError
 from mmlocks.machine import Layout, Machine, Run, RwSem, SpinLock, Violation, require
 from mmlocks.scenarios import SCENARIOS, check, machine_for
-from mmlocks.scenarios.scenario import as_kernel
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.search import Budget, Dpor, Exploration, Progress, dpor, judge
 from mmlocks.search.verdict import Meter
 from tests.helpers import Build, each, tasks_on_cells

@@ -21,7 +21,7 @@ from mmlocks.errors import ModelError, NondeterminismError
 from mmlocks.machine import Machine, Violation
 from mmlocks.machine.words import words_of
 from mmlocks.scenarios import SCENARIOS, check
-from mmlocks.scenarios.catalogue import program_named
+from mmlocks.scenarios.checking import program_named
 from mmlocks.search import (
     Budget,
     Exhaustive,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 
 from mmlocks.machine.step import Footprint
 from mmlocks.scenarios import SCENARIOS, Scenario, machine_for
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.scenarios.fork_many import fork_many
-from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.search import exhaustive, reduction
 from mmlocks.search.exhaustive import _Search
 from mmlocks.search.reduction import Reduction, _Outlook

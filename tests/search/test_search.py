@@ -11,8 +11,8 @@ import pytest
 
 from mmlocks.machine import Machine, Run
 from mmlocks.scenarios import SCENARIOS, check, machine_for
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.scenarios.fork_many import fork_many
-from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.search import Budget, Verdict, judge, possible
 from mmlocks.search import verdict as verdict_module
 from tests.helpers import tasks_on_cells

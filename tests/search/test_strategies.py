@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mmlocks.errors import ModelError
 from mmlocks.machine import Layout, Machine, Run, Violation
 from mmlocks.scenarios import SCENARIOS, check, machine_for
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.scenarios.fork_many import fork_many
-from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.search import (
     STRATEGIES,
     Bounded,

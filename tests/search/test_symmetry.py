@@ -15,8 +15,8 @@ from mmlocks.errors import ModelError
 from mmlocks.machine import Layout, Machine, Rcu, Run, RwSem, SpinLock, Swap, require
 from mmlocks.machine.machine import PC_FIELD, Violation
 from mmlocks.scenarios import machine_for
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.scenarios.fork_many import fork_many
-from mmlocks.scenarios.scenario import as_kernel
 from mmlocks.search import judge, parallel
 from mmlocks.search.exhaustive import Exhaustive, explore
 from mmlocks.search.parallel import Parallel

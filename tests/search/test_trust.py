@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from mmlocks.machine import Machine, Violation
 from mmlocks.releases import RELEASES, Release
 from mmlocks.scenarios import SCENARIOS, Scenario, machine_for
-from mmlocks.scenarios.scenario import as_kernel
+from mmlocks.scenarios.checking import as_kernel
 from mmlocks.search import Budget, Dpor, Exhaustive, Strategy
 from mmlocks.search.endless import never_ending
 from mmlocks.search.verdict import Meter

@@ -16,7 +16,7 @@ from mmlocks.errors import ModelError
 from mmlocks.explain.state_graph import Edge, Move, StateGraph, state_graph
 from mmlocks.machine import Machine
 from mmlocks.scenarios import SCENARIOS, check
-from mmlocks.scenarios.scenario import as_kernel, machine_for
+from mmlocks.scenarios.checking import as_kernel, machine_for
 from mmlocks.search import Budget
 from mmlocks.show import show_graph
 from mmlocks.show.draw import cpu_colour, sans_width

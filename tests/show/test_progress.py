@@ -12,7 +12,7 @@ from mmlocks.errors import ModelError
 from mmlocks.explain.state_graph import state_graph
 from mmlocks.machine import Machine
 from mmlocks.scenarios import SCENARIOS, check
-from mmlocks.scenarios.scenario import as_kernel, machine_for
+from mmlocks.scenarios.checking import as_kernel, machine_for
 from mmlocks.show import show_progress
 from mmlocks.show.progress import (
     NARROW,

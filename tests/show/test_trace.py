@@ -15,7 +15,7 @@ import pytest
 from mmlocks.labs import lab_named
 from mmlocks.machine import Run, Schedule
 from mmlocks.scenarios import SCENARIOS, check
-from mmlocks.scenarios.scenario import as_kernel, machine_for
+from mmlocks.scenarios.checking import as_kernel, machine_for
 from mmlocks.search import judge
 from mmlocks.show.trace import CPUS, LOCKS, STEP, chrome_trace, holders, schema, trace_json
 from tests.machine.programs import PROGRAMS

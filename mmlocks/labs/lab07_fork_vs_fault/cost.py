@@ -14,9 +14,9 @@ from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.world import World
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import asked, machine_for
+from mmlocks.scenarios.checking import merged_rightly
 from mmlocks.scenarios.fork_somewhere import number_of
 from mmlocks.scenarios.fork_variants import LOWER, OTHERS, UPPER, beside
-from mmlocks.scenarios.scenario import merged_rightly
 from mmlocks.search import Budget, Progress, Witness, possible
 from mmlocks.sentences import counted
 
