@@ -330,7 +330,7 @@ class _Search:
             after = self.machine.after(state, earlier.cpu)
             if isinstance(after, int):
                 state = after
-        if self.machine.after(state, event.cpu) is None:
+        if self.machine.outcome(state, event.node, event.cpu) is None:
             return False
         sequence.append(event)
         if not any(other.may_begin(sequence) for other in here.asleep):
@@ -350,7 +350,7 @@ class _Search:
     def able(self, here: _Prefix) -> Iterator[_Event]:
         """The steps that can be taken now."""
         for event in self.pending(here):
-            if self.machine.after(here.state, event.cpu) is not None:
+            if self.machine.outcome(here.state, event.node, event.cpu) is not None:
                 yield event
 
     def pending(self, here: _Prefix) -> Iterator[_Event]:

@@ -58,37 +58,32 @@ def _judged(machine: Machine, meter: Meter, reduced: bool, strategy: Strategy) -
             found.reason = why(stopped)
     if TOO_SMALL in found.reason:
         machine.verify()  # code that asks for more at random is wrong: no scenario would do
-    verdict = Verdict(
-        found.outcome,
+    violation, schedule, minimal = found.violation, None, False
+    left = replace(budget, seconds=max(1.0, budget.seconds - meter.seconds))
+    if endless is not None:
+        state, violation = endless
+        schedule = possible(machine, lambda at: at == state, left, progress).schedule
+    elif violation is not None:
+        best = shortest(machine, Meter(left, progress))
+        if best is not None:
+            violation, schedule, minimal = best.violation, best.schedule, True
+        else:
+            # The budget did not suffice for the shortest way: show one that a search finds.
+            shown = found
+            if found.schedule is None:
+                shown = explore(machine, Meter(budget), reduced, remember=True)
+            violation, schedule = shown.violation or violation, shown.schedule
+    return Verdict(
+        found.outcome if violation is None else "violated",
         found.states,
         found.transitions,
         meter.seconds,
         found.searched,
         found.left_out,
         found.executions,
-        violation=found.violation,
-        reason=found.reason,
-        endings=len(found.endings),
+        violation,
+        schedule,
+        minimal,
+        found.reason,
+        len(found.endings),
     )
-    left = replace(budget, seconds=max(1.0, budget.seconds - meter.seconds))
-    if endless is not None:
-        state, violation = endless
-        way = possible(machine, lambda at: at == state, left, progress).schedule
-        return replace(
-            verdict, outcome="violated", violation=violation, schedule=way, seconds=meter.seconds
-        )
-    if found.violation is None:
-        return verdict
-    best = shortest(machine, Meter(left, progress))
-    if best is not None:
-        return replace(
-            verdict,
-            violation=best.violation,
-            schedule=best.schedule,
-            minimal=True,
-            seconds=meter.seconds,
-        )
-    # The budget did not suffice to find the shortest way: show the one that a search finds first.
-    if found.schedule is None:
-        found = explore(machine, Meter(budget), reduced, remember=True)
-    return replace(verdict, violation=found.violation or verdict.violation, schedule=found.schedule)
