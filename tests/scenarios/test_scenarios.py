@@ -391,7 +391,7 @@ def test_a_copied_page_must_be_compared_again_under_its_lock() -> None:
 
 def test_two_kernel_functions_of_one_name_are_an_error() -> None:
     with pytest.raises(ModelError, match="two kernel functions called"):
-        kernel_functions(("munmap", "munmap"))
+        kernel_functions(("fork", "fork"))
 
 
 @pytest.mark.parametrize(
