@@ -293,22 +293,15 @@ class Vma(Reclaimable):
         self.life: Cell[str] = layout.cell(f"{name}.life", SPARE, bits=2)
         layout.hide([self.life])
 
+    def content(self) -> tuple[Cell[Any], ...]:
+        """The cells that say what the VMA is, in the order of `Fields`."""
+        numbers = (self.vm_start, self.vm_end, self.vm_pgoff, self.vm_flags)
+        return (*numbers, self.vm_file, self.anon_vma, self.anon_vma_chain, self.vm_page_prot)
+
     def fields(self) -> tuple[Cell[Any], ...]:
         """The cells that an allocation sets and a free poisons: `life` first, the lock last."""
-        return (
-            self.life,
-            self.vm_start,
-            self.vm_end,
-            self.vm_pgoff,
-            self.vm_flags,
-            self.vm_page_prot,
-            self.vm_file,
-            self.anon_vma,
-            self.anon_vma_chain,
-            self.vm_lock_seq,
-            self.detached,
-            self.vm_lock.writer,
-        )
+        lock = (self.vm_lock_seq, self.detached, self.vm_lock.writer)
+        return (self.life, *self.content(), *lock)
 
     def cells(self) -> Iterable[Cell[Any]]:
         """What `reclaim` touches."""

@@ -13,16 +13,7 @@ async def fields_of(vma: Vma) -> Fields:
 
     Locks:   mmap_lock for writing, so it makes no difference that this is one step.
     """
-    found = await together(
-        vma.vm_start,
-        vma.vm_end,
-        vma.vm_pgoff,
-        vma.vm_flags,
-        vma.vm_file,
-        vma.anon_vma,
-        vma.anon_vma_chain,
-        vma.vm_page_prot,
-    )
+    found = await together(*vma.content())
     return Fields(vma, *found)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmlocks.errors import ModelError
-from mmlocks.machine import Cell, Layout, Rcu, Record
+from mmlocks.machine import Layout, Rcu, Record
 from mmlocks.mm.address import PAGE_SIZE
 from mmlocks.mm.maple_node import END, SLOTS, Ranges
 from mmlocks.mm.mm_types import FORKED_BEFORE, USED, AnonVma, File, Memory, Mm, Pte, Vma
@@ -216,14 +216,11 @@ def settle(
 ) -> None:
     """Set the fields of a VMA that exists when a program begins. The caller fills the tree."""
     preset = vma.layout.preset
-    values: tuple[tuple[Cell[Any], Any], ...] = (
-        (vma.vm_start, start), (vma.vm_end, end), (vma.vm_pgoff, pgoff), (vma.vm_flags, flags),
-        (vma.vm_file, file), (vma.anon_vma, chain[-1] if chain else None),
-        (vma.anon_vma_chain, chain),
-        (vma.vm_lock_seq, FORKED_BEFORE - 1), (vma.life, USED),
-    )  # fmt: skip
-    for cell, value in values:
+    own, page_prot = chain[-1] if chain else None, writable_from_the_start(flags, file)
+    content = (start, end, pgoff, flags, file, own, chain, page_prot)
+    for cell, value in zip(vma.content(), content, strict=True):
         preset(cell, value)
-    preset(vma.vm_page_prot, writable_from_the_start(flags, file))
+    preset(vma.vm_lock_seq, FORKED_BEFORE - 1)
+    preset(vma.life, USED)
     for anon_vma in chain:
         preset(anon_vma.refcount, 1)

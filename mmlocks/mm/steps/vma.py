@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmlocks.machine import Cell, Layout, View, operation
+from mmlocks.machine import Layout, View, operation
 from mmlocks.machine.locks import FREE
 from mmlocks.machine.sequential import carried_out
 from mmlocks.machine.step import Footprint, ViolationSignal, alive, footprint_of, perform, touching
@@ -26,7 +26,7 @@ def _alloc(
 ) -> Vma:
     vma = mm.spare_vmas.take(view, cpu)
     writable = vm_get_page_prot(flags) if page_prot is None else page_prot
-    values = (USED, start, end, pgoff, flags, writable, file, None, (), NEVER_LOCKED, False, FREE)
+    values = (USED, start, end, pgoff, flags, file, None, (), writable, NEVER_LOCKED, False, FREE)
     for cell, value in zip(vma.fields(), values, strict=True):
         view[cell.index] = value
     return vma
@@ -41,23 +41,18 @@ operation("vm_area_alloc", _alloc_touches, _alloc)
 
 
 def _dup_touches(layout: Layout, cpu: int, mm: Mm, orig: Vma) -> Footprint:
-    parent = orig.vm_mm
-    read: list[Cell[Any]] = [
-        orig.vm_start, orig.vm_end, orig.vm_pgoff, orig.vm_flags, orig.vm_file, orig.anon_vma,
-        orig.anon_vma_chain, orig.vm_page_prot,
-    ]  # fmt: skip
-    child: list[Cell[Any]] = [
-        mm.mm_mt.ma_root, mm.map_count, *(node.ranges for node in mm.mm_mt.nodes),
-        *(cell for vma in mm.spare_vmas for cell in vma.fields()),
-    ]  # fmt: skip
+    tree = mm.mm_mt
+    child = [tree.ma_root, mm.map_count, *(node.ranges for node in tree.nodes)]
+    child += [cell for vma in mm.spare_vmas for cell in vma.fields()]
+    known = (*orig.vm_mm.vmas, *orig.vm_mm.spare_vmas, *mm.spare_vmas)
     linked = [
         count
-        for vma in (*parent.vmas, *parent.spare_vmas, *mm.spare_vmas)
+        for vma in known
         for anon_vma in vma.spare_anon_vmas
         for count in (anon_vma.refcount, anon_vma.freed)
     ]
     ours = [cell.index for cell in (*child, *linked)]
-    return touching(reads=[*(cell.index for cell in read), *ours], writes=ours)
+    return touching(reads=[*(cell.index for cell in orig.content()), *ours], writes=ours)
 
 
 operation(
