@@ -293,7 +293,7 @@ def replay(
     """Show a run again: timeline, state, picture, or trace file."""
     from mmlocks.cli import report, terminal
     from mmlocks.cli.answers import own_code
-    from mmlocks.show.text import state_text
+    from mmlocks.show.state_text import state_text
 
     see_names(("--svg", svg, ".svg"), ("--trace", trace, ".json"), ("--chrome", chrome, ".json"))
     with own_code(answer or Path()), code_of(scenario or ""):
@@ -370,7 +370,7 @@ def endings(
     from mmlocks.cli import explain as explaining
     from mmlocks.explain.endings import endings as searched
     from mmlocks.scenarios.scenario import as_kernel, machine_for
-    from mmlocks.show.explained import what_cells_hold, what_is_read
+    from mmlocks.show.endings_text import what_cells_hold, what_is_read
 
     story = the_scenario(scenario)
     kernel = as_kernel(_release(release, with_ or [], without or []))

@@ -8,7 +8,8 @@ from mmlocks.cli import terminal
 from mmlocks.cli.report import print_json
 from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, write
 from mmlocks.machine import Schedule
-from mmlocks.show.explained import endings_text, explanation_text, order_json
+from mmlocks.show.endings_text import endings_text
+from mmlocks.show.explained import explanation_text, order_json
 from mmlocks.show.text import sentence
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -18,7 +19,6 @@ from mmlocks.notebook.session import session
 from mmlocks.scenarios import replay
 from mmlocks.show.results import Shown, drawn, in_lines, with_text
 from mmlocks.show.text import WIDTH, blame, timeline
-from mmlocks.show.wrap import wrapped
 
 SIGN = {Finding.CORRECT: "✓", Finding.COSTLY: "≈", Finding.WRONG: "✗", Finding.UNPROVED: "?"}
 
@@ -141,6 +141,14 @@ class LabInNotebook:
             f"  {check.points} points  {check.name}: {check.about}" for check in self.lab.checks
         )
         return f"{self.lab.name}: {self.lab.title}. {self.lab.points} points in all.\n{checks}"
+
+
+def wrapped(text: str, width: int = LONGEST) -> str:
+    """The text in lines of at most `width` characters. It keeps its own line breaks."""
+    return "\n".join(
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        for line in text.split("\n")
+    )
 
 
 def lab(name: str) -> LabInNotebook:

@@ -11,7 +11,10 @@ from mmlocks.mm.source import Line
 from mmlocks.releases import Release
 from mmlocks.show.draw import cpu_colour, cpu_ink
 from mmlocks.show.listing import Listing, line_at, listing
-from mmlocks.show.scene import Cpu, Scene
+from mmlocks.show.scene_parts import (
+    CpuState,
+    Scene,
+)
 
 LONG = 15
 """More lines of a function than this are not shown at once."""
@@ -40,13 +43,13 @@ def panes(now: Scene, release: Release) -> str:
     return f'{STYLE}<div class="mml-panebox"><div class="mml-panes">{drawn}</div></div>'
 
 
-def _pane(cpu: Cpu, release: Release) -> str:
+def _pane(cpu: CpuState, release: Release) -> str:
     colours = f"background:{cpu_colour(cpu.number)};color:{cpu_ink(cpu.number)}"
     head = f'<header style="{colours}"><b>cpu{cpu.number}</b> {escape(cpu.task)}</header>'
     return f'<section class="mml-pane">{head}<div class="mml-in">{"".join(_inside(cpu, release))}</div></section>'
 
 
-def _inside(cpu: Cpu, release: Release) -> Iterator[str]:
+def _inside(cpu: CpuState, release: Release) -> Iterator[str]:
     if cpu.status == "done":
         yield '<div class="mml-why">✓ done: there is no line left to run</div>'
         return

@@ -15,11 +15,11 @@ from mmlocks.notebook.panes import panes
 from mmlocks.notebook.scheduler import Session, trying
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, Checked, Scenario
-from mmlocks.show.draw import cpu_colour, cpu_ink
+from mmlocks.show.draw import NARROW, cpu_colour, cpu_ink
 from mmlocks.show.results import responsive, with_text
 from mmlocks.show.scene import has_filing, has_tree, scene
-from mmlocks.show.svg import NARROW, picture
-from mmlocks.show.text import parts_of
+from mmlocks.show.state_picture import state_picture
+from mmlocks.show.text import clauses
 
 AT_ONCE = 1.0
 """Seconds for which a proof may simply be waited for; after that progress is shown, and it can be cancelled."""
@@ -335,7 +335,7 @@ class Player:
     def _drawn(self) -> str:
         session = self.session
         wide, narrow = (
-            picture(session.world, session.run, session.at, width, heading=False)
+            state_picture(session.world, session.run, session.at, width, heading=False)
             for width in (960, NARROW)
         )
         return responsive(wide, narrow)
@@ -347,7 +347,7 @@ class Player:
         verdict = session.verdict_text().replace("\n", " ").strip()
         sign = "✓ " if verdict.startswith("SAFE") else ""
         parts = [f"<b>{sign}{escape(verdict)}</b>"] if verdict else []
-        first, *rest = parts_of(session.blame)
+        first, *rest = clauses(session.blame)
         parts.append(f"<b>{'✗ ' if bad else ''}{escape(first)}</b>")
         parts += map(escape, rest)
         further = (session.explanation, session.note, session.advice)
@@ -385,7 +385,7 @@ class Player:
         bundle = dict(self.view._repr_mimebundle_(include=include, exclude=exclude))
         session = self.session
         wide, narrow = (
-            picture(session.world, session.run, session.at, width) for width in (960, NARROW)
+            state_picture(session.world, session.run, session.at, width) for width in (960, NARROW)
         )
         folded = with_text(responsive(wide, narrow), self.session.text)
         bundle.update({"text/plain": text, "text/html": folded})

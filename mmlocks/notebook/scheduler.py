@@ -24,7 +24,8 @@ from mmlocks.search import Budget, Progress, Verdict
 from mmlocks.search.exhaustive import explore
 from mmlocks.search.shortest import shortest
 from mmlocks.search.verdict import Meter
-from mmlocks.show.text import WIDTH, blame, state_text, timeline, verdict_text
+from mmlocks.show.state_text import state_text
+from mmlocks.show.text import WIDTH, blame, timeline, verdict_text
 
 PATIENCE = Budget(seconds=600.0)
 """For searches that a person waits for, and can cancel."""
