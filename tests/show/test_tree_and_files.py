@@ -11,7 +11,7 @@ from mmlocks.machine import Run
 from mmlocks.mm import *  # noqa: F403
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.maple import mas_walk
-from mmlocks.notebook.scheduler import TOGETHER, Session
+from mmlocks.notebook.scheduler import TOGETHER, PlayerSession
 from mmlocks.oracles.fields import FIELDS
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, check, machine_for
@@ -399,21 +399,21 @@ def test_whoever_points_at_a_field_is_told_what_protects_it() -> None:
 def test_every_search_of_the_player_finds_the_bug(name: str) -> None:
     oracle = BAD[name].verdict.violation.oracle  # type: ignore[union-attr]
     for act in (
-        Session.find,
-        Session.find_shortest,
+        PlayerSession.find,
+        PlayerSession.find_shortest,
         lambda session: session.show_proof(session.prove()),
     ):
-        session = Session(name, RELEASE[name])
+        session = PlayerSession(name, RELEASE[name])
         act(session)
         violation = session.here.violation
         assert violation is not None, act
-        assert violation.oracle == oracle or act is Session.find
+        assert violation.oracle == oracle or act is PlayerSession.find
         assert session.text()
         assert "press “prove it”" in session.advice
 
 
 def test_of_a_lock_order_the_player_says_that_the_run_is_not_bad_by_itself() -> None:
-    session = Session("imap_lock_order", RELEASE["imap_lock_order"])
+    session = PlayerSession("imap_lock_order", RELEASE["imap_lock_order"])
     session.find_shortest()
     assert session.note == TOGETHER
     assert "lock order" in session.blame
@@ -424,15 +424,15 @@ def test_of_a_lock_order_the_player_says_that_the_run_is_not_bad_by_itself() -> 
     assert "about all runs together" in verdict_text(BAD["imap_lock_order"].verdict)
     assert "about all runs together" not in verdict_text(BAD["stackrot"].verdict)
     session.find()
-    safe = Session("imap_lock_order", "6.6-like")
+    safe = PlayerSession("imap_lock_order", "6.6-like")
     safe.find()
     assert "No order of steps goes wrong" in safe.note
 
 
 def test_a_kernel_is_named_by_what_it_is() -> None:
-    assert Session("stackrot", "6.4.0").kernel_text == "Linux 6.4.0"
-    assert "CONFIG_PER_VMA_LOCK" in Session("stackrot", "disabled").kernel_text
-    text = Session("imap_lock_order", RELEASE["imap_lock_order"]).kernel_text
+    assert PlayerSession("stackrot", "6.4.0").kernel_text == "Linux 6.4.0"
+    assert "CONFIG_PER_VMA_LOCK" in PlayerSession("stackrot", "disabled").kernel_text
+    text = PlayerSession("imap_lock_order", RELEASE["imap_lock_order"]).kernel_text
     assert text.startswith(
         "6.6-like without new_vma_locked_first: “mmap write-locks a new VMA before"
     )
@@ -470,7 +470,7 @@ def test_every_release_can_be_chosen_in_every_new_scenario() -> None:
     for name in RELEASE:
         for release in RELEASES:
             try:
-                assert Session(name, release).text()
+                assert PlayerSession(name, release).text()
             except MmlocksError as problem:  # pragma: no cover
                 pytest.fail(f"{name} on {release}: {problem}")
 
