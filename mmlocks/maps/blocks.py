@@ -117,7 +117,7 @@ def _is_landmark(one: Described) -> bool:
 
 
 def _hidden(lower: Block, upper: Block) -> tuple[bool, int]:
-    """What merging two neighbours would hide: a landmark?, and bytes of gap and smaller block."""
+    """What merging two neighbours hides: whether a landmark, and how many bytes."""
     below, above = ({one.kind for one in block.members} for block in (lower, upper))
     hidden = upper.start - lower.end + min(lower.mapped, upper.mapped)
     landmark = any(_is_landmark(one) for block in (lower, upper) for one in block.members)

@@ -33,6 +33,7 @@ from mmlocks.maps.kinds import (
 from mmlocks.maps.names import thread
 from mmlocks.maps.text import GUESS, gap_words
 from mmlocks.mm.area import Area
+from mmlocks.sentences import counted
 from mmlocks.show.draw import LINE, SANS, SMALL, fit
 
 WIDTH = 700
@@ -121,8 +122,7 @@ def lay_out_areas(areas: Sequence[Area], title: str, program: str) -> MapsLayout
     room = WIDTH - PAD - (bar + BAR + INDENT + BESIDE + INDENT)
 
     mapped = sum(size_of(area) for area in areas)
-    count = f"{len(areas):,} area{'s' * (len(areas) != 1)}"
-    summary = f"{count}, {human(mapped)} mapped, high addresses at the top."
+    summary = f"{counted(len(areas), 'area')}, {human(mapped)} mapped, high addresses at the top."
     if len(drawn) < len(areas):
         summary += (
             f" The areas are drawn as {len(drawn)} blocks: those of one file together, "
@@ -252,7 +252,7 @@ def _title_of_many(block: Block, signs: int) -> list[str]:
 
 def _files(block: Block) -> str:
     files = {one.area.file for one in block.members if one.area.file.startswith("/")}
-    return f", {len(files)} file{'s' * (len(files) != 1)}" if files else ""
+    return f", {counted(len(files), 'file')}" if files else ""
 
 
 def _largest(block: Block, signs: int) -> str:

@@ -15,7 +15,7 @@ from mmlocks.notebook.panes import panes
 from mmlocks.notebook.scheduler import PlayerSession, trying
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, Checked, Scenario
-from mmlocks.show.draw import NARROW, WIDE, cpu_colour, cpu_ink
+from mmlocks.show.draw import cpu_colour, cpu_ink
 from mmlocks.show.results import responsive, with_text
 from mmlocks.show.scene import scene
 from mmlocks.show.state_picture import state_picture
@@ -288,11 +288,8 @@ class Player:
 
     def _drawn(self, heading: bool) -> str:
         session = self.session
-        wide, narrow = (
-            state_picture(session.world, session.run, session.at, width, heading)
-            for width in (WIDE, NARROW)
-        )
-        return responsive(wide, narrow)
+        world, run, at = session.world, session.run, session.at
+        return responsive(lambda width: state_picture(world, run, at, width, heading))
 
     def _message(self, text: str, wrong: bool = False) -> None:
         """The blame line, with notes and answers below it."""

@@ -12,7 +12,7 @@ from mmlocks.mm.mm import Mm
 from mmlocks.mm.world import World
 from mmlocks.scenarios import Checked
 from mmlocks.sentences import counted
-from mmlocks.show.results import CALL, Shown, in_lines, not_but
+from mmlocks.show.results import Shown, in_lines, wrong_argument
 from mmlocks.show.text import WIDTH, paragraph, sentence
 
 
@@ -22,10 +22,7 @@ def show_endings(checked: Checked) -> Shown:
     Raises ModelError for anything but a checked scenario.
     """
     if not isinstance(checked, Checked):
-        raise ModelError(
-            "show_endings takes what check(...) returned: "
-            f"{CALL.format('show_endings')}. {not_but(checked)}"
-        )
+        raise wrong_argument("show_endings", checked)
     found = endings(checked.machine, what_is_read(checked.world))
     named = (checked.scenario.name, checked.kernel.name)
     head = f"{checked.scenario.name} on {checked.kernel.name}: {checked.scenario.title}"

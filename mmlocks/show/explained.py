@@ -13,7 +13,7 @@ from mmlocks.explain.slicing import Event, Order, moments_of
 from mmlocks.machine import Run, Schedule
 from mmlocks.scenarios import Checked, replay
 from mmlocks.sentences import counted
-from mmlocks.show.results import CALL, Shown, in_lines, not_but
+from mmlocks.show.results import Shown, in_lines, wrong_argument
 from mmlocks.show.text import WIDTH, broken, function_of, paragraph, sentence, verdict_text
 
 TWIN_STEPS = 8
@@ -41,10 +41,8 @@ def explain(what: Checked | Run | Schedule | str) -> Shown:
     elif isinstance(what, Run):
         run = what
     else:
-        raise ModelError(
-            "explain takes what check(...) returned, a run, or the text of a schedule: "
-            f"{CALL.format('explain')}, or explain('mml1:…'). {not_but(what)}"
-        )
+        takes = "what check(...) returned, a run, or the text of a schedule"
+        raise wrong_argument("explain", what, takes, ", or explain('mml1:…')")
     if run is None:
         assert isinstance(what, Checked)
         name = f"{what.scenario.name} on {what.kernel.name}"

@@ -14,7 +14,7 @@ from mmlocks.machine import Run
 from mmlocks.mm.world import World
 from mmlocks.oracles import looks_afterwards
 from mmlocks.scenarios import Checked
-from mmlocks.show.draw import NARROW
+from mmlocks.show.draw import NARROW, WIDE
 from mmlocks.show.state_picture import state_picture
 from mmlocks.show.state_text import state_text
 from mmlocks.show.storyboard import storyboard
@@ -78,9 +78,7 @@ def show(what: Checked | Run, world: World | None = None) -> Shown:
         tail = "\n".join(["", *paragraph(said, WIDTH), ""]) if said else ""
         return Shown(checked_text(what) + tail, lambda: _checked(what, said))
     if not isinstance(what, Run):
-        raise ModelError(
-            f"show takes what check(...) returned: {CALL.format('show')}. {not_but(what)}"
-        )
+        raise wrong_argument("show", what)
     if not isinstance(world, World):
         raise ModelError(
             "a run is shown in its world: show(run, world), where world is what "
@@ -97,11 +95,14 @@ CALL = "{}(check(SCENARIOS['stackrot'], '6.4.0'))"
 """How a function of this package is called, for an error message."""
 
 
-def not_but(what: object) -> str:
-    """The wrong argument that was given: a sentence for an error message."""
-    kind = type(what).__name__
-    text = repr(what) if isinstance(what, str | int | float | bool | None) else ""
-    return f"It was given {text[:60]}." if text else f"It was given a {kind}."
+def wrong_argument(
+    function: str, given: object, takes: str = "what check(...) returned", or_call: str = ""
+) -> ModelError:
+    """The error for a wrong argument: what the function takes, an example, what it was given."""
+    plain = isinstance(given, str | int | float | bool | None)
+    got = repr(given)[:60] if plain else f"a {type(given).__name__}"
+    call = f"{CALL.format(function)}{or_call}"
+    return ModelError(f"{function} takes {takes}: {call}. It was given {got}.")
 
 
 def further(checked: Checked) -> str:
@@ -128,10 +129,7 @@ def show_tools(checked: Checked) -> Shown:
     There is one line for each tool. Raises ModelError for anything but a checked scenario.
     """
     if not isinstance(checked, Checked):
-        raise ModelError(
-            "show_tools takes what check(...) returned: "
-            f"{CALL.format('show_tools')}. {not_but(checked)}"
-        )
+        raise wrong_argument("show_tools", checked)
     if checked.run is None:
         return Shown("There is no run that goes wrong, so the tools have nothing to look at.")
     sayings = what_tools_say(checked.world, checked.run, checked.kernel.release)
@@ -153,26 +151,22 @@ def show_tools(checked: Checked) -> Shown:
 
 def show_state(world: World, run: Run, at: int | None = None) -> Shown:
     """The state after `at` steps, as an object that a notebook draws."""
-    wide, narrow = state_picture(world, run, at), state_picture(world, run, at, NARROW)
+    html = responsive(lambda width: state_picture(world, run, at, width))
     return Shown(
         state_text(world, run, at),
-        lambda: with_text(
-            responsive(wide, narrow), lambda width: state_text(world, run, at, width)
-        ),
+        lambda: with_text(html, lambda width: state_text(world, run, at, width)),
     )
 
 
 def drawn(world: World, run: Run, title: str = "", ending: str = "") -> str:
     """A run's storyboard, for wide outputs and for narrow ones."""
     run = run.joined()
-    return responsive(
-        storyboard(world, run, title=title, ending=ending),
-        storyboard(world, run, title=title, ending=ending, width=NARROW),
-    )
+    return responsive(lambda width: storyboard(world, run, None, title, ending, width))
 
 
-def responsive(wide: str, narrow: str) -> str:
-    """Two drawings of the same; a reader sees the one that fits."""
+def responsive(draw: Callable[[int], str]) -> str:
+    """Two drawings of the same, a wide and a narrow one; a reader sees the one that fits."""
+    wide, narrow = draw(WIDE), draw(NARROW)
     return (
         f'{RESPONSIVE}<div class="mml-fit"><div class="mml-wide">{wide}</div>'
         f'<div class="mml-narrow">{narrow}</div></div>'

@@ -9,13 +9,12 @@ from mmlocks.explain.state_graph import StateGraph, state_graph
 from mmlocks.machine import Machine
 from mmlocks.scenarios import Checked
 from mmlocks.sentences import counted
-from mmlocks.show.draw import NARROW, WIDE
 from mmlocks.show.graph_picture import Drawing
 from mmlocks.show.graph_text import graph_text
 from mmlocks.show.graph_views import VIEWS, readable, refusal
 from mmlocks.show.progress_graph import progress_graph, progress_text
 from mmlocks.show.progress_picture import progress_picture
-from mmlocks.show.results import CALL, Shown, not_but, responsive, with_text
+from mmlocks.show.results import CALL, Shown, responsive, with_text, wrong_argument
 from mmlocks.show.text import WIDTH
 
 
@@ -65,10 +64,8 @@ def show_graph(
             kind = "reduced" if reduced else "whole"
             note = f"The finest view that can be drawn: the {kind} graph has {size}."
     else:
-        raise ModelError(
-            "show_graph takes what check(...) returned, a machine or a state graph: "
-            f"{CALL.format('show_graph')}. {not_but(what)}"
-        )
+        takes = "what check(...) returned, a machine or a state graph"
+        raise wrong_argument("show_graph", what, takes)
     title = title or "State graph"
     refused = refusal(graph)
 
@@ -79,10 +76,10 @@ def show_graph(
         said = "".join(f"<p>{escape(part)}</p>" for part in text(10_000).splitlines() if part)
         return Shown(text(WIDTH), lambda: said)
 
-    def drawn(width: float) -> str:
+    def drawn(width: int) -> str:
         return "".join(Drawing(graph, title, width, reduction, note).pieces())
 
-    return Shown(text(WIDTH), lambda: with_text(responsive(drawn(WIDE), drawn(NARROW)), text))
+    return Shown(text(WIDTH), lambda: with_text(responsive(drawn), text))
 
 
 def show_progress(what: Checked | Machine, title: str = "") -> Shown:
@@ -95,17 +92,13 @@ def show_progress(what: Checked | Machine, title: str = "") -> Shown:
         title = title or f"{what.scenario.name} on {what.kernel.name}: how far each CPU has come"
         what = what.machine
     if not isinstance(what, Machine):
-        raise ModelError(
-            "show_progress takes what check(...) returned: "
-            f"{CALL.format('show_progress')}. {not_but(what)}"
-        )
+        raise wrong_argument("show_progress", what)
     graph = progress_graph(what)
 
     def text(width: int) -> str:
         return progress_text(graph, title, width)
 
-    def drawn() -> str:
-        wide, narrow = (progress_picture(graph, title, width) for width in (WIDE, NARROW))
-        return with_text(responsive(wide, narrow), text)
+    def drawn(width: int) -> str:
+        return progress_picture(graph, title, width)
 
-    return Shown(text(WIDTH), drawn)
+    return Shown(text(WIDTH), lambda: with_text(responsive(drawn), text))
