@@ -3,8 +3,8 @@
 Reading order: what there is to see (scene_parts, scene_tree, scene), in words (text, state_text),
 drawn (draw, listing, panel_*, state_picture, storyboard), in notebooks (results), explained
 (explained, endings_text), for other programs (holders, trace, trace_viewer), and as graphs
-(layered, graph_text, graph_layout, graph_views, graph_picture, progress_graph, progress_picture,
-show_graphs).
+(layered, graph_text, graph_layout, graph_views, graph_labels, graph_picture, progress_graph,
+progress_picture, show_graphs).
 """
 
 import importlib

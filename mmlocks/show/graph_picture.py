@@ -8,7 +8,7 @@ only repeat it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise, product
+from itertools import pairwise
 
 from mmlocks.errors import ModelError
 from mmlocks.explain.state_graph import ENDS, GOOD, UNEXPLORED, Edge, StateGraph
@@ -16,16 +16,15 @@ from mmlocks.show.draw import (
     LINE,
     MONO,
     SANS,
-    SMALL,
     WIDE,
     Pen,
     cpu_colour,
-    cpu_ink,
     document,
     fit,
     number,
     sans_width,
 )
+from mmlocks.show.graph_labels import Labels, cpu_box
 from mmlocks.show.graph_layout import Leaf, lay_out_graph, leaf_of
 from mmlocks.show.graph_text import (
     FATES,
@@ -40,21 +39,15 @@ from mmlocks.show.graph_text import (
 from mmlocks.show.graph_views import refusal
 from mmlocks.show.text import WIDTH
 
-WORDS, CHIPS = 60, 90
-"""In graphs of at most WORDS edges, each says what it does if there is room beside it.
-
-In graphs of at most CHIPS edges, each says which CPU takes the step.
-"""
-
-
+WORDS = 60
+"""In graphs of at most so many edges, each says what it does if there is room beside it."""
+CHIPS = 90
+"""In graphs of at most so many edges, each says which CPU takes the step."""
 DASHES = ("", "7 4", "2 3", "10 3 2 3", "4 2", "14 4")
 """The dashes tell CPUs apart for readers who do not see their colours."""
 
 
 BOX = 22.0
-
-
-TIMES = "×"  # noqa: RUF001
 
 
 PAD = 12.0
@@ -105,7 +98,7 @@ class Drawing:
     ) -> None:
         self.graph, self.title, self.reduction, self.note = graph, title, reduction, note
         self.text = graph_text(graph, title, WIDTH, reduction, note)
-        self.asked, self.cut = width, False
+        self.asked = width
         self.pen = Pen()
         wordy = len(graph.edges) <= WORDS
         self.spelt = False
@@ -120,7 +113,7 @@ class Drawing:
         self.left = (self.width - self.laid.width) / 2 - (45 if self.spelt else 0)
         self.left = max(self.left, PAD)
         self.top = 0.0
-        self.taken: list[Box] = []
+        self.labels = Labels(self.pen, self.width, self.spelt, len(graph.edges) <= CHIPS)
 
     def document(self) -> str:
         """The picture in one piece."""
@@ -157,18 +150,12 @@ class Drawing:
             self.edge(edge, path, source)
         for index, leaf in enumerate(self.leaves):
             self.vertex(index, leaf)
-        self.crossed = [
-            point
-            for path in paths
-            for piece in pairwise(path)
-            for point in (_along(piece, share / 40) for share in range(41))
-        ]
-        labelled = list(zip(self.graph.edges, paths, self.pairs, strict=True))
+        self.labels.avoid(paths)
+        ends = [self.leaves[target] for _, target in self.pairs]
         for dull in (False, True):  # edges to good ends take the room that the others leave
-            for edge, path, (_, target) in labelled:
-                leaf = self.leaves[target]
+            for edge, path, leaf in zip(self.graph.edges, paths, ends, strict=True):
                 if (leaf.copy and leaf.vertex.kind == GOOD) == dull:
-                    self.label(edge, path, "" if dull else _said(edge))
+                    self.labels.put(edge, path, words=not dull)
         self.below = bottom + 10
         self.breaks = above, len(self.pen.parts)
         self.height = self.notes(bottom + 14)
@@ -205,7 +192,7 @@ class Drawing:
                 x, y = PAD, y + 22
             if sort == "cpu":
                 self.line(f"M{number(x)} {number(y + 8)}H{number(x + 34)}", cpu, 2.2)
-                self.chip(x + 17, y + 8, cpu)
+                cpu_box(pen, x + 17, y + 8, cpu)
             elif sort == "left":
                 self.pen.path(f"M{number(x)} {number(y + 8)}H{number(x + 34)}", "line left")
             else:
@@ -233,7 +220,7 @@ class Drawing:
             self.sign(PAD, y, leaf)
             lines = fit(said, self.asked - 2 * PAD - leaf.width - 8, 9, SANS)
             y = self.pen.lines(PAD + leaf.width + 8, y + 15.5, lines) - 3.5
-        if self.cut:
+        if self.labels.cut:
             y = self.pen.lines(PAD, y + 12, fit(CUT, self.asked - 2 * PAD, 3, SANS), "q") - 4
         return y + PAD - 4
 
@@ -245,7 +232,7 @@ class Drawing:
     def vertex(self, index: int, leaf: Leaf) -> None:
         x = self.left + self.laid.x[index] - leaf.width / 2
         y = self.y(self.laid.layer[index]) - BOX / 2
-        self.taken.append((x, y, x + leaf.width, y + BOX))
+        self.labels.taken.append((x, y, x + leaf.width, y + BOX))
         with self.pen.about(story(self.graph, leaf.vertex)):
             if leaf.vertex.kind in ENDS:
                 self.sign(x, y, leaf)
@@ -330,71 +317,6 @@ class Drawing:
         style += f";stroke-width:{thick}" if thick else ""
         self.pen.parts.append(f'<path class="edge" style="{style}" d="{drawn}"/>')
 
-    def chip(self, x: float, y: float, cpu: int) -> None:
-        self.pen.box(x - 6.5, y - 7.5, 13, 15, fill=cpu_colour(cpu), radius=3)
-        self.pen.text(x, y + 4, str(cpu), "m s", "middle", cpu_ink(cpu))
-
-    def label(self, edge: Edge, path: Sequence[tuple[float, float]], words: str) -> None:
-        """Which CPU takes the step and, where there is room, what it does.
-
-        A label that would cover something else is left out.
-        """
-        said = _said(edge)
-        if len(self.graph.edges) > CHIPS or not path:
-            self.cut = True
-            return
-        runs = _runs(edge)
-        size = sum(13 + (len(f"{TIMES}{count}") * 6.7 if count > 1 else 0) + 4 for _, count in runs)
-        tries = [fit(words, room, 1, SMALL)[0] for room in (330, 190, 110) if self.spelt and words]
-        shares = (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78)
-        for text, left, share in product([*tries, ""], (False, True), shares):
-            x, y = _along(path, share)
-            start, end = x - 8, x - 6 + size  # of the chips
-            room = len(text) * SMALL
-            beside = (start - room - 4, start - 2) if left else (end - 4, end + room)
-            box = (start, y - 8, end, y + 8)
-            if text:
-                box = (min(start, beside[0]), y - 8, max(end, beside[1]), y + 8)
-            if self.is_free(box, (beside[0], y - 7, beside[1], y + 7) if text else None):
-                self.taken.append(box)
-                end = self.chips(x, y, runs)
-                at, anchor = (x - 10, "end") if left else (end - 6, "")
-                if text:
-                    self.pen.text(at, y + 4, text, "m s halo", anchor)
-                self.cut |= text != said or len(edge.moves) > 1
-                return
-        self.cut = True
-
-    def is_free(self, box: Box, words: Box | None) -> bool:
-        """Whether a label fits in a box: nothing else is there, and no edge crosses its words."""
-        if box[0] < 4 or box[2] > self.width - 4:
-            return False
-        if any(_overlap(box, other) for other in self.taken):
-            return False
-        return words is None or not any(_within(point, words) for point in self.crossed)
-
-    def chips(self, x: float, y: float, runs: Sequence[tuple[int, int]]) -> float:
-        """Which CPU takes how many steps; returns where the chips end."""
-        for cpu, count in runs:
-            self.chip(x, y, cpu)
-            x += 9
-            if count > 1:
-                self.pen.text(x, y + 4, f"{TIMES}{count}", "m s halo")
-                x += len(f"{TIMES}{count}") * 6.7
-            x += 8
-        return x
-
-
-def _said(edge: Edge) -> str:
-    """What an edge does in one line: its first step."""
-    return edge.moves[0].words + ("; …" if len(edge.moves) > 1 else "")
-
-
-def _runs(edge: Edge) -> list[tuple[int, int]]:
-    """The CPUs that take its steps in turn, each with how many it takes in a row."""
-    turns = groupby(move.cpu for move in edge.moves)
-    return [(cpu, len(list(steps))) for cpu, steps in turns]
-
 
 def _curve(points: Sequence[tuple[float, float]]) -> str:
     drawn = f"M{number(points[0][0])} {number(points[0][1])}"
@@ -403,24 +325,3 @@ def _curve(points: Sequence[tuple[float, float]]) -> str:
         a, b, c, d = map(number, (x1, middle, x2, y2))
         drawn += f"C{a} {b} {c} {b} {c} {d}"
     return drawn
-
-
-def _along(points: Sequence[tuple[float, float]], share: float) -> tuple[float, float]:
-    """The point of the first piece of a curve at that share of its way."""
-    (x1, y1), (x2, y2) = points[0], points[1]
-    t, s = share, 1 - share
-    x = x1 * (s**3 + 3 * s * s * t) + x2 * (3 * s * t * t + t**3)
-    y = y1 * s**3 + (y1 + y2) / 2 * (3 * s * s * t + 3 * s * t * t) + y2 * t**3
-    return x, y
-
-
-Box = tuple[float, float, float, float]
-"""Left, top, right and bottom."""
-
-
-def _within(point: tuple[float, float], box: Box) -> bool:
-    return box[0] < point[0] < box[2] and box[1] < point[1] < box[3]
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -94,8 +94,7 @@ def progress_graph(machine: Machine) -> ProgressGraph:
         return x, y
 
     fates: dict[At, set[str]] = {}
-    held: tuple[dict[int, Locks], dict[int, Locks]] = ({}, {})
-    """What each CPU surely holds after so many of its steps."""
+    held: tuple[dict[int, Locks], dict[int, Locks]] = ({}, {})  # by steps: what each surely holds
     for vertex in graph.vertices:
         for state in vertex.states:
             at = field(state)
