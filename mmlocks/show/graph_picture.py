@@ -101,7 +101,7 @@ class Drawing:
         self.asked = width
         self.pen = Pen()
         wordy = len(graph.edges) <= WORDS
-        self.spelt = False
+        self.spelt = False  # whether vertices stand so far apart that words fit between them
         for gap in (150.0, 110.0, 34.0, 22.0, 10.0):
             self.spelt = wordy and gap >= 100
             if gap < 100 or wordy:

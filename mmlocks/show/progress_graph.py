@@ -34,7 +34,7 @@ Steps = tuple[tuple[str, ...], ...]
 """What each step of one CPU does: several texts where that depends on what happened before."""
 At = tuple[int, int]
 """A field: how many steps each CPU has taken."""
-Path = tuple[tuple[float, float], ...]
+Way = tuple[tuple[float, float], ...]
 """A way from field to field. A step that breaks a rule does not happen: it ends half a field on."""
 Locks = set[tuple[str, str]]
 """Locks that a CPU holds, each with how."""
@@ -61,8 +61,8 @@ class ProgressGraph:
     steps: tuple[Steps, Steps]
     fields: tuple[tuple[str, ...], ...]
     locks: dict[tuple[int, int], tuple[str, ...]]
-    bad: Path = ()
-    good: Path = ()
+    bad: Way = ()
+    good: Way = ()
     message: str = ""
 
 
@@ -103,17 +103,21 @@ def progress_graph(machine: Machine) -> ProgressGraph:
             for cpu in machine.cpus:
                 mine = {(holding.lock, holding.mode) for holding in now if holding.cpu == cpu}
                 held[cpu][at[cpu]] = held[cpu].get(at[cpu], mine) & mine
-    locks: dict[At, tuple[str, ...]] = {}
+    columns, rows = range(length[0] + 1), range(length[1] + 1)
+    locks = {
+        (x, y): both
+        for x in columns
+        for y in rows
+        if (x, y) not in fates
+        and (both := _contended(held[0].get(x, set()), held[1].get(y, set())))
+    }
 
     def kind(at: At) -> str:
         if at in fates:
             return next(iter(fates[at])) if len(fates[at]) == 1 else "open"
-        both = _contended(held[0].get(at[0], set()), held[1].get(at[1], set()))
-        if both:
-            locks[at] = both
-        return WALL if both else NEVER
+        return WALL if at in locks else NEVER
 
-    fields = tuple(tuple(kind((x, y)) for y in range(length[1] + 1)) for x in range(length[0] + 1))
+    fields = tuple(tuple(kind((x, y)) for y in rows) for x in columns)
     worst = shortest(machine, Meter(SMALL))
     bad = _path(machine, worst.schedule, field) if worst is not None else ()
     return ProgressGraph(
@@ -190,7 +194,7 @@ def _alike(lines: Sequence[Sequence[str]]) -> int:
     return len(list(takewhile(lambda words: len(set(words)) == 1, zip(*lines, strict=False))))
 
 
-def _good(graph: StateGraph, field: Callable[[int], At], bad: Path) -> tuple[int, ...]:
+def _good(graph: StateGraph, field: Callable[[int], At], bad: Way) -> tuple[int, ...]:
     """A schedule that ends well, or () if there is none: the first that a depth-first walk finds.
 
     If possible, it stays off the field in which the bad path ends.
@@ -225,7 +229,7 @@ def _back(came_from: dict[int, tuple[int, int]], at: int) -> tuple[int, ...]:
     return tuple(reversed(cpus))
 
 
-def _path(machine: Machine, cpus: Sequence[int], field: Callable[[int], At]) -> Path:
+def _path(machine: Machine, cpus: Sequence[int], field: Callable[[int], At]) -> Way:
     """The fields through which a schedule goes."""
     state = machine.initial
     path: list[tuple[float, float]] = [field(state)]
@@ -277,14 +281,14 @@ def meaning_of(field: str, graph: ProgressGraph) -> str:
     return f"a wall: both would hold {' or '.join(names)}"
 
 
-def ways(graph: ProgressGraph) -> tuple[tuple[Path, str], ...]:
+def ways(graph: ProgressGraph) -> tuple[tuple[Way, str], ...]:
     """Both paths, with what a legend says about each."""
     why = f" ({graph.message.rstrip('.')})" if graph.message else ""
     good = (graph.good, "one way that ends well")
     return good, (graph.bad, f"the shortest way to go wrong{why}")
 
 
-def way_words(path: Path) -> str:
+def way_words(path: Way) -> str:
     """A path in words: how many steps of which CPU in turn, and whether the last breaks a rule."""
     cpus = [0 if after[0] != before[0] else 1 for before, after in pairwise(path)]
     turns = [(cpu, len(list(steps))) for cpu, steps in groupby(cpus)]
