@@ -58,7 +58,7 @@ def endings(
     """
     from mmlocks.explain.endings import endings as searched
     from mmlocks.scenarios.checking import as_kernel, machine_for
-    from mmlocks.show.explained import what_cells_hold, what_is_read
+    from mmlocks.show.endings_text import what_cells_hold, what_is_read
 
     story = the_scenario(scenario)
     kernel = as_kernel(the_changed_release(release, more, less))
@@ -80,7 +80,7 @@ def endings(
 
 
 def _print(found: Endings, scenario: Scenario, kernel: str) -> None:
-    from mmlocks.show.explained import endings_text
+    from mmlocks.show.endings_text import endings_text
 
     paragraph(f"{scenario.name} on {kernel}: {scenario.title}", TITLE)
     gap()

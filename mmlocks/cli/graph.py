@@ -49,7 +49,7 @@ class View(Enum):
 
     @property
     def words(self) -> str:
-        """What `mmlocks.show.graph` calls it."""
+        """What `mmlocks.show.graph_views` calls it."""
         return self.value.replace("-", " ")
 
 
@@ -98,7 +98,8 @@ def graph(
     from mmlocks.explain.state_graph import SMALL
     from mmlocks.scenarios.checking import as_kernel, machine_for
     from mmlocks.search import Budget
-    from mmlocks.show.graph import picture, too_large
+    from mmlocks.show.graph_layout import too_large
+    from mmlocks.show.graph_picture import graph_picture
 
     see_names(("--svg", svg, ".svg"))
     story = the_scenario(scenario)
@@ -119,7 +120,7 @@ def graph(
     if svg is not None:
         if refused:
             raise ModelError(refused)
-        save([Target(svg, picture(shown, title, reduction=reduction))])
+        save([Target(svg, graph_picture(shown, title, reduction=reduction))])
     if as_json:
         whole = (found if asked is None else shown).to_json()
         print_json({"scenario": story.name, "release": kernel.name, **whole})
@@ -142,7 +143,7 @@ def _explored(machine: Machine, budget: Budget, meter: Meter, reduced: bool) -> 
 
 def _print(shown: StateGraph, refused: str, reduction: bool) -> None:
     """How large a graph is and how executions can end; then its vertices, unless there are too many, or why there are none."""
-    from mmlocks.show.graph import graph_text, summary
+    from mmlocks.show.graph_text import graph_text, summary
 
     if refused:
         for sentence in summary(shown):
@@ -176,8 +177,9 @@ def _way_out(found: StateGraph, budget: Budget, meter: Meter, asked: str) -> str
 
 def _that_can_be_drawn(found: StateGraph, budget: Budget, meter: Meter) -> Iterator[str]:
     """The options that give pictures, each with the size of its graph."""
-    from mmlocks.show.graph import VIEWS, too_large
-    from mmlocks.show.progress import progress_graph
+    from mmlocks.show.graph_layout import too_large
+    from mmlocks.show.graph_views import VIEWS
+    from mmlocks.show.progress_graph import progress_graph
 
     def drawable(graph: StateGraph, more: str) -> Iterator[str]:
         for view in View:
@@ -196,7 +198,8 @@ def _that_can_be_drawn(found: StateGraph, budget: Budget, meter: Meter) -> Itera
 
 
 def _progress(machine: Machine, title: str, svg: Path | None, as_json: bool) -> int:
-    from mmlocks.show.progress import progress_graph, progress_picture, progress_text
+    from mmlocks.show.progress_graph import progress_graph, progress_text
+    from mmlocks.show.progress_picture import progress_picture
 
     if as_json:
         raise ModelError(
@@ -219,6 +222,6 @@ def _print_written(svg: Path | None) -> None:
 
 
 def _view(graph: StateGraph, view: View) -> StateGraph:
-    from mmlocks.show.graph import VIEWS, readable
+    from mmlocks.show.graph_views import VIEWS, readable
 
     return VIEWS[view.words](graph) if view.words in VIEWS else readable(graph)

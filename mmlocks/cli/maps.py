@@ -193,11 +193,11 @@ def _draw(source: Source, svg: Path | None, png: Path | None) -> None:
     title = f"Address space of {source.name}"
     targets = []
     if svg is not None:
-        from mmlocks.maps.picture import picture
+        from mmlocks.maps.picture import maps_picture
 
-        targets.append(Target(svg, picture(source.areas, title, source.program)))
+        targets.append(Target(svg, maps_picture(source.areas, title, source.program)))
     if png is not None:
-        from mmlocks.maps.png import picture_png
+        from mmlocks.maps.png import maps_png
 
-        targets.append(Target(png, picture_png(source.areas, title, source.program)))
+        targets.append(Target(png, maps_png(source.areas, title, source.program)))
     save(targets)

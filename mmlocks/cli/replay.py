@@ -59,7 +59,7 @@ def replay(
     """Show a run again: timeline, state, picture, or trace file."""
     from mmlocks.cli import report
     from mmlocks.cli.answers import own_code
-    from mmlocks.show.text import state_text
+    from mmlocks.show.state_text import state_text
 
     see_names(("--svg", svg, ".svg"), ("--trace", trace, ".json"), ("--chrome", chrome, ".json"))
     with own_code(answer or Path()), code_of(scenario or ""):
@@ -92,7 +92,8 @@ def _traces(
 ) -> list[Target]:
     """A run as JSON, and for trace viewers, to be written to files."""
     from mmlocks.machine import Schedule
-    from mmlocks.show.trace import chrome_trace, trace_json
+    from mmlocks.show.trace import trace_json
+    from mmlocks.show.trace_viewer import chrome_trace
 
     schedule = Schedule(scenario, kernel, run.cpus)
     return [

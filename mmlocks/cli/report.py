@@ -26,12 +26,12 @@ def print_run(run: Run, world: World, scenario: Scenario | None) -> None:
 
 def run_picture(scenario: Scenario, world: World, run: Run, step: int | None) -> str:
     """The state after a step, or the whole run as a storyboard, as SVG."""
+    from mmlocks.show.state_picture import state_picture
     from mmlocks.show.storyboard import storyboard
-    from mmlocks.show.svg import picture
 
     if step is None:
         return storyboard(world, run, title=scenario.title, ending=blame(run, world, scenario))
-    return picture(world, run, step)
+    return state_picture(world, run, step)
 
 
 def print_replay(

@@ -1,4 +1,4 @@
-"""The address space of a real process: /proc/PID/maps is read, each area is told what it is, and all of it is drawn.
+"""The address space of a real process: reads /proc/PID/maps, describes each area, and draws all.
 
 Reading order: reading, names, kinds, describe, blocks, layout, picture, png, text.
 """

@@ -1,7 +1,8 @@
-"""Which areas a picture draws together: each alone where there are few, and of thousands as few blocks as can be looked at.
+"""Which areas a picture draws together, as a block. Few areas are drawn one by one.
 
-First what belongs together is put together: the areas of one file, a thread's stack and its guard. If that is not enough,
-neighbours are, time and again those two of which it hides least: a small block, and a small gap.
+Areas that belong together form a block: those of one file, a thread's stack and its guard. If there
+are still too many blocks, neighbours are merged: again and again the two whose merging hides least,
+a small block and a small gap.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from mmlocks.maps.kinds import HEAP, PROGRAM, STACK, Described, size_of
 from mmlocks.maps.names import given_name, thread
 
 SINGLY = 40
-"""So many areas are drawn one by one."""
+"""Up to so many areas are drawn one by one."""
 LIMIT = 30
-"""If there are more, there are so many blocks at most."""
+"""More areas are drawn as so many blocks at most."""
 UNLIKE = 16
-"""So many times as much is hidden by merging blocks that have no kind in common."""
+"""Merging blocks without a common kind counts as hiding so many times as much."""
 LANDMARKS = {PROGRAM, HEAP, STACK}
-"""What a reader looks for first, but for the stacks of threads; merged only when nothing else is left."""
+"""A reader looks for these first: they are merged last. Stacks of threads do not count."""
 
 
 class Block(NamedTuple):
-    """Areas that are drawn together, in address order; nothing that is not drawn lies between them but gaps."""
+    """Areas that are drawn together, in address order; only gaps lie between them."""
 
     members: tuple[Described, ...]
 
@@ -45,14 +46,17 @@ class Block(NamedTuple):
 
     @property
     def file(self) -> str:
-        """The file of all of them, but for what hangs on to it (its .bss); "" if there is none, or more than one."""
+        """The file of all its areas, except its .bss; "" if there is no file, or more than one."""
         files = {one.area.file for one in self.members if not _hangs_on(one)}
         name = files.pop() if len(files) == 1 else ""
         return name if name.startswith("/") else ""
 
 
 def blocks(described: Sequence[Described], limit: int = LIMIT) -> list[Block]:
-    """The blocks to draw, in address order: one for each area if there are at most SINGLY, otherwise `limit` at most."""
+    """The blocks to draw, in address order.
+
+    At most SINGLY areas are a block each; more areas are at most `limit` blocks.
+    """
     if len(described) <= SINGLY:
         return [Block((one,)) for one in described]
     together: list[list[Described]] = []
@@ -78,7 +82,7 @@ def _belong_together(lower: Described, upper: Described) -> bool:
 
 
 def purpose_of_pair(one: Described) -> str:
-    """For memory of a thread, and what guards it or is reserved for it: what both are for; else ""."""
+    """What a thread's memory is for, or what its guard or reserve is for; else ""."""
     if thread(one.area.file):
         return THREAD_STACK
     if given_name(one.area.file):
@@ -93,7 +97,7 @@ def _hangs_on(one: Described) -> bool:
 
 
 def _merged(parts: list[Block], limit: int) -> list[Block]:
-    """Neighbours merged until at most `limit` blocks are left: in each round some of the pairs that hide the least."""
+    """Neighbours merged, those first that hide the least, until at most `limit` blocks are left."""
     while len(parts) > limit:
         pairs = sorted(range(len(parts) - 1), key=lambda low: _hidden(parts[low], parts[low + 1]))
         merging: set[int] = set()
@@ -113,7 +117,7 @@ def _is_landmark(one: Described) -> bool:
 
 
 def _hidden(lower: Block, upper: Block) -> tuple[bool, int]:
-    """What merging two neighbours would hide: whether a landmark, and how many bytes of gap and of the smaller one."""
+    """What merging two neighbours hides: whether a landmark, and how many bytes."""
     below, above = ({one.kind for one in block.members} for block in (lower, upper))
     hidden = upper.start - lower.end + min(lower.mapped, upper.mapped)
     landmark = any(_is_landmark(one) for block in (lower, upper) for one in block.members)

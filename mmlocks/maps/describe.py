@@ -1,4 +1,7 @@
-"""What each area of an address space is, and what it is probably for: by its name, by its neighbours, and by all of them together."""
+"""What each area of an address space is, and what it is probably for.
+
+Its name tells it, its neighbours, or all areas together.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from mmlocks.maps.kinds import (
     PROGRAM,
     SHARED,
     STACK,
+    AreaKind,
     Described,
-    Kind,
     base_name,
     size_of,
 )
@@ -32,9 +35,12 @@ from mmlocks.maps.names import (
 from mmlocks.mm.area import Area
 
 LITTLE = 1 << 20
-"""Bytes up to which memory without access is taken for a guard, and not for addresses that are kept for later."""
+"""Memory without access of up to so many bytes is taken for a guard; more is kept for later."""
 ARENA = 64 << 20
-"""glibc's malloc gives threads arenas of this size and alignment: the used part first, the rest without access."""
+"""Size and alignment of the arenas that glibc's malloc gives to threads.
+
+The used part comes first; the rest has no access.
+"""
 
 BSS = ".bss of"
 THREAD_STACK = "a thread's stack?"
@@ -42,13 +48,13 @@ THREAD_ARENA = "a thread's malloc?"
 
 
 def describe(areas: Sequence[Area], program: str = "") -> list[Described]:
-    """What each area is. `program` is the file that the process executes, if that is known; without it, it is guessed."""
+    """What each area is. `program` is the file that the process executes; without it, a guess."""
     space = _Space(areas, program)
     return [space.described(index) for index in range(len(areas))]
 
 
 class _Space:
-    """The areas, and what can only be told from all of them: the program, and whether `x` means code."""
+    """The areas, and what all together tell: the program, and whether `x` means code."""
 
     def __init__(self, areas: Sequence[Area], program: str) -> None:
         self.areas = areas
@@ -61,12 +67,11 @@ class _Space:
             self._kind(area, source) for area, source in zip(areas, self.origins, strict=True)
         ]
 
-    # -- of all together ----------------------------------------------------------------------------------------------
-
     def _all_executable(self) -> bool:
-        """True if all that may be read may be executed as well, as in old programs (personality READ_IMPLIES_EXEC).
+        """Whether readable memory is executable too, as in old programs (READ_IMPLIES_EXEC).
 
-        It shows where no program asks for it: in a file's variables, and in files that are shared, such as fonts.
+        It shows where no program asks for it: in a file's variables, and in shared files such as
+        fonts.
         """
         telling = [
             area
@@ -76,7 +81,10 @@ class _Space:
         return bool(telling) and all("x" in area.perms for area in telling)
 
     def _files_with_code(self) -> dict[str, int]:
-        """The files that are executable somewhere, and where the last such area of each ends. Code is mapped privately."""
+        """Each file with an executable area, and where its last one ends.
+
+        Code is mapped privately.
+        """
         return {
             area.file: area.end
             for area, source in zip(self.areas, self.origins, strict=True)
@@ -84,9 +92,11 @@ class _Space:
         }
 
     def _probable_program(self) -> str:
-        """The file that is probably the program, or "": that with code next below the heap, else the only one with code.
+        """The file that is probably the program, or "".
 
-        The kernel lets the heap begin behind the program's variables, or by chance a bit later. Libraries do not count.
+        It is the file with code next below the heap, or else the only one with code. The kernel
+        lets the heap begin behind the program's variables, or a random bit later. Libraries do not
+        count.
         """
         ends = {file: end for file, end in self.code.items() if not like_library(file)}
         heap = next((area.start for area in self.areas if area.file == "[heap]"), 0)
@@ -95,9 +105,7 @@ class _Space:
             return max(below, key=ends.__getitem__)
         return next(iter(ends)) if len(ends) == 1 and self.x_means_code else ""
 
-    # -- of one -------------------------------------------------------------------------------------------------------
-
-    def _kind(self, area: Area, source: Origin) -> Kind:
+    def _kind(self, area: Area, source: Origin) -> AreaKind:
         if source in (Origin.HEAP, Origin.STACK, Origin.KERNEL):
             return {Origin.HEAP: HEAP, Origin.STACK: STACK}.get(source, KERNEL)
         if not set(area.perms) & set("rwx"):
@@ -108,33 +116,23 @@ class _Space:
             return SHARED
         if source in (Origin.NOTHING, Origin.ZEROS):
             return ANONYMOUS
-        return (
-            LIBRARY
-            if source is Origin.FILE and like_library(area.file) and not shared(area)
-            else FILE
-        )
+        library = source is Origin.FILE and like_library(area.file) and not shared(area)
+        return LIBRARY if library else FILE
 
     def described(self, index: int) -> Described:
-        """All that is said of one."""
+        """All that is said about one area."""
         area, kind = self.areas[index], self.kinds[index]
         if kind is HEAP:
             top = HEAP not in self.kinds[index + 1 :]
             return Described(area, kind, growth="grows up" if top else "")
         if kind is STACK:
-            first = area.file == "[stack]"
-            return Described(
-                area, kind, growth="grows down" if first and area.flags is None else ""
-            )
+            silent = area.file == "[stack]" and area.flags is None
+            return Described(area, kind, growth="grows down" if silent else "")
         if given_name(area.file):
             return Described(area, kind, given_name(area.file))
         if kind in (PROGRAM, LIBRARY, FILE):
-            return Described(
-                area,
-                kind,
-                self._part(area, kind),
-                shown_name(area.file),
-                kind is PROGRAM and not self.known,
-            )
+            guessed = kind is PROGRAM and not self.known
+            return Described(area, kind, self._part(area, kind), shown_name(area.file), guessed)
         part = ""
         if kind is KERNEL:
             part = about(area.file)
@@ -144,8 +142,8 @@ class _Space:
             part = self._closed(index)
         return Described(area, kind, part, shown_name(area.file))
 
-    def _part(self, area: Area, kind: Kind) -> str:
-        """Which part of a file it is, by what is allowed there; empty where that says nothing, or all there is to say."""
+    def _part(self, area: Area, kind: AreaKind) -> str:
+        """Which part of a file it is, by what is allowed there; "" where that says nothing."""
         write, execute = "w" in area.perms, "x" in area.perms
         if shared(area) or (execute and (write or not self.x_means_code)):
             return ""
@@ -164,7 +162,7 @@ class _Space:
         return other if self.areas[low].end == self.areas[high].start else None
 
     def _purpose(self, index: int) -> str:
-        """What writable anonymous memory is probably for, by what touches it."""
+        """What writable anonymous memory is probably for, by its neighbours."""
         area = self.areas[index]
         if self.kinds[index] is not ANONYMOUS or area.file or "w" not in area.perms:
             return ""
@@ -174,38 +172,30 @@ class _Space:
         if below is None:
             return ""
         lower = self.areas[below]
-        loaded = self.kinds[below] in (PROGRAM, LIBRARY) or (
-            self.x_means_code and lower.file in self.code
-        )
+        has_code = self.x_means_code and lower.file in self.code
+        loaded = has_code or self.kinds[below] in (PROGRAM, LIBRARY)
         if loaded and "w" in lower.perms:
-            # A file's variables that begin as zeros lie above its others. Other memory may lie there, too; it is mostly larger.
+            # A file's variables that begin as zeros lie above its other variables. Other memory may
+            # lie there too; it is mostly larger than the file.
             first = below
             while (
-                first
-                and self.areas[first - 1].file == lower.file
-                and self._neighbour(first, -1) is not None
+                self._neighbour(first, -1) == first - 1 and self.areas[first - 1].file == lower.file
             ):
                 first -= 1
-            return (
-                f"{BSS} {base_name(lower.file)}?"
-                if size_of(area) <= lower.end - self.areas[first].start
-                else ""
-            )
+            small = size_of(area) <= lower.end - self.areas[first].start
+            return f"{BSS} {base_name(lower.file)}?" if small else ""
         guarded = self.kinds[below] is NO_ACCESS and not lower.file and size_of(lower) <= LITTLE
         return THREAD_STACK if guarded and size_of(area) > size_of(lower) else ""
 
     def _closed(self, index: int) -> str:
-        """What memory without access is probably for; that it lies inside of a file's areas can be seen."""
+        """What memory without access is probably for, by its neighbours."""
         above, below = self._neighbour(index, 1), self._neighbour(index, -1)
         area = self.areas[index]
         if above is not None and below is not None:
             file = self.areas[above].file
             if self.origins[above] is Origin.FILE and file == self.areas[below].file:
-                return (
-                    "between its parts"
-                    if file == area.file
-                    else f"between parts of {base_name(file)}"
-                )
+                whose = "its parts" if file == area.file else f"parts of {base_name(file)}"
+                return f"between {whose}"
         if area.file:
             return ""
         if above is not None and (

@@ -1,7 +1,7 @@
-"""What an area is for, told from its line in maps and its neighbours: program, library, heap, stack, ...
+"""Kinds of areas (program, library, heap, stack, ...), and what is said about an area.
 
-What is said follows from the line itself, by what the kernel's names mean (`areas_names`). What has a question mark is a guess: maps
-does not say it. `areas_describe` finds out what each area is.
+A fact follows from the line itself, by what the kernel's names mean (`names`). A guess has a
+question mark: maps does not say it. `describe` finds out what each area is.
 """
 
 from __future__ import annotations
@@ -12,29 +12,31 @@ from mmlocks.maps.names import Origin, given_name, origin, shared, thread
 from mmlocks.mm.area import Area
 
 
-class Kind(NamedTuple):
-    """A kind of area: its name, the letter that stands for it where there is little room, and which areas it has."""
+class AreaKind(NamedTuple):
+    """A kind of area: its name, its letter for places with little room, and which areas it has."""
 
     name: str
     letter: str
     about: str
 
 
-PROGRAM = Kind("program", "P", "the file that the process executes")
-LIBRARY = Kind("library", "L", "another file that is named like a library (.so), mapped privately")
-FILE = Kind(
+PROGRAM = AreaKind("program", "P", "the file that the process executes")
+LIBRARY = AreaKind(
+    "library", "L", "another file that is named like a library (.so), mapped privately"
+)
+FILE = AreaKind(
     "file", "F", "any other file: on a disk, or in memory if it is mapped privately; or a device"
 )
-HEAP = Kind("heap", "H", "[heap], which brk moves; malloc's first choice")
-STACK = Kind(
+HEAP = AreaKind("heap", "H", "[heap], which brk moves; malloc's first choice")
+STACK = AreaKind(
     "stack", "S", "[stack], that of the first thread; other threads' where the kernel says so"
 )
-ANONYMOUS = Kind("anonymous", "A", "private memory that began as zeros")
-SHARED = Kind("shared memory", "M", "memory that processes may share, without a file on a disk")
-KERNEL = Kind(
+ANONYMOUS = AreaKind("anonymous", "A", "private memory that began as zeros")
+SHARED = AreaKind("shared memory", "M", "memory that processes may share, without a file on a disk")
+KERNEL = AreaKind(
     "kernel", "K", "the kernel's own: [vdso], [vvar], buffers of perf, io_uring, sockets, ..."
 )
-NO_ACCESS = Kind(
+NO_ACCESS = AreaKind(
     "no access", "N", "a guard, addresses kept for later, a gap in a library: maps does not say"
 )
 KINDS = (PROGRAM, LIBRARY, FILE, HEAP, STACK, ANONYMOUS, SHARED, KERNEL, NO_ACCESS)
@@ -60,18 +62,19 @@ WORTH_SAYING = {
     "dp": "may be dropped",
     "gu": "may contain guard pages",
 }
-"""The flags that tell a learner something which the line of maps does not, in words."""
+"""Flags that tell a learner something that the line of maps does not, in words."""
 
 
 class Described(NamedTuple):
-    """An area and what is said of it.
+    """An area and what is said about it.
 
-    `part`: which part of its kind it is ("code"), or what it is for. `name`: such as "/usr/bin/cat". `guessed`: whether its kind is
-    a guess. `growth`: how it grows, where its flags do not say so. All but the kind may be empty.
+    `part` is which part of its kind it is ("code"), or what it is for. `name` is a name such as
+    "/usr/bin/cat". `guessed` says that its kind is a guess. `growth` says how it grows, where its
+    flags do not. All but the kind may be empty.
     """
 
     area: Area
-    kind: Kind
+    kind: AreaKind
     part: str = ""
     name: str = ""
     guessed: bool = False
@@ -95,10 +98,8 @@ class Described(NamedTuple):
         if source is Origin.SYSTEM:
             return "kernel's file"
         if source is not Origin.FILE:
-            return "private memory"  # what is shared and in memory only is of another kind
-        return (
-            "shared file" if shared(self.area) else "file"
-        )  # what is stored in a shared one reaches the file
+            return "private memory"  # shared memory is another kind
+        return "shared file" if shared(self.area) else "file"  # stores to a shared one reach it
 
     @property
     def lead(self) -> str:
@@ -107,27 +108,27 @@ class Described(NamedTuple):
 
     @property
     def is_guess(self) -> bool:
-        """True if something that is said of it is a guess."""
+        """Whether anything that is said about it is a guess."""
         return self.label.endswith("?") or (
             self.part.endswith("?") and not given_name(self.area.file)
         )
 
     def words(self, room: int = 1 << 20, dots: str = "...") -> str:
-        """All of it in at most `room` characters: "library /usr/lib/libc.so.6: code", "anonymous: a thread's stack?"."""
+        """All of it in at most `room` characters, such as "library /usr/lib/libc.so.6: code"."""
         lead, name = self.lead, visible(self.name)
         tail = f": {visible(self.part)}" if self.part and self.kind is not PROGRAM else ""
         if not name:
             bare = self.kind is NO_ACCESS and self.part and not given_name(self.area.file)
             return shorten(tail.removeprefix(": ") if bare else lead + tail, room, dots)
         left = room - len(lead) - 1
-        # What part it is can be seen from what is allowed there as well; the name cannot.
+        # The name matters more: what is allowed there also shows which part it is.
         if len(base_name(name)) + len(tail) > left:
             tail = ""
         return f"{lead} {shorten(name, left - len(tail), dots)}{tail}"
 
     @property
     def remarks(self) -> list[str]:
-        """What is worth saying beside its name, in words; most of it is told by flags."""
+        """What is worth saying beside its name, in words; most of it comes from flags."""
         if self.kind is KERNEL and self.area.file.startswith("["):
             return []  # the program did not choose them
         flags = self.area.flags or frozenset()
@@ -137,9 +138,6 @@ class Described(NamedTuple):
             flags -= {"lo"}  # mlock2(MLOCK_ONFAULT) sets both, and locks what is touched later
         told = [words for flag, words in WORTH_SAYING.items() if flag in flags]
         return [self.growth, *told] if self.growth else told
-
-
-# -- small words ------------------------------------------------------------------------------------------------------
 
 
 def size_of(area: Area) -> int:
@@ -173,11 +171,14 @@ def human(size: float) -> str:
 
 
 SOME = 6
-"""So much of the folders is worth showing; less says nothing."""
+"""So many characters of the folders are worth showing; fewer say nothing."""
 
 
 def shorten(text: str, room: int, dots: str = "...") -> str:
-    """A path in at most `room` characters: the middle goes first, then all folders, then the middle of its last name."""
+    """A path in at most `room` characters.
+
+    First its middle is left out, then all folders, then the middle of the last name.
+    """
     if len(text) <= room:
         return text
     head, slash, last = text.rpartition("/")
@@ -194,7 +195,7 @@ def shorten(text: str, room: int, dots: str = "...") -> str:
 
 
 def visible(text: str) -> str:
-    """Text that cannot drive a terminal or break XML: what is not printable is spelled out."""
+    """Text with unprintable characters spelled out: it cannot drive a terminal or break XML."""
     if text.isprintable():
         return text
     return "".join(

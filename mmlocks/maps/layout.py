@@ -1,7 +1,8 @@
-"""Where everything stands in the picture of an address space, and what it says; `areas` paints it.
+"""Where everything stands in the picture of an address space, and what it says.
 
-128 TiB with four clusters of areas in them cannot be drawn to scale. Each area is as tall as a line of text, and taller with the
-logarithm of its size; a gap is a break with its size beside it. High addresses are at the top.
+128 TiB with a few clusters of areas cannot be drawn to scale. Each area is as tall as a line of
+text, and grows with the logarithm of its size. A gap is a break with its size beside it. High
+addresses are at the top. `picture` paints the layout.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from mmlocks.maps.kinds import (
     LIBRARY,
     NO_ACCESS,
     PROGRAM,
+    AreaKind,
     Described,
-    Kind,
     base_name,
     human,
     shorten,
@@ -32,10 +33,11 @@ from mmlocks.maps.kinds import (
 from mmlocks.maps.names import thread
 from mmlocks.maps.text import GUESS, gap_words
 from mmlocks.mm.area import Area
-from mmlocks.show.draw import LINE, MONO, SANS, fit
+from mmlocks.sentences import counted
+from mmlocks.show.draw import LINE, SANS, SMALL, fit
 
 WIDTH = 700
-"""Of every picture, in pixels. Text can still be read when it is shown at 500."""
+"""Width of every picture in pixels. Its text can still be read when it is shown at 500."""
 PAD = 16
 BAR = 130.0
 BESIDE = 140.0
@@ -47,30 +49,28 @@ INDENT = 12
 ROW = 19.0
 """Height of an area of one page: a line of text."""
 GROWTH = 1.8
-"""How much taller an area is drawn for every doubling of its size."""
+"""So many pixels taller is an area for every doubling of its size."""
 GAP = 30.0
 NAME = 7.8
-"""Assumed width of a character in a title: names have more capitals, digits and wide letters than sentences."""
-SMALL = MONO * 11 / 12
-"""Width of a monospaced character at 11 px."""
+"""Assumed width of a character in a title: names have more wide letters than sentences."""
 
 
-class Cell(NamedTuple):
-    """A part of a block's bar: what it says, and how much of the width it has, from 0 to 1."""
+class BarPart(NamedTuple):
+    """A part of a block's bar: what it says, and its share of the width, from 0 to 1."""
 
-    kind: Kind
+    kind: AreaKind
     text: str
     share: float
 
 
-class Row(NamedTuple):
-    """A block, or a gap (no cells), at its place in the picture."""
+class LayoutRow(NamedTuple):
+    """A block, or a gap (no parts), at its place in the picture."""
 
     start: int
     end: int
     top: float
     height: float
-    cells: tuple[Cell, ...]
+    parts: tuple[BarPart, ...]
     beside: tuple[str, ...]
     """One or two lines next to the bar: sizes."""
     title: tuple[str, ...]
@@ -82,21 +82,21 @@ class Row(NamedTuple):
 
 
 class Brace(NamedTuple):
-    """One title for several rows: the file that they all belong to."""
+    """One title for several rows: the file to which all of them belong."""
 
     top: float
     height: float
     title: tuple[str, ...]
 
 
-class Layout(NamedTuple):
-    """Everything about the picture but the paint."""
+class MapsLayout(NamedTuple):
+    """Everything about the picture except the paint."""
 
     height: float
     title: str
     under_title: tuple[str, ...]
-    legend: tuple[tuple[Kind, str], ...]
-    rows: tuple[Row, ...]
+    legend: tuple[tuple[AreaKind, str], ...]
+    rows: tuple[LayoutRow, ...]
     braces: tuple[Brace, ...]
     notes: tuple[str, ...]
     bar: float
@@ -113,8 +113,8 @@ class Layout(NamedTuple):
         return self.beside + BESIDE
 
 
-def lay_out(areas: Sequence[Area], title: str, program: str) -> Layout:
-    """Compute what is drawn where."""
+def lay_out_areas(areas: Sequence[Area], title: str, program: str) -> MapsLayout:
+    """Where everything stands. `program` is the file that the process executes, if known."""
     described = describe(areas, program)
     drawn = blocks(described)
     digits = max((len(f"{area.end:08x}") for area in areas), default=8)
@@ -122,9 +122,12 @@ def lay_out(areas: Sequence[Area], title: str, program: str) -> Layout:
     room = WIDTH - PAD - (bar + BAR + INDENT + BESIDE + INDENT)
 
     mapped = sum(size_of(area) for area in areas)
-    summary = f"{len(areas):,} area{'s' * (len(areas) != 1)}, {human(mapped)} mapped, high addresses at the top."
+    summary = f"{counted(len(areas), 'area')}, {human(mapped)} mapped, high addresses at the top."
     if len(drawn) < len(areas):
-        summary += f" The areas are drawn as {len(drawn)} blocks: those of one file together, and small neighbours."
+        summary += (
+            f" The areas are drawn as {len(drawn)} blocks: those of one file together, "
+            "and small neighbours."
+        )
     under_title = tuple(fit(summary, WIDTH - 2 * PAD, 4, SANS))
     legend = _legend(described)
     top = PAD + 26.0 + len(under_title) * LINE
@@ -133,26 +136,24 @@ def lay_out(areas: Sequence[Area], title: str, program: str) -> Layout:
     top = rows[-1].top + rows[-1].height if rows else top
 
     notes = [
-        "The larger, the taller, by the logarithm of the size. Gaps (zigzag) are not to scale."
+        "The larger, the taller, by the logarithm of the size. Gaps (zigzag) are not to scale.",
+        "r may be read, w written, x executed; p private: stores stay in this process; s shared.",
     ]
-    notes.append(
-        "r may be read, w written, x executed; p private: stores stay in this process; s shared."
-    )
     if any(len(block.members) > 1 for block in drawn):
         notes.append(
-            "A bar in parts is several areas: each of them, low addresses left, or just their kinds. The second size is with the "
-            "gaps between them."
+            "A bar in parts is several areas: each of them, low addresses left, or just their "
+            "kinds. The second size is with the gaps between them."
         )
     if any(one.is_guess for one in described):
         notes.append(GUESS)
     lines = tuple(line for note in notes for line in fit(note, WIDTH - 2 * PAD, 3, SANS))
     height = top + 26 + len(lines) * LINE + PAD
-    return Layout(height, visible(title), under_title, legend, tuple(rows), braces, lines, bar)
+    return MapsLayout(height, visible(title), under_title, legend, tuple(rows), braces, lines, bar)
 
 
-def _rows(drawn: Sequence[Block], top: float, room: float) -> list[Row]:
+def _rows(drawn: Sequence[Block], top: float, room: float) -> list[LayoutRow]:
     """Blocks, and the gaps between them, from the highest address to 0."""
-    rows: list[Row] = []
+    rows: list[LayoutRow] = []
     upper = None
     for block in reversed(drawn):
         if upper is not None and block.end < upper:
@@ -166,7 +167,7 @@ def _rows(drawn: Sequence[Block], top: float, room: float) -> list[Row]:
     return rows
 
 
-def _legend(described: Sequence[Described]) -> tuple[tuple[Kind, str], ...]:
+def _legend(described: Sequence[Described]) -> tuple[tuple[AreaKind, str], ...]:
     some = {kind: [one for one in described if one.kind is kind] for kind in KINDS}
     return tuple(
         (kind, f"{ones[0].kind_name} {human(sum(size_of(one.area) for one in ones))}")
@@ -175,14 +176,16 @@ def _legend(described: Sequence[Described]) -> tuple[tuple[Kind, str], ...]:
     )
 
 
-def _gap(start: int, end: int, top: float, room: float) -> Row:
+def _gap(start: int, end: int, top: float, room: float) -> LayoutRow:
     words = gap_words(start, end)
     if start == 0:
         words = "unmapped: address 0 too, so null pointers fail"
-    return Row(start, end, top, GAP, (), (human(end - start),), tuple(fit(words, room, 2, NAME)))
+    return LayoutRow(
+        start, end, top, GAP, (), (human(end - start),), tuple(fit(words, room, 2, NAME))
+    )
 
 
-def _row(block: Block, top: float, room: float) -> Row:
+def _row(block: Block, top: float, room: float) -> LayoutRow:
     beside = [human(block.mapped)]
     file = label = ""
     if len(block.members) == 1:
@@ -192,18 +195,20 @@ def _row(block: Block, top: float, room: float) -> Row:
         if one.kind in (PROGRAM, LIBRARY, FILE):
             file, label = one.area.file, one.label
         lines = _title_of_one(one, room)
-        cells: tuple[Cell, ...] = (Cell(one.kind, one.area.perms, 1.0),)
+        parts: tuple[BarPart, ...] = (BarPart(one.kind, one.area.perms, 1.0),)
     else:
         if human(block.end - block.start) != beside[0]:
             beside.append(f"in {human(block.end - block.start)}")
         lines = _title_of_many(block, int(room / NAME))
-        cells = _cells(block)
+        parts = _parts(block)
     height = (
         ROW
         + (max(len(beside), len(lines)) - 1) * (LINE - 1)
         + GROWTH * log2(max(1, block.mapped >> 12))
     )
-    return Row(block.start, block.end, top, height, cells, tuple(beside), tuple(lines), file, label)
+    return LayoutRow(
+        block.start, block.end, top, height, parts, tuple(beside), tuple(lines), file, label
+    )
 
 
 def _title_of_one(one: Described, room: float) -> list[str]:
@@ -227,10 +232,8 @@ def _title_of_many(block: Block, signs: int) -> list[str]:
         members = [one for one in block.members if one.area.file == block.file]
         lead = next((one.label for one in members if one.kind is not NO_ACCESS), NO_ACCESS.name)
         bss = ", with its .bss?" if any(one.part.startswith(BSS) for one in block.members) else ""
-        return [
-            f"{lead} {shorten(visible(base_name(block.file)), signs - len(lead) - 1, '…')}",
-            count + bss,
-        ]
+        name = shorten(visible(base_name(block.file)), signs - len(lead) - 1, "…")
+        return [f"{lead} {name}", count + bss]
     purposes = {purpose_of_pair(one) for one in block.members}
     used = sum(one.kind is not NO_ACCESS for one in block.members)
     if purposes == {THREAD_STACK}:
@@ -249,7 +252,7 @@ def _title_of_many(block: Block, signs: int) -> list[str]:
 
 def _files(block: Block) -> str:
     files = {one.area.file for one in block.members if one.area.file.startswith("/")}
-    return f", {len(files)} file{'s' * (len(files) != 1)}" if files else ""
+    return f", {counted(len(files), 'file')}" if files else ""
 
 
 def _largest(block: Block, signs: int) -> str:
@@ -268,30 +271,33 @@ def _largest(block: Block, signs: int) -> str:
     return line
 
 
-def _cells(block: Block) -> tuple[Cell, ...]:
+def _parts(block: Block) -> tuple[BarPart, ...]:
     """The areas of a file side by side; of a mixture, the kinds."""
     if len(block.members) <= 6 and (block.file or len({one.kind for one in block.members}) > 1):
         share = 1 / len(block.members)
-        return tuple(Cell(one.kind, one.area.perms[:3], share) for one in block.members)
+        return tuple(BarPart(one.kind, one.area.perms[:3], share) for one in block.members)
     weights = {}
     for kind in KINDS:
         size = sum(size_of(one.area) for one in block.members if one.kind is kind)
         if size:
             weights[kind] = 6 + log2(size >> 12 or 1)
     return tuple(
-        Cell(kind, kind.letter, weight / sum(weights.values())) for kind, weight in weights.items()
+        BarPart(kind, kind.letter, weight / sum(weights.values()))
+        for kind, weight in weights.items()
     )
 
 
-def _braced(rows: Sequence[Row], room: float) -> tuple[tuple[Row, ...], tuple[Brace, ...]]:
-    """The rows, with the titles of neighbours that are of one file replaced by a title for all of them."""
+def _braced(
+    rows: Sequence[LayoutRow], room: float
+) -> tuple[tuple[LayoutRow, ...], tuple[Brace, ...]]:
+    """The rows; neighbours of one file get one title for all of them, beside a brace."""
     braces: list[Brace] = []
-    result: list[Row] = []
+    result: list[LayoutRow] = []
     for file, group in groupby(rows, lambda row: row.file):
         run = list(group)
         if file and len(run) > 1:
             labels = {row.label for row in run}
-            kind = labels.pop() if len(labels) == 1 else run[0].cells[0].kind.name
+            kind = labels.pop() if len(labels) == 1 else run[0].parts[0].kind.name
             name = shorten(visible(base_name(file)), int(room / NAME) - len(kind) - 1, "…")
             size = human(sum(row.end - row.start for row in run))
             height = run[-1].top + run[-1].height - run[0].top

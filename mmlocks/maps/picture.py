@@ -1,6 +1,9 @@
 """The picture of an address space: a pure function from areas to SVG, high addresses at the top.
 
-What stands where is computed in `areas_layout`, once; `paint` paints it, with a pen for SVG or with one for PNG (`areas_png`).
+`layout` computes where everything stands. `paint` paints it with a brush: with a pen for SVG, or
+with the brush of `png`. One painter for both has not been found: matplotlib's own SVG has no
+titles, descriptions or colours of JupyterLab, and cairosvg would be one more dependency that needs
+the cairo library.
 """
 
 from __future__ import annotations
@@ -24,16 +27,15 @@ from mmlocks.maps.layout import (
     COLUMNS,
     INDENT,
     PAD,
-    SMALL,
     WIDTH,
+    BarPart,
     Brace,
-    Cell,
-    Layout,
-    Row,
-    lay_out,
+    LayoutRow,
+    MapsLayout,
+    lay_out_areas,
 )
 from mmlocks.mm.area import Area
-from mmlocks.show.draw import LINE, SANS, Pen, document, fit, number
+from mmlocks.show.draw import LINE, SANS, SMALL, Pen, document, fit, number, stripes
 
 COLOURS = {
     PROGRAM: ("#0072B2", "#fff"),
@@ -45,11 +47,14 @@ COLOURS = {
     SHARED: ("#8C6D46", "#fff"),
     KERNEL: ("#999999", "#111"),
 }
-"""Fill and ink of each kind, after Okabe and Ito; memory without access has none, and is hatched. Letters say the same."""
+"""Fill and ink of each kind, after Okabe and Ito. Letters say the same.
+
+Memory without access has no colour: it is hatched.
+"""
 
 
 class Brush(Protocol):
-    """What paints: `Pen` for SVG, and its counterpart for PNG. Coordinates are in pixels, y grows downwards."""
+    """Paints: `Pen` for SVG, `PngBrush` for PNG. Coordinates are in pixels; y grows downwards."""
 
     def text(
         self, x: float, y: float, text: str, kind: str = "", anchor: str = "", colour: str = ""
@@ -58,8 +63,15 @@ class Brush(Protocol):
         ...
 
     def box(
-        self, x: float, y: float, width: float, height: float, kind: str = "", fill: str = "", radius: float = 4
-    ) -> None:  # fmt: skip
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        kind: str = "",
+        fill: str = "",
+        radius: float = 4,
+    ) -> None:
         """A rectangle."""
         ...
 
@@ -68,76 +80,74 @@ class Brush(Protocol):
         ...
 
 
-def picture(areas: Sequence[Area], title: str = "An address space", program: str = "") -> str:
-    """An address space as an SVG document. `program` is the file that the process executes, where that is known.
+def maps_picture(areas: Sequence[Area], title: str = "An address space", program: str = "") -> str:
+    """An address space as an SVG document. `program`: the file that the process executes, if known.
 
-    No ids, no scripts and no clock: the same areas are always the same text. However many areas there are, they are
-    drawn as some 30 blocks; how many share one is said on it.
+    No ids, no scripts and no clock: the same areas are always the same text. Thousands of areas are
+    drawn as about 30 blocks; each block says how many areas it has.
     """
-    layout = lay_out(areas, title, program)
+    layout = lay_out_areas(areas, title, program)
     pen = Pen()
     paint(pen, layout)
     return document(WIDTH, layout.height, layout.title, description(layout), pen.parts)
 
 
-def description(layout: Layout) -> str:
-    """The picture in words, from top to bottom, for those who cannot see it."""
+def description(layout: MapsLayout) -> str:
+    """The picture in words, from top to bottom, for readers who cannot see it."""
     lines = list(layout.under_title)
     braced = {row: brace for brace in layout.braces for row in layout.rows if _within(row, brace)}
     for row in layout.rows:
         brace = braced.get(row)
         what = " ".join((*row.title, *(brace.title[:1] if brace else ())))
-        perms = " ".join(cell.text for cell in row.cells)
-        where = f"{row.start:x} to {row.end:x}"
-        lines.append(
-            f"{where}: {what}, {' '.join(row.beside)}{' ' if perms else ''}{perms}".rstrip()
-        )
+        perms = " ".join(part.text for part in row.parts)
+        told = " ".join(filter(None, [*row.beside, perms]))
+        lines.append(f"{row.start:x} to {row.end:x}: {what}, {told}".rstrip())
     return "\n".join(lines)
 
 
-def _within(row: Row, brace: Brace) -> bool:
+def _within(row: LayoutRow, brace: Brace) -> bool:
     return brace.top <= row.top < brace.top + brace.height
 
 
-# -- painted ---------------------------------------------------------------------------------------------------------
-
-
-def paint(pen: Brush, layout: Layout) -> None:
-    """Paint it all."""
+def paint(pen: Brush, layout: MapsLayout) -> None:
+    """Paint the whole picture."""
     y = PAD + 14.0
     pen.text(PAD, y, fit(layout.title, WIDTH - 2 * PAD, 1, SANS * 1.3)[0], "h")
-    for line in layout.under_title:
-        y += LINE
-        pen.text(PAD, y, line, "q")
+    y = _paint_lines(pen, y, layout.under_title)
     _paint_legend(pen, layout, y + 12)
     for row in layout.rows:
         _paint_row(pen, layout, row)
     _paint_addresses(pen, layout)
     for brace in layout.braces:
         _paint_brace(pen, layout, brace)
-    y = layout.height - PAD - len(layout.notes) * LINE
-    for line in layout.notes:
+    _paint_lines(pen, layout.height - PAD - len(layout.notes) * LINE, layout.notes)
+
+
+def _paint_lines(pen: Brush, y: float, lines: Sequence[str]) -> float:
+    """Quiet lines below y, over the whole width; returns the baseline of the last one."""
+    for line in lines:
         y += LINE
         pen.text(PAD, y, line, "q")
+    return y
 
 
-def _paint_legend(pen: Brush, layout: Layout, y: float) -> None:
+def _paint_legend(pen: Brush, layout: MapsLayout, y: float) -> None:
     each = (WIDTH - 2 * PAD) / COLUMNS
     for index, (kind, words) in enumerate(layout.legend):
         x, top = PAD + index % COLUMNS * each, y + index // COLUMNS * 20
-        _paint_cell(pen, x, top, 20, 15, Cell(kind, kind.letter, 1))
+        _paint_part(pen, x, top, 20, 15, BarPart(kind, kind.letter, 1))
         pen.text(x + 27, top + 12, words)
 
 
-def _paint_row(pen: Brush, layout: Layout, row: Row) -> None:
+def _paint_row(pen: Brush, layout: MapsLayout, row: LayoutRow) -> None:
     middle = row.top + row.height / 2
-    quiet = "" if row.cells else "q"
-    if row.cells:
+    quiet = "" if row.parts else "q"
+    if row.parts:
         x = layout.bar
-        for cell in row.cells:
-            width = cell.share * BAR
-            letter = len(row.cells) == 1
-            _paint_cell(pen, x, row.top, width, row.height, cell, letter)
+        for part in row.parts:
+            width = part.share * BAR
+            letter = len(row.parts) == 1
+            _paint_part(pen, x, row.top, width, row.height, part, letter)
             x += width
     else:
         _zigzag(pen, layout.bar, row.top, BAR, row.height)
@@ -151,39 +161,33 @@ def _lines(pen: Brush, x: float, middle: float, lines: Sequence[str], first: str
         pen.text(x, y + index * (LINE - 1), line, "q" if index else first)
 
 
-def _paint_cell(
-    pen: Brush, x: float, y: float, width: float, height: float, cell: Cell, letter: bool = False
-) -> None:  # fmt: skip
-    fill, ink = COLOURS.get(cell.kind, ("", ""))
+def _paint_part(
+    pen: Brush,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    part: BarPart,
+    letter: bool = False,
+) -> None:
+    fill, ink = COLOURS.get(part.kind, ("", ""))
     pen.box(x, y, width, height, "area", fill, 0)
-    if cell.kind is NO_ACCESS:
-        pen.path(_stripes(x, y, width, height), "line dim")
+    if part.kind is NO_ACCESS:
+        pen.path(stripes(x, y, width, height, 8), "line dim")
     baseline = y + height / 2 + 4
     if letter:
-        pen.text(x + 8, baseline, cell.kind.letter, "b m", colour=ink)
-        if cell.text != cell.kind.letter:
-            pen.text(x + width - 8, baseline, cell.text, "m", "end", ink)
+        pen.text(x + 8, baseline, part.kind.letter, "b m", colour=ink)
+        if part.text != part.kind.letter:
+            pen.text(x + width - 8, baseline, part.text, "m", "end", ink)
     else:
-        for text in (cell.text, cell.kind.letter):
+        for text in (part.text, part.kind.letter):
             if len(text) * SMALL + 5 <= width:
                 pen.text(x + width / 2, baseline, text, "m s", "middle", ink)
                 break
 
 
-def _stripes(x: float, y: float, width: float, height: float, gap: float = 8) -> str:
-    """Diagonals that fill a rectangle."""
-    lines = []
-    offset = gap / 2
-    while offset < width + height:
-        x1, y1 = (offset, 0.0) if offset <= width else (width, offset - width)
-        x2, y2 = (0.0, offset) if offset <= height else (offset - height, height)
-        lines.append(f"M{number(x + x1)} {number(y + y1)}L{number(x + x2)} {number(y + y2)}")
-        offset += gap
-    return "".join(lines)
-
-
 def _zigzag(pen: Brush, x: float, y: float, width: float, height: float) -> None:
-    """The bar breaks off and goes on."""
+    """A gap: two zigzag lines in place of the bar."""
     teeth = max(4, int(width // 12))
     for middle in (y + height / 2 - 4, y + height / 2 + 4):
         points = [
@@ -193,21 +197,21 @@ def _zigzag(pen: Brush, x: float, y: float, width: float, height: float) -> None
         pen.path(f"M{'L'.join(points)}", "line")
 
 
-def _paint_addresses(pen: Brush, layout: Layout) -> None:
-    """Every boundary's address, beside the boundary."""
+def _paint_addresses(pen: Brush, layout: MapsLayout) -> None:
+    """The address of every boundary, beside it."""
     x = layout.bar - 7
-    above: Row | None = None
+    above: LayoutRow | None = None
     for row in layout.rows:
-        if row.cells:
-            if above is None or not above.cells:
+        if row.parts:
+            if above is None or not above.parts:
                 pen.text(x, row.top + 4, f"{row.end:x}", "m s q", "end")
             pen.text(x, row.top + row.height + 4, f"{row.start:x}", "m s q", "end")
         above = row
-    if above is not None and not above.cells:
+    if above is not None and not above.parts:
         pen.text(x, above.top + above.height + 4, "0", "m s q", "end")
 
 
-def _paint_brace(pen: Brush, layout: Layout, brace: Brace) -> None:
+def _paint_brace(pen: Brush, layout: MapsLayout, brace: Brace) -> None:
     x, top, bottom = layout.titles, brace.top + 3, brace.top + brace.height - 3
     points = [(x - 4, top), (x, top), (x, bottom), (x - 4, bottom)]
     pen.path("M" + "L".join(f"{number(a)} {number(b)}" for a, b in points), "line")

@@ -1,4 +1,4 @@
-"""An address space as a table: an area to a row, lowest first as in maps, gaps between them, and sums."""
+"""An address space as a table: a row for each area, lowest first as in maps, gaps, and sums."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from mmlocks.maps.kinds import KINDS, Described, human, permissions, size_of
 from mmlocks.mm.area import Area
 
 ROOM = 20
-"""If fewer columns are left to say what an area is, each takes two lines."""
+"""If fewer columns are left to say what an area is, each area takes two lines."""
 KERNELS = 0xFFFF_FFFF_8000_0000
-"""From here on, addresses are the kernel's wherever addresses have 64 bits; only [vsyscall] is mapped there."""
+"""The kernel's addresses begin here if addresses have 64 bits; only [vsyscall] is mapped there."""
 GUESS = "A question mark marks a guess: maps does not say it."
 
 
 def table(areas: Sequence[Area], width: int = 80, program: str = "") -> Iterator[str]:
-    """The lines of the table, none longer than `width`. `program` is the file that the process executes, if that is known."""
+    """The lines of the table, none longer than `width`.
+
+    `program` is the file that the process executes, if known.
+    """
     address = max((len(addresses(area)) for area in areas if area.start < KERNELS), default=16)
     allowed = max((len(permissions(area)) for area in areas), default=0)
     wide = width - address - allowed - 15 >= ROOM
@@ -34,7 +37,8 @@ def table(areas: Sequence[Area], width: int = 80, program: str = "") -> Iterator
 
 
 def _wide(one: Described, width: int, address: int, allowed: int) -> Iterator[str]:
-    left = f"{addresses(one.area):<{address}}  {human(size_of(one.area)):>9}  {permissions(one.area):<{allowed}}  "
+    size, perms = human(size_of(one.area)), permissions(one.area)
+    left = f"{addresses(one.area):<{address}}  {size:>9}  {perms:<{allowed}}  "
     what, remarks = one.words(width - len(left)), ", ".join(one.remarks)
     if remarks and len(left) + len(what) + len(remarks) + 2 <= width:
         what, remarks = f"{what}, {remarks}", ""
@@ -45,13 +49,9 @@ def _wide(one: Described, width: int, address: int, allowed: int) -> Iterator[st
 
 
 def _narrow(one: Described, width: int) -> Iterator[str]:
-    yield from wrap(
-        f"{addresses(one.area)}  {human(size_of(one.area))}",
-        width,
-        subsequent_indent="  ",
-        break_on_hyphens=False,
-    )
-    yield f"  {permissions(one.area)}, {one.words(width - len(permissions(one.area)) - 4)}"
+    where, perms = f"{addresses(one.area)}  {human(size_of(one.area))}", permissions(one.area)
+    yield from wrap(where, width, subsequent_indent="  ", break_on_hyphens=False)
+    yield f"  {perms}, {one.words(width - len(perms) - 4)}"
     yield from wrap(", ".join(one.remarks), width, initial_indent="  ", subsequent_indent="  ")
 
 
@@ -67,19 +67,19 @@ def sums(areas: Sequence[Area], program: str = "") -> Iterator[str]:
     rows = [
         (called[kind.name], count[kind.name], size[kind.name]) for kind in KINDS if count[kind.name]
     ]
-    for name, areas_of_it, bytes_of_it in [*rows, ("in all", len(areas), sum(size.values()))]:
-        yield f"{name:<13}  {areas_of_it:>6,} area{'s' * (areas_of_it != 1):<1}  {human(bytes_of_it):>9}"
+    for name, many, bytes_ in [*rows, ("in all", len(areas), sum(size.values()))]:
+        yield f"{name:<13}  {many:>6,} area{'s' * (many != 1):<1}  {human(bytes_):>9}"
 
 
 def accounted(areas: Sequence[Area]) -> int | None:
-    """Bytes for which the kernel has promised memory or swap (flag `ac`); None if the flags are not known."""
+    """Bytes for which the kernel has promised memory or swap (flag `ac`); None if not known."""
     if any(area.flags is None for area in areas):
         return None
     return sum(size_of(area) for area in areas if area.flags is not None and "ac" in area.flags)
 
 
 def guesses(areas: Sequence[Area], program: str = "") -> bool:
-    """True if the table guesses somewhere what an area is for."""
+    """Whether the table guesses what some area is for."""
     return any(one.is_guess for one in describe(areas, program))
 
 

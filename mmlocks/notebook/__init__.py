@@ -1,6 +1,7 @@
-"""What lives in a notebook: the cells that judge an answer, the questions, and the player.
+"""What a notebook uses: cells that judge an answer, questions, and the player.
 
-Reading order: session, quiet, lab, questions, quiz, panes, scheduler, player. The player is loaded when it is asked for, since it needs ipywidgets.
+Reading order: quiet, session, lab, questions, quiz, panes, scheduler, legend, player. The player is
+loaded when it is asked for, because it needs ipywidgets.
 """
 
 from typing import Any

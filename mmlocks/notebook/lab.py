@@ -1,8 +1,9 @@
-"""A lab in a notebook: checks that draw what they found and fail the cell if they must, hints, and the verdict."""
+"""A lab in a notebook: checks that draw a counterexample and fail the cell, hints, the verdict."""
 
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -18,7 +19,6 @@ from mmlocks.notebook.session import session
 from mmlocks.scenarios import replay
 from mmlocks.show.results import Shown, drawn, in_lines, with_text
 from mmlocks.show.text import WIDTH, blame, timeline
-from mmlocks.show.wrap import wrapped
 
 SIGN = {Finding.CORRECT: "✓", Finding.COSTLY: "≈", Finding.WRONG: "✗", Finding.UNPROVED: "?"}
 
@@ -27,11 +27,11 @@ SWALLOWED = "\n\nWhat your functions print is not shown: a search runs them many
 
 
 LONGEST = 76
-"""Characters in a line of prose; longer ones are hard to read."""
+"""Characters in a line of prose; longer lines are hard to read."""
 
 
 class CheckFailed(AssertionError):
-    """A check that was not passed. Its text is all that the learner needs: no traceback is shown."""
+    """A check failed. Its text is all that the learner needs: no traceback is shown."""
 
     def __init__(self, result: CheckResult | None, message: str) -> None:
         super().__init__(message)
@@ -43,32 +43,35 @@ class CheckFailed(AssertionError):
 
 
 class LabInNotebook:
-    """The lab's face in a notebook: `lab07 = lab("07")`, then `lab07.check("lost_store", globals())`.
+    """A lab in a notebook: `lab07 = lab("07")`, then `lab07.check("lost_store", globals())`.
 
-    Where the names are left out, those of the caller are taken. While a file is read, its cells' own calls do nothing.
+    Without names, the globals of the caller are taken. While a file is read, the calls in its cells
+    do nothing.
     """
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
 
     def check(self, name: str = "", names: Mapping[str, Any] | Answer | None = None) -> Shown:
-        """Judge one property of the functions in `names`. Raises CheckFailed, after drawing the counterexample."""
+        """Judge one property of the functions in `names`.
+
+        Raises CheckFailed, after drawing the counterexample.
+        """
         if being_read():
             return Shown("")
         names = _callers_names() if names is None else names
         try:
             if not isinstance(name, str) or not name:
                 raise AnswerError(
-                    f'write the name of a check first, as in {self._called}.check("{self.lab.checks[0].name}", globals()). '
-                    f"{self.lab.name} has: {', '.join(check.name for check in self.lab.checks)}."
+                    f"write the name of a check first, as in {self._called}.check("
+                    f'"{self.lab.checks[0].name}", globals()). {self.lab.name} has: '
+                    f"{', '.join(check.name for check in self.lab.checks)}."
                 )
             with guarded(), quiet() as swallowed:
                 answer = _answer(names)
                 result = self.lab.check(name, answer)
-                text, html = (
-                    _result_text(result, answer.judged),
-                    _result_html(result, answer.judged),
-                )
+                text = _result_text(result, answer.judged)
+                html = _result_html(result, answer.judged)
         except MmlocksError as problem:
             raise CheckFailed(None, wrapped(str(problem))) from None
         if result.passed:
@@ -79,7 +82,7 @@ class LabInNotebook:
         raise CheckFailed(result, said)
 
     def verdict(self, names: Mapping[str, Any] | Answer | None = None) -> Shown:
-        """Judge everything. Never fails the cell: whoever is not done yet sees how far it is."""
+        """Judge everything. It never fails the cell: an unfinished answer sees how far it is."""
         if being_read():
             return Shown("")
         names = _callers_names() if names is None else names
@@ -89,17 +92,16 @@ class LabInNotebook:
                 judgement = self.lab.judge(answer)
         except AnswerError as problem:
             return Shown(wrapped(str(problem)))
-        return Shown(
-            verdict_of(judgement, answer.judged),
-            lambda: in_lines(
-                lambda width: verdict_of(judgement, answer.judged, min(width, LONGEST))
-            ),
-        )
+
+        def text(width: int) -> str:
+            return verdict_of(judgement, answer.judged, min(width, LONGEST))
+
+        return Shown(text(LONGEST), lambda: in_lines(text))
 
     def replay(self, text: str, names: Mapping[str, Any] | Answer | None = None) -> Any:
-        """The execution that a schedule text describes, with the functions in `names`, in a player at its last step.
+        """A player at the last step of the execution that a schedule text describes.
 
-        Raises CheckFailed with one sentence for a text that cannot be replayed.
+        It runs the functions in `names`. Raises CheckFailed for a text that cannot be replayed.
         """
         if being_read():
             return Shown("")
@@ -109,7 +111,8 @@ class LabInNotebook:
         try:
             if not isinstance(text, str):
                 raise AnswerError(
-                    f'a schedule is a text in quotes, as in {self._called}.replay("mml1:...", globals()), and this is {text!r}.'
+                    f"a schedule is a text in quotes, as in {self._called}.replay("
+                    f'"mml1:...", globals()), and this is {text!r}.'
                 )
             with guarded(), quiet():
                 answer = _answer(names)
@@ -121,7 +124,7 @@ class LabInNotebook:
         return player
 
     def hint(self, rung: int = 1) -> Shown:
-        """A hint: 1 is the plan, 2 the place, 3 nearly the code."""
+        """A hint: 1 is the plan, 2 the place, 3 almost the code."""
         text = wrapped(self.lab.hint(rung))
         return Shown(text, lambda: f"<p style='max-width:46em'>{escape(self.lab.hint(rung))}</p>")
 
@@ -143,22 +146,30 @@ class LabInNotebook:
         return f"{self.lab.name}: {self.lab.title}. {self.lab.points} points in all.\n{checks}"
 
 
+def wrapped(text: str, width: int = LONGEST) -> str:
+    """The text in lines of at most `width` characters. It keeps its own line breaks."""
+    return "\n".join(
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        for line in text.split("\n")
+    )
+
+
 def lab(name: str) -> LabInNotebook:
     """The lab of that name, for use in a notebook."""
     found = LabInNotebook(lab_named(name))
     if not being_read():
-        session()  # which looks on from here
+        session()  # it notes every cell from now on
     return found
 
 
 def _answer(names: Any) -> Answer:
-    """The answer in the names; in a running notebook, with the numbers of its cells."""
+    """The answer in the names; in a running notebook, it knows the numbers of its cells."""
     here = session() if isinstance(names, Mapping) else None
     return here.answer(names) if here is not None else as_answer(names)
 
 
 def _callers_names() -> Mapping[str, Any]:
-    """The globals of whoever called the lab's method."""
+    """The globals of the cell that called the lab's method."""
     return sys._getframe(2).f_globals
 
 
@@ -169,30 +180,26 @@ def verdict_of(judgement: Judgement, judged: str, width: int = LONGEST) -> str:
         wrapped(judged, width),
     ]
     lines += [_headline(result) for result in judgement.results]
-    worst = next(
-        (
-            result
-            for result in judgement.results
-            if result.finding is judgement.finding and result.points == 0
-        ),
-        None,
-    )
-    if worst is not None:
-        lines += ["", wrapped(worst.message, width)]
+    failed = [result for result in judgement.results if result.points == 0]
+    worst = [result for result in failed if result.finding is judgement.finding]
+    if worst:
+        lines += ["", wrapped(worst[0].message, width)]
     if judgement.compared:
         lines += ["", wrapped(judgement.compared, width)]
     return "\n".join(lines)
 
 
 def _headline(result: CheckResult) -> str:
-    return f"{SIGN[result.finding]} {result.check.name}: {result.finding.value}, {result.points} of {result.check.points} points"
+    points = f"{result.points} of {result.check.points} points"
+    return f"{SIGN[result.finding]} {result.check.name}: {result.finding.value}, {points}"
 
 
 def _short(result: CheckResult, judged: str, width: int = LONGEST) -> str:
     told = (_headline(result), judged, f"Wanted: {result.check.about}", "", result.message)
     text = "\n".join(wrapped(line, width) for line in told)
     if result.shown is not None and result.shown.schedule is not None:
-        text += f'\n\nTo step through it yourself:\n{result.lab}.replay("{result.shown.schedule}", globals())'
+        call = f'{result.lab}.replay("{result.shown.schedule}", globals())'
+        text += f"\n\nTo step through it yourself:\n{call}"
     return text
 
 
@@ -200,7 +207,9 @@ def _result_text(result: CheckResult, judged: str, width: int = WIDTH) -> str:
     if result.run is None or result.shown is None:
         return _short(result, judged, min(width, LONGEST))
     shown = result.shown
-    return f"{_headline(result)}\n{wrapped(judged, min(width, LONGEST))}\n\n{timeline(result.run, shown.world, shown.scenario, shown.schedule, width)}"
+    head = f"{_headline(result)}\n{wrapped(judged, min(width, LONGEST))}"
+    told = timeline(result.run, shown.world, shown.scenario, shown.schedule, width)
+    return f"{head}\n\n{told}"
 
 
 def _result_html(result: CheckResult, judged: str) -> str:
@@ -209,10 +218,8 @@ def _result_html(result: CheckResult, judged: str) -> str:
     shown = result.shown
     ending = blame(result.run, shown.world, shown.scenario)
     title = shown.scenario.title if shown.scenario.explanation(shown.world, result.run) else ""
-    return with_text(
-        drawn(shown.world, result.run, title, ending),
-        lambda width: _result_text(result, judged, width),
-    )
+    html = drawn(shown.world, result.run, title, ending)
+    return with_text(html, lambda width: _result_text(result, judged, width))
 
 
 def _display(shown: Shown) -> None:

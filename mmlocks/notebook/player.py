@@ -1,4 +1,4 @@
-"""The player: be the scheduler, step by step. The only file that needs ipywidgets."""
+"""The player: be the scheduler, step by step. It and the questions (`quiz`) need ipywidgets."""
 
 from __future__ import annotations
 
@@ -10,49 +10,26 @@ from typing import Any
 import ipywidgets as widgets
 
 from mmlocks.errors import MmlocksError
-from mmlocks.mm.world import World
+from mmlocks.notebook.legend import legend, story
 from mmlocks.notebook.panes import panes
-from mmlocks.notebook.scheduler import Session, trying
+from mmlocks.notebook.scheduler import PlayerSession, trying
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, Checked, Scenario
 from mmlocks.show.draw import cpu_colour, cpu_ink
 from mmlocks.show.results import responsive, with_text
-from mmlocks.show.scene import has_filing, has_tree, scene
-from mmlocks.show.svg import NARROW, picture
-from mmlocks.show.text import parts_of
+from mmlocks.show.scene import scene
+from mmlocks.show.state_picture import state_picture
+from mmlocks.show.text import clauses
 
 AT_ONCE = 1.0
-"""Seconds for which a proof may simply be waited for; after that progress is shown, and it can be cancelled."""
-
-LEGEND = (
-    """<details style="font-size:13px;line-height:1.5"><summary>What the picture shows</summary><ul style="margin:4px 0">
-<li><b>Yellow boxes</b> are what the last step changed.</li>
-<li><b>P3 → F0 rw</b>: the page table says that page 3 is in frame 0 of physical memory, and may be read and written
-(<b>ro</b>: only read; a store then faults, and the kernel has to do something about it).</li>
-<li><b>TLB</b>: each CPU's own memory of what the page table said. <b>STALE</b> (striped): the page table has changed since,
-and this CPU does not know yet.</li>
-<li><b>count</b>: how many references there are to a frame; at 0 it is free.</li>
-<li><b>mmap_lock</b>, <b>vm_lock</b>: locks of the whole process and of one VMA (a range of addresses), with the CPUs that hold
-them. A VMA is <b>write-locked</b> while its vm_lock_seq equals its process's mm_lock_seq.</li>
-<li><b>program expects</b>: what was stored last, by completed stores. Memory must never say anything else.</li>""",
-    """
-<li>Let the pointer rest on a field, and it says what protects it.</li></ul></details>""",
-)  # fmt: skip
-FILING = """
-<li><b>vm_pgoff</b>: the number of a VMA's first page. <b>anon_vma</b>: where its pages are filed, each under its own number, its index, so that whoever
-wants to unmap a page finds it. <b>Not linked</b>: the VMA names an anon_vma in which nobody would find the VMA.</li>"""
-TREE = """
-<li><b>Tree of VMAs</b>: its nodes, each with its ranges between their boundaries. <b>DEAD</b> (striped): another node has taken its place.
-<b>FREED</b>: it is gone, and whoever uses it all the same has lost.</li>"""
-FILES = """
-<li><b>i_mmap</b>: the VMAs in which a file's pages are looked for; <b>i_mmap_rwsem</b> is its lock.</li>"""
+"""Seconds to wait for a proof. A longer one shows its progress, and can be cancelled."""
 
 
 class Player:
-    """A scenario to play with under a kernel: choose who takes the next step, look back, search, prove.
+    """A scenario to play with: choose which CPU takes the next step, look back, search, prove.
 
-    `replacements` are functions by kernel name, such as `{"dup_mmap": dup_mmap}` from a notebook's cell. Shown by
-    Jupyter as widgets; where those do not work, as a picture; and always as text.
+    `replacements` are functions by kernel name, such as `{"dup_mmap": dup_mmap}` from a notebook's
+    cell. Jupyter shows widgets; where they do not work, a picture; and always text.
     """
 
     def __init__(
@@ -63,7 +40,7 @@ class Player:
         allow_release_change: bool = True,
         allow_scenario_change: bool = False,
     ) -> None:
-        self.session = Session(scenario_name, release, replacements)
+        self.session = PlayerSession(scenario_name, release, replacements)
         self._redrawing = False
         self._searching: threading.Thread | None = None
         self._cancelled = False
@@ -71,7 +48,7 @@ class Player:
         self._build(allow_release_change, allow_scenario_change)
         self.redraw()
 
-    # -- what the controls do -------------------------------------------------------------------------------------
+    # -- what the controls do --
 
     def step(self, cpu: int) -> None:
         """Let `cpu` take the next step."""
@@ -98,11 +75,11 @@ class Player:
         self._do(self.session.find_shortest)
 
     def paste(self, text: str) -> None:
-        """Show the run that a schedule describes; a bad text is answered with a sentence, and nothing is lost."""
+        """Show the run that a schedule describes. A bad text changes nothing but the message."""
         self._do(lambda: self.session.paste(text))
 
     def prove(self) -> None:
-        """Search every interleaving; a long search goes on beside, and can be cancelled."""
+        """Search every interleaving. A long search goes on in a thread, and can be cancelled."""
         if self._searching is not None:
             return
         self._cancelled = False
@@ -110,7 +87,7 @@ class Player:
         delivering = threading.Lock()
 
         def deliver() -> None:
-            """Show the answer, once it is there: in this thread or in the other one, whoever comes second."""
+            """Show the answer, once: this thread or the search's, the one that comes second."""
             with delivering:
                 if answer and waited.is_set():
                     self._finish(answer.pop())
@@ -133,7 +110,7 @@ class Player:
         deliver()
 
     def wait(self) -> None:
-        """Until a proof that goes on beside has come to its end."""
+        """Wait for the end of a proof that goes on in a thread."""
         searching = self._searching
         if searching is not None:
             searching.join()
@@ -145,9 +122,8 @@ class Player:
     def _progress(self, states: int, transitions: int, seconds: float) -> bool:
         del transitions
         if self._slow:
-            self._message(
-                f"Searching: {states:,} states so far, {seconds:.0f} seconds. Everything else waits."
-            )
+            done = f"{states:,} states so far, {seconds:.0f} seconds"
+            self._message(f"Searching: {done}. Everything else waits.")
         return not self._cancelled
 
     def _finish(self, found: Checked | str) -> None:
@@ -166,11 +142,13 @@ class Player:
         if wrong:
             self._message(wrong, wrong=True)
 
-    # -- the widgets ----------------------------------------------------------------------------------------------
+    # -- the widgets --
 
     def _build(self, allow_release_change: bool, allow_scenario_change: bool) -> None:
         session = self.session
-        self.story = widgets.HTML()
+        self.story, self.blame, self.picture, self.sources, self.legend = (
+            widgets.HTML() for _ in range(5)
+        )
         self.release = self._dropdown(
             "Kernel", list(RELEASES), session.kernel.release.name, not allow_release_change
         )
@@ -197,18 +175,9 @@ class Player:
             "prove it", "check", self.prove, "Search every order of steps there is"
         )
         self.cancel_button = self._button("cancel", "stop", self.cancel, "Stop searching")
-        self.slider = widgets.IntSlider(
-            min=0,
-            max=1,
-            description="Step",
-            continuous_update=True,
-            layout=widgets.Layout(width="auto"),
-        )
+        auto = widgets.Layout(width="auto")
+        self.slider = widgets.IntSlider(min=0, max=1, description="Step", layout=auto)
         self.slider.observe(lambda change: self.scrub(change["new"]), "value")
-        self.blame = widgets.HTML()
-        self.picture = widgets.HTML()
-        self.sources = widgets.HTML()
-        self.legend = widgets.HTML()
         self.replay_text = widgets.Text(
             description="This run",
             tooltip="Copy this to keep the run or to send it",
@@ -220,23 +189,14 @@ class Player:
         self.paste_button = self._button(
             "show it", "play", lambda: self.paste(self.paste_text.value), "Show the pasted run"
         )
-        choices = [
-            widget
-            for widget, wanted in ((self.scenario, allow_scenario_change), (self.release, True))
-            if wanted
-        ]
+        choices = [self.scenario, self.release] if allow_scenario_change else [self.release]
+        searches = [self.find_button, self.short_button, self.prove_button, self.cancel_button]
         self.view = widgets.VBox(
             [
                 self.story,
                 self.cpu_row,
                 self.slider,
-                self._row(
-                    self.find_button,
-                    self.short_button,
-                    self.prove_button,
-                    self.cancel_button,
-                    *choices,
-                ),
+                self._row(*searches, *choices),
                 self.blame,
                 self.picture,
                 self.sources,
@@ -247,12 +207,10 @@ class Player:
         )
 
     def _row(self, *children: widgets.Widget) -> widgets.Box:
-        return widgets.Box(
-            children,
-            layout=widgets.Layout(
-                display="flex", flex_flow="row wrap", align_items="center", overflow="visible"
-            ),
+        layout = widgets.Layout(
+            display="flex", flex_flow="row wrap", align_items="center", overflow="visible"
         )
+        return widgets.Box(children, layout=layout)
 
     def _dropdown(
         self, label: str, options: list[str], value: str, disabled: bool
@@ -266,12 +224,8 @@ class Player:
         )
 
     def _button(self, text: str, icon: str, act: Callable[[], None], hint: str) -> widgets.Button:
-        button = widgets.Button(
-            description=text,
-            icon=icon,
-            tooltip=hint,
-            layout=widgets.Layout(width="auto", min_width="90px"),
-        )
+        layout = widgets.Layout(width="auto", min_width="90px")
+        button = widgets.Button(description=text, icon=icon, tooltip=hint, layout=layout)
         button.on_click(lambda _: act())
         return button
 
@@ -291,7 +245,7 @@ class Player:
     def _scenario_chosen(self, change: Mapping[str, Any]) -> None:
         self._do(lambda: self.session.change(scenario=change["new"]))
 
-    # -- drawing --------------------------------------------------------------------------------------------------
+    # -- drawing --
 
     def redraw(self) -> None:
         """Bring every widget up to date."""
@@ -325,29 +279,26 @@ class Player:
             choice.options = _with(choice.options, name)
             choice.value = name
             choice.layout.width = f"{max(240, 130 + 8 * len(name))}px"
-        self.story.value = _story(session)
-        self.picture.value = self._drawn()
+        self.story.value = story(session)
+        self.picture.value = self._drawn(heading=False)
         self.sources.value = panes(now, session.kernel.release)
-        self.legend.value = _legend(session.world)
+        self.legend.value = legend(session.world)
         self.replay_text.value = str(session.schedule)
         self._message("", wrong=False)
 
-    def _drawn(self) -> str:
+    def _drawn(self, heading: bool) -> str:
         session = self.session
-        wide, narrow = (
-            picture(session.world, session.run, session.at, width, heading=False)
-            for width in (960, NARROW)
-        )
-        return responsive(wide, narrow)
+        world, run, at = session.world, session.run, session.at
+        return responsive(lambda width: state_picture(world, run, at, width, heading))
 
     def _message(self, text: str, wrong: bool = False) -> None:
-        """The blame line, with a note or an answer below it."""
+        """The blame line, with notes and answers below it."""
         session = self.session
         bad = session.here.violation is not None
         verdict = session.verdict_text().replace("\n", " ").strip()
         sign = "✓ " if verdict.startswith("SAFE") else ""
         parts = [f"<b>{sign}{escape(verdict)}</b>"] if verdict else []
-        first, *rest = parts_of(session.blame)
+        first, *rest = clauses(session.blame)
         parts.append(f"<b>{'✗ ' if bad else ''}{escape(first)}</b>")
         parts += map(escape, rest)
         further = (session.explanation, session.note, session.advice)
@@ -355,41 +306,43 @@ class Player:
         if text:
             parts.append(f"<b>{'⚠ ' if wrong else ''}{escape(text)}</b>")
         edge = "#D55E00" if bad or wrong else "#0072B2"
-        self.blame.value = (
-            f'<div role="status" aria-live="polite" style="border-left:5px {"double" if bad else "solid"} {edge};'
-            'padding:4px 12px;line-height:1.5;min-height:4.5em;white-space:normal">'
-            + "<br>".join(parts)
-            + "</div>"
+        style = (
+            f"border-left:5px {'double' if bad else 'solid'} {edge};"
+            "padding:4px 12px;line-height:1.5;min-height:4.5em;white-space:normal"
         )
+        told = "<br>".join(parts)
+        self.blame.value = f'<div role="status" aria-live="polite" style="{style}">{told}</div>'
 
     def _lock(self, locked: bool) -> None:
-        """While a proof runs nothing else can be done, except to cancel it."""
+        """While a proof runs, it can be cancelled; all other controls are disabled."""
         controls = (
-            *self.cpus, self.slider, self.back_button, self.restart_button, self.find_button, self.short_button,
-            self.prove_button, self.paste_button, self.release, self.scenario,
-        )  # fmt: skip
+            *self.cpus,
+            self.slider,
+            self.back_button,
+            self.restart_button,
+            self.find_button,
+            self.short_button,
+            self.prove_button,
+            self.paste_button,
+            self.release,
+            self.scenario,
+        )
         for control in controls:
             control.disabled = locked
         self.cancel_button.layout.display = "" if locked else "none"
         if locked:
             self._message("Searching every order of steps…")
 
-    # -- where there are no widgets -------------------------------------------------------------------------------
+    # -- where there are no widgets --
 
     def __repr__(self) -> str:
         return self.session.text().rstrip("\n")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        """Widgets where they work, a picture where they do not, and the text in any case."""
-        text = repr(self)
+        """Widgets where they work, a picture where they do not, and always the text."""
         bundle = dict(self.view._repr_mimebundle_(include=include, exclude=exclude))
-        session = self.session
-        wide, narrow = (
-            picture(session.world, session.run, session.at, width) for width in (960, NARROW)
-        )
-        folded = with_text(responsive(wide, narrow), self.session.text)
-        bundle.update({"text/plain": text, "text/html": folded})
-        return bundle
+        folded = with_text(self._drawn(heading=True), self.session.text)
+        return {**bundle, "text/plain": repr(self), "text/html": folded}
 
 
 def _with(options: Sequence[str], value: str) -> tuple[str, ...]:
@@ -398,22 +351,3 @@ def _with(options: Sequence[str], value: str) -> tuple[str, ...]:
 
 def _wide_field() -> widgets.Layout:
     return widgets.Layout(width="auto", flex="1 1 260px")
-
-
-def _legend(world: World) -> str:
-    """What the picture shows, without what it does not show of this world."""
-    further = (
-        FILING if has_filing(world) else "",
-        TREE if has_tree(world) else "",
-        FILES if world.files else "",
-    )
-    return LEGEND[0] + "".join(further) + LEGEND[1]
-
-
-def _story(session: Session) -> str:
-    scenario = session.scenario
-    remark = f" <i>{escape(scenario.remark)}</i>" if scenario.remark else ""
-    return (
-        f'<div style="line-height:1.5;white-space:normal"><b style="font-size:15px">{escape(scenario.title)}</b> '
-        f"({escape(session.kernel_text)})<br>{escape(scenario.story)}{remark}</div>"
-    )

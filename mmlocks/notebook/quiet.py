@@ -1,6 +1,7 @@
-"""Keeping what a learner's functions print out of the cell that judges them.
+"""Keeps what a learner's functions print out of the cell that judges them.
 
-A search runs a function thousands of times, and nbgrader gives no point to a check cell with anything on stderr.
+A search runs a function thousands of times, and nbgrader gives no points to a check cell that has
+anything on stderr.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 
 class Swallowed(io.TextIOBase):
-    """A stream that keeps nothing; `any` tells whether there was something."""
+    """A stream that drops all text; `any` says whether there was some."""
 
     def __init__(self) -> None:
         self.any = False
@@ -30,18 +31,15 @@ class Swallowed(io.TextIOBase):
 
 @contextlib.contextmanager
 def quiet() -> Iterator[Swallowed]:
-    """While it is entered, nothing reaches stdout, stderr or the cell's output.
+    """Inside it, nothing reaches stdout, stderr or the cell's output.
 
-    The streams' own `write` is taken away as well: a logger keeps the stream that it was made with.
+    The streams' own `write` is replaced too: a logger keeps the stream that it was made with.
     """
     sink = Swallowed()
-    publisher = getattr(_shell(), "display_pub", None)
+    publisher = getattr(ipython(), "display_pub", None)
     with contextlib.ExitStack() as changes:
-        for stream in {
-            id(one): one
-            for one in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
-            if one is not None
-        }.values():
+        streams = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+        for stream in {id(one): one for one in streams if one is not None}.values():
             changes.enter_context(_instead(stream, "write", sink.write))
         if publisher is not None:
             changes.enter_context(_instead(publisher, "publish", lambda *_, **__: None))
@@ -52,7 +50,7 @@ def quiet() -> Iterator[Swallowed]:
 
 @contextlib.contextmanager
 def _instead(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Another attribute for a while, where the object allows it."""
+    """Replace an attribute for a while, if the object allows it."""
     before = getattr(owner, "__dict__", {}).get(name)
     try:
         setattr(owner, name, value)
@@ -68,7 +66,7 @@ def _instead(owner: Any, name: str, value: Any) -> Iterator[None]:
             setattr(owner, name, before)
 
 
-def _shell() -> Any:
-    """The IPython that this runs in, if it does."""
+def ipython() -> Any:
+    """The IPython shell that this runs in, or None."""
     found = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return found() if found is not None else None

@@ -1,4 +1,4 @@
-"""Questions that want an answer before they give theirs: predict first, then look."""
+"""Questions that show their answer only after yours: predict first, then look."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmlocks.notebook.questions import QUESTIONS
 
 @dataclass
 class Prediction:
-    """A question with its possible answers; `right` is the index of the right one, `because` says why it is right."""
+    """A question and its options; `right` is the index of the right one, `because` says why."""
 
     question: str
     options: Sequence[str]
@@ -28,7 +28,7 @@ class Prediction:
         self.chosen: int | None = None
 
     def answer(self, option: int) -> str:
-        """Commit to an option; the explanation. The first answer counts, and it is shown beside the right one."""
+        """Commit to an option; returns the explanation. Only the first answer counts."""
         if self.chosen is None:
             self.chosen = option
         verdict = (
@@ -48,10 +48,12 @@ class Prediction:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Mapping[str, Any]:
         del include, exclude
         listed = "".join(f"<li>{escape(option)}</li>" for option in self.options)
-        answer = f"<details><summary>Answer, once you have decided</summary><p>{escape(self._solution())}</p></details>"
+        summary = "<summary>Answer, once you have decided</summary>"
+        answer = f"<details>{summary}<p>{escape(self._solution())}</p></details>"
+        asked = f"<p><b>Predict:</b> {escape(self.question)}</p>"
         bundle: dict[str, Any] = {
             "text/plain": repr(self),
-            "text/html": f"<p><b>Predict:</b> {escape(self.question)}</p><ol type='a'>{listed}</ol>{answer}",
+            "text/html": f"{asked}<ol type='a'>{listed}</ol>{answer}",
         }
         widget = self._widget()
         if widget is not None:
@@ -66,7 +68,10 @@ class Prediction:
         return f"{self.options[self.right]}. {self.because}"
 
     def _widget(self) -> Any:
-        """Radio buttons and a button that is only good for something once one of them is chosen; None without ipywidgets."""
+        """Radio buttons, and a button that works once one of them is chosen.
+
+        None without ipywidgets.
+        """
         try:
             import ipywidgets as widgets
         except ImportError:
@@ -97,14 +102,15 @@ class Prediction:
 
 
 def _paragraph(html: str) -> str:
-    """Text that wraps with the line spacing of the text around it (widgets have one of their own)."""
+    """Text that wraps, with the line spacing of the page: widgets have their own."""
     return f"<p style='line-height:1.5;margin:4px 0;white-space:normal'>{html}</p>"
 
 
 def predict(name: str) -> Prediction:
-    """The question of that name, for a notebook cell, which so does not give its answer away.
+    """The question of that name: so a notebook's cell does not contain its answer.
 
-    Where no widgets live it is a list, with the answer folded below. Raises AnswerError for a name that does not exist.
+    Without widgets it is a list, with the answer folded below. Raises AnswerError for an unknown
+    name.
     """
     if name not in QUESTIONS:
         raise AnswerError(f"there is no question {name!r}. There are: {', '.join(QUESTIONS)}.")

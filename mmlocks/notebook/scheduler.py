@@ -1,8 +1,9 @@
-"""What a learner does with a run, without any widget: step, go back, search, paste. The player draws what this holds."""
+"""What a learner does with a run, without widgets: step, go back, search, paste."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from mmlocks.errors import MmlocksError, ModelError, ScenarioTooSmall, ScheduleError
@@ -23,21 +24,23 @@ from mmlocks.search import Budget, Progress, Verdict
 from mmlocks.search.exhaustive import explore
 from mmlocks.search.shortest import shortest
 from mmlocks.search.verdict import Meter
-from mmlocks.show.text import WIDTH, blame, state_text, timeline, verdict_text
+from mmlocks.sentences import counted
+from mmlocks.show.state_text import state_text
+from mmlocks.show.text import WIDTH, blame, timeline, verdict_text
 
 PATIENCE = Budget(seconds=600.0)
 """For searches that a person waits for, and can cancel."""
 
 TOGETHER = (
-    "This run does not end badly by itself: the rule is about all runs together, and was asked of all of them once they had been searched. "
-    "Here you see one part of what breaks it."
+    "This run does not end badly by itself: the rule is about all runs together, and was asked of "
+    "all of them once they had been searched. Here you see one part of what breaks it."
 )
 
 
-class Session:
-    """A scenario under a kernel, a run of it, and the moment of that run that is being looked at.
+class PlayerSession:
+    """A scenario under a kernel, a run of it, and the moment of the run that is shown.
 
-    `run` may go on beyond `at`: going back loses nothing, until a step in another direction is taken.
+    `run` may go on beyond `at`: going back loses nothing until a step of another CPU is taken.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class Session:
     ) -> None:
         self.replacements = dict(replacements or {})
         self.note = ""
-        """An answer to the last request, where the blame line does not say it all."""
+        """An answer to the last request, if the blame line does not say all of it."""
         self.verdict: Verdict | None = None
         self._link(
             scenario_named(scenario) if isinstance(scenario, str) else scenario, release, apart
@@ -66,7 +69,7 @@ class Session:
     def _go(self, run: Run, note: str = "") -> None:
         self.run, self.at, self.note, self.verdict = run, len(run), note, None
 
-    # -- what can be asked for ------------------------------------------------------------------------------------
+    # -- what can be asked for --
 
     def step(self, cpu: int) -> None:
         """Let `cpu` take the next step from here."""
@@ -80,12 +83,12 @@ class Session:
             self.note = here.why_blocked(cpu) or f"cpu{cpu} cannot take a step now"
             return
         if self.at < len(self.run) and self.run.cpus[self.at] == cpu:
-            self.at, self.note = self.at + 1, ""  # the same way as before: what follows is kept
+            self.at, self.note = self.at + 1, ""  # the step that the run has here: keep the rest
             return
         self._go(following)
 
     def back(self) -> None:
-        """One step back. The step stays in the schedule, dimmed, and `forward` repeats it."""
+        """One step back. The step stays in the schedule, and `forward` repeats it."""
         self.seek(self.at - 1)
 
     def forward(self) -> None:
@@ -106,21 +109,22 @@ class Session:
         self._link(chosen, release or self.kernel.release.name)
 
     def find(self, progress: Progress | None = None) -> None:
-        """Show the first violation that a search comes upon: usually a long way round."""
+        """Show the first violation that a search finds: usually a long run."""
         if self._asked_afterwards(progress):
             return
         found = explore(self.machine, Meter(PATIENCE, progress), remember=True)
         if found.schedule is not None:
             self._go(Run.replay(self.machine, found.schedule))
             self.note = (
-                f"Found after {found.states:,} states: a bad run of {len(found.schedule)} steps. The first one found "
-                "is rarely the clearest; press “shortest” for the one with the fewest interruptions."
+                f"Found after {found.states:,} states: a bad run of {len(found.schedule)} steps. "
+                "The first one found is rarely the clearest; press “shortest” for the one with the "
+                "fewest interruptions."
             )
         else:
             self._no_violation(found.outcome, found.reason, found.states)
 
     def find_shortest(self, progress: Progress | None = None) -> None:
-        """Show the violation with the fewest interruptions, and among those with the fewest steps."""
+        """Show the violation with the fewest interruptions, then with the fewest steps."""
         if self._asked_afterwards(progress):
             return
         best = shortest(self.machine, Meter(PATIENCE, progress))
@@ -129,13 +133,13 @@ class Session:
             self._no_violation(found.outcome, found.reason, found.states)
             return
         self._go(Run.replay(self.machine, best.schedule))
-        switches = sum(
-            one != other for one, other in zip(best.schedule, best.schedule[1:], strict=False)
-        )
-        self.note = f"The shortest bad run: {len(best.schedule)} step{'s' * (len(best.schedule) != 1)}, {switches} change{'s' * (switches != 1)} of CPU."
+        switches = sum(one != other for one, other in pairwise(best.schedule))
+        steps = counted(len(best.schedule), "step")
+        changes = counted(switches, "change")
+        self.note = f"The shortest bad run: {steps}, {changes} of CPU."
 
     def prove(self, progress: Progress | None = None) -> Checked:
-        """Search everything, on a machine of its own, so that it can be done beside all else. Changes nothing here."""
+        """Search everything on a machine of its own: a thread may do it. Changes nothing here."""
         return check(self.scenario, self.kernel, PATIENCE, progress)
 
     def show_proof(self, checked: Checked) -> None:
@@ -150,7 +154,7 @@ class Session:
         self.verdict = checked.verdict
 
     def paste(self, text: str) -> None:
-        """Show the run that a schedule describes. Raises ScheduleError, and then nothing has changed."""
+        """Show the run that a schedule describes. If it raises ScheduleError, nothing changes."""
         schedule = Schedule.parse(text)
         same = schedule.scenario == self.scenario.name
         other = self.scenario if same else scenario_named(schedule.scenario)
@@ -159,27 +163,23 @@ class Session:
         recorded, here = (name.removesuffix(APART) for name in (schedule.kernel, self.kernel.name))
         if own and not (same and recorded == here):
             raise ScheduleError(
-                f"this schedule was recorded on {schedule.kernel}, and the kernel here is {self.kernel.name}: "
-                "a schedule fits only the functions that it was recorded with."
+                f"this schedule was recorded on {schedule.kernel}, and the kernel here is "
+                f"{self.kernel.name}: a schedule fits only the functions that it was recorded with."
             )
         try:
-            new = Session(other, schedule.kernel.split("~")[0], self.replacements, apart)
+            new = PlayerSession(other, schedule.kernel.split("~")[0], self.replacements, apart)
             run = Run.replay(new.machine, schedule.cpus)
         except ModelError as problem:
             raise ScheduleError(str(problem)) from None
-        self.scenario, self.kernel, self.machine, self.world = (
-            new.scenario,
-            new.kernel,
-            new.machine,
-            new.world,
-        )
+        self.scenario, self.kernel = new.scenario, new.kernel
+        self.machine, self.world = new.machine, new.world
         self._go(run)
 
-    # -- what there is to see -------------------------------------------------------------------------------------
+    # -- what there is to see --
 
     @property
     def here(self) -> Run:
-        """The run up to the moment that is looked at."""
+        """The run up to the moment that is shown."""
         return self.run.at(self.at)
 
     @property
@@ -189,7 +189,7 @@ class Session:
 
     @property
     def kernel_text(self) -> str:
-        """The release, what was taken out of it or put into it, and what it is where its number does not say so."""
+        """The release, what was added or taken out, and what it is, if its number does not say."""
         base, *changes = split_name(self.kernel.release.name)
         text = f"Linux {base}" if base.replace(".", "").isdigit() else base
         for change in changes:
@@ -197,15 +197,12 @@ class Session:
             text += f" {'with' if change[0] == '+' else 'without'} {patch.name}: “{_about(patch)}”"
         if not changes and text == base:
             text += f": {RELEASES[base].about}"
-        return text + (
-            f" with {', '.join(f'your {name}' for name in self.replacements)}"
-            if self.replacements
-            else ""
-        )
+        yours = ", ".join(f"your {name}" for name in self.replacements)
+        return f"{text} with {yours}" if yours else text
 
     @property
     def blame(self) -> str:
-        """What happened last, who cannot run and why, or what went wrong."""
+        """What went wrong; or what happened last, which CPUs cannot run, and why."""
         return blame(self.here, self.world)
 
     @property
@@ -219,14 +216,13 @@ class Session:
         here = self.here
         if here.violation is not None:
             safe = self._safe_release()
-            cure = (
-                f" Then choose release {safe} and press “prove it”: is it possible there?"
-                if safe
-                else ""
-            )
-            return f"Drag the slider back to see where it went wrong.{cure}"
+            cure = f" Then choose release {safe} and press “prove it”: is it possible there?"
+            return f"Drag the slider back to see where it went wrong.{cure if safe else ''}"
         if here.machine.finished(here.state):
-            return "This order of steps did no harm. Start over and try another, or press “find a bug”."
+            return (
+                "This order of steps did no harm. Start over and try another, or press "
+                "“find a bug”."
+            )
         if self.at < len(self.run):
             return "You are looking back. A step of another CPU starts a new run from here."
         if not self.at:
@@ -234,23 +230,19 @@ class Session:
         return ""
 
     def text(self, width: int = WIDTH) -> str:
-        """All of it in plain text, the same at every run."""
+        """All of it in plain text."""
         head = f"{self.scenario.name} on {self.kernel.name}: {self.scenario.title}\n\n"
-        told = (
-            timeline(self.run, self.world, self.scenario, self.schedule, width)
-            if len(self.run)
-            else ""
-        )
-        return (
-            head + told + ("\n" if told else "") + state_text(self.world, self.run, self.at, width)
-        )
+        told = ""
+        if len(self.run):
+            told = timeline(self.run, self.world, self.scenario, self.schedule, width) + "\n"
+        return head + told + state_text(self.world, self.run, self.at, width)
 
     def verdict_text(self) -> str:
         """The outcome of the last proof in words, or ""."""
         return verdict_text(self.verdict, self.scenario, 10_000) if self.verdict is not None else ""
 
     def _asked_afterwards(self, progress: Progress | None) -> bool:
-        """Ask the oracles that look at all runs together, if the scenario has one; whether one of them found something."""
+        """Ask the oracles that look at all runs together; whether one found something."""
         if not any(oracle.after for oracle in self.scenario.judges()):
             return False
         checked = self.prove(progress)
@@ -262,12 +254,15 @@ class Session:
 
     def _no_violation(self, outcome: str, reason: str, states: int) -> None:
         if outcome == "safe":
-            self.note = f"No order of steps goes wrong here: all {states:,} states were searched. Press “prove it” for the whole verdict."
+            self.note = (
+                f"No order of steps goes wrong here: all {states:,} states were searched. "
+                "Press “prove it” for the whole verdict."
+            )
         else:
             self.note = f"Nothing found, and not everything searched: {reason}."
 
     def _safe_release(self) -> str | None:
-        """The release that cured it: the first one that was safe, of those that were shipped since this one."""
+        """The release that cured it: the first safe one that was shipped since this one."""
         shipped = list(RELEASES.values())[: list(RELEASES).index(NEWEST.name) + 1]
         since = [release for release in shipped if release.date >= self.kernel.release.date]
         safe = (one.name for one in since if self.scenario.expected.get(one.name) == "safe")
@@ -275,7 +270,7 @@ class Session:
 
 
 def _about(patch: Patch) -> str:
-    """What a patch does; where it goes on from the one before it, what that one does, too."""
+    """What a patch does. If it continues the patch before it, what both do."""
     if not patch.about.startswith("... "):
         return patch.about
     known = list(PATCHES.values())
@@ -283,7 +278,7 @@ def _about(patch: Patch) -> str:
 
 
 def trying(act: Callable[[], None]) -> str:
-    """Do something; the sentence of the error that stopped it, or ""."""
+    """Do something; returns the sentence of the error that stopped it, or ""."""
     try:
         act()
     except MmlocksError as problem:

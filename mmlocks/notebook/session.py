@@ -1,31 +1,34 @@
-"""What a running notebook knows of its cells: which one gave a function, and whether that cell is still there.
+"""What a running notebook knows about its cells: which cell defined a function, and is it there?
 
-The kernel sees code and numbers alone. JupyterLab tells with each cell that it runs which cell it is, and which were deleted.
+The kernel alone sees only code and numbers. With each cell that it runs, JupyterLab tells which
+cell it is, and which cells were deleted.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from typing import Any
 
 from mmlocks.labs import Answer
 from mmlocks.labs.answer import answer_in, spot
 from mmlocks.machine.refused import ENDS, refusing
 from mmlocks.mm.replacing import code_of, replacements_in
+from mmlocks.notebook.quiet import ipython
 
 DEFINES = re.compile(r"^\s*(?:async\s+)?def\s", re.MULTILINE)
 
 
-class Session:
-    """Looks on while cells run, from the first `lab(...)` on. `_given` has each function of the learner's, and the number of its cell."""
+class NotebookSession:
+    """Notes what every cell defines, from the first `lab(...)` on.
+
+    `_given` has each of the learner's functions with the number of its cell. `_taken` has, for each
+    name that a cell replaced by something else, the cell that had defined it and that cell.
+    """
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._given: dict[str, tuple[Any, int]] = {}
-        self._taken: dict[
-            str, tuple[int, int]
-        ] = {}  # the cell that gave it, and the one that took it away
+        self._taken: dict[str, tuple[int, int]] = {}
         self._cells: dict[int, str] = {}
         self._latest: dict[str, int] = {}
         self._deleted: set[str] = set()
@@ -36,17 +39,18 @@ class Session:
         _make_safe(shell)
 
     def answer(self, names: Any) -> Answer:
-        """What the notebook's names hold, with the cells that gave it."""
+        """The functions that the notebook's names hold, with their cells."""
         functions = replacements_in(names)
         more = [
-            f"Left over: {name}, from In [{number}], which is no longer in the notebook. If you do not want it, restart the kernel and "
-            "run your cells again."
+            f"Left over: {name}, from In [{number}], which is no longer in the notebook. If you do "
+            "not want it, restart the kernel and run your cells again."
             for name in functions
             if (number := self._number(name, functions[name])) and self._gone(number)
         ]
         if not functions:
             more += [
-                f"{_label(by, 'Your cell')} put something else in the place of the {name} of {_label(number)}, as `from mmlocks.mm import *` does."
+                f"{_label(by, 'Your cell')} put something else in the place of the {name} of "
+                f"{_label(number)}, as `from mmlocks.mm import *` does."
                 for name, (number, by) in self._taken.items()
             ]
             more += self._failed[-1:]
@@ -57,11 +61,11 @@ class Session:
         return _label(number) if number is not None else spot(function)
 
     def _number(self, name: str, function: Any) -> int | None:
-        """The number of the cell that gave a function: 0 for a cell without one, None for what no cell gave."""
+        """The number of a function's cell: 0 for a cell without one, None without a cell."""
         given, number = self._given.get(name, (None, 0))
         if given is function:
             return number
-        code = code_of(function)  # from before there was a session
+        code = code_of(function)  # it is older than the session
         label = self._shell.compile.format_code_name(code.co_filename) if code is not None else None
         digits = label[1].strip("In[]") if label else ""
         return int(digits) if digits.isdigit() else None
@@ -74,11 +78,8 @@ class Session:
         get_parent = getattr(self._shell, "get_parent", None)
         told = (get_parent() or {}).get("metadata", {}) if get_parent is not None else {}
         deleted = told.get("deletedCells", ())
-        self._deleted |= (
-            {cell for cell in deleted if isinstance(cell, str)}
-            if isinstance(deleted, list)
-            else set()
-        )
+        if isinstance(deleted, list):
+            self._deleted |= {cell for cell in deleted if isinstance(cell, str)}
         self._deleted.discard(getattr(info, "cell_id", None) or "")
         self._before = replacements_in(self._shell.user_ns)
 
@@ -89,14 +90,11 @@ class Session:
         after = replacements_in(self._shell.user_ns)
         problem = result.error_before_exec or result.error_in_exec
         if problem is not None and DEFINES.search(result.info.raw_cell or ""):
-            line = (
-                f", line {problem.lineno}"
-                if isinstance(problem, SyntaxError) and problem.lineno
-                else ""
-            )
-            self._failed.append(
-                f"{_label(number, 'Your cell')}{line} has an error: {type(problem).__name__}: {problem.args[0] if problem.args else ''}."
-            )
+            where = _label(number, "Your cell")
+            if isinstance(problem, SyntaxError) and problem.lineno:
+                where += f", line {problem.lineno}"
+            why = f"{type(problem).__name__}: {problem.args[0] if problem.args else ''}"
+            self._failed.append(f"{where} has an error: {why}.")
         if cell and number:
             self._cells[number] = cell
             self._latest[cell] = number
@@ -112,34 +110,34 @@ def _label(number: int, unnumbered: str = "your cell") -> str:
     return f"In [{number}]" if number else unnumbered
 
 
-_sessions: dict[int, Session] = {}
+_sessions: dict[int, NotebookSession] = {}
 
 
-def session() -> Session | None:
-    """The session of the notebook that this runs in; None outside of one."""
-    found = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    shell = found() if found is not None else None
+def session() -> NotebookSession | None:
+    """The session of the notebook that this runs in; None outside of a notebook."""
+    shell = ipython()
     if shell is None:
         return None
     if id(shell) not in _sessions:
-        _sessions[id(shell)] = Session(shell)
+        _sessions[id(shell)] = NotebookSession(shell)
     return _sessions[id(shell)]
 
 
 def _make_safe(shell: Any) -> None:
-    """`exit` in a cell says why not, instead of ending the kernel with all that is in it; an unknown magic fails its cell.
+    """Make `exit` explain itself instead of ending the kernel; make an unknown magic fail its cell.
 
-    IPython prints a line for an unknown magic, and the cell counts as run: nbval would give a check's points to it.
+    IPython only prints a line for an unknown magic, and the cell counts as run: nbval would give it
+    the points of its check.
     """
     from IPython.core.autocall import IPyAutocall
     from IPython.core.error import UsageError
 
     for name in ("exit", "quit"):
         if shell.user_ns.get(name) is shell.exiter:
-            # Called as `exit`, too. Its code is the machine's, so that messages name the line that called it.
-            kind = type(
-                "Exit", (IPyAutocall,), {"rewrite": False, "__call__": refusing(f"{name}()", ENDS)}
-            )
+            # `exit` without brackets is a call too. The code is the machine's: so messages name the
+            # line that called it.
+            members = {"rewrite": False, "__call__": refusing(f"{name}()", ENDS)}
+            kind = type("Exit", (IPyAutocall,), members)
             shell.user_ns[name] = shell.user_ns_hidden[name] = kind(shell)
 
     def usage(

@@ -1,7 +1,13 @@
-"""Where the vertices of a graph go when it is drawn in layers: every edge leads downwards, few cross, and none is longer than need be.
+"""Where the vertices of a graph stand when it is drawn in layers. Nothing here draws.
 
-The method of Sugiyama, Tagawa and Toda ("Methods for visual understanding of hierarchical system structures", IEEE Trans. SMC 11, 1981), in its
-four steps: break cycles, give each vertex a layer, order the layers by barycentres, and set the coordinates. Nothing here draws.
+Every edge leads downwards, few edges cross, and all are short. This is the method of Sugiyama,
+Tagawa and Toda ("Methods for visual understanding of hierarchical system structures", IEEE Trans.
+SMC 11, 1981) in its four steps: break cycles, give each vertex a layer, order the layers by
+barycentres, and set the coordinates.
+
+Why no library: networkx "does not try to minimize edge crossings" (multipartite_layout), Graphviz
+is a program outside of Python, Mermaid draws only in a browser and does not say how large its
+picture is, and grandalf (0.8, January 2023) would only replace this file, not the drawing.
 """
 
 from __future__ import annotations
@@ -12,20 +18,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 SWEEPS = 24
-"""Passes over all layers in search of an order with fewer crossings; more of them rarely find one."""
+"""Passes over all layers in search of fewer crossings; more passes rarely help."""
 STRAIGHT = 6.0
-"""How much more an edge on its way through a layer insists on its place than a vertex does: long edges should be straight."""
+"""How much stronger an edge on its way through a layer pulls than a vertex.
+
+Long edges should be straight.
+"""
 LOOSE = 0.001
-"""How much a vertex at which the graph ends insists: it hangs beside the way that goes on, and does not bend it."""
+"""How strongly a vertex without outgoing edges pulls: it must not bend the way that goes on."""
 THIN = 12.0
 """Room for an edge on its way through a layer."""
 
 
 @dataclass(frozen=True)
 class Layered:
-    """The result: for each vertex its layer and the x of its middle; for each edge the points (x, layer) through which it goes.
+    """The result: each vertex's layer and the x of its middle, and each edge's points (x, layer).
 
-    An edge against the layers' direction, which closes a cycle, goes through its points from bottom to top; a loop has none.
+    An edge that closes a cycle goes through its points from bottom to top. A loop has no points.
     """
 
     layer: tuple[int, ...]
@@ -40,13 +49,16 @@ class Layered:
 
 
 def lay_out(edges: Sequence[tuple[int, int]], widths: Sequence[float], gap: float) -> Layered:
-    """Lay a graph out whose vertices, from 0 on, are so wide and stand at least `gap` apart. All are reached from vertex 0."""
+    """Lay out a graph whose vertices, counted from 0, have these widths, at least `gap` apart.
+
+    All vertices must be reachable from vertex 0.
+    """
     count = len(widths)
     downwards = [
         _downwards(edge, back) for edge, back in zip(edges, _back(count, edges), strict=True)
     ]
     layer = _layers(count, downwards)
-    # An edge over several layers gets a thin vertex in each of those between, so that the rest has to do with short edges alone.
+    # An edge over several layers gets a thin vertex in each layer between: all edges are short now.
     room = list(widths)
     chains: list[list[int]] = []
     depth = list(layer)
@@ -75,12 +87,12 @@ def _downwards(edge: tuple[int, int], back: bool) -> tuple[int, int]:
 
 
 def _back(count: int, edges: Sequence[tuple[int, int]]) -> list[bool]:
-    """Which edges close a cycle on a walk that goes deep first."""
+    """Which edges close a cycle, by a depth-first walk."""
     leaving: list[list[int]] = [[] for _ in range(count)]
     for index, (source, _) in enumerate(edges):
         leaving[source].append(index)
     back = [False for _ in edges]
-    state = [0] * count  # 0 unseen, 1 on the way that is being walked, 2 done
+    state = [0] * count  # 0: not seen, 1: on the current path, 2: done
     for start in range(count):
         if state[start]:
             continue
@@ -103,7 +115,7 @@ def _back(count: int, edges: Sequence[tuple[int, int]]) -> list[bool]:
 
 
 def _layers(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
-    """The longest way from the start, so that every edge leads to a later layer."""
+    """The length of the longest way to each vertex, so that every edge leads to a later layer."""
     layer = [0] * count
     changed = True
     while changed:
@@ -116,7 +128,7 @@ def _layers(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _ordered(depth: Sequence[int], short: Sequence[tuple[int, int]]) -> list[list[int]]:
-    """The vertices of each layer from left to right, with as few crossings as the barycentre heuristic finds."""
+    """The vertices of each layer from left to right, ordered by the barycentre heuristic."""
     rows: list[list[int]] = [[] for _ in range(max(depth, default=-1) + 1)]
     for at, layer in enumerate(depth):
         rows[layer].append(at)
@@ -126,9 +138,7 @@ def _ordered(depth: Sequence[int], short: Sequence[tuple[int, int]]) -> list[lis
         below[upper].append(lower)
         above[lower].append(upper)
     for row in rows:
-        row.sort(
-            key=lambda at: bool(below[at])
-        )  # what hangs beside the way hangs to its left: words stand on the right
+        row.sort(key=lambda at: bool(below[at]))  # ends to the left: words stand on the right
     place = [0.0] * len(depth)
 
     def number(row: Sequence[int]) -> None:
@@ -173,9 +183,13 @@ def _crossings(
 
 
 def _coordinates(
-    rows: Sequence[Sequence[int]], short: Sequence[tuple[int, int]], room: Sequence[float], gap: float, count: int
-) -> list[float]:  # fmt: skip
-    """The x of every vertex: as near as can be to the middle of its neighbours, without changing the order."""
+    rows: Sequence[Sequence[int]],
+    short: Sequence[tuple[int, int]],
+    room: Sequence[float],
+    gap: float,
+    count: int,
+) -> list[float]:
+    """The x of every vertex: as near to the middle of its neighbours as the order allows."""
     neighbours: list[list[list[int]]] = [[[], []] for _ in room]
     for upper, lower in short:
         neighbours[upper][1].append(lower)
@@ -193,24 +207,26 @@ def _coordinates(
         for row in rows[::-1] if sides == (1,) else rows:
             wanted = []
             for at in row:
-                near = [
-                    (x[other], weights[other]) for side in sides for other in neighbours[at][side]
-                ]
-                pull = sum(weight for _, weight in near)
-                wanted.append(
-                    sum(place * weight for place, weight in near) / pull if near else x[at]
-                )
+                near = [other for side in sides for other in neighbours[at][side]]
+                pull = sum(weights[other] for other in near)
+                middle = sum(x[other] * weights[other] for other in near) / pull if near else x[at]
+                wanted.append(middle)
             for at, place in zip(row, _apart(wanted, row, room, gap, weights), strict=True):
                 x[at] = place
     return x
 
 
 def _apart(
-    wanted: Sequence[float], row: Sequence[int], room: Sequence[float], gap: float, weights: Sequence[float]
-) -> list[float]:  # fmt: skip
-    """Places in this order, far enough apart, whose squared distances from those wanted have the smallest sum.
+    wanted: Sequence[float],
+    row: Sequence[int],
+    room: Sequence[float],
+    gap: float,
+    weights: Sequence[float],
+) -> list[float]:
+    """Places in this order, far enough apart, as near to the wanted ones as can be.
 
-    That is isotonic regression, solved by pooling neighbours that are out of order ("pool adjacent violators", Ayer et al. 1955).
+    The sum of the squared distances is the smallest. That is isotonic regression, solved by pooling
+    neighbours that are out of order ("pool adjacent violators", Ayer et al. 1955).
     """
     offset = 0.0
     offsets = []

@@ -1,4 +1,4 @@
-"""The source of the function that a CPU is in, as its release had it, with the current line marked."""
+"""The source of the function that a CPU is in, as its release has it, with the line marked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FunctionNode = ast.AsyncFunctionDef | ast.FunctionDef
 
 @dataclass(frozen=True)
 class Listing:
-    """A function's source: its lines with their numbers, the number of the current one, and what it is for."""
+    """A function: its purpose, its lines with their numbers, and the current line's number."""
 
     function: str
     spot: str
@@ -34,9 +34,9 @@ class Listing:
 
 
 def listing(place: Place, release: Release) -> Listing:
-    """The function at `place`, without its docstring and without lines of patches that `release` lacks.
+    """The function at `place`, without its docstring and without patches that `release` lacks.
 
-    Functions from notebook cells are found as well; where no source can be had, the listing has no lines.
+    Functions from notebook cells are found too. A function without source has no lines.
     """
     text = "".join(linecache.getlines(place.file))
     purpose, lines = _function(text, place.function, place.line, release)
@@ -91,7 +91,7 @@ def _walk(tree: ast.AST) -> Iterator[FunctionNode]:
 
 
 def _without_magics(text: str) -> str:
-    """A cell's text with IPython's own lines (`%time`, `!ls`) turned into comments, so that Python can read it."""
+    """A cell's text with IPython's own lines (`%time`, `!ls`) as comments: Python can parse it."""
     return "\n".join(
         "#" + line[1:] if line[:1] in ("%", "!") else line for line in text.splitlines()
     )

@@ -1,4 +1,4 @@
-"""Results as notebooks show them: a storyboard where there is room for a picture, and always the same in plain text."""
+"""Results as notebooks show them: a picture, and always the same in plain text."""
 
 from __future__ import annotations
 
@@ -13,33 +13,39 @@ from mmlocks.explain.tools import tools_text, what_tools_say
 from mmlocks.machine import Run
 from mmlocks.mm.world import World
 from mmlocks.scenarios import Checked
-from mmlocks.show.storyboard import NARROW, storyboard
-from mmlocks.show.svg import picture
+from mmlocks.show.draw import NARROW, WIDE
+from mmlocks.show.state_picture import state_picture
+from mmlocks.show.state_text import state_text
+from mmlocks.show.storyboard import storyboard
 from mmlocks.show.text import WIDTH, blame, checked_text, paragraph, timeline, verdict_text
 
 RESPONSIVE = (
     "<style>.mml-fit{container-type:inline-size}.mml-narrow{display:none}"
     "@container (max-width:620px){.mml-wide{display:none}.mml-narrow{display:block}}</style>"
 )
-"""Shows the wide or the narrow drawing, by the width of the output. Where styles are taken away the wide one is shown."""
+"""Shows the wide or the narrow drawing, by the width of the output; the wide one without styles."""
 
 COLUMNS = 40
 """Characters in a line of text where the output is narrow."""
 PRE = "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere"
-"""How text in lines is set: JupyterLab would break words in the middle; here only those that are longer than a line."""
+"""How text in lines is set: it breaks only words longer than a line, unlike JupyterLab."""
 LINES = (
     "<style>.mml-lines{container-type:inline-size}"
-    "@container (max-width:860px){.mml-long{display:none}.mml-short{display:block!important}}</style>"
+    "@container (max-width:860px)"
+    "{.mml-long{display:none}.mml-short{display:block!important}}</style>"
 )
-"""Shows text in long or in short lines, by the width of the output. Where styles are taken away the long ones are shown."""
+"""Shows long or short lines, by the width of the output; without styles, the long ones."""
 
 Text = str | Callable[[int], str]
-"""Plain text, or what makes it for lines of so many characters."""
+"""Plain text, or a function that makes it for lines of so many characters."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Something to be looked at: `text` is always there, `html` draws the same. Both are the same at every run."""
+    """Something to look at: `text` is always there, `html` draws the same.
+
+    Both are the same at every run.
+    """
 
     text: str
     draw: Callable[[], str] = field(repr=False, default=str)
@@ -62,20 +68,20 @@ class Shown:
 
 
 def show(what: Checked | Run, world: World | None = None) -> Shown:
-    """A checked scenario, or a run in its world, as an object that a notebook draws. Raises ModelError for anything else."""
+    """A checked scenario, or a run in its world, as an object that a notebook draws.
+
+    Raises ModelError for anything else.
+    """
     if isinstance(what, Checked):
         said = further(what)
-        text = checked_text(what) + (
-            "\n" + "\n".join(paragraph(said, WIDTH)) + "\n" if said else ""
-        )
-        return Shown(text, lambda: _checked(what, said))
+        tail = "\n".join(["", *paragraph(said, WIDTH), ""]) if said else ""
+        return Shown(checked_text(what) + tail, lambda: _checked(what, said))
     if not isinstance(what, Run):
-        raise ModelError(
-            f"show takes what check(...) returned: {CALL.format('show')}. {not_but(what)}"
-        )
+        raise wrong_argument("show", what)
     if not isinstance(world, World):
         raise ModelError(
-            "a run is shown in its world: show(run, world), where world is what check(...).world is."
+            "a run is shown in its world: show(run, world), where world is what "
+            "check(...).world is."
         )
     run, place = what, world
     return Shown(
@@ -85,18 +91,21 @@ def show(what: Checked | Run, world: World | None = None) -> Shown:
 
 
 CALL = "{}(check(SCENARIOS['stackrot'], '6.4.0'))"
-"""How a function of this package is called, for those who called it otherwise."""
+"""How a function of this package is called, for an error message."""
 
 
-def not_but(what: object) -> str:
-    """What was given instead of what a function takes: a sentence for an error."""
-    kind = type(what).__name__
-    text = repr(what) if isinstance(what, str | int | float | bool | None) else ""
-    return f"It was given {text[:60]}." if text else f"It was given a {kind}."
+def wrong_argument(
+    function: str, given: object, takes: str = "what check(...) returned", or_call: str = ""
+) -> ModelError:
+    """The error for a wrong argument: what the function takes, an example, what it was given."""
+    plain = isinstance(given, str | int | float | bool | None)
+    got = repr(given)[:60] if plain else f"a {type(given).__name__}"
+    call = f"{CALL.format(function)}{or_call}"
+    return ModelError(f"{function} takes {takes}: {call}. It was given {got}.")
 
 
 def further(checked: Checked) -> str:
-    """What else can be asked about a check that found something: a sentence, or "" where it found nothing."""
+    """What else can be asked about a check: a sentence, or "" if the check found nothing."""
     if checked.verdict.outcome != "violated":
         return ""
     asked = []
@@ -114,11 +123,12 @@ def further(checked: Checked) -> str:
 
 
 def show_tools(checked: Checked) -> Shown:
-    """What Linux's own tools would have said of the run that shows a violation, one line for each, as an object that a notebook draws."""
+    """What Linux's own tools would have said about the bad run, as an object that a notebook draws.
+
+    There is one line for each tool. Raises ModelError for anything but a checked scenario.
+    """
     if not isinstance(checked, Checked):
-        raise ModelError(
-            f"show_tools takes what check(...) returned: {CALL.format('show_tools')}. {not_but(checked)}"
-        )
+        raise wrong_argument("show_tools", checked)
     if checked.run is None:
         return Shown("There is no run that goes wrong, so the tools have nothing to look at.")
     sayings = what_tools_say(checked.world, checked.run, checked.kernel.release)
@@ -140,28 +150,22 @@ def show_tools(checked: Checked) -> Shown:
 
 def show_state(world: World, run: Run, at: int | None = None) -> Shown:
     """The state after `at` steps, as an object that a notebook draws."""
-    from mmlocks.show.text import state_text
-
-    wide, narrow = picture(world, run, at), picture(world, run, at, width=NARROW)
+    html = responsive(lambda width: state_picture(world, run, at, width))
     return Shown(
         state_text(world, run, at),
-        lambda: with_text(
-            responsive(wide, narrow), lambda width: state_text(world, run, at, width)
-        ),
+        lambda: with_text(html, lambda width: state_text(world, run, at, width)),
     )
 
 
 def drawn(world: World, run: Run, title: str = "", ending: str = "") -> str:
     """A run's storyboard, for wide outputs and for narrow ones."""
     run = run.joined()
-    return responsive(
-        storyboard(world, run, title=title, ending=ending),
-        storyboard(world, run, title=title, ending=ending, width=NARROW),
-    )
+    return responsive(lambda width: storyboard(world, run, None, title, ending, width))
 
 
-def responsive(wide: str, narrow: str) -> str:
-    """Two drawings of the same, of which the one that fits is seen."""
+def responsive(draw: Callable[[int], str]) -> str:
+    """Two drawings of the same, a wide and a narrow one; a reader sees the one that fits."""
+    wide, narrow = draw(WIDE), draw(NARROW)
     return (
         f'{RESPONSIVE}<div class="mml-fit"><div class="mml-wide">{wide}</div>'
         f'<div class="mml-narrow">{narrow}</div></div>'
@@ -169,13 +173,16 @@ def responsive(wide: str, narrow: str) -> str:
 
 
 def with_text(html: str, text: Text, open_: bool = False) -> str:
-    """HTML with the plain text folded below: some sites take the drawing away, and the text stays."""
+    """HTML with the plain text folded below it: it stays where a site removes the drawing."""
     state = " open" if open_ else ""
     return f"{html}<details{state}><summary>The same as text</summary>{in_lines(text)}</details>"
 
 
 def in_lines(text: Text) -> str:
-    """Plain text as HTML that keeps its lines and their indents, and breaks no word; in shorter lines where there is less room."""
+    """Plain text as HTML that keeps lines and indents, and breaks no word.
+
+    In a narrow output its lines are shorter.
+    """
     long, short = (text, text) if isinstance(text, str) else (text(WIDTH), text(COLUMNS))
     if long == short:
         return f'<pre style="{PRE}">{escape(long)}</pre>'
@@ -187,7 +194,8 @@ def in_lines(text: Text) -> str:
 
 def _checked(checked: Checked, said: str) -> str:
     words = verdict_text(checked.verdict, checked.scenario, 10_000).strip().replace("\n", " ")
-    head = f"<p><b>{escape(checked.scenario.name)} on {escape(checked.kernel.name)}.</b> {escape(words)}</p>"
+    name = f"{checked.scenario.name} on {checked.kernel.name}."
+    head = f"<p><b>{escape(name)}</b> {escape(words)}</p>"
     tail = f"<p>{escape(said)}</p>" if said else ""
     run = checked.run
     if run is None:

@@ -1,4 +1,4 @@
-"""A run as a few still panels: for GitHub, for paper, for wherever there are no widgets."""
+"""A run as a few still panels: for GitHub, for paper, and for where widgets do not work."""
 
 from __future__ import annotations
 
@@ -7,26 +7,23 @@ from typing import NamedTuple
 from mmlocks.machine import Run
 from mmlocks.machine.step import parts
 from mmlocks.mm.world import World
-from mmlocks.show.draw import LINE, MONO, SANS, Pen, cpu_colour, cpu_ink, document, fit
-from mmlocks.show.panels import NODE, filed, gone, held_chips, node
-from mmlocks.show.scene import Area, Entry, Held, Node, Page, Scene, Space, scene
+from mmlocks.show.draw import COLUMNS_FROM, GAP, LINE, MONO, SANS, SMALL, WIDE, Pen, document, fit
+from mmlocks.show.panel_frames import words
+from mmlocks.show.panel_lock import held_chips
+from mmlocks.show.panel_space import filed, freed_vma
+from mmlocks.show.panel_tree import NODE, node
+from mmlocks.show.scene import scene
+from mmlocks.show.scene_parts import FrameState, LockState, NodeState, Scene, SpaceState, VmaState
 from mmlocks.show.text import broken, function_of, timeline
 
-WIDE = 960
-NARROW = 440
-GAP = 14
 MOST = 6
-"""More panels than this tell nobody anything; the first ones are left out."""
+"""More panels than this tell a reader nothing; the first ones are left out."""
 
 
 def key_moments(run: Run) -> list[int]:
-    """The steps after which another CPU went on, and the last one."""
-    ends = [
-        step
-        for step in range(1, len(run) + 1)
-        if step == len(run) or run.cpus[step] != run.cpus[step - 1]
-    ]
-    return ends[-MOST:]
+    """The last steps after which another CPU went on, and the very last one."""
+    steps, cpus = range(1, len(run) + 1), run.cpus
+    return [step for step in steps if step == len(run) or cpus[step] != cpus[step - 1]][-MOST:]
 
 
 def storyboard(
@@ -37,21 +34,20 @@ def storyboard(
     ending: str = "",
     width: int = WIDE,
 ) -> str:
-    """Panels of the moments after `steps` (default: the key moments), with what changed from one to the next."""
-    steps = [
-        step for step in (key_moments(run) if steps is None else steps) if 0 <= step <= len(run)
-    ] or [0]
+    """Panels of the moments after `steps` (default: the key moments).
+
+    Each panel marks what has changed since the one before it.
+    """
+    steps = key_moments(run) if steps is None else steps
+    steps = [step for step in steps if 0 <= step <= len(run)] or [0]
     scenes = [scene(world, run, step) for step in steps]
     known = [scene(world, run, 0), *scenes[:-1]]
-    columns = 2 if width >= 800 and len(steps) > 1 else 1
+    columns = 2 if width >= COLUMNS_FROM and len(steps) > 1 else 1
     each = (width - 16 - GAP * (columns - 1)) / columns
     kept = _kept([known[0], *scenes])
     height = max(_height(now, kept) for now in scenes)
     pen = Pen()
-    top = 8.0
-    for part in fit(title, width - 16, 3, SANS * 1.35):
-        pen.text(8, top + 16, part, "h")
-        top += 20
+    top = pen.lines(8, 24, fit(title, width - 16, 3, SANS * 1.35), "h", 20) - 16
     top += 10 if title else 0
     for index, (step, now, before) in enumerate(zip(steps, scenes, known, strict=True)):
         column, row = index % columns, index // columns
@@ -60,68 +56,53 @@ def storyboard(
         _panel(pen, x, y, each, height, run, step, since, now, before, kept)
     top += -(-len(steps) // columns) * (height + GAP)
     if ending:
-        for part in fit(ending, width - 24, 8, SANS):
-            pen.text(12, top + 10, part)
-            top += LINE + 1
-        top += 8
+        top = pen.lines(12, top + 10, fit(ending, width - 24, 8, SANS), "", LINE + 1) - 2
     return document(width, top, title or "Storyboard of a run", timeline(run, world), pen.parts)
 
 
 class Kept(NamedTuple):
-    """What is shown beside pages and frames, as it changes in this run: these VMAs, and the tree."""
+    """What changes in this run, and is shown beside pages and frames: these VMAs, the tree."""
 
-    areas: frozenset[str]
+    vmas: frozenset[str]
     tree: bool
 
 
 def _kept(scenes: list[Scene]) -> Kept:
     seen = [
-        {
-            area.name: (area.start, area.end, area.pgoff, area.filing, area.fate)
-            for area in _listed(now)
-        }
+        {vma.name: (vma.range, vma.pgoff, vma.filing, vma.fate) for vma in _vmas(now)}
         for now in scenes
     ]
-    names = {name for areas in seen for name in areas}
+    names = {name for vmas in seen for name in vmas}
+    changing = frozenset(name for name in names if len({vmas.get(name) for vmas in seen}) > 1)
     trees = {
-        (tree.root, *((node.name, node.ranges) for node in tree.nodes))
-        for tree in (now.tree for now in scenes)
-        if tree
+        (now.tree.root, *((node.name, node.ranges) for node in now.tree.nodes))
+        for now in scenes
+        if now.tree
     }
-    changing = frozenset(name for name in names if len({areas.get(name) for areas in seen}) > 1)
     return Kept(changing, len(trees) > 1)
 
 
 def _height(now: Scene, kept: Kept) -> float:
-    """What a moment's panel needs."""
-    entries = sum(len(_every_entry(space)) for space in (now.parent, now.child))
+    """Height of a moment's panel."""
+    entries = len(now.parent.entries) + len(now.child.entries)
     rows = entries + sum(len(cpu.tlb) for cpu in now.cpus)
     frames = sum(_frame_height(frame) for frame in now.frames if _in_use(frame))
-    return (
-        142
-        + max(rows * 19, frames)
-        + 8
-        + sum(_area_height(area) for area in _listed(now) if area.name in kept.areas)
-        + len(_nodes(now, kept)) * NODE
-    )
+    vmas = sum(_vma_height(vma) for vma in _vmas(now) if vma.name in kept.vmas)
+    return 142 + max(rows * 19, frames) + 8 + vmas + len(_nodes(now, kept)) * NODE
 
 
-def _listed(now: Scene) -> list[Area]:
-    """The VMAs, where it changes what they are."""
-    return [
-        area
-        for space in (now.parent, now.child)
-        for area in space.areas
-        if area.filing or area.fate
-    ]
+def _vmas(now: Scene) -> list[VmaState]:
+    """The VMAs that can change in this world."""
+    every = (*now.parent.vmas, *now.child.vmas)
+    return [vma for vma in every if vma.filing or vma.fate]
 
 
-def _area_height(area: Area) -> float:
-    return 46 if area.fate == "freed" else 38
+def _vma_height(vma: VmaState) -> float:
+    return 46 if vma.fate == "freed" else 38
 
 
-def _nodes(now: Scene, kept: Kept) -> list[Node]:
-    """The nodes of the tree, without those that are gone for everybody."""
+def _nodes(now: Scene, kept: Kept) -> list[NodeState]:
+    """The nodes of the tree, without freed ones that no CPU is about to use."""
     if now.tree is None or not kept.tree:
         return []
     return [node for node in now.tree.nodes if node.state != "freed" or node.users]
@@ -131,11 +112,11 @@ LONG_NAME = 8
 """A frame with a longer name has its count below it."""
 
 
-def _frame_height(frame: Page) -> int:
+def _frame_height(frame: FrameState) -> int:
     return 24 + 16 * ((len(frame.name) > LONG_NAME) + bool(frame.filed or frame.told is not None))
 
 
-def _in_use(frame: Page) -> bool:
+def _in_use(frame: FrameState) -> bool:
     return frame.count > 0 and (frame.name != "zero" or bool(frame.users))
 
 
@@ -156,7 +137,7 @@ def _panel(
     pen.box(x, y, width, height, "card", radius=6)
     cpu = run.cpus[step - 1] if step else 0
     if step:
-        used = pen.chip(x + 10, y + 20, f"cpu{cpu}", cpu_colour(cpu), cpu_ink(cpu))
+        used = pen.cpu_chip(x + 10, y + 20, f"cpu{cpu}", cpu)
         count = f"step {step}" if since >= step else f"steps {since} to {step}"
         function = function_of(run, step - 1)
         pen.text(x + 18 + used, y + 20, f"{count}{f', in {function}' if function else ''}", "b")
@@ -167,24 +148,20 @@ def _panel(
     if bad:
         pen.hatch(x + 1, y + height - 8, width - 2, 7)
     line = y + 108
-    place = x + 10
+    left = x + 10
     for lock in _locks(now):
-        size = len(lock.name) * MONO + 76
-        if place + size > x + width and place > x + 10:
+        if left + len(lock.name) * MONO + 76 > x + width and left > x + 10:
             break
-        pen.text(place, line, lock.name, "m s")
-        place = held_chips(pen, place + len(lock.name) * MONO * 11 / 12 + 6, line, lock) + 14
+        pen.text(left, line, lock.name, "m s")
+        left = held_chips(pen, left + len(lock.name) * SMALL + 6, line, lock) + 14
     line += 26
-    line = _areas(pen, x + 10, line, width - 20, now, before, kept)
-    longest = max((len(_entry_text(entry)) for entry in _every_entry(now.parent)), default=0)
+    line = _draw_vmas(pen, x + 10, line, width - 20, now, before, kept)
+    longest = max((len(str(entry)) for entry in now.parent.entries), default=0)
     middle = x + max(225.0, width * 0.55, 60 + longest * MONO)
     top = line
     mine = "parent" if now.forks else "page"
-    for space, was, name in (
-        (now.parent, before.parent, mine),
-        (now.child, before.child, "child "),
-    ):
-        line = _entries(pen, x + 10, line, space, was, name)
+    line = _entries(pen, x + 10, line, now.parent, before.parent, mine)
+    line = _entries(pen, x + 10, line, now.child, before.child, "child ")
     _tlbs(pen, x + 10, line, now, before)
     known = {frame.name: frame for frame in before.frames}
     for frame in (frame for frame in now.frames if _in_use(frame)):
@@ -198,22 +175,21 @@ def _panel(
         top += NODE
 
 
-def _areas(
+def _draw_vmas(
     pen: Pen, x: float, line: float, width: float, now: Scene, before: Scene, kept: Kept
 ) -> float:
-    """The VMAs: from where to where, and where their pages are filed."""
-    known = {area.name: area for area in _listed(before)}
-    for area in (area for area in _listed(now) if area.name in kept.areas):
-        was = known.get(area.name)
-        if area.fate == "freed":
-            gone(pen, x, line - 14, width, area)
+    """The VMAs: their addresses, and where their pages are filed."""
+    known = {vma.name: vma for vma in _vmas(before)}
+    for vma in (vma for vma in _vmas(now) if vma.name in kept.vmas):
+        was = known.get(vma.name)
+        if vma.fate == "freed":
+            freed_vma(pen, x, line - 14, width, vma)
         else:
-            changed = was is None or (was.start, was.end) != (area.start, area.end)
-            used = pen.field(x, line, f"VMA {area.name} [{area.start:#x}, {area.end:#x})", changed)
-            fate = area.fate or ("write-locked" if area.write_locked else "")
-            pen.remark(x + used + 12, line, fate, was is not None and was.fate != area.fate)
-            filed(pen, x + 12, line + 17, area, was)
-        line += _area_height(area)
+            used = pen.field(x, line, f"VMA {vma.range}", was is None or was.range != vma.range)
+            fate = vma.fate or ("write-locked" if vma.write_locked else "")
+            pen.remark(x + used + 12, line, fate, was is not None and was.fate != vma.fate)
+            filed(pen, x + 12, line + 17, vma, was)
+        line += _vma_height(vma)
     return line
 
 
@@ -226,13 +202,16 @@ TELLING = {
     "flush_tlb",
     "mas_retire",
 }
-"""Operations that change what a program can see of its memory, or what is in the tree."""
-PLACES = ("vm_start", "vm_pgoff", "anon_vma")
-"""Fields of the process's VMAs: a store to one tells something, too."""
+"""Operations that change what a program sees of its memory, or what is in the tree."""
+MOVED = ("vm_start", "vm_pgoff", "anon_vma")
+"""Fields of the process's VMAs: a store to one of them is told, too."""
 
 
 def _told(run: Run, since: int, step: int, now: Scene, room: float) -> list[tuple[str, bool]]:
-    """The last telling steps of a panel, at most four lines; a violation is told whole. Each line with whether it tells what is wrong."""
+    """What a panel says: its last telling steps in at most four lines, or a whole violation.
+
+    Each line comes with whether it tells what is wrong.
+    """
     steps = [number for number in range(since, step + 1) if number == step or _telling(run, number)]
     if now.violation is not None:
         message = fit(f"Rule broken: {broken(now.violation.message)}.", room, 4, SANS * 1.13, True)
@@ -261,36 +240,29 @@ def _telling(run: Run, number: int) -> bool:
 
 def _moves(run: Run, cell: int) -> bool:
     vma, _, field = run.machine.layout.cells[cell].name.rpartition(".")
-    return field in PLACES and not vma.startswith("child")
+    return field in MOVED and not vma.startswith("child")
 
 
-def _locks(now: Scene) -> list[Held]:
-    """The locks that somebody has, big ones first."""
+def _locks(now: Scene) -> list[LockState]:
+    """The locks that are held, big ones first."""
     spaces = (now.parent, now.child)
     every = [space.lock for space in spaces]
-    every += [area.lock for space in spaces for area in space.areas]
+    every += [vma.lock for space in spaces for vma in space.vmas]
     every += [file.lock for file in now.files]
     every += [space.page_table_lock for space in spaces if now.tree is not None or not now.forks]
-    every += [entry.ptl for space in spaces for area in space.areas for entry in area.pages]
+    every += [entry.ptl for space in spaces for vma in space.vmas for entry in vma.pages]
     return [lock for lock in every if not lock.free]
 
 
-def _entries(pen: Pen, x: float, line: float, now: Space, before: Space, name: str) -> float:
-    known = {entry.page: entry.pte for entry in _every_entry(before)}
-    for entry in _every_entry(now):
+def _entries(
+    pen: Pen, x: float, line: float, now: SpaceState, before: SpaceState, name: str
+) -> float:
+    known = {entry.page: entry.pte for entry in before.entries}
+    for entry in now.entries:
         pen.text(x, line, name, "q s")
-        changed = known.get(entry.page) != entry.pte
-        pen.field(x + 44, line, _entry_text(entry), changed)
+        pen.field(x + 44, line, str(entry), known.get(entry.page) != entry.pte)
         line += 19
     return line
-
-
-def _entry_text(entry: Entry) -> str:
-    return f"P{entry.page} → {entry.pte or 'nothing'}"
-
-
-def _every_entry(space: Space) -> list[Entry]:
-    return [*(entry for area in space.areas for entry in area.pages), *space.loose]
 
 
 def _tlbs(pen: Pen, x: float, line: float, now: Scene, before: Scene) -> None:
@@ -298,30 +270,23 @@ def _tlbs(pen: Pen, x: float, line: float, now: Scene, before: Scene) -> None:
         known = {cached.page: cached.entry for cached in was.tlb}
         for cached in cpu.tlb:
             pen.text(x, line, f"TLB {cpu.number}", "q s")
-            used = pen.field(
-                x + 44,
-                line,
-                f"P{cached.page} → {cached.entry}",
-                known.get(cached.page) != cached.entry,
-            )
+            changed = known.get(cached.page) != cached.entry
+            used = pen.field(x + 44, line, str(cached), changed)
             if cached.stale:
                 pen.warning(x + 44 + used + 8, line, "STALE")
             line += 19
 
 
-def _frame(pen: Pen, x: float, line: float, end: float, now: Page, before: Page) -> None:
+def _frame(
+    pen: Pen, x: float, line: float, end: float, now: FrameState, before: FrameState
+) -> None:
     pen.text(x, line, now.name, "m b")
-    place = x + len(now.name) * MONO + 10
-    for value, was in zip(now.words, before.words, strict=True):
-        size = max(22.0, len(str(value)) * MONO + 10)
-        pen.box(place, line - 14, size, 19, "hot" if value != was else "area", radius=2)
-        pen.text(place + size / 2, line, str(value), "m k" if value != was else "m", "middle")
-        place += size + 3
+    words(pen, x + len(now.name) * MONO + 10, line, now, before, 19, "area")
     text = f"count {now.count}"
     line += 16 if len(now.name) > LONG_NAME else 0
     pen.field(end - len(text) * MONO, line, text, before.count != now.count)
     if now.filed:
         pen.remark(x, line + 18, now.filed, before.filed != now.filed)
     if now.told is not None:
-        words = f"file system {'was' if now.told else 'not'} told"
-        pen.remark(x, line + 18, words, before.told != now.told)
+        told = f"file system {'was' if now.told else 'not'} told"
+        pen.remark(x, line + 18, told, before.told != now.told)

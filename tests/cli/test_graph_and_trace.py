@@ -86,7 +86,7 @@ def test_a_refusal_names_options_that_give_a_picture(
 def test_where_nothing_can_be_drawn_other_commands_are_named(
     mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mmlocks.show.graph.MOST", 0)
+    monkeypatch.setattr("mmlocks.show.graph_layout.MOST", 0)
     done = mmlocks("graph", "fork_lost_store", "-r", "6.4.0", "--view", "open")
     assert (
         "Nor can any other view be drawn. To see what it comes to: mmlocks endings fork_lost_store -r 6.4.0"

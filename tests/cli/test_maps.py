@@ -316,11 +316,11 @@ BAD = [
     (["--file", "/no/such/file"], "there is no file /no/such/file"),
     (["--file", "x" * 5000], "cannot be read"),
     (["--file", "/dev/null"], "/dev/null is empty"),
-    (["--file", "/dev/zero"], "is no text but a binary file"),
-    (["--file", sys.executable], "is no text but a binary file"),
+    (["--file", "/dev/zero"], "is not text but a binary file"),
+    (["--file", sys.executable], "is not text but a binary file"),
     (
         ["--file", str(REPOSITORY / "README.md")],
-        "is no saved maps or smaps: it begins with '# mmlocks'",
+        "is not a saved maps or smaps: it begins with '# mmlocks'",
     ),
     (
         ["--file", str(SLEEP), "--svg", "/no/such/folder/x.svg"],

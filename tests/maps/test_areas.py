@@ -27,15 +27,15 @@ from mmlocks.maps.kinds import (
     SHARED,
     STACK,
     WORTH_SAYING,
-    Kind,
+    AreaKind,
     human,
     permissions,
     shorten,
     visible,
 )
-from mmlocks.maps.layout import PAD, ROW, WIDTH, lay_out
-from mmlocks.maps.picture import COLOURS, picture
-from mmlocks.maps.png import picture_png
+from mmlocks.maps.layout import PAD, ROW, WIDTH, lay_out_areas
+from mmlocks.maps.picture import COLOURS, maps_picture
+from mmlocks.maps.png import maps_png
 from mmlocks.maps.reading import parse_maps, read_saved
 from mmlocks.maps.text import GUESS, accounted, guesses, sums, table
 from mmlocks.mm.area import Area
@@ -62,7 +62,7 @@ def area(
     return Area(start, start + size, perms, 0, file, flags)
 
 
-def kinds_of(areas: list[Area], program: str = "") -> list[Kind]:
+def kinds_of(areas: list[Area], program: str = "") -> list[AreaKind]:
     return [one.kind for one in describe(areas, program)]
 
 
@@ -150,7 +150,7 @@ def test_code_without_a_file_is_no_program() -> None:
         ("[vsyscall]", "--xp", KERNEL),
     ],
 )
-def test_kinds_by_name(file: str, perms: str, kind: Kind) -> None:
+def test_kinds_by_name(file: str, perms: str, kind: AreaKind) -> None:
     program = area(0x400000, 4096, "r-xp", "/bin/program")
     one = area(0x7F0000000000, 4096, perms, file)
     assert kinds_of([program, one], "/bin/program") == [PROGRAM, kind]
@@ -355,7 +355,7 @@ def test_guesses_are_admitted() -> None:
 def test_thousands_of_areas_are_no_trouble() -> None:
     started = time.perf_counter()
     assert len(list(table(MANY, 80))) > 3000
-    picture(MANY)
+    maps_picture(MANY)
     assert time.perf_counter() - started < 3  # 0.2 s on an idle machine
 
 
@@ -422,19 +422,19 @@ def test_what_belongs_together_is_put_together() -> None:
 
 @EVERY
 def test_the_picture_is_valid_xml_and_drawn_alike_twice(name: str) -> None:
-    svg = picture(SPACES[name], "Address space of <b>&")
+    svg = maps_picture(SPACES[name], "Address space of <b>&")
     root = ElementTree.fromstring(svg)
     assert root.findtext(f"{SVG}title") == "Address space of <b>&"
     assert (root.findtext(f"{SVG}desc") or "").startswith(f"{len(SPACES[name]):,} area")
     assert " id=" not in svg
-    assert svg == picture(list(SPACES[name]), "Address space of <b>&")
+    assert svg == maps_picture(list(SPACES[name]), "Address space of <b>&")
     assert float((root.get("viewBox") or "").split()[3]) < 3500
 
 
 @settings(max_examples=40)
 @given(spaces())
 def test_no_text_runs_out_of_the_picture(areas: list[Area]) -> None:
-    root = ElementTree.fromstring(picture(areas, "x" * 300))
+    root = ElementTree.fromstring(maps_picture(areas, "x" * 300))
     height = float((root.get("viewBox") or "").split()[3])
     for node in root.iter(f"{SVG}text"):
         kinds = (node.get("class") or "").split()
@@ -452,7 +452,7 @@ def test_no_text_runs_out_of_the_picture(areas: list[Area]) -> None:
 @settings(max_examples=40)
 @given(spaces())
 def test_rows_cover_all_addresses_from_the_highest_to_zero(areas: list[Area]) -> None:
-    layout = lay_out(areas, "", "")
+    layout = lay_out_areas(areas, "", "")
     rows = layout.rows
     assert [row.end for row in rows[1:]] == [row.start for row in rows[:-1]], (
         "each begins where the one above ends"
@@ -462,19 +462,20 @@ def test_rows_cover_all_addresses_from_the_highest_to_zero(areas: list[Area]) ->
         assert abs(upper.top + upper.height - lower.top) < 1e-6
     for row in rows:
         assert row.height >= ROW
-        assert not row.cells or abs(sum(cell.share for cell in row.cells) - 1) < 1e-6
+        assert not row.parts or abs(sum(cell.share for cell in row.parts) - 1) < 1e-6
 
 
 def test_larger_is_taller_but_not_by_much() -> None:
     heights = [
-        lay_out([area(1 << 40, 4096 << power)], "", "").rows[0].height for power in range(0, 28, 4)
+        lay_out_areas([area(1 << 40, 4096 << power)], "", "").rows[0].height
+        for power in range(0, 28, 4)
     ]
     assert heights == sorted(set(heights))
     assert heights[-1] < 4 * heights[0]
 
 
 def test_all_that_a_learner_looks_for_is_on_the_picture_of_a_small_program() -> None:
-    shown = texts(picture(SLEEP, "Address space of process 7 (sleep)", "/usr/bin/sleep"))
+    shown = texts(maps_picture(SLEEP, "Address space of process 7 (sleep)", "/usr/bin/sleep"))
     assert shown[0] == "Address space of process 7 (sleep)"
     for text in (
         "program sleep",
@@ -491,7 +492,7 @@ def test_all_that_a_learner_looks_for_is_on_the_picture_of_a_small_program() -> 
     assert sum(text.endswith(" TiB") for text in shown) == 2, "sizes of gaps"
     left = [
         node
-        for node in ElementTree.fromstring(picture(SLEEP)).iter(f"{SVG}text")
+        for node in ElementTree.fromstring(maps_picture(SLEEP)).iter(f"{SVG}text")
         if node.get("text-anchor") == "end"
     ]
     addresses = [node for node in left if re.fullmatch("[0-9a-f]+", node.text or "")]
@@ -504,11 +505,11 @@ def test_all_that_a_learner_looks_for_is_on_the_picture_of_a_small_program() -> 
 
 
 def test_a_picture_of_thousands_says_what_is_drawn_together() -> None:
-    shown = " ".join(texts(picture(MANY)))
+    shown = " ".join(texts(maps_picture(MANY)))
     assert "3,000 areas" in shown
     assert f"drawn as {LIMIT} blocks" in shown
     assert "A bar in parts is several areas" in shown
-    assert "A bar in parts" not in " ".join(texts(picture(SLEEP)))
+    assert "A bar in parts" not in " ".join(texts(maps_picture(SLEEP)))
     drawn = blocks(describe(MANY))
     counted = sum(
         int(found.replace(",", "")) for found in re.findall(r"([\d,]+) areas(?! drawn)", shown)[1:]
@@ -525,7 +526,7 @@ def test_every_kind_has_a_letter_beside_its_colour() -> None:
     assert len({fill for fill, _ in COLOURS.values()}) == len(COLOURS) == len(KINDS) - 1, (
         "no access is hatched"
     )
-    shown = Counter(texts(picture(SLEEP)))
+    shown = Counter(texts(maps_picture(SLEEP)))
     for kind, times in Counter(kinds_of(SLEEP)).items():
         assert shown[kind.letter] == times + 1, "once for each area, and once in the legend"
 
@@ -546,14 +547,14 @@ def test_what_is_written_on_a_colour_can_be_read(colour: tuple[str, str]) -> Non
 
 def test_memory_without_access_is_hatched() -> None:
     plain, hatched = (
-        picture([area(1 << 40, 1 << 20, perms)]).count('class="line dim"')
+        maps_picture([area(1 << 40, 1 << 20, perms)]).count('class="line dim"')
         for perms in ("r--p", "---p")
     )
     assert (plain, hatched) == (0, 2), "the area, and its sign in the legend"
 
 
 def test_the_description_says_it_all_in_words() -> None:
-    root = ElementTree.fromstring(picture(SPACES["i386_maps"], program="/bin/cat"))
+    root = ElementTree.fromstring(maps_picture(SPACES["i386_maps"], program="/bin/cat"))
     lines = (root.findtext(f"{SVG}desc") or "").splitlines()
     assert "bfd4c000 to bfd6d000: stack, grows down, 132 KiB rw-p" in lines
     assert "8048000 to 804d000: program cat, 20 KiB code r-xp" in lines
@@ -563,7 +564,7 @@ def test_the_description_says_it_all_in_words() -> None:
 
 
 def test_names_cannot_break_out() -> None:
-    svg = picture([area(1 << 40, 4096, "r--p", "/<script>&\x07\x1b[0m")])
+    svg = maps_picture([area(1 << 40, 4096, "r--p", "/<script>&\x07\x1b[0m")])
     assert "<script>" not in svg
     assert "file <script>&\\x07\\x1b[0m" in texts(svg)
 
@@ -573,31 +574,31 @@ def test_names_cannot_break_out() -> None:
 
 def test_a_png_has_the_size_of_the_layout_twice() -> None:
     pytest.importorskip("matplotlib")
-    png = picture_png(SPACES["odd_names_maps"], "Dollars $x^2$ and <b>")
-    picture_png([], "$\\frac{$")  # no formula at all, and nothing else on the picture
+    png = maps_png(SPACES["odd_names_maps"], "Dollars $x^2$ and <b>")
+    maps_png([], "$\\frac{$")  # no formula at all, and nothing else on the picture
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = (int.from_bytes(png[place : place + 4], "big") for place in (16, 20))
-    layout = lay_out(SPACES["odd_names_maps"], "", "")
+    layout = lay_out_areas(SPACES["odd_names_maps"], "", "")
     assert width == 2 * WIDTH
     assert abs(height - 2 * layout.height) <= 2
-    assert png == picture_png(SPACES["odd_names_maps"], "Dollars $x^2$ and <b>")
+    assert png == maps_png(SPACES["odd_names_maps"], "Dollars $x^2$ and <b>")
 
 
 def test_a_png_is_painted_by_what_paints_the_svg(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every text of the SVG is on the PNG, at the same place."""
     pytest.importorskip("matplotlib")
-    from mmlocks.maps.png import Brush
+    from mmlocks.maps.png import PngBrush
 
     painted = []
-    before = Brush.text
+    before = PngBrush.text
 
-    def text(brush: Brush, x: float, y: float, text: str, *how: str, **more: str) -> None:
+    def text(brush: PngBrush, x: float, y: float, text: str, *how: str, **more: str) -> None:
         painted.append(text)
         before(brush, x, y, text, *how, **more)
 
-    monkeypatch.setattr(Brush, "text", text)
-    picture_png(SLEEP, "sleep")
-    assert painted == texts(picture(SLEEP, "sleep"))
+    monkeypatch.setattr(PngBrush, "text", text)
+    maps_png(SLEEP, "sleep")
+    assert painted == texts(maps_picture(SLEEP, "sleep"))
 
 
 def test_without_matplotlib_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -608,4 +609,4 @@ def test_without_matplotlib_it_is_said_what_to_install(monkeypatch: pytest.Monke
         MmlocksError,
         match=r"matplotlib, which is not installed.*pip install matplotlib.*--svg FILE",
     ):
-        picture_png(SLEEP)
+        maps_png(SLEEP)

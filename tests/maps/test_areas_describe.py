@@ -10,7 +10,7 @@ import pytest
 from mmlocks.maps.blocks import blocks
 from mmlocks.maps.describe import describe
 from mmlocks.maps.kinds import WORTH_SAYING
-from mmlocks.maps.picture import picture
+from mmlocks.maps.picture import maps_picture
 from mmlocks.maps.reading import parse_maps, parse_smaps, read_areas
 from mmlocks.maps.text import accounted, guesses, sums, table
 from mmlocks.mm.area import Area
@@ -278,7 +278,7 @@ def test_stacks_of_threads_are_drawn_together_and_that_of_the_first_alone() -> N
     lines.append("7fff5b7a1000-7fff5b7c2000 rw-p 00000000 00:00 0 [stack]")
     areas = parse_maps("\n".join(lines))
     assert [len(block.members) for block in blocks(describe(areas))] == [1, 200, 1]
-    shown = texts(picture(areas))
+    shown = texts(maps_picture(areas))
     assert "100 threads' stacks" in shown
     assert "200 areas, 100 of them guards?" in shown
 
@@ -419,13 +419,13 @@ def test_the_guess_is_marked_wherever_the_program_is_named(touching: bool) -> No
     areas = parse_maps(
         THREADS.replace("008f6000-008fb000", "006f7000-006fc000") if touching else THREADS
     )
-    shown = texts(picture(areas))
+    shown = texts(maps_picture(areas))
     assert {text for text in shown if text.startswith("program")} == {
         "program? 3.0 MiB",
         "program? app",
     }
     assert next(sums(areas)).startswith("program? ")
-    shown = texts(picture(areas, program="/srv/build/app"))
+    shown = texts(maps_picture(areas, program="/srv/build/app"))
     assert {text for text in shown if text.startswith("program")} == {
         "program 3.0 MiB",
         "program app",

@@ -195,7 +195,11 @@ def test_whatever_areas_are_written_are_read_back(
         file = data.draw(st.one_of(st.just(""), st.just("[heap]"), NAMES))
         areas.append(
             Area(
-                start << 12, end << 12, perms, data.draw(st.integers(0, 2**52)) << 12, file.rstrip()
+                start << 12,
+                end << 12,
+                perms,
+                data.draw(st.integers(0, 2**52 - 1)) << 12,
+                file.rstrip(),
             )
         )
     text = "".join(f"{area}\n" for area in areas)
@@ -403,7 +407,7 @@ def test_somebody_elses_process(sleeper: int) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.startswith(
-        f"you may not look at process {sleeper}: it belongs to somebody else"
+        f"you may not look at process {sleeper}: it belongs to another user"
     )
 
 
@@ -475,13 +479,13 @@ def test_a_copy_that_came_by_way_of_windows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is empty. The maps of a kernel thread"),
+        (b"", "is empty, like the maps of a kernel thread"),
         (b"\n \n", "is empty"),
-        (b"\x7fELF\0\0", "is no text but a binary file"),
-        (LINE.encode("utf-16"), "is no text but a binary file"),
-        (b"hello\n", "is no saved maps or smaps: it begins with 'hello'. Expected START-END"),
-        (b"Name:\tcat\nUmask:\t0022\n", "is no saved maps or smaps"),
-        (b"x" * 100_000, "is no saved maps or smaps"),
+        (b"\x7fELF\0\0", "is not text but a binary file"),
+        (LINE.encode("utf-16"), "is not text but a binary file"),
+        (b"hello\n", "is not a saved maps or smaps: it begins with 'hello'. Expected START-END"),
+        (b"Name:\tcat\nUmask:\t0022\n", "is not a saved maps or smaps"),
+        (b"x" * 100_000, "is not a saved maps or smaps"),
         (LINE.encode() + b"7ffc", "line 2: '7ffc' is no area"),
         (b"2000-3000 ---p 00000000 00:00 0    [rollup]\nRss: 4 kB\n", "is a copy of smaps_rollup"),
     ],

@@ -13,7 +13,7 @@ from mmlocks.scenarios.fork_many import fork_many
 pytest.importorskip("ipywidgets")
 
 from mmlocks.notebook.player import Player
-from mmlocks.notebook.scheduler import Session
+from mmlocks.notebook.scheduler import PlayerSession
 
 
 def fixed_dup_mmap() -> Any:
@@ -173,7 +173,7 @@ def test_text_is_always_there_and_has_nothing_random_in_it() -> None:
 
 
 def test_a_session_steps_without_widgets() -> None:
-    session = Session("fork_lost_store", "6.4.0")
+    session = PlayerSession("fork_lost_store", "6.4.0")
     session.step(0)
     session.back()
     session.forward()
@@ -188,6 +188,6 @@ def test_a_session_steps_without_widgets() -> None:
     [("6.4.0", "6.4.3"), ("6.4.1", "6.4.3"), ("6.4.3-fork_locks_vmas", "6.4.3"), ("6.6-like-fork_locks_vmas", "6.6-like")],
 )  # fmt: skip
 def test_after_a_bug_the_release_that_cured_it_is_advised(release: str, cure: str) -> None:
-    session = Session("fork_torn_snapshot", release)
+    session = PlayerSession("fork_torn_snapshot", release)
     session.find_shortest()
     assert f"Then choose release {cure} and" in session.advice

@@ -134,9 +134,9 @@ async def _sets(cell: Any) -> None:
 
 
 def test_the_player_says_where_the_scenario_ends() -> None:
-    from mmlocks.notebook.scheduler import Session
+    from mmlocks.notebook.scheduler import PlayerSession
 
-    session = Session(
+    session = PlayerSession(
         replace(SCENARIOS["fork_lost_store"]), "6.4.0", {"dup_mmap": one_frame_too_many}
     )
     session.step(0)

@@ -10,7 +10,8 @@ import pytest
 from mmlocks.errors import ModelError, ScheduleError
 from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.show import explain, show_endings
-from mmlocks.show.explained import _share, cell_words
+from mmlocks.show.endings_text import _share
+from mmlocks.show.explained import cell_words
 from mmlocks.show.results import COLUMNS
 
 LOST = check("fork_lost_store", "6.4.0")

@@ -19,23 +19,13 @@ from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.scenarios.checking import as_kernel, machine_for
 from mmlocks.search import Budget
 from mmlocks.show import show_graph
-from mmlocks.show.draw import cpu_colour, sans_width
-from mmlocks.show.graph import (
-    CUT,
-    DASHES,
-    MOST,
-    NARROW,
-    VIEWS,
-    WIDE,
-    _Drawing,
-    graph_text,
-    picture,
-    readable,
-    story,
-    too_large,
-)
+from mmlocks.show.draw import NARROW, WIDE, cpu_colour, sans_width
+from mmlocks.show.graph_layout import MOST, too_large
+from mmlocks.show.graph_picture import CUT, DASHES, Drawing, graph_picture
+from mmlocks.show.graph_text import graph_text, story
+from mmlocks.show.graph_views import VIEWS, readable, refusal
+from mmlocks.show.holders import holders
 from mmlocks.show.layered import lay_out
-from mmlocks.show.trace import holders
 from tests.machine.programs import PROGRAMS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -74,7 +64,7 @@ def texts(svg: str) -> list[str]:
 
 @cache
 def drawn(name: str, width: float = WIDE) -> str:
-    return picture(DRAWN[name](), name, width)
+    return graph_picture(DRAWN[name](), name, width)
 
 
 # -- all of it is there -----------------------------------------------------------------------------------------------
@@ -105,13 +95,13 @@ def test_every_vertex_and_every_edge_is_drawn_and_told(name: str) -> None:
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_it_is_the_same_at_every_run_and_alone(name: str, width: float) -> None:
     svg = drawn(name, width)
-    assert svg == picture(GRAPHS[name](), name, width)
+    assert svg == graph_picture(GRAPHS[name](), name, width)
     assert not re.search(r"\bid=|<script|url\(|href", svg)
     assert not re.search(r"nan|inf\b", svg.partition("</style>")[2].replace("info", ""))
 
 
 def test_cpus_differ_in_more_than_colour() -> None:
-    svg = picture(state_graph(PROGRAMS["lock_order_of_three"].build()))
+    svg = graph_picture(state_graph(PROGRAMS["lock_order_of_three"].build()))
     for cpu in range(3):
         dash = f";stroke-dasharray:{DASHES[cpu]}" if DASHES[cpu] else ""
         assert f'class="edge" style="stroke:{cpu_colour(cpu)}{dash}"' in svg
@@ -120,26 +110,26 @@ def test_cpus_differ_in_more_than_colour() -> None:
 
 
 def test_ends_differ_in_more_than_colour() -> None:
-    shown = texts(picture(state_graph(PROGRAMS["lock_order"].build())))
+    shown = texts(graph_picture(state_graph(PROGRAMS["lock_order"].build())))
     assert "✓ 18" in shown and "✕ 4 deadlock" in shown
     assert any("cpu0 waits for lock1, held by cpu1" in text for text in shown)
-    shown = texts(picture(state_graph(PROGRAMS["increment"].build())))
+    shown = texts(graph_picture(state_graph(PROGRAMS["increment"].build())))
     assert "✕ 11 lost_update" in shown
     assert "a broken rule, lost_update: counter is 1, not 2" in shown
 
 
 def test_a_small_graph_says_what_each_step_does() -> None:
-    shown = texts(picture(state_graph(PROGRAMS["increment"].build())))
+    shown = texts(graph_picture(state_graph(PROGRAMS["increment"].build())))
     assert shown.count("counter is 0") >= 3 and "counter: 1 -> 2" in shown
     assert "counter is 0" not in texts(
-        picture(state_graph(PROGRAMS["increment"].build()), width=NARROW)
+        graph_picture(state_graph(PROGRAMS["increment"].build()), width=NARROW)
     )
 
 
 def test_an_end_to_which_much_leads_is_drawn_where_it_is_reached() -> None:
     graph = DRAWN["lost_store"]()
     good = next(vertex for vertex in graph.vertices if vertex.kind == "good")
-    assert texts(picture(graph)).count(f"✓ {good.number}") == 1 + len(
+    assert texts(graph_picture(graph)).count(f"✓ {good.number}") == 1 + len(
         {edge.source for edge in graph.edges if edge.target == good.number}
     )
     assert "mends" not in graph_text(graph) and "In 18 vertices the outcome is open" in graph_text(
@@ -150,7 +140,7 @@ def test_an_end_to_which_much_leads_is_drawn_where_it_is_reached() -> None:
 def test_a_graph_that_is_not_whole_says_so() -> None:
     graph = DRAWN["not_whole"]()
     assert "Not whole: budget of 20 states reached." in graph_text(graph)
-    shown = texts(picture(graph))
+    shown = texts(graph_picture(graph))
     assert any("Not whole: budget of 20 states reached." in text for text in shown)
     assert any(text.startswith("… ") for text in shown)
     assert "not known: the budget was used up" in shown
@@ -159,8 +149,8 @@ def test_a_graph_that_is_not_whole_says_so() -> None:
 def test_what_the_reduction_leaves_out_can_be_made_faint() -> None:
     graph = state_graph(PROGRAMS["increment_atomically"].build())
     left = sum(not edge.followed for edge in graph.edges)
-    assert left and picture(graph, reduction=True).count('<g class="left">') == left
-    assert '<g class="left">' not in picture(graph)
+    assert left and graph_picture(graph, reduction=True).count('<g class="left">') == left
+    assert '<g class="left">' not in graph_picture(graph)
     assert graph_text(graph, reduction=True).count("(left out by the reduction)") == left
 
 
@@ -268,8 +258,8 @@ def test_a_hairball_is_not_drawn() -> None:
     graph = state_graph(PROGRAMS["bakery"].build())
     assert len(graph.vertices) > MOST
     with pytest.raises(ModelError, match="beyond 150 a drawing is a hairball"):
-        picture(graph)
-    text = graph_text(graph)
+        graph_picture(graph)
+    text = graph_text(graph, refused=refusal(graph))
     assert "a drawing is a hairball" in text and "->" not in text
     shown = show_graph(graph)
     assert "<svg" not in shown.html and "a drawing is a hairball" in shown.html
@@ -314,7 +304,7 @@ def test_show_graph_takes_what_a_learner_has() -> None:
 
 def test_a_drawing_that_needs_more_room_can_be_scrolled_and_its_words_stay() -> None:
     graph = state_graph(scenario("publish_early", "6.4.0"))
-    wide = _Drawing(graph, "Publish early", NARROW, reduction=False)
+    wide = Drawing(graph, "Publish early", NARROW, reduction=False)
     above, note, scrolled, under = wide.pieces()
     assert wide.width > NARROW and "sideways" in note
     assert (
@@ -463,12 +453,12 @@ def test_words_that_are_cut_or_left_out_are_said_to_stand_elsewhere() -> None:
     short = StateGraph(
         graph.machine, (graph.vertices[0], graph.vertices[-1]._replace(number=1)), (two,)
     )
-    assert CUT not in texts(picture(short))
+    assert CUT not in texts(graph_picture(short))
 
 
 def test_ends_that_are_the_same_are_explained_once() -> None:
     graph = readable(state_graph(scenario("fork_torn_across_vmas", "6.4.0")))
-    shown = texts(picture(graph))
+    shown = texts(graph_picture(graph))
     assert "✕ 58, 105" in shown
     assert sum(text.startswith("a broken rule, snapshot: the child sees") for text in shown) == 1
     assert "Executions end in 58, 105 (a broken rule, snapshot:" in graph_text(graph, width=1000)

@@ -9,8 +9,8 @@ import pytest
 from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.show.results import show
 from mmlocks.show.scene import scene
+from mmlocks.show.state_picture import save, state_picture
 from mmlocks.show.storyboard import key_moments, storyboard
-from mmlocks.show.svg import picture, save
 
 BAD = {
     name: check(SCENARIOS[name], "6.4.0")
@@ -30,12 +30,12 @@ def test_every_moment_is_valid_xml_and_drawn_alike_twice(name: str, width: int) 
     world, run = BAD[name].world, BAD[name].run
     assert run is not None
     for at in range(len(run) + 1):
-        svg = picture(world, run, at, width)
+        svg = state_picture(world, run, at, width)
         root = ElementTree.fromstring(svg)
         assert root.find(f"{SVG}title") is not None
         assert root.find(f"{SVG}desc") is not None
         assert " id=" not in svg
-        assert svg == picture(world, run, at, width)
+        assert svg == state_picture(world, run, at, width)
 
 
 @EVERY
@@ -44,7 +44,7 @@ def test_no_text_begins_outside_the_picture_or_runs_out_of_it(name: str, width: 
     world, run = BAD[name].world, BAD[name].run
     assert run is not None
     for at in range(len(run) + 1):
-        root = ElementTree.fromstring(picture(world, run, at, width))
+        root = ElementTree.fromstring(state_picture(world, run, at, width))
         for node in root.iter(f"{SVG}text"):
             kinds = (node.get("class") or "").split()
             size = 6.65 if {"m", "s"} <= set(kinds) else 7.25 if "m" in kinds else 5.6
@@ -74,7 +74,7 @@ def test_stale_is_marked_exactly_where_a_tlb_disagrees_with_the_page_table(name:
                     or cached.frame is not current.frame
                     or (cached.write and not current.write)
                 )
-        assert texts(picture(world, run, at)).count("STALE") == disagreeing
+        assert texts(state_picture(world, run, at)).count("STALE") == disagreeing
         seen += disagreeing
     assert seen > 0 or name == "fork_torn_snapshot"
 
@@ -104,8 +104,8 @@ def test_a_scene_before_the_first_step_knows_that_everybody_can_run() -> None:
 def test_a_picture_takes_a_few_milliseconds_at_most() -> None:
     checked = BAD["fork_lost_store"]
     assert checked.run is not None
-    picture(checked.world, checked.run)
-    best = min(_timed(lambda: picture(checked.world, checked.run)) for _ in range(20))  # type: ignore[arg-type]
+    state_picture(checked.world, checked.run)
+    best = min(_timed(lambda: state_picture(checked.world, checked.run)) for _ in range(20))  # type: ignore[arg-type]
     assert best < 0.02  # 1.5 ms on an idle machine
 
 
@@ -123,5 +123,7 @@ def test_a_result_is_shown_the_same_every_time(tmp_path: Path) -> None:
     assert str(checked.schedule) in bundle["text/plain"]
     assert checked.run is not None
     assert (
-        save(tmp_path / "x.svg", picture(checked.world, checked.run)).read_text().startswith("<svg")
+        save(tmp_path / "x.svg", state_picture(checked.world, checked.run))
+        .read_text()
+        .startswith("<svg")
     )

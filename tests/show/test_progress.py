@@ -14,16 +14,9 @@ from mmlocks.machine import Machine
 from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.scenarios.checking import as_kernel, machine_for
 from mmlocks.show import show_progress
-from mmlocks.show.progress import (
-    NARROW,
-    SKIPS,
-    WIDE,
-    in_short,
-    progress_graph,
-    progress_picture,
-    progress_text,
-    way_words,
-)
+from mmlocks.show.draw import NARROW, WIDE
+from mmlocks.show.progress_graph import in_short, progress_graph, progress_text, way_words
+from mmlocks.show.progress_picture import SKIPS, progress_picture
 from tests.machine.programs import PROGRAMS
 
 TWO_LOCKS = """\

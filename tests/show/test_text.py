@@ -7,7 +7,8 @@ from mmlocks.mm.kernel import Kernel
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, check, machine_for
 from mmlocks.scenarios.fork_many import fork_many
-from mmlocks.show.text import blame, checked_text, state_text, timeline, verdict_text
+from mmlocks.show.state_text import state_text
+from mmlocks.show.text import blame, checked_text, timeline, verdict_text
 
 LOST = check(SCENARIOS["fork_lost_store"], "6.4.0")
 assert LOST.run is not None

@@ -17,7 +17,9 @@ from mmlocks.machine import Run, Schedule
 from mmlocks.scenarios import SCENARIOS, check
 from mmlocks.scenarios.checking import as_kernel, machine_for
 from mmlocks.search import judge
-from mmlocks.show.trace import CPUS, LOCKS, STEP, chrome_trace, holders, schema, trace_json
+from mmlocks.show.holders import holders
+from mmlocks.show.trace import schema, trace_json
+from mmlocks.show.trace_viewer import CPUS, LOCKS, STEP, chrome_trace
 from tests.machine.programs import PROGRAMS
 
 jsonschema = pytest.importorskip("jsonschema")  # Jupyter brings it along

@@ -11,15 +11,16 @@ from mmlocks.machine import Run
 from mmlocks.mm import *  # noqa: F403
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.maple import mas_walk
-from mmlocks.notebook.scheduler import TOGETHER, Session
+from mmlocks.notebook.scheduler import TOGETHER, PlayerSession
 from mmlocks.oracles.fields import FIELDS
 from mmlocks.releases import RELEASES
 from mmlocks.scenarios import SCENARIOS, check, machine_for
 from mmlocks.show.draw import BOLD, SANS, fit, sans_width
 from mmlocks.show.scene import has_filing, has_tree, scene
+from mmlocks.show.state_picture import state_picture
+from mmlocks.show.state_text import state_text
 from mmlocks.show.storyboard import storyboard
-from mmlocks.show.svg import picture
-from mmlocks.show.text import checked_text, function_of, state_text, verdict_text
+from mmlocks.show.text import checked_text, function_of, verdict_text
 
 RELEASE = {
     "stackrot": "6.4.0",
@@ -81,7 +82,7 @@ def overlapping(root: ElementTree.Element) -> list[tuple[str, str]]:
 def test_no_text_runs_out_of_the_picture_and_no_box_either(name: str, width: int) -> None:
     world, run = run_of(name)
     for at in range(len(run) + 1):
-        root = ElementTree.fromstring(picture(world, run, at, width))
+        root = ElementTree.fromstring(state_picture(world, run, at, width))
         height = float(root.get("viewBox", "").split()[3])
         for node in root.iter(f"{SVG}text"):
             length = width_of(node)
@@ -154,7 +155,9 @@ def test_vmas_and_nodes_stay_inside_their_panes(name: str, width: int) -> None:
     for at in range(len(run) + 1):
         boxes = [
             (box.get("class"), *(float(box.get(side, "0")) for side in ("x", "y", "height")))
-            for box in ElementTree.fromstring(picture(world, run, at, width)).iter(f"{SVG}rect")
+            for box in ElementTree.fromstring(state_picture(world, run, at, width)).iter(
+                f"{SVG}rect"
+            )
             if "%" not in box.get("height", "")
         ]
         panes = [(x, y, y + high) for kind, x, y, high in boxes if kind == "card"]
@@ -198,11 +201,11 @@ def test_the_freed_node_of_stackrot_is_marked_and_so_is_who_stands_on_it() -> No
     told = state_text(world, run)
     assert "   node0  FREED; cpu1 uses it next" in told
     assert "tree  ma_root -> node1" in told
-    drawn = picture(world, run)
+    drawn = state_picture(world, run)
     assert "FREED" in texts(drawn)
     assert "cpu1 uses it next" in texts(drawn)
     assert "stripe" in drawn
-    assert "FREED" not in texts(picture(world, run, 3))
+    assert "FREED" not in texts(state_picture(world, run, 3))
     assert "FREED" in texts(storyboard(world, run))
 
 
@@ -213,7 +216,7 @@ def test_a_node_that_a_reader_keeps_is_dead_and_says_until_when() -> None:
         assert tree is not None
         for node in tree.nodes:
             assert (node.state == "dead") == bool(node.awaited)
-    seen = [at for at in range(len(run)) if "DEAD" in texts(picture(world, run, at))]
+    seen = [at for at in range(len(run)) if "DEAD" in texts(state_picture(world, run, at))]
     assert seen
     assert "; DEAD; freed when cpu1 leaves the RCU read section" in state_text(
         world, run, seen[0], 200
@@ -234,7 +237,7 @@ def test_the_tree_is_shown_where_it_may_change_and_a_child_where_somebody_forks(
         if name in FORKING - {"fork_first_touch"}:
             assert not has_filing(world), name
         machine, world = machine_for(scenario, Kernel(RELEASES["6.4.3"]))
-        drawn = texts(picture(world, Run.of(machine), 0))
+        drawn = texts(state_picture(world, Run.of(machine), 0))
         assert ("Tree of VMAs" in drawn) == has_tree(world), name
         assert ("Child (made by fork)" in drawn) == world.forks, name
 
@@ -256,19 +259,19 @@ def _view(world: Any) -> Any:
 
 def test_start_and_number_of_a_stack_that_grows_are_seen_to_disagree() -> None:
     world, run = run_of("stack_expand_fault")
-    areas = [scene(world, run, at).parent.areas[0] for at in (12, 13)]
+    areas = [scene(world, run, at).parent.vmas[0] for at in (12, 13)]
     assert [(area.start, area.pgoff) for area in areas] == [(0x8000, 8), (0x7000, 8)]
-    assert "vm_pgoff 8" in texts(picture(world, run))
-    assert "anon_vma(stack) index 9" in texts(picture(world, run))
+    assert "vm_pgoff 8" in texts(state_picture(world, run))
+    assert "anon_vma(stack) index 9" in texts(state_picture(world, run))
     assert "vm_pgoff 8; anon_vma(stack)" in state_text(world, run)
     assert "filed in anon_vma(stack) index 9" in state_text(world, run)
 
 
 def test_an_anon_vma_to_which_its_vma_is_not_linked_says_so() -> None:
     world, run = run_of("merge_dup_anon_vma")
-    filings = [scene(world, run, at).parent.areas[0].filing for at in (0, len(run))]
+    filings = [scene(world, run, at).parent.vmas[0].filing for at in (0, len(run))]
     assert filings == ["no anon_vma", "anon_vma(right), not linked"]
-    assert "anon_vma(right), not linked" in texts(picture(world, run))
+    assert "anon_vma(right), not linked" in texts(state_picture(world, run))
     assert "anon_vma(right), not linked" in texts(storyboard(world, run))
     assert "anon_vma(right), not linked" in state_text(world, run, width=200)
 
@@ -276,7 +279,7 @@ def test_an_anon_vma_to_which_its_vma_is_not_linked_says_so() -> None:
 def test_a_childs_vma_without_the_anon_vma_of_its_page_is_seen() -> None:
     world, run = run_of("fork_first_touch")
     now = scene(world, run)
-    assert now.child.areas[0].filing == "no anon_vma"
+    assert now.child.vmas[0].filing == "no anon_vma"
     assert {frame.filed for frame in now.frames if frame.count} >= {"anon_vma(constants) index 3"}
 
 
@@ -290,7 +293,7 @@ def test_a_files_lock_its_mappings_and_what_its_system_was_told_are_shown() -> N
     assert "journal.i_mmap_rwsem (write)" in now.cpus[0].holds
     page = next(frame for frame in now.frames if frame.name == "journal page 0")
     assert (page.told, page.count) == (False, 2)
-    assert "its file system was not told" in texts(picture(world, run))
+    assert "its file system was not told" in texts(state_picture(world, run))
     assert "file journal  i_mmap_rwsem: cpu0 (write); i_mmap: no VMA" in state_text(world, run)
     machine, world = machine_for(SCENARIOS["publish_early"], Kernel(RELEASES["6.6-like"]))
     run = Run.of(machine)
@@ -303,7 +306,7 @@ def test_a_files_lock_its_mappings_and_what_its_system_was_told_are_shown() -> N
     assert "journal.i_mmap is empty" in told
     assert next(frame for frame in scene(world, run).frames if frame.name == "journal page 0").told
     assert scene(world, run).files[0].mapped == ("vma0",)
-    assert "its file system was told" in texts(picture(world, run))
+    assert "its file system was told" in texts(state_picture(world, run))
 
 
 # -- VMAs that are not in the tree ------------------------------------------------------------------------------------
@@ -329,21 +332,21 @@ def test_a_freed_vma_is_there_for_as_long_as_somebody_is_about_to_use_it() -> No
     waiting = run.undo()
     while 0 in waiting.enabled():
         waiting = waiting.step(0)
-    kept = scene(world, waiting).parent.areas
+    kept = scene(world, waiting).parent.vmas
     assert {(area.fate, area.awaited) for area in kept} == {("out of the tree", (1,))}
-    assert "RCU keeps it for cpu1" in texts(picture(world, waiting))
-    assert not overlapping(ElementTree.fromstring(picture(world, waiting)))
+    assert "RCU keeps it for cpu1" in texts(state_picture(world, waiting))
+    assert not overlapping(ElementTree.fromstring(state_picture(world, waiting)))
     seen = []
     while 0 in run.enabled():
         run = run.step(0)
-        seen += [area.fate for area in scene(world, run).parent.areas]
+        seen += [area.fate for area in scene(world, run).parent.vmas]
     assert "out of the tree" in seen
-    gone = [area for area in scene(world, run).parent.areas if area.fate == "freed"]
+    gone = [area for area in scene(world, run).parent.vmas if area.fate == "freed"]
     assert [area.users for area in gone] == [(1,)]
     assert f"VMA {gone[0].name}  FREED; cpu1 uses it next" in state_text(world, run)
-    assert "cpu1 uses it next" in texts(picture(world, run))
-    assert "FREED" in texts(picture(world, run))
-    assert not overlapping(ElementTree.fromstring(picture(world, run)))
+    assert "cpu1 uses it next" in texts(state_picture(world, run))
+    assert "FREED" in texts(state_picture(world, run))
+    assert not overlapping(ElementTree.fromstring(state_picture(world, run)))
     broken = run.step(1)
     assert broken.violation is not None
     assert broken.violation.oracle == "freed_vma"
@@ -376,7 +379,7 @@ def test_whoever_points_at_a_field_is_told_what_protects_it() -> None:
     world, run = run_of("stack_expand_fault")
     groups = {
         (group.find(f"{SVG}text").text or ""): group.find(f"{SVG}title").text or ""  # type: ignore[union-attr]
-        for group in ElementTree.fromstring(picture(world, run)).iter(f"{SVG}g")
+        for group in ElementTree.fromstring(state_picture(world, run)).iter(f"{SVG}g")
         if group.find(f"{SVG}title") is not None
     }
     for text, field in (
@@ -396,21 +399,21 @@ def test_whoever_points_at_a_field_is_told_what_protects_it() -> None:
 def test_every_search_of_the_player_finds_the_bug(name: str) -> None:
     oracle = BAD[name].verdict.violation.oracle  # type: ignore[union-attr]
     for act in (
-        Session.find,
-        Session.find_shortest,
+        PlayerSession.find,
+        PlayerSession.find_shortest,
         lambda session: session.show_proof(session.prove()),
     ):
-        session = Session(name, RELEASE[name])
+        session = PlayerSession(name, RELEASE[name])
         act(session)
         violation = session.here.violation
         assert violation is not None, act
-        assert violation.oracle == oracle or act is Session.find
+        assert violation.oracle == oracle or act is PlayerSession.find
         assert session.text()
         assert "press “prove it”" in session.advice
 
 
 def test_of_a_lock_order_the_player_says_that_the_run_is_not_bad_by_itself() -> None:
-    session = Session("imap_lock_order", RELEASE["imap_lock_order"])
+    session = PlayerSession("imap_lock_order", RELEASE["imap_lock_order"])
     session.find_shortest()
     assert session.note == TOGETHER
     assert "lock order" in session.blame
@@ -421,15 +424,15 @@ def test_of_a_lock_order_the_player_says_that_the_run_is_not_bad_by_itself() -> 
     assert "about all runs together" in verdict_text(BAD["imap_lock_order"].verdict)
     assert "about all runs together" not in verdict_text(BAD["stackrot"].verdict)
     session.find()
-    safe = Session("imap_lock_order", "6.6-like")
+    safe = PlayerSession("imap_lock_order", "6.6-like")
     safe.find()
     assert "No order of steps goes wrong" in safe.note
 
 
 def test_a_kernel_is_named_by_what_it_is() -> None:
-    assert Session("stackrot", "6.4.0").kernel_text == "Linux 6.4.0"
-    assert "CONFIG_PER_VMA_LOCK" in Session("stackrot", "disabled").kernel_text
-    text = Session("imap_lock_order", RELEASE["imap_lock_order"]).kernel_text
+    assert PlayerSession("stackrot", "6.4.0").kernel_text == "Linux 6.4.0"
+    assert "CONFIG_PER_VMA_LOCK" in PlayerSession("stackrot", "disabled").kernel_text
+    text = PlayerSession("imap_lock_order", RELEASE["imap_lock_order"]).kernel_text
     assert text.startswith(
         "6.6-like without new_vma_locked_first: “mmap write-locks a new VMA before"
     )
@@ -467,7 +470,7 @@ def test_every_release_can_be_chosen_in_every_new_scenario() -> None:
     for name in RELEASE:
         for release in RELEASES:
             try:
-                assert Session(name, release).text()
+                assert PlayerSession(name, release).text()
             except MmlocksError as problem:  # pragma: no cover
                 pytest.fail(f"{name} on {release}: {problem}")
 
@@ -486,7 +489,7 @@ def test_whatever_happens_the_pictures_and_texts_hold_it(name: str) -> None:
     assert all(run.told(step) for step in range(len(run)))
     for at in range(0, len(run) + 1, 4):
         for width in (960, 440):
-            root = ElementTree.fromstring(picture(world, run, at, width))
+            root = ElementTree.fromstring(state_picture(world, run, at, width))
             assert not overlapping(root)
             height = float(root.get("viewBox", "").split()[3])
             assert all(float(node.get("y", "0")) <= height for node in root.iter(f"{SVG}text"))
