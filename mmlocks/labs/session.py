@@ -7,7 +7,6 @@ from __future__ import annotations
 import __future__
 
 import ast
-import asyncio
 import builtins
 import contextlib
 import importlib
@@ -27,6 +26,7 @@ from mmlocks.labs.cells import as_python
 from mmlocks.labs.files import Cell, Source
 from mmlocks.labs.harmless import LINE_MAGICS, Nothing, Shell, reading
 from mmlocks.labs.patience import TooLong, limited
+from mmlocks.machine.eventloops import LoopHidden
 from mmlocks.machine.refused import Refused, guarded
 from mmlocks.mm.replacing import replacements_in
 
@@ -98,7 +98,12 @@ class Session:
         code = compile(text, file, "exec", flags, dont_inherit=True)
         self._flags |= code.co_flags & FUTURE
         done = eval(code, names)  # noqa: S307  an answer is code; that it runs here is said where it is read
-        return asyncio.run(done) if inspect.iscoroutine(done) else None
+        if not inspect.iscoroutine(done):
+            return None
+        import asyncio  # which takes long, and few cells await anything
+
+        with LoopHidden():
+            return asyncio.run(done)
 
     def _magic(self, text: str) -> Any:
         """Run the text of a magic in the namespace; the value of an expression is given back."""

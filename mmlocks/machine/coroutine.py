@@ -23,6 +23,7 @@ from typing import Any
 
 from mmlocks.errors import ModelError, NondeterminismError, NotJudged, Undecided
 from mmlocks.machine.advice import advice_on
+from mmlocks.machine.eventloops import LoopHidden
 from mmlocks.machine.loops import SECONDS, EndlessLoop, Limited, Waits
 from mmlocks.machine.moment import SHOWN_AS, moment_of, places_of
 from mmlocks.machine.parting import first_difference
@@ -116,9 +117,7 @@ def _run_apart(code: Callable[[], Any], foreign: bool, limited: bool, again: boo
     limit = Limited(foreign, again) if limited else None
     outer, FOREIGN.running = FOREIGN.running, foreign
     try:
-        if limit is None:
-            return code()
-        with limit:
+        with LoopHidden(), limit or nullcontext():
             return code()
     finally:
         FOREIGN.running = outer

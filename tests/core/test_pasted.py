@@ -27,11 +27,12 @@ NEVER_CALLED = {
     "drop_rmap_locks",
     "take_rmap_locks",
     "_duplicate",
+    "_duplicate_at_once",
     "_move_several",
     "folio_get",
     "shmem_zero_setup",
 }
-"""`_duplicate` runs inside a step, mremap moves several VMAs in no release, nothing takes a reference by that function, and no search has room for a
+"""`_duplicate` runs inside a step, which `_duplicate_at_once` takes and answers may not; mremap moves several VMAs in no release, nothing takes a reference by that function, and no search has room for a
 new file. test_release_text.py sees to it that the names in these texts are there."""
 
 
