@@ -385,9 +385,7 @@ def test_a_moment_is_told_from_others_without_its_history(task: Any) -> None:
     assert all(node.answer.key is not None for node in searched.tasks[0].nodes if node.step is not None)
 
 
-@pytest.mark.skipif(
-    platform.python_implementation() != "CPython", reason="other Pythons may go by histories"
-)
+@pytest.mark.skipif(platform.python_implementation() != "CPython", reason="other Pythons may go by histories")
 @pytest.mark.parametrize("task", [in_an_async_generator, in_an_async_generator_that_nobody_holds])
 def test_so_it_is_inside_an_event_loop(task: Any) -> None:
     """A notebook has one, and it wants to be told of every async generator."""
@@ -399,9 +397,7 @@ def test_so_it_is_inside_an_event_loop(task: Any) -> None:
     assert asyncio.run(notebook()) is not None  # it was hidden from the tasks alone
 
 
-@pytest.mark.skipif(
-    platform.python_implementation() != "CPython", reason="other Pythons may go by histories"
-)
+@pytest.mark.skipif(platform.python_implementation() != "CPython", reason="other Pythons may go by histories")
 def test_a_moment_inside_a_kernel_functions_stub_is_told_from_others() -> None:
     world = SCENARIOS["fork_lost_store"].world()
     waits = vma_start_write(world.mm.vmas[0])

@@ -70,6 +70,7 @@ def test_a_namespace_cannot_be_run_again() -> None:
     assert answer.judged == "replaced: dup_mmap."
 
 
+@pytest.mark.usefixtures("proved_once")
 def test_labs_take_an_answer_and_a_namespace_alike(tmp_path: Path) -> None:
     answer = read_answer(put(tmp_path, RIGHT))
     for given in (answer, answer.names, dict(answer.names)):

@@ -25,6 +25,8 @@ from tests.notebooks.cases import (
 )
 from tests.notebooks.test_reading import check, put
 
+pytestmark = pytest.mark.usefixtures("proved_once")
+
 SOLVED = notebook(answer(RIGHT))
 TEXT = json.dumps(SOLVED)
 

@@ -42,9 +42,23 @@ def outputs(path: Path) -> dict[str, list[nbformat.NotebookNode]]:
     return {name: cell.outputs for name, cell in zip(NAMES, cells[-len(NAMES) :], strict=True)}
 
 
+OFTEN = {
+    "solved", "unsolved", "helper_cell_that_fails", "setup_again_after_the_answer", "answer_cell_twice_the_second_broken",
+    "unknown_magic_on_the_checks", "checks_marked_to_raise", "checks_without_globals", "await_at_the_left_margin", "autoreload", "dataclass",
+    "display_and_shell_of_the_namespace", "exit_in_the_function", "input_in_the_function", "logging_in_the_function",
+    "print_to_stderr_in_the_function", "metadata_stripped",
+}  # fmt: skip
+"""One of each kind. Starting a kernel and judging in it takes seconds, so the others are `long`."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, id=name) for name, case in CASES.items() if case.marks is not None]
+    "case",
+    [
+        pytest.param(case, id=name, marks=() if name in OFTEN else pytest.mark.long)
+        for name, case in CASES.items()
+        if case.marks is not None
+    ],
 )
 def test_check_cells_in_a_kernel_earn_what_the_case_says(case: Case, tmp_path: Path) -> None:
     path = tmp_path / "lab.ipynb"

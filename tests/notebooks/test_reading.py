@@ -10,6 +10,8 @@ from typer.testing import CliRunner, Result
 
 from tests.notebooks.cases import CASES, Case, Notebook
 
+pytestmark = pytest.mark.usefixtures("proved_once")
+
 
 def check(path: Path, *options: str) -> Result:
     from mmlocks.cli.app import app
