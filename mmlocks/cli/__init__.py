@@ -5,11 +5,16 @@ Reading order: app (the commands), report (what they print), answers (reading a 
 
 from __future__ import annotations
 
+import gc
 import sys
+
+NEW = 50_000
+"""Objects that may be made before Python looks for rings that are garbage. A search makes many that live as long as it does, and hardly any such ring."""
 
 
 def main() -> None:
     """Run the command line with this process's arguments, and end the process with its exit status."""
+    gc.set_threshold(NEW, 20, 100)  # lab 07 of a right answer: 2.3 s of CPU instead of 2.5
     try:
         from mmlocks.cli.app import app
 

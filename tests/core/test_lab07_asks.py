@@ -436,9 +436,9 @@ def test_checks_of_one_examination_repeat_no_search(monkeypatch: pytest.MonkeyPa
     names: list[str] = []
     real = module.check
 
-    def counting(scenario: Any, *rest: Any) -> Any:
+    def counting(scenario: Any, *rest: Any, **named: Any) -> Any:
         names.append(scenario.name)
-        return real(scenario, *rest)
+        return real(scenario, *rest, **named)
 
     monkeypatch.setattr(module, "check", counting)
     LAB.judge(names_of(lab07_more_fixes.Linux))
