@@ -7,7 +7,6 @@ what a linker does for a real kernel. A function of somebody else's is never put
 from __future__ import annotations
 
 import builtins
-import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from mmlocks.errors import ModelError
 from mmlocks.machine.foreign import Foreign, Functions
 from mmlocks.machine.state import Outlasting
 from mmlocks.mm.meaning import fingerprint
+from mmlocks.mm.reach import reached
 from mmlocks.mm.replacing import check_replacement
 from mmlocks.mm.stubs import MODULES, is_stub, kernel_functions, kernel_text
 from mmlocks.releases import Patch, Release
@@ -46,16 +46,16 @@ class Linked(Outlasting):
         names.update({name: _rebound(function, names) for name, function in {**helpers, **originals}.items()})
         self._originals = {name: names[name] for name in originals}
         self._helpers = {function: names[name] for name, function in helpers.items()}
+        replaced = {*text, *(foreign.functions if foreign is not None else ())}
+        if not replaced & reached([originals["_duplicate"]]):
+            # As one step it runs the text as written, and would never ask a function that is replaced.
+            names["_duplicate"] = names["_duplicate_at_once"]
         self._text = text
         for name, function in text.items():
             names[name] = self._link_text(function, names)
         if foreign is not None:
             foreign.kernel = self.called_by
             names.update({name: foreign.stand_in(name) for name in foreign.functions})
-        replaced = {*text, *(foreign.functions if foreign is not None else ())}
-        if replaced & called_from("_duplicate"):
-            # As one step it would run the text as written, and never ask the replaced function.
-            names["_duplicate_at_once"] = names["_duplicate"]
         self._exports = {**self._patches, **{name: names[name] for name in originals}}
 
     def __getattr__(self, name: str) -> Any:
@@ -170,19 +170,6 @@ class Kernel:
     def linked(self, foreign: Foreign) -> Linked:
         """This kernel for one CPU, whose foreign functions these are."""
         return Linked(self.release, self.text, foreign)
-
-
-@functools.cache
-def called_from(name: str) -> frozenset[str]:
-    """The kernel functions that one of them may call, directly or through others."""
-    texts = kernel_text()
-    found: set[str] = set()
-    todo = [name]
-    while todo:
-        new = texts.keys() & set(texts[todo.pop()].__code__.co_names) - found
-        found |= new
-        todo += new
-    return frozenset(found)
 
 
 def _helpers() -> dict[str, FunctionType]:

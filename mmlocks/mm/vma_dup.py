@@ -23,25 +23,13 @@ async def vm_area_dup(mm: Mm, orig: Vma) -> Vma:
     Differs: all but the file is one step, since of all that happens here others can see only that orig.anon_vma is read. Linux takes the
              anon_vma's lock to link the copy, and puts the copy into the child's tree after it has put it into the file's i_mmap.
     """
-    vma, file = await _duplicate_at_once(mm, orig)
+    vma, file = await _duplicate(mm, orig)
     if file is not None:
         # A walk from the file visits the copy after `orig`: both have one vm_pgoff, and `orig` was there first.
         await i_mmap_lock_write(file)
         await vma_link_file(file, vma)
         await i_mmap_unlock_write(file)
     return vma
-
-
-async def _duplicate_at_once(mm: Mm, orig: Vma) -> tuple[Vma, File | None]:
-    """`_duplicate` as one step. A kernel in which a function that it calls is replaced runs `_duplicate` itself instead (see `Linked`)."""
-    vma: Vma
-    vma, file = await vm_area_dup_step(mm, orig)
-    return vma, file
-
-
-def vm_area_dup_step(mm: Mm, orig: Vma) -> Step:
-    """The step inside `vm_area_dup`; its result is the copy, and the file that it maps."""
-    return Step("vm_area_dup", (mm, orig))
 
 
 async def _duplicate(mm: Mm, orig: Vma) -> tuple[Vma, File | None]:
@@ -51,6 +39,18 @@ async def _duplicate(mm: Mm, orig: Vma) -> tuple[Vma, File | None]:
     await vma_iter_store(mm, old.start, old.end, vma)
     await mm.map_count.add(1)
     return vma, old.file
+
+
+async def _duplicate_at_once(mm: Mm, orig: Vma) -> tuple[Vma, File | None]:
+    """`_duplicate` as one step. A kernel runs this in its place, unless a function that it calls is replaced (see `Linked`)."""
+    vma: Vma
+    vma, file = await vm_area_dup_step(mm, orig)
+    return vma, file
+
+
+def vm_area_dup_step(mm: Mm, orig: Vma) -> Step:
+    """The step inside `vm_area_dup`; its result is the copy, and the file that it maps."""
+    return Step("vm_area_dup", (mm, orig))
 
 
 def _dup_touches(layout: Layout, cpu: int, mm: Mm, orig: Vma) -> Footprint:

@@ -203,7 +203,8 @@ def check(
     """Search every interleaving of the scenario under a kernel (or a release, or its name), or those that a `strategy` looks at.
 
     Scenarios and strategies can be called by name: `check("stackrot", "6.4.0", strategy="pct:3")`. `also` names oracles to ask besides the
-    scenario's own. An answer that is `suspect` is expected to break a rule: then the smaller of two searches comes first, and the finding is the same. Raises ModelError for what does not exist, and for what is no scenario, kernel or strategy.
+    scenario's own. Say `suspect` if an answer has broken a rule in another scenario. The search with joined steps is smaller, and then it runs
+    first. The finding is the same. Raises ModelError for what does not exist, and for what is no scenario, kernel or strategy.
     """
     scenario, kernel = as_scenario(scenario), as_kernel(kernel)
     if isinstance(strategy, str):
