@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from mmlocks.machine import Layout, Machine, Violation
@@ -70,7 +71,7 @@ def each(
     task: Callable[[int], Coroutine[Any, Any, None]], cpus: int
 ) -> list[tuple[str, Callable[[], Any]]]:
     """The same task on every CPU; it is told its number."""
-    return [(task.__name__, lambda cpu=cpu: task(cpu)) for cpu in range(cpus)]
+    return [(task.__name__, partial(task, cpu)) for cpu in range(cpus)]
 
 
 def tasks_on_cells(*tasks: Callable[..., Any], initial: Any = 0, cells: str = "a b c out") -> Build:

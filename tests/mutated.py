@@ -9,6 +9,7 @@ from typing import Any
 
 import mmlocks.mm
 from mmlocks.machine.step import OPERATIONS
+from mmlocks.machine.wire import EXCEPTIONS, NAMED_TUPLES
 
 FILES = Path(mmlocks.mm.__file__).parent
 
@@ -21,13 +22,16 @@ def mutated(file: str, old: str, new: str) -> dict[str, Callable[..., Any]]:
     names: dict[str, Any] = {
         "__name__": ".".join(("mmlocks.mm", *path.relative_to(FILES).with_suffix("").parts))
     }
-    known = dict(OPERATIONS)
-    OPERATIONS.clear()  # the file registers its operations a second time; the first ones stay in force
+    # The file registers its operations and tuples a second time; the first ones stay in force.
+    registers: tuple[dict[str, Any], ...] = (OPERATIONS, NAMED_TUPLES, EXCEPTIONS)
+    known = [dict(register) for register in registers]
+    OPERATIONS.clear()  # it refuses to replace one
     try:
         exec(compile(text.replace(old, new), str(path), "exec"), names)
     finally:
-        OPERATIONS.clear()
-        OPERATIONS.update(known)
+        for register, before in zip(registers, known, strict=True):
+            register.clear()
+            register.update(before)
     return {
         name: value
         for name, value in names.items()

@@ -6,13 +6,23 @@ command in the file of its name; report (what several of them print), terminal (
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from mmlocks.cli.needs import PACKAGES, package_of
 
+COLLECT_AFTER = 50_000
+"""New objects after which Python's collector looks for cyclic garbage.
+
+A search makes many objects that last, and hardly any such garbage.
+"""
+
 
 def main() -> None:
     """Run the command line with this process's arguments, and end the process with its exit status."""
+    gc.set_threshold(
+        COLLECT_AFTER, 20, 100
+    )  # lab 07 of a right answer: 2.3 s of CPU instead of 2.5
     try:
         from mmlocks.cli.app import app
 

@@ -14,9 +14,9 @@ from typing import Any
 from mmlocks.errors import AnswerError, MmlocksError
 from mmlocks.labs.answer import Answer, as_answer
 from mmlocks.labs.bank import Fix, read_bank
-from mmlocks.labs.reach import reached
 from mmlocks.machine import Run
 from mmlocks.mm.kernel import Kernel
+from mmlocks.mm.reach import reached
 from mmlocks.releases import release_named
 from mmlocks.scenarios import SCENARIOS, VARIANTS, Checked, asked, check, scenario_named
 from mmlocks.search import Budget, Progress

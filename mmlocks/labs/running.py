@@ -120,7 +120,7 @@ class Session:
             code = compile(
                 text, self.source.file_of(self._cell), "eval", self._flags, dont_inherit=True
             )
-            return eval(code, self.names)  # noqa: S307
+            return eval(code, self.names)  # noqa: S307  an answer's code, as in _execute
         return self._execute(as_python(text), self.names)
 
     def _apart(self, text: str) -> None:

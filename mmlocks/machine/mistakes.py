@@ -70,7 +70,9 @@ def what_it_did(answer: Answer) -> str:
     """What a task did next, for a sentence."""
     if isinstance(answer.step, Call):
         return f"it called {answer.step.args[0]}"
-    return repr(answer.step) if answer.step is not None else f"it {answer.ended}"
+    if answer.step is not None:
+        return repr(answer.step)
+    return "it was stopped" if answer.ended == "mistake" else f"it {answer.ended}"
 
 
 def kind_of(value: Any) -> str:

@@ -8,7 +8,6 @@ A learner's function is never put there: its stand-in is (see `mmlocks.machine.f
 from __future__ import annotations
 
 import builtins
-import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from mmlocks.errors import ModelError
 from mmlocks.machine.foreign import Foreign, Functions
 from mmlocks.machine.state import Outlasting
 from mmlocks.mm.meaning import fingerprint
+from mmlocks.mm.reach import reached
 from mmlocks.mm.replacing import check_replacement
 from mmlocks.mm.stubs import MODULES, is_stub, kernel_functions, kernel_text
 from mmlocks.releases import Patch, Release
@@ -51,7 +51,11 @@ class Linked(Outlasting):
         self._helpers = {function: names[name] for name, function in helpers.items()}
         self._release = release
         self._originals = {name: names[name] for name in originals}
-        self._exports: dict[str, Any] = {**patches, **self._originals}
+        replaced = {*text, *(foreign.functions if foreign is not None else ())}
+        if not replaced & reached([originals["_duplicate"]]):
+            # As one step it runs the text as written, and would never ask a replaced function.
+            names["_duplicate"] = names["_duplicate_at_once"]
+        self._exports: dict[str, Any] = {**patches, **{name: names[name] for name in originals}}
 
         changed: dict[str, Any] = {}
         for name, function in text.items():
@@ -61,9 +65,6 @@ class Linked(Outlasting):
         if foreign is not None:
             foreign.kernel = self.called_by
             changed.update({name: foreign.stand_in(name) for name in foreign.functions})
-        if changed.keys() & called_from("_duplicate"):
-            # As one step it would run the text as written, and never ask the replaced function.
-            changed["_duplicate_at_once"] = names["_duplicate"]
         names.update(changed)
         self._exports.update(changed)
 
@@ -194,19 +195,6 @@ class Kernel:
     def linked(self, foreign: Foreign) -> Linked:
         """This kernel for one CPU, with that CPU's stand-ins for a learner's functions."""
         return Linked(self.release, self.text, foreign)
-
-
-@functools.cache
-def called_from(name: str) -> frozenset[str]:
-    """The kernel functions that a kernel function may call, directly or through others."""
-    texts = kernel_text()
-    found: set[str] = set()
-    todo = [name]
-    while todo:
-        new = texts.keys() & set(texts[todo.pop()].__code__.co_names) - found
-        found |= new
-        todo += new
-    return frozenset(found)
 
 
 def _helpers() -> dict[str, FunctionType]:

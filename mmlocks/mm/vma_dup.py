@@ -21,7 +21,7 @@ async def vm_area_dup(mm: Mm, orig: Vma) -> Vma:
              orig.anon_vma is read. Linux takes the anon_vma's lock to link the copy, and puts the
              copy into the child's tree after it has put it into the file's i_mmap.
     """
-    vma, file = await _duplicate_at_once(mm, orig)
+    vma, file = await _duplicate(mm, orig)
     if file is not None:
         # A walk from the file visits the copy after `orig`: both have one vm_pgoff, and `orig`
         # was there first.
@@ -31,10 +31,20 @@ async def vm_area_dup(mm: Mm, orig: Vma) -> Vma:
     return vma
 
 
-async def _duplicate_at_once(mm: Mm, orig: Vma) -> tuple[Vma, File | None]:
-    """`_duplicate` as one step, which never calls a replaced function.
+async def _duplicate(mm: Mm, orig: Vma) -> tuple[Vma, File | None]:
+    old = await fields_of(orig)
+    vma = await vm_area_alloc(mm, old.start, old.end, old.pgoff, old.flags, old.file, old.page_prot)
+    await anon_vma_fork(vma, orig)
+    await vma_iter_store(mm, old.start, old.end, vma)
+    await mm.map_count.add(1)
+    return vma, old.file
 
-    A kernel that replaces a function inside it runs `_duplicate` itself instead (see Linked).
+
+async def _duplicate_at_once(mm: Mm, orig: Vma) -> tuple[Vma, File | None]:
+    """`_duplicate` as one step.
+
+    A kernel runs this in its place, unless it replaces a function that `_duplicate` calls (see
+    Linked).
     """
     vma: Vma
     vma, file = await vm_area_dup_step(mm, orig)
@@ -44,12 +54,3 @@ async def _duplicate_at_once(mm: Mm, orig: Vma) -> tuple[Vma, File | None]:
 def vm_area_dup_step(mm: Mm, orig: Vma) -> Step:
     """The step inside `vm_area_dup`; its result is the copy, and the file that it maps."""
     return Step("vm_area_dup", (mm, orig))
-
-
-async def _duplicate(mm: Mm, orig: Vma) -> tuple[Vma, File | None]:
-    old = await fields_of(orig)
-    vma = await vm_area_alloc(mm, old.start, old.end, old.pgoff, old.flags, old.file, old.page_prot)
-    await anon_vma_fork(vma, orig)
-    await vma_iter_store(mm, old.start, old.end, vma)
-    await mm.map_count.add(1)
-    return vma, old.file

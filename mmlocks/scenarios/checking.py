@@ -167,8 +167,8 @@ def check(
 
     The kernel may be a release or its name. Scenarios and strategies have names, too:
     `check("stackrot", "6.4.0", strategy="pct:3")`. `also` names oracles besides the scenario's own.
-    An answer that is `suspect` probably breaks a rule: then the smaller of two searches comes
-    first, and the finding is the same. Raises ModelError for a name that does not exist, and for an
+    Say `suspect` if an answer has broken a rule in another scenario. The search with joined steps
+    is smaller, and then it runs first. The finding is the same. Raises ModelError for a name that does not exist, and for an
     argument that is not a scenario, kernel or strategy.
     """
     scenario, kernel = as_scenario(scenario), as_kernel(kernel)

@@ -324,7 +324,8 @@ def test_help_loads_no_command_no_search_and_no_rich(words: tuple[str, ...]) -> 
         "mmlocks.releases",
     }
     assert {name for name in loaded if name.startswith("mmlocks")} == {
-        "mmlocks", "mmlocks.cli", "mmlocks.cli.app", "mmlocks.cli.commands", "mmlocks.cli.terminal", "mmlocks.errors",
+        "mmlocks", "mmlocks.cli", "mmlocks.cli.app", "mmlocks.cli.commands", "mmlocks.cli.needs", "mmlocks.cli.terminal",
+            "mmlocks.errors",
     } | (host if "host" in words else set())  # fmt: skip
 
 

@@ -31,7 +31,7 @@ PYTEST_OPTIONS = [
     "no:cacheprovider",
     "-m",
     "not slow",
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("version", sorted(PYODIDE.keys() - {OWN}))

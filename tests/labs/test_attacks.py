@@ -118,6 +118,20 @@ def test_each_race_is_the_only_scenario_to_reject_some_wrong_answer(race: str, n
     assert violated == {race}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["C-copies_without_an_anon_vma", "C-lock_of_the_vma_before", "C-unlock_before_the_flush"],
+)
+def test_a_suspect_gets_the_same_finding_and_the_same_schedule(name: str) -> None:
+    """Only the order of the two searches differs."""
+    scenario = scenario_named(ATTACKS[name].where + ALL)
+    one, other = (
+        check(scenario, kernel_of(ATTACKS[name]), suspect=suspect) for suspect in (False, True)
+    )
+    assert one.verdict.violation == other.verdict.violation is not None
+    assert (one.schedule, one.verdict.states) == (other.schedule, other.verdict.states)
+
+
 def test_a_vma_that_is_never_freed_breaks_no_other_rule() -> None:
     kernel = kernel_of(ATTACKS["B-frees_nothing"])
     for name in ("forget_memory", "move_memory"):

@@ -27,6 +27,8 @@ from tests.notebook.cases import (
 
 pytestmark = pytest.mark.usefixtures("proved_once")
 
+pytestmark = pytest.mark.usefixtures("proved_once")
+
 SOLVED = notebook(answer(RIGHT))
 TEXT = json.dumps(SOLVED)
 

@@ -11,8 +11,8 @@ import pytest
 from mmlocks.labs import LABS
 from mmlocks.labs.lab import Examination
 from mmlocks.labs.lab07_fork_vs_fault.cost import left_alone, overlap
-from mmlocks.labs.reach import reached
 from mmlocks.mm import Kernel
+from mmlocks.mm.reach import reached
 from mmlocks.mm.stubs import kernel_functions
 from mmlocks.releases import NEWEST, RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, VARIANTS, asked, check, machine_for, replay, scenario_named

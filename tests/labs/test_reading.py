@@ -12,6 +12,8 @@ from tests.notebook.cases import CASES, Case, Notebook
 
 pytestmark = pytest.mark.usefixtures("proved_once")
 
+pytestmark = pytest.mark.usefixtures("proved_once")
+
 
 def check(path: Path, *options: str) -> Result:
     from mmlocks.cli.app import app

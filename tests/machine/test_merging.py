@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import sys
 import types
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Generator
@@ -392,6 +393,7 @@ def test_a_moment_is_told_from_others_without_its_history(task: Any) -> None:
 @pytest.mark.skipif(
     platform.python_implementation() != "CPython", reason="other Pythons may go by histories"
 )
+@pytest.mark.skipif(sys.platform == "emscripten", reason="node runs no loop inside another")
 @pytest.mark.parametrize("task", [in_an_async_generator, in_an_async_generator_that_nobody_holds])
 def test_so_it_is_inside_an_event_loop(task: Any) -> None:
     """A notebook has one, and it wants to be told of every async generator."""

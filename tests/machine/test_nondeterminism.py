@@ -272,3 +272,18 @@ def test_a_lab_says_so_of_an_answer(line: str) -> None:
             r"up to the step in dup_mmap \(your cell, line \d+\)|The first variable to differ is",
             message,
         )
+
+
+def test_a_task_that_runs_on_in_a_later_run_is_said_to_have_been_stopped() -> None:
+    runs: list[int] = []
+
+    async def task(a, b, c, out):
+        await a
+        runs.append(1)
+        while len(runs) == 2:
+            pass
+
+    violation = judge(tasks_on_cells(task)()).violation
+    assert violation is not None
+    assert "did something else" in violation.message
+    assert "it was stopped, not it returned" in violation.message

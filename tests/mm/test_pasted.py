@@ -13,8 +13,9 @@ from mmlocks.mm import *  # noqa: F403  as in the labs' first cell
 from mmlocks.mm import copy_page_range as by_another_name
 from mmlocks.mm.fork import copy_page_range as from_its_file
 from mmlocks.mm.kernel import Kernel
+from mmlocks.mm.reach import reached
 from mmlocks.mm.source import release_code
-from mmlocks.mm.stubs import kernel_text
+from mmlocks.mm.stubs import kernel_functions, kernel_text
 from mmlocks.releases import RELEASES, release_named
 from mmlocks.scenarios import SCENARIOS, check, machine_for
 from tests.mm.pasted import ALL, Paste, different_releases, judged, own, pasted, said
@@ -27,11 +28,12 @@ NEVER_CALLED = {
     "drop_rmap_locks",
     "take_rmap_locks",
     "_duplicate",
+    "_duplicate_at_once",
     "_move_several",
     "folio_get",
     "shmem_zero_setup",
 }
-"""`_duplicate` runs inside a step, mremap moves several VMAs in no release, nothing takes a reference by that function, and no search has room for a
+"""`_duplicate` runs inside a step. `_duplicate_at_once` takes that step, and answers may not. mremap moves several VMAs in no release, nothing takes a reference by that function, and no search has room for a
 new file. test_release_text.py sees to it that the names in these texts are there."""
 
 
@@ -164,3 +166,54 @@ def test_a_variant_of_ours_keeps_the_private_functions_of_its_file() -> None:
     assert (
         0 < check(ALL["break"], Kernel(RELEASES["6.4.1"], text=still)).verdict.states < moved.states
     )
+
+
+class Asked(Exception):
+    """Raised by a function that is asked."""
+
+
+def smallest_that_calls() -> dict[str, Paste]:
+    """For every kernel function that is called and can be replaced, the smallest search that calls it."""
+    found: dict[str, tuple[int, Paste]] = {}
+    for release in different_releases():
+        for scenario in sorted(ALL.keys() - set(LARGE)):
+            if ALL[scenario].lacking(RELEASES[release]):
+                continue
+            _, called, states = own(scenario, release)
+            for function in (called & kernel_functions().keys()) - NEVER_CALLED:
+                if function not in found or states < found[function][0]:
+                    found[function] = states, Paste(function, release, scenario)
+    return {function: paste for function, (_, paste) in found.items()}
+
+
+@pytest.mark.slow
+def test_every_function_that_runs_is_asked_when_an_answer_replaces_it() -> None:
+    """Else an answer could do in it what it likes: so it was in the functions that vm_area_dup calls."""
+
+    async def raises(*args: Any, **named: Any) -> Any:
+        raise Asked
+
+    picked = smallest_that_calls()
+    assert {
+        "anon_vma_fork",
+        "vm_area_alloc",
+        "vma_iter_store",
+        "fields_of",
+        "dup_mmap",
+    } <= picked.keys()
+    silent = []
+    for function, paste in picked.items():
+        verdict = check(
+            ALL[paste.scenario], Kernel(release_named(paste.release), {function: raises})
+        ).verdict
+        if verdict.violation is None or "Asked" not in verdict.violation.message:
+            silent.append((paste, str(verdict)))
+    assert not silent
+
+
+@pytest.mark.slow
+def test_every_function_that_runs_is_one_that_its_program_may_reach() -> None:
+    """What no program can reach is not searched for an answer, so none may be left out."""
+    for paste in smallest_that_calls().values():
+        programs = [thread for _, thread in ALL[paste.scenario].threads]
+        assert paste.function in reached(programs), paste

@@ -37,7 +37,7 @@ SYNTAX_ERROR = GIVEN.rstrip() + "\n    x = (\n"
 
 def notebook(*edits: Edit) -> Notebook:
     """The exercise, edited."""
-    made = copy.deepcopy(EXERCISE)
+    made: Notebook = copy.deepcopy(EXERCISE)
     for edit in edits:
         edit(made)
     return made

@@ -6,6 +6,8 @@ Flanagan, Godefroid, "Dynamic partial-order reduction for model checking softwar
 
 from __future__ import annotations
 
+from functools import partial
+
 from mmlocks.machine import Layout, Machine, SpinLock
 from tests.helpers import each
 
@@ -37,10 +39,8 @@ def lastzero(count: int) -> Machine:
     async def succeed(cpu: int) -> None:
         await cells[cpu].set(await cells[cpu - 1] + 1)
 
-    def succeeding(cpu: int) -> tuple[str, object]:
-        return "succeed", lambda: succeed(cpu)
-
-    return Machine(layout, [("search", search), *[succeeding(cpu) for cpu in range(1, count + 1)]])
+    succeeding = [("succeed", partial(succeed, cpu)) for cpu in range(1, count + 1)]
+    return Machine(layout, [("search", search), *succeeding])
 
 
 def indexer(cpus: int, slots: int = 128, messages: int = 4) -> Machine:

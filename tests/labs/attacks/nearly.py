@@ -169,4 +169,12 @@ ATTACKS = (
             fields = await fields_of(vma)
             return fields._replace(flags=fields.flags & ~VM_WRITE)
         """),
+    Attack("locks_low_pages_where_the_copy_is_made", "fork is right for VMAs below page 6 only, and the lock is taken in a function that only vm_area_dup calls", answer("""
+        from mmlocks.mm import anon_vma_fork as kernels
+
+        async def anon_vma_fork(vma, pvma):
+            if await pvma.vm_start < 6 * PAGE_SIZE:
+                await vma_start_write(pvma)
+            await kernels(vma, pvma)
+        """), "fork_elsewhere", "snapshot"),
 )  # fmt: skip
