@@ -1,0 +1,4 @@
+"""A course's week: hand out a lab, judge what comes back, and bring the marks to the gradebook.
+
+Reading order: masters, assign; what follows is named in ARCHITECTURE.md.
+"""
