@@ -31,12 +31,14 @@ MARKS = (
 class Cell:
     """A cell of a notebook: its number among all cells, its kind and its text.
 
-    Numbers count from 1. The kinds are code, markdown and raw.
+    Numbers count from 1. The kinds are code, markdown and raw. `grade_id` is the name that the lab
+    gave the cell, "" for a cell of the learner's own.
     """
 
     number: int
     kind: str
     source: str
+    grade_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def _cells_of(path: Path, notebook: dict[str, Any]) -> tuple[Cell, ...]:
                 number,
                 cell["cell_type"],
                 _joined(cell["source"] if "source" in cell else cell["input"]),
+                _grade_id(cell),
             )
             for number, cell in enumerate(found, 1)
         )
@@ -184,6 +187,14 @@ def _cells_of(path: Path, notebook: dict[str, Any]) -> tuple[Cell, ...]:
             f"{path} is not a notebook: it has cells, and one of them cannot be read. Save it "
             "again in JupyterLab."
         ) from None
+
+
+def _grade_id(cell: dict[str, Any]) -> str:
+    try:
+        name = cell["metadata"]["nbgrader"]["grade_id"]
+    except (KeyError, TypeError):
+        return ""
+    return name if isinstance(name, str) else ""
 
 
 def _joined(source: Any) -> str:
