@@ -16,6 +16,7 @@ COMMANDS = {
     "endings": "List all that a scenario can come to, and how often.",
     "check": "Judge an answer to a lab by every interleaving.",
     "hint": "Print a hint for a lab.",
+    "export": "Fill the gradebook that you exported from Canvas or Moodle.",
     "releases": "Search every scenario on every release: who loses what.",
     "fields": "Print which lock protects which field: the rule of discipline.",
     "graph": "Show the states of a scenario, and what can come of each.",
