@@ -40,6 +40,10 @@ class Undecided(MmlocksError):
     """A search cannot come to its end: its text says why. Nothing is known to be wrong, and nothing is proved."""
 
 
+class GradingError(MmlocksError):
+    """A file of a course cannot be used: a roster, submissions, results, or a gradebook."""
+
+
 class NondeterminismError(MmlocksError):
     """A task asked for different steps after the same results, so no search of it can be trusted."""
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "Judge an answer to a lab by every interleaving.",
     "hint": "Print a hint for a lab.",
     "assign": "Make what students get of a lab: notebooks, instructions, a zip for the LMS.",
+    "export": "Fill the gradebook that you exported from Canvas or Moodle.",
     "releases": "Search every scenario on every release: who loses what.",
     "fields": "Print which lock protects which field: the rule of discipline.",
     "graph": "Show the states of a scenario, and what can come of each.",

@@ -1,4 +1,5 @@
 """A course's week: hand out a lab, judge what comes back, and bring the marks to the gradebook.
 
-Reading order: masters, assign; what follows is named in ARCHITECTURE.md.
+Reading order: masters, assign; roster, submissions; sandbox, link, remote, examine; result, late,
+pages, batch; formats, gradebook.
 """

@@ -15,7 +15,7 @@ MM = BASICS | {"machine", "mm"}
 SCENARIOS = MM | {"oracles", "search", "scenarios"}
 LABS = SCENARIOS | {"labs"}
 SHOW = LABS | {"explain", "show"}
-ALL = SHOW | {"maps", "notebook", "conformance"}
+ALL = SHOW | {"maps", "notebook", "conformance", "grading"}
 MAY_IMPORT = {
     "errors": set[str](),
     "releases": {"errors"},
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "show": LABS | {"explain"},
     "maps": MM | {"show"},
     "notebook": SHOW,
+    "grading": SHOW,
     "conformance": MM | {"maps"},
     "cli": ALL,
     "__init__": LABS,
