@@ -15,7 +15,7 @@ MM = BASICS | {"machine", "mm"}
 SCENARIOS = MM | {"oracles", "search", "scenarios"}
 LABS = SCENARIOS | {"labs"}
 SHOW = LABS | {"explain", "show"}
-ALL = SHOW | {"maps", "notebook", "conformance"}
+ALL = SHOW | {"maps", "notebook", "conformance", "grading"}
 MAY_IMPORT = {
     "errors": set[str](),
     "releases": {"errors"},
@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "maps": MM | {"show"},
     "notebook": SHOW,
     "conformance": MM | {"maps"},
+    "grading": SHOW,
     "cli": ALL,
     "__init__": LABS,
     "__main__": {"cli"},
