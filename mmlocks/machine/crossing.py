@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
+from mmlocks.machine.loops import passed
 from mmlocks.machine.moment import SHOWN_AS
 from mmlocks.machine.state import Outlasting
 from mmlocks.machine.task import Answer, Ended, Place
@@ -40,9 +41,11 @@ class Stop(Outlasting):
 async def crossing(stop: Stop) -> Any:
     """A call of a foreign function, as the kernel sees it.
 
-    What the function asks for is carried out here, and the function is told the result.
+    What the function asks for is carried out here, and the function is told the result. If it goes
+    round and round in calls that take no step, that is found here.
     """
     while stop.answer.step is not None:
+        passed(stop.answer.where[-1] if stop.answer.where else (stop.visit.name, "", 0))
         stop = stop.visit.after(stop, await carried_out_here(stop))
     return ending(stop)
 

@@ -4,7 +4,8 @@ A learner's function never runs inside the kernel. The kernel calls a stand-in, 
 function was called with these arguments, and was told these results since. What does it ask for
 next?" The answer is a step, a call of a kernel function, a value that it returns, or an exception.
 All of these are plain values (see `mmlocks.machine.wire`), so the function may run in this process
-or in another one. `mmlocks.machine.crossing` is the kernel's side of such a call.
+or in another one (see `mmlocks.machine.side`). `mmlocks.machine.crossing` is the kernel's side of
+such a call.
 
 Each call of a foreign function is an automaton that grows as it is used, like a task. A `Stop` is a
 moment of it. Two stops are merged if the code's local state is the same. But the code may keep more
@@ -19,21 +20,19 @@ from dataclasses import replace
 from typing import Any
 
 from mmlocks.errors import ModelError, NondeterminismError
-from mmlocks.machine.coroutine import SECOND_LOOKS, CoroutineSupplier
+from mmlocks.machine.coroutine import SECOND_LOOKS
 from mmlocks.machine.crossing import Stop, crossing, crossing_anew, nothing
 from mmlocks.machine.loops import Paused
 from mmlocks.machine.mistakes import what_it_did
 from mmlocks.machine.moment import SHOWN_AS
+from mmlocks.machine.side import Runs, Side, who_asks
 from mmlocks.machine.state import Layout, Outlasting
-from mmlocks.machine.task import Answer, Place, Supplier
+from mmlocks.machine.task import Answer
 from mmlocks.machine.values import UNAWAITED, Step, exact
-from mmlocks.machine.wire import from_plain, plain_from_abroad, to_plain
+from mmlocks.machine.wire import from_plain, to_plain
 
 Rules = Callable[[str, Answer, tuple[Any, ...]], str]
 """Says why a function of that name may not ask for this after these values; "" if it may."""
-
-Functions = Mapping[str, Callable[..., Any]]
-"""Foreign functions, by the names of the kernel functions that they replace."""
 
 TRIES = 2_000
 """Runs to verify the merges of one call, at most. If more are needed, nothing is merged."""
@@ -56,26 +55,23 @@ class MergedWrongly(Exception):
 class Foreign(Outlasting):
     """One CPU's foreign functions.
 
-    `functions` run on handles of `abroad`, a layout that is laid out as `home` is and that no
-    search changes. `rules` decide which steps they may ask for. What a function in `silent` returns
-    is of no use to its callers. Moments of the functions in `unmerged` are told apart by their
-    whole history: slower, and always right.
+    They run on a `side` whose handles are laid out as those of `home` are. `rules` decide which
+    steps they may ask for. What a function in `silent` returns is of no use to its callers. Moments
+    of the functions in `unmerged` are told apart by their whole history: slower, and always right.
     """
 
     def __init__(
         self,
         cpu: int,
-        functions: Functions,
+        side: Side,
         home: Layout,
-        abroad: Layout,
         rules: Rules,
         silent: frozenset[str] = frozenset(),
         unmerged: frozenset[str] = frozenset(),
     ) -> None:
         self.cpu = cpu
-        self.functions = functions
+        self.side = side
         self.home = home
-        self.abroad = abroad
         self.rules = rules
         self.silent = silent
         self.unmerged = unmerged
@@ -114,11 +110,11 @@ class Foreign(Outlasting):
         """How many different calls there were."""
         return len(self._visits)
 
-    def verify(self, again: Functions | None = None, layout: Layout | None = None) -> None:
+    def verify(self, again: Side | None = None) -> None:
         """Run everything again, and for the first time what was merged away.
 
-        `again` are the same functions, newly made, and `layout` handles that no code has seen yet.
-        With them each history must come out as before, or something lives on from call to call.
+        `again` has the same functions, newly made, and handles that no code has seen yet. With them
+        each history must come out as before, or something lives on from call to call.
 
         Raises NondeterminismError if code does something else after the same results, and
         MergedWrongly if two moments that were merged are not the same.
@@ -127,7 +123,7 @@ class Foreign(Outlasting):
             visit.verify()
             visit.verify_merges()
             if again is not None:
-                visit.verify_in(again, layout or self.abroad)
+                visit.verify_in(again)
 
 
 class Visit(Outlasting):
@@ -141,33 +137,21 @@ class Visit(Outlasting):
         self.args = args
         self.named = named
         self.stops: list[Stop] = []
-        self._supplier = self._runs(foreign.functions, foreign.abroad)
+        self._supplier = self._runs(foreign.side)
         self._by_key: dict[Any, Stop] = {}
         self._merged: list[tuple[tuple[Any, ...], Stop]] = []
         """Histories that lead to a stop which was known already."""
         self.start = self._stop((), ())
 
-    def _runs(
-        self, functions: Functions, there: Layout, looks: int = SECOND_LOOKS
-    ) -> CoroutineSupplier:
-        """Runs the function in this process, on handles of the other side."""
-        function = functions[self.name]
-        args = [from_plain(to_plain(arg), there) for arg in self.args]
-        named = {name: from_plain(to_plain(arg), there) for name, arg in self.named.items()}
-        return CoroutineSupplier(
-            self.foreign.cpu,
-            lambda: _coroutine(function(*args, **named)),
-            foreign=True,
-            what=self.name,
-            looks=looks,
-        )
+    def _runs(self, side: Side, looks: int = SECOND_LOOKS) -> Runs:
+        return side.runs(self.foreign.cpu, self.name, self.args, self.named, looks)
 
     def after(self, stop: Stop, result: Any) -> Stop:
         """The stop that follows once the function was told `result`."""
         edge = exact(result)
         following = stop.after.get(edge)
         if following is None:
-            told = from_plain(to_plain(result), self.foreign.abroad)
+            told = from_plain(to_plain(result), self.foreign.side.layout)
             following = stop.after[edge] = self._stop((*stop.history, result), (*stop.sent, told))
             stop.results.append(result)
         return following
@@ -196,18 +180,18 @@ class Visit(Outlasting):
 
         Raises NondeterminismError where the code does something else than it did.
         """
-        supplier = self._runs(self.foreign.functions, self.foreign.abroad, looks=0)
+        supplier = self._runs(self.foreign.side, looks=0)
         try:
             yield from self._held_to(supplier)
         finally:
             supplier.close()
 
-    def _held_to(self, supplier: CoroutineSupplier) -> Generator[Stop, Any, None]:
+    def _held_to(self, supplier: Runs) -> Generator[Stop, Any, None]:
         """The code that `supplier` runs must do what is known of it."""
         stop = self.start
         history: tuple[Any, ...] = ()
         while True:
-            found = self._ask(supplier, history, self._sent(history, self.foreign.abroad))
+            found = self._ask(supplier, history, self._sent(history, self.foreign.side.layout))
             if not _same(found, stop.answer):
                 raise NondeterminismError(
                     f"cpu{self.foreign.cpu}: {self.name} does something else when other calls of "
@@ -218,7 +202,7 @@ class Visit(Outlasting):
             history = (*history, result)
             stop = self.after(stop, result)
 
-    def _ask(self, supplier: Supplier, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Answer:
+    def _ask(self, supplier: Runs, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Answer:
         """What the code asks for after these results, in handles of this side.
 
         A mistake if it may not ask for that.
@@ -231,30 +215,31 @@ class Visit(Outlasting):
         finally:
             UNAWAITED.steps = outer
 
-    def _asked(self, supplier: Supplier, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Answer:
+    def _asked(self, supplier: Runs, history: tuple[Any, ...], sent: tuple[Any, ...]) -> Answer:
         answer = supplier.answer(sent)
+        who = who_asks(self.foreign.cpu, self.name, answer.where)
         try:
             answer = self._brought_home(answer)
         except ModelError as problem:
-            return Answer.mistake(answer.where, f"{self._who(answer.where)}: {problem}.")
+            return Answer.mistake(answer.where, f"{who}: {problem}.")
         if answer.step is None:
             return answer
         given = (*self.args, *self.named.values(), *history)
         refused = self.foreign.rules(self.name, answer, given)
         if not refused:
             return answer
-        return Answer.mistake(answer.where, f"{self._who(answer.where)}: {refused}")
+        return Answer.mistake(answer.where, f"{who}: {refused}")
 
     def _brought_home(self, answer: Answer) -> Answer:
         """The same answer with handles of the kernel's side.
 
-        Raises ModelError if it has no plain form.
+        Raises ModelError for a handle or a step that the kernel does not have.
         """
-        if answer.step is not None:  # its supplier has made it plain
+        if answer.step is not None:
             return replace(answer, step=self._home(answer.step))
         if answer.ended == "returned" and self.name in self.foreign.silent:
             return replace(answer, value=None)
-        return replace(answer, value=self._home(plain_from_abroad(answer.value)))
+        return replace(answer, value=self._home(answer.value))
 
     def _sent(self, history: tuple[Any, ...], there: Layout) -> tuple[Any, ...]:
         return tuple(from_plain(to_plain(result), there) for result in history)
@@ -262,27 +247,23 @@ class Visit(Outlasting):
     def _home(self, value: Any) -> Any:
         return from_plain(to_plain(value), self.foreign.home)
 
-    def _who(self, where: tuple[Place, ...]) -> str:
-        place = f"{where[-1].function} ({where[-1].spot})" if where else self.name
-        return f"cpu{self.foreign.cpu}, in {place}"
-
     # -- is what was seen true? --------------------------------------------------------------------
 
     def verify(self) -> None:
         """Raise NondeterminismError if the code, asked again, answers otherwise."""
         self._supplier.verify()
 
-    def verify_in(self, again: Functions, layout: Layout) -> None:
+    def verify_in(self, again: Side) -> None:
         """The same with functions that were newly made.
 
         Raises NondeterminismError if what they do depends on what was done before.
         """
-        supplier = self._runs(again, layout)
+        supplier = self._runs(again)
         for stop in self.stops:
             if stop.after:
                 continue
             for history, expected in self._way(stop):
-                found = self._ask(supplier, history, self._sent(history, layout))
+                found = self._ask(supplier, history, self._sent(history, again.layout))
                 if not _same(found, expected):
                     raise NondeterminismError(
                         f"cpu{self.foreign.cpu}: {self.name} does something else when it is called "
@@ -308,7 +289,7 @@ class Visit(Outlasting):
                 tries += 1
                 tried = (*history, *path)
                 if tries > TRIES or not _same(
-                    self._ask(self._supplier, tried, self._sent(tried, self.foreign.abroad)),
+                    self._ask(self._supplier, tried, self._sent(tried, self.foreign.side.layout)),
                     expected,
                 ):
                     raise MergedWrongly(self.name)
@@ -335,19 +316,3 @@ def _same(one: Answer, other: Answer) -> bool:
     return (one.step, one.ended) == (other.step, other.ended) and exact(one.value) == exact(
         other.value
     )
-
-
-def _coroutine(called: Any) -> Any:
-    """What a call gave, as a coroutine: a decorator may give something else to await."""
-    return (
-        _awaiting(called)
-        if hasattr(type(called), "__await__") and not isinstance(called, Coroutine)
-        else called
-    )
-
-
-async def _awaiting(called: Any) -> Any:
-    return await called
-
-
-SHOWN_AS[_awaiting.__code__] = nothing

@@ -40,6 +40,9 @@ LONG = 0.25
 RINGS = 500
 """Alarms that code may swallow. Then its process is ended, as nothing else can stop it."""
 
+_ENDS = os._exit
+"""Taken here, because learners' code may not call it (see `mmlocks.machine.refused`)."""
+
 RUNS = "run_apart"
 """The function of ours that runs the code which is limited."""
 
@@ -66,6 +69,27 @@ class Waits(EndlessLoop):
     """Raised inside code that waits, or computes, for too long."""
 
 
+class _Innermost(threading.local):
+    """The limit that counts what this thread does now."""
+
+    limit: Limited | None = None
+
+
+_INNERMOST = _Innermost()
+
+PASS = 100
+"""What a pass through a loop of ours counts for: the jumps and instructions of a foreign loop."""
+
+
+def passed(place: tuple[str, str, int]) -> None:
+    """Count one pass through a loop of ours that lasts as long as foreign code wants.
+
+    `place` is where the foreign code stands. Raises EndlessLoop once it is too much.
+    """
+    if _INNERMOST.limit is not None:
+        _INNERMOST.limit.passed(place)
+
+
 class Limited:
     """While it is entered, it limits what code of this thread does.
 
@@ -85,11 +109,13 @@ class Limited:
         self._counting = False
         self._first = False
         self._thread = threading.get_ident()
+        self._around: Limited | None = None
         self._before: Any = None
         self._outer: Any = None
         """What counted before: a limit around this one, which goes on afterwards."""
 
     def __enter__(self) -> Limited:
+        self._around, _INNERMOST.limit = _INNERMOST.limit, self
         self._alarm = (
             self._alarm
             and _alarms()
@@ -125,6 +151,8 @@ class Limited:
 
     def stop(self) -> None:
         """Limit nothing any more."""
+        if _INNERMOST.limit is self:
+            _INNERMOST.limit = self._around
         counting, self._counting = self._counting, False
         if counting and sys.version_info >= (3, 12):
             sys.monitoring.register_callback(
@@ -139,6 +167,12 @@ class Limited:
             self._alarm = False
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self._before)
+
+    def passed(self, place: tuple[str, str, int]) -> None:
+        """Count one pass through a loop of ours; see `passed`."""
+        self._count += PASS
+        if self._count > LIMIT:
+            raise EndlessLoop(*place)
 
     def _jumped(self, code: CodeType, offset: int, destination: int) -> None:
         if threading.get_ident() != self._thread:
@@ -192,7 +226,7 @@ class Limited:
                 file=sys.__stderr__,
                 flush=True,
             )
-            os._exit(2)
+            _ENDS(2)
         if sys.version_info < (3, 12):
             self._count_from(frame)
         raise EndlessLoop(*place) if self._count > LIMIT else Waits(*place)

@@ -15,11 +15,12 @@ from types import FunctionType
 from typing import Any
 
 from mmlocks.errors import ModelError
-from mmlocks.machine.foreign import Foreign, Functions
+from mmlocks.machine.foreign import Foreign
+from mmlocks.machine.side import Functions
 from mmlocks.machine.state import Outlasting
 from mmlocks.mm.meaning import fingerprint
 from mmlocks.mm.reach import reached
-from mmlocks.mm.replacing import check_replacement
+from mmlocks.mm.replacing import Replacements, ReplacementsHere, check_replacement
 from mmlocks.mm.stubs import MODULES, is_stub, kernel_functions, kernel_text
 from mmlocks.releases import Patch, Release
 
@@ -51,7 +52,7 @@ class Linked(Outlasting):
         self._helpers = {function: names[name] for name, function in helpers.items()}
         self._release = release
         self._originals = {name: names[name] for name in originals}
-        replaced = {*text, *(foreign.functions if foreign is not None else ())}
+        replaced = {*text, *(foreign.side.names if foreign is not None else ())}
         if not replaced & reached([originals["_duplicate"]]):
             # As one step it runs the text as written, and would never ask a replaced function.
             names["_duplicate"] = names["_duplicate_at_once"]
@@ -64,7 +65,7 @@ class Linked(Outlasting):
             )
         if foreign is not None:
             foreign.kernel = self.called_by
-            changed.update({name: foreign.stand_in(name) for name in foreign.functions})
+            changed.update({name: foreign.stand_in(name) for name in foreign.side.names})
         names.update(changed)
         self._exports.update(changed)
 
@@ -127,9 +128,9 @@ class Kernel:
 
     `replacements` are a learner's functions, by the names of the kernel functions that they
     replace. They run only on a machine, apart from the kernel's text (see
-    `mmlocks.machine.foreign`). `again` makes the same functions anew, to see whether they keep
-    something from one call to the next. With `apart`, steps that our text takes together are taken
-    one by one. `text` are variants of ours, linked and trusted like the kernel's own functions.
+    `mmlocks.machine.foreign`), in this process or in another one. `again` makes the same functions
+    anew, to see whether they keep something from one call to the next. With `apart`, steps that our
+    text takes together are taken one by one. `text` are variants of ours, linked and trusted like the kernel's own functions.
 
     Raises AnswerError for a function that no kernel function matches or that is no `async def`.
     """
@@ -137,24 +138,21 @@ class Kernel:
     def __init__(
         self,
         release: Release,
-        replacements: Functions | None = None,
+        replacements: Functions | Replacements | None = None,
         text: Functions | None = None,
         again: Callable[[], Functions] | None = None,
         apart: bool = False,
     ) -> None:
         self.release = release
-        self.replacements = dict(replacements or {})
+        if not isinstance(replacements, Replacements):
+            replacements = ReplacementsHere(replacements or {}, again)
+        self.replacements = replacements
         self.text = dict(text or {})
-        self.again = again
         self.apart = apart
-        originals = kernel_functions()
-        others = {**self.text, **self.replacements}
-        for name, function in others.items():
-            check_replacement(name, function, originals)
-        # Before anything runs: a function may keep what it is told in a list beside it.
-        self._fingerprints = {
-            name: fingerprint(function) for name, function in sorted(others.items())
-        }
+        for name, function in self.text.items():
+            check_replacement(name, function, kernel_functions())
+        own = {name: fingerprint(function) for name, function in self.text.items()}
+        self._fingerprints = dict(sorted({**own, **replacements.fingerprints}.items()))
         self._linked = None if self.replacements else Linked(release, self.text)
 
     def __getattr__(self, name: str) -> Any:
@@ -176,7 +174,7 @@ class Kernel:
 
     def taken_apart(self) -> Kernel:
         """The same kernel, with steps taken one by one."""
-        return Kernel(self.release, self.replacements, self.text, self.again, apart=True)
+        return Kernel(self.release, self.replacements, self.text, apart=True)
 
     @property
     def _alone(self) -> Linked:

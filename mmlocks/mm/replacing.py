@@ -1,4 +1,7 @@
-"""What may replace a kernel function: anything that takes its arguments and gives an awaitable."""
+"""What may replace a kernel function: anything that takes its arguments and gives an awaitable.
+
+`Replacements` are such functions, and where they run: in this process, or in another one.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,83 @@ import contextlib
 import dis
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from mmlocks.errors import AnswerError
-from mmlocks.mm.stubs import is_stub, kernel_functions, names_of
+from mmlocks.machine.side import Functions, Here, Side
+from mmlocks.machine.state import Layout
+from mmlocks.mm.meaning import fingerprint
+from mmlocks.mm.stubs import is_stub, kernel_functions, names_of, silent
+
+
+class Replacements(Mapping[str, Any]):
+    """A learner's functions, by the names of the kernel functions that they replace."""
+
+    @property
+    @abstractmethod
+    def fingerprints(self) -> Mapping[str, str]:
+        """A short name for what each function means, for the kernel's name."""
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """What stands for the whole answer: another answer has another text."""
+
+    @abstractmethod
+    def side(self, scenario: str, layout: Layout) -> Side:
+        """The functions, ready to be called on handles of the world of that scenario.
+
+        `layout` is such a world's, and nothing else uses it.
+        """
+
+    @abstractmethod
+    def anew(self) -> Replacements | None:
+        """The same functions, made once more; None if that cannot be done.
+
+        Raises AnswerError if the source gives something else the second time.
+        """
+
+
+class ReplacementsHere(Replacements):
+    """Functions of this process. `again` makes them anew.
+
+    Raises AnswerError for a function that no kernel function matches or that is no `async def`.
+    """
+
+    def __init__(self, functions: Functions, again: Callable[[], Functions] | None = None) -> None:
+        self._functions = dict(functions)
+        self._again = again
+        originals = kernel_functions() if functions else {}
+        for name, function in functions.items():
+            check_replacement(name, function, originals)
+        # Before anything runs: a function may keep what it is told in a list beside it.
+        self._fingerprints = {name: fingerprint(one) for name, one in sorted(functions.items())}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._functions[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        return self._fingerprints
+
+    @property
+    def text(self) -> str:
+        return "~".join(f"{name}.{short}" for name, short in self._fingerprints.items())
+
+    def side(self, scenario: str, layout: Layout) -> Side:
+        return Here(self._functions, layout, silent())
+
+    def anew(self) -> Replacements | None:
+        return ReplacementsHere(self._again()) if self._again is not None else None
 
 
 def replacements_in(names: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:

@@ -232,16 +232,6 @@ def takes(op: str, count: int) -> bool:
 
 
 @cache
-def silent() -> frozenset[str]:
-    """The kernel functions that return nothing."""
-    return frozenset(
-        name
-        for name, text in kernel_functions().items()
-        if text.__annotations__["return"] == "None"
-    )
-
-
-@cache
 def words_of(name: str) -> frozenset[str]:
     """The names and texts in a kernel function and in the helpers that it calls, in any file.
 

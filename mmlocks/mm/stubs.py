@@ -60,6 +60,16 @@ def kernel_functions(modules: tuple[str, ...] = MODULES) -> dict[str, FunctionTy
     }
 
 
+@functools.cache
+def silent() -> frozenset[str]:
+    """The kernel functions that return nothing."""
+    return frozenset(
+        name
+        for name, text in kernel_functions().items()
+        if text.__annotations__["return"] == "None"
+    )
+
+
 def text_of(function: Any) -> Any:
     """The function behind a stub; anything else is itself."""
     code = getattr(function, "__code__", None)

@@ -17,7 +17,7 @@ from mmlocks.scenarios.fork_somewhere import NAME as SOMEWHERE
 from mmlocks.scenarios.fork_somewhere import PROCESSES, fork_somewhere
 from mmlocks.scenarios.fork_torn_across_vmas import FORK_TORN_ACROSS_VMAS
 from mmlocks.scenarios.fork_torn_snapshot import FORK_TORN_SNAPSHOT
-from mmlocks.scenarios.fork_variants import FORK_VARIANTS
+from mmlocks.scenarios.fork_variants import FORK_VARIANTS, beside_named
 from mmlocks.scenarios.from_file import is_in_file, scenario_in_file
 from mmlocks.scenarios.imap_lock_order import IMAP_LOCK_ORDER
 from mmlocks.scenarios.merge_dup_anon_vma import MERGE_DUP_ANON_VMA
@@ -76,6 +76,9 @@ def scenario_named(name: str) -> Scenario:
     made_for = re.fullmatch(rf"{SOMEWHERE}_([0-9]{{1,9}})", name)
     if made_for and int(made_for[1]) < PROCESSES:
         return fork_somewhere(int(made_for[1]))
+    beside = beside_named(name)
+    if beside is not None:
+        return beside
     grown = re.fullmatch(r"fork_many_([0-9]{1,9})_([0-9]{1,9})", name)
     if grown:
         vmas, writers = int(grown[1]), int(grown[2])

@@ -13,7 +13,8 @@ from mmlocks.machine.anew import run_anew
 from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.foreign import Foreign, MergedWrongly
 from mmlocks.mm.kernel import Kernel
-from mmlocks.mm.rights import rules_for, silent
+from mmlocks.mm.rights import rules_for
+from mmlocks.mm.stubs import silent
 from mmlocks.mm.world import World
 from mmlocks.oracles import Oracle, final_judge, watches_for
 from mmlocks.releases import Release, release_named
@@ -115,8 +116,9 @@ def machine_for(
 
     def verify() -> None:
         for foreign in abroad:
-            again = kernel.again() if kernel.again is not None else None
-            foreign.verify(again, scenario.world().layout)
+            anew = kernel.replacements.anew()
+            layout = scenario.world().layout
+            foreign.verify(anew.side(scenario.name, layout) if anew is not None else None)
 
     def rehearse() -> None:
         run_anew(suppliers, abroad)
@@ -141,10 +143,9 @@ def _abroad(
     Their handles belong to a world of their own, in which nothing ever happens.
     """
     rules = rules_for(kernel.replacements, world.layout)
-    abroad = scenario.world().layout
+    side = kernel.replacements.side(scenario.name, scenario.world().layout)
     return [
-        Foreign(cpu, kernel.replacements, world.layout, abroad, rules, silent(), unmerged)
-        for cpu in range(scenario.cpus)
+        Foreign(cpu, side, world.layout, rules, silent(), unmerged) for cpu in range(scenario.cpus)
     ]
 
 

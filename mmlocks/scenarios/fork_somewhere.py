@@ -11,7 +11,6 @@ from random import Random
 
 from mmlocks.mm.address import address_of
 from mmlocks.mm.kernel import Kernel
-from mmlocks.mm.meaning import fingerprint
 from mmlocks.mm.user import store
 from mmlocks.mm.world import PRIVATE, STACK, World
 from mmlocks.scenarios.fork_variants import READ_ONLY, Area, forker, process
@@ -30,10 +29,7 @@ def somewhere(kernel: Kernel) -> str:
 
 def number_of(kernel: Kernel) -> int:
     """The number that follows from the functions of an answer."""
-    texts = "~".join(
-        f"{name}.{fingerprint(text)}" for name, text in sorted(kernel.replacements.items())
-    )
-    return Random(texts).randrange(PROCESSES)
+    return Random(kernel.replacements.text).randrange(PROCESSES)
 
 
 def fork_somewhere(number: int) -> Scenario:

@@ -6,6 +6,7 @@ None of them tells a story of its own. They find answers that only fit the numbe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -262,6 +263,19 @@ LOWER, UPPER = (3, 4), (7, 8)
 OTHERS = (5, 10, 12, 14)
 """Pages for more VMAs, which no CPU touches: beside the two, and above them."""
 
+BESIDE = "fork_beside"
+"""Begins the names of these processes: `fork_beside_2_8_1`."""
+
+
+def beside_named(name: str) -> Scenario | None:
+    """The scenario that `beside` calls so; None if there is none."""
+    found = re.fullmatch(rf"{BESIDE}_([123])_([0-9]+)(?:_([1-9]))?", name)
+    if found is None:
+        return None
+    cpus, page, more = int(found[1]), int(found[2]), int(found[3] or 0)
+    known = page in (*LOWER, *UPPER) and more <= len(OTHERS)
+    return beside(cpus, page, more) if known else None
+
 
 def beside(cpus: int, stores_to: int, more: int = 0) -> Scenario:
     """Fork beside a store: cpu0 forks a process of two VMAs, and cpu1 stores to page `stores_to`.
@@ -299,7 +313,7 @@ def beside(cpus: int, stores_to: int, more: int = 0) -> Scenario:
 
     others = [(f"stores P{stores_to} = 1", writer), *[("is there", idler)] * cpus][: cpus - 1]
     return Scenario(
-        name=f"fork_beside_{cpus}_{stores_to}" + (f"_{more}" if more else ""),
+        name=f"{BESIDE}_{cpus}_{stores_to}" + (f"_{more}" if more else ""),
         title="fork, and a fault in one of two VMAs",
         story="Two VMAs. cpu0 forks, another CPU stores to a page that was never touched.",
         threads=(("fork()", forker), *others),

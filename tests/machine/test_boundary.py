@@ -317,6 +317,19 @@ def keeps(write: Callable[[Any], Any], read: Callable[[], Any]) -> Callable[...,
     return dup_mmap
 
 
+def test_a_loop_of_calls_that_take_no_step_is_found_although_no_code_of_the_answer_runs() -> None:
+    async def mmap_write_lock(mm):
+        return None
+
+    async def dup_mmap(mm, oldmm):
+        while True:
+            await mmlocks.mm.mmap_write_lock(oldmm)
+
+    message = said(dup_mmap=dup_mmap, mmap_write_lock=mmap_write_lock)
+    assert "dup_mmap (test_boundary.py, line" in message
+    assert "runs on and on without an await" in message
+
+
 def _note_on_a_function(value: Any) -> None:
     _note_on_a_function.busy = value
 

@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "notebook": SHOW,
     "grading": SHOW,
     "conformance": MM | {"maps"},
+    "grading": SHOW,
     "cli": ALL,
     "__init__": LABS,
     "__main__": {"cli"},

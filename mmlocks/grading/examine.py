@@ -1,0 +1,205 @@
+"""One submission, judged: its code runs in a process of its own, and the marks are made here."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from mmlocks.errors import AnswerError, MmlocksError, Undecided
+from mmlocks.grading.link import clean
+from mmlocks.grading.remote import ReplacementsThere
+from mmlocks.grading.sandbox import NONE, isolation, started, text_of
+from mmlocks.labs.answer import Answer
+from mmlocks.labs.lab import CheckResult, Finding, Judgement, Lab
+from mmlocks.search import Budget
+from mmlocks.search.verdict import Cancelled
+
+WALL = 120.0
+"""Seconds of wall time for one submission."""
+GRACE = 5.0
+"""Seconds more, after which work of ours that does not look at the clock is stopped, too."""
+
+
+@dataclass(frozen=True)
+class ExaminedCheck:
+    """One check: what it is worth, and what was found. `schedule` is the text of a bad run."""
+
+    name: str
+    points: int
+    of: int
+    finding: Finding
+    message: str
+    schedule: str | None
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The result of one submission.
+
+    `finding` is None if nothing was judged; `said` then says why. `isolation` is "bubblewrap" or
+    "none". `eye` lists reasons for a person to look at the submission.
+    """
+
+    lab: str
+    file: str
+    finding: Finding | None
+    points: int
+    of: int
+    checks: tuple[ExaminedCheck, ...]
+    judged: str
+    compared: str
+    said: str
+    isolation: str
+    eye: tuple[str, ...]
+    seconds: float
+
+
+class _OutOfTime(BaseException):
+    """Raised in work of ours that goes on after the wall time."""
+
+
+def examine(
+    lab: Lab,
+    file: Path,
+    *,
+    budget: Budget | None = None,
+    wall: float = WALL,
+    require_isolation: bool = False,
+) -> Examined:
+    """Judge the answer in a file, within `wall` seconds. The budget is for each search.
+
+    It never raises for what a submission does. What cannot be judged gets 0 points, and a sentence.
+    Raises AnswerError if isolation is required, and this machine has none.
+    """
+    if require_isolation and isolation().kind == NONE:
+        raise AnswerError(f"{isolation().says} Isolation is required, so nothing was run.")
+    begun = time.monotonic()
+    taken = _Taken(lab, file, budget, begun + wall)
+    try:
+        with _stopped_after(wall + GRACE):
+            taken.run(wall)
+    except _OutOfTime:
+        taken.late = True
+    except Exception as problem:  # an error of ours must not end a class's marking
+        taken.said = "The judge itself failed, so nothing was judged. Tell your teacher."
+        taken.eye.append(f"the judge failed: {type(problem).__name__}: {clean(str(problem), 300)}")
+        taken.judgement = None
+    return taken.result(time.monotonic() - begun)
+
+
+class _Taken:
+    """One submission while it is judged."""
+
+    def __init__(self, lab: Lab, file: Path, budget: Budget | None, deadline: float) -> None:
+        self.lab = lab
+        self.file = file
+        self.budget = budget
+        self.deadline = deadline
+        self.judgement: Judgement | None = None
+        self.checks: tuple[ExaminedCheck, ...] = ()
+        self.unproved = False
+        self.judged = ""
+        self.said = ""
+        self.late = False
+        self.eye: list[str] = []
+
+    def run(self, wall: float) -> None:
+        """Start the process, ask it, and keep what was found."""
+        try:
+            with started(self.file, wall) as running:
+                link = running.link
+                try:
+                    there = ReplacementsThere(link, text_of(self.file))
+                    self.judged = there.judged
+                    answer = Answer(there, {}, there.judged)
+                    self.judgement = self.lab.judge(answer, self.budget, self._progress)
+                    self.checks = tuple(map(_check, self.judgement.results))
+                except Undecided as problem:
+                    self.unproved, self.said = True, f"Not proved: {problem}."
+                finally:
+                    link.finish()
+                    if link.broken:
+                        self.judgement, self.unproved, self.said = None, False, link.broken
+                        self.eye.append(
+                            "it breaks the rules of the pipe, which no honest answer does"
+                            if link.hostile
+                            else "its process ended, or did not come back"
+                        )
+        except MmlocksError as problem:
+            if not self.said:
+                self.said = str(problem)
+
+    def _progress(self, states: int, transitions: int, seconds: float) -> bool:
+        if time.monotonic() >= self.deadline:
+            raise Cancelled("the time for the whole submission is used up")
+        return True
+
+    def result(self, seconds: float) -> Examined:
+        """What was found, once all has ended."""
+        judgement = None if self.late else self.judgement
+        if self.late:
+            self.said = "The time for this submission is used up, and nothing was judged."
+            self.eye.append("its time was used up")
+        kind = isolation().kind
+        if kind == NONE:
+            self.eye.append("NOT ISOLATED: its code could have done anything on this machine")
+        finding = judgement.finding if judgement is not None else None
+        if judgement is None and self.unproved:
+            finding = Finding.UNPROVED
+        if finding is Finding.UNPROVED:
+            self.eye.append("nothing wrong was found, and nothing was proved")
+        return Examined(
+            lab=self.lab.name,
+            file=self.file.name,
+            finding=finding,
+            points=judgement.points if judgement is not None else 0,
+            of=self.lab.points,
+            checks=self.checks if judgement is not None else (),
+            judged=self.judged,
+            compared=judgement.compared if judgement is not None else "",
+            said=self.said,
+            isolation=kind,
+            eye=tuple(self.eye),
+            seconds=seconds,
+        )
+
+
+def _check(result: CheckResult) -> ExaminedCheck:
+    schedule = result.shown.schedule if result.shown is not None else None
+    return ExaminedCheck(
+        result.check.name,
+        result.points,
+        result.check.points,
+        result.finding,
+        result.message,
+        str(schedule) if schedule is not None else None,
+    )
+
+
+@contextlib.contextmanager
+def _stopped_after(seconds: float) -> Iterator[None]:
+    """Raise _OutOfTime in this code after so long, again and again. In the main thread only."""
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+        or signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0)
+    ):
+        yield
+        return
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise _OutOfTime
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
