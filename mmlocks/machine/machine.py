@@ -118,8 +118,7 @@ class Machine:
         ]
         self.cpus = range(len(tasks))
         self._positions = [
-            (task.cpu, shift, task.nodes)
-            for task, shift in zip(self.tasks, layout.pc_shifts, strict=True)
+            (task.cpu, layout.pc_shifts[task.cpu], task.nodes) for task in self.tasks
         ]
         self.initial = layout.initial  # every task starts at its node 0
 

@@ -2,7 +2,7 @@
 
 It may not access memory as programs do, touch what an oracle or the referee keeps, or use a cell's
 number in place of a lock. A few steps change what all else rests on, such as the nodes of the tree.
-A function may ask for those only if the kernel function that it replaces does.
+A function may ask for those only if one of the kernel functions that the answer replaces does.
 """
 
 from __future__ import annotations
