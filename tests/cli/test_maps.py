@@ -155,7 +155,7 @@ def test_another_process(mmlocks: Mmlocks, sleeper: int) -> None:
     done = mmlocks("maps", sleeper)
     assert done.stdout.startswith(f"Address space of process {sleeper} (sleep)\n")
     assert re.search(r"program code .*sleep", done.stdout)
-    assert "It may have gone on while it was read." in done.stdout
+    assert "It may have run while it was read." in done.stdout
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120, 300])
@@ -294,19 +294,19 @@ def test_text_and_svg_need_no_course(tmp_path: Path) -> None:
 
 
 BAD = [
-    (["firefox"], "'firefox' is no process number. To find that of a program: pidof firefox"),
+    (["firefox"], "'firefox' is not a process number. To find that of a program: pidof firefox"),
     (["my program; rm"], "To find that of a program: pidof NAME"),
-    (["12a"], "'12a' is no process number"),
-    (["\uff11\uff12"], "is no process number"),
-    (["1_000"], "is no process number"),
-    ([""], "'' is no process number"),
+    (["12a"], "'12a' is not a process number"),
+    (["\uff11\uff12"], "is not a process number"),
+    (["1_000"], "is not a process number"),
+    ([""], "'' is not a process number"),
     (["./saved.txt"], "To read a saved maps or smaps: --file './saved.txt'"),
-    (["x" * 5000], "is no process number"),
+    (["x" * 5000], "is not a process number"),
     (["--", "-5"], "there is no process -5: their numbers begin at 1"),
     (["-5"], "No such option '-5'"),
     (["0"], "there is no process 0: their numbers begin at 1"),
-    (["99999999999"], "there is no process 99999999999: no process number is so large"),
-    (["9" * 6000], "no process number is so large"),
+    (["99999999999"], "there is no process 99999999999: process numbers are smaller"),
+    (["9" * 6000], "process numbers are smaller"),
     (["999999999"], "there is no process 999999999"),
     (["1", "2"], "unexpected extra argument"),
     (["1", "--file", "x"], "not both"),
@@ -327,15 +327,15 @@ BAD = [
         "there is no folder /no/such/folder",
     ),
     (["--file", str(SLEEP), "--svg", "."], "is a folder"),
-    (["--file", str(SLEEP), "--svg", "/dev/null"], "no ordinary file"),
+    (["--file", str(SLEEP), "--svg", "/dev/null"], "not an ordinary file"),
     (
         ["--file", str(SLEEP), "--png", "/no/such/folder/x.png"],
         "there is no folder /no/such/folder",
     ),
     (["--file", str(SLEEP), "--png", "."], "is a folder"),
-    (["--file", str(SLEEP), "--png", "/dev/null"], "no ordinary file"),
-    (["--file", str(SLEEP), "--png", "x.svg"], "--png x.svg: no program would read that"),
-    (["--file", str(SLEEP), "--svg", "x.PNG"], "--svg x.PNG: no program would read that"),
+    (["--file", str(SLEEP), "--png", "/dev/null"], "not an ordinary file"),
+    (["--file", str(SLEEP), "--png", "x.svg"], "--png x.svg: the name ends in"),
+    (["--file", str(SLEEP), "--svg", "x.PNG"], "--svg x.PNG: the name ends in"),
 ]
 
 

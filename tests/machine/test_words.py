@@ -223,7 +223,7 @@ def test_a_value_that_is_not_plain_cannot_travel(value: Any) -> None:
 
     machine = tasks_on_cells(store)()
     searched(machine)
-    with pytest.raises(ModelError, match="is no plain value"):
+    with pytest.raises(ModelError, match="is not a plain value"):
         words_of(machine)
 
 

@@ -149,7 +149,9 @@ def test_a_malformed_line_is_named(bad: str) -> None:
     with pytest.raises(HostError) as caught:
         parse_maps(f"{LINE}{bad}\n{LINE}", "saved.txt")
     said = str(caught.value)
-    assert said.startswith(f"saved.txt, line 2: {bad!r} is no area. Expected START-END PERMISSIONS")
+    assert said.startswith(
+        f"saved.txt, line 2: {bad!r} is not an area. Expected START-END PERMISSIONS"
+    )
     if bad != "Rss: 4 kB":
         with pytest.raises(HostError, match=r"^smaps, line 4: .* Expected a field"):
             parse_smaps(f"{LINE}Size: 4 kB\nVmFlags: rd\n{bad}\n{LINE}")
@@ -486,7 +488,7 @@ def test_a_copy_that_came_by_way_of_windows(tmp_path: Path) -> None:
         (b"hello\n", "is not a saved maps or smaps: it begins with 'hello'. Expected START-END"),
         (b"Name:\tcat\nUmask:\t0022\n", "is not a saved maps or smaps"),
         (b"x" * 100_000, "is not a saved maps or smaps"),
-        (LINE.encode() + b"7ffc", "line 2: '7ffc' is no area"),
+        (LINE.encode() + b"7ffc", "line 2: '7ffc' is not an area"),
         (b"2000-3000 ---p 00000000 00:00 0    [rollup]\nRss: 4 kB\n", "is a copy of smaps_rollup"),
     ],
 )

@@ -550,7 +550,7 @@ def test_a_program_that_is_another_one_there() -> None:
 
 
 def test_a_value_that_cannot_travel() -> None:
-    with pytest.raises(ModelError, match="a float is passed on, which is no plain value"):
+    with pytest.raises(ModelError, match="a float is passed on, which is not a plain value"):
         spread(Here(), halves).explore(halves(), Meter(AMPLE))
 
 
