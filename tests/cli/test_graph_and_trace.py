@@ -191,11 +191,11 @@ def test_a_replayed_run_is_written_for_other_programs(mmlocks: Mmlocks, tmp_path
         (["--svg", "a.svg", "--trace", "folder"], "folder is a folder."),
         (
             ["--svg", "a.png"],
-            "since its name says .png and it would hold SVG. Choose a name that ends in .svg.",
+            "the name ends in .png, but the file would hold SVG. Choose a name that ends in .svg.",
         ),
         (
             ["--trace", "a.SVG"],
-            "since its name says .svg and it would hold JSON. Choose a name that ends in .json.",
+            "the name ends in .svg, but the file would hold JSON. Choose a name that ends in .json.",
         ),
     ],
     ids=lambda value: "_".join(value).replace("/", "_") if isinstance(value, list) else "",

@@ -74,13 +74,13 @@ def test_a_saved_file_as_text(mmlocks: Mmlocks) -> None:
     )
     assert any(re.fullmatch(r" +\.\.\. +[\d.]+ TiB  unmapped", line) for line in lines)
     assert any(re.fullmatch(r"in all +37 areas +2\.\d MiB", line) for line in lines)
-    assert "are accounted" in done.stdout
+    assert "(accounted memory)" in done.stdout
     assert "question mark" in done.stdout
 
 
 def test_maps_without_flags_says_so(mmlocks: Mmlocks) -> None:
     told = " ".join(mmlocks("maps", "--file", SAMPLES / "i386_maps.txt").stdout.split())
-    assert "are accounted" not in told
+    assert "(accounted memory)" not in told
     assert NO_FLAGS in told
 
 
@@ -294,8 +294,11 @@ def test_text_and_svg_need_no_course(tmp_path: Path) -> None:
 
 
 BAD = [
-    (["firefox"], "'firefox' is not a process number. To find that of a program: pidof firefox"),
-    (["my program; rm"], "To find that of a program: pidof NAME"),
+    (
+        ["firefox"],
+        "'firefox' is not a process number. To find the number of a program: pidof firefox",
+    ),
+    (["my program; rm"], "To find the number of a program: pidof NAME"),
     (["12a"], "'12a' is not a process number"),
     (["\uff11\uff12"], "is not a process number"),
     (["1_000"], "is not a process number"),

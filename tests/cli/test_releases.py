@@ -168,7 +168,7 @@ def test_signs_and_exit_statuses(mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPat
     assert (
         done.exit_code,
         "fork_other_vma -" in words(done),
-        "-: the scenario has nothing" in words(done),
+        "-: the scenario does not apply" in words(done),
     ) == (0, True, True)
     wrong = dataclasses.replace(SCENARIOS["fork_torn_snapshot"], expected=expect())
     monkeypatch.setitem(SCENARIOS, "fork_torn_snapshot", wrong)

@@ -260,7 +260,7 @@ NOWHERE = "tcp://127.0.0.1:1"
         ((*RUN, "--dask", "ucx://localhost:8786"), "cannot be used: ucx is not supported, tcp is"),
         (
             (*RUN, "--dask", "tcp://localhost:65536"),
-            "there is no port 65536; they go from 1 to 65535",
+            "there is no port 65536; ports go from 1 to 65535",
         ),
         ((*RUN, "--dask", "tcp://localhost:0"), "there is no port 0"),
         (("releases", "--dask", "tcp://localhost:x"), "is not an address"),
