@@ -265,8 +265,12 @@ def test_ctrl_c_says_how_far_it_got(group: bool) -> None:
     ]
     with subprocess.Popen(
         [sys.executable, "-m", "mmlocks", *words],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    ) as process:  # fmt: skip
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
         # Both workers run.
         within(60, lambda: sum("mmlocks" in name for name in running(process.pid)) >= 2)
         (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
@@ -314,8 +318,11 @@ def test_a_terminal_sees_progress() -> None:
     words = ["host", "diff", "--sequences", "60", "--seed", "progress", "--jobs", "2", "--json"]
     with subprocess.Popen(
         [sys.executable, "-c", program, *words],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=terminal, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
-    ) as process:  # fmt: skip
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    ) as process:
         os.close(terminal)
         assert process.stdout is not None
         assert json.loads(process.stdout.read())["programs"] == 60

@@ -284,8 +284,12 @@ def test_text_and_svg_need_no_course(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", program, "maps", "--file", SLEEP, "--svg", tmp_path / "x.svg"],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "x.svg").read_text(encoding="utf-8").startswith("<svg")
 
@@ -393,8 +397,11 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_reader_that_has_seen_enough(big: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "mmlocks", "maps", "--file", big],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline().startswith("Address space of")
         process.stdout.close()
@@ -407,8 +414,12 @@ def test_thousands_of_areas_take_no_time(big: Path, tmp_path: Path) -> None:
     before = os.times()
     done = subprocess.run(
         [sys.executable, "-m", "mmlocks", "maps", "--file", big, "--svg", tmp_path / "x.svg"],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     after = os.times()
     assert after.children_user - before.children_user < 4  # 0.9 on an idle machine
     assert done.stdout.count("\n") > 3000

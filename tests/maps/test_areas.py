@@ -72,9 +72,22 @@ def spaces(draw: st.DrawFn) -> list[Area]:
     areas: list[Area] = []
     where = draw(st.integers(0, 1 << 30)) << 12
     names = st.one_of(
-        st.sampled_from(["", "", "[heap]", "[stack]", "[vdso]", "[anon:x]", "/bin/a", "/lib/b.so", "/c", "/dev/shm/d"]),
+        st.sampled_from(
+            [
+                "",
+                "",
+                "[heap]",
+                "[stack]",
+                "[vdso]",
+                "[anon:x]",
+                "/bin/a",
+                "/lib/b.so",
+                "/c",
+                "/dev/shm/d",
+            ]
+        ),
         st.text(max_size=200).map(lambda text: f"/{text}"),
-    )  # fmt: skip
+    )
     for _ in range(draw(st.integers(0, 80))):
         where += draw(st.sampled_from([0, 0, 0, 1, 5, 1 << 20, 1 << 30])) << 12
         size = draw(st.sampled_from([1, 1, 2, 33, 2048, 1 << 14, 1 << 24])) << 12
