@@ -7,7 +7,7 @@ the error was bound to come. Here the environment chooses which CPU runs next.
 Executions are taken to be fair. If one could reach something again and again, and never does
 because the same few CPUs are always chosen, it does not count as having avoided it. So in a finite
 graph of states an execution has avoided a goal in two cases: it has ended without it, or it has
-come to a state from which no way leads there. To spin for ever is no good ending (see
+come to a state from which no way leads there. To spin for ever is not a good ending (see
 `mmlocks.search.endless`).
 """
 

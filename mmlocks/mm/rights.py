@@ -128,7 +128,7 @@ class Rights:
             if called in texts:
                 return ""
             return (
-                f"{called} is no kernel function. "
+                f"{called} is not a kernel function. "
                 "Call kernel functions by the names that mmlocks.mm has."
             )
         return self._why_not_step(step, given)
@@ -158,7 +158,7 @@ class Rights:
                 "and has faults handled."
             )
         return (
-            f"{op} is no step that kernel code takes by itself. "
+            f"{op} is not a step that kernel code takes by itself. "
             "Call the kernel function that does it."
         )
 
