@@ -14,10 +14,23 @@ set_up = @[ -n "$(BOOT)" ] || { echo "mmlocks: needs Python 3.11 or newer, and f
 	"$(BOOT)" tools/setup_env.py
 IN = .venv/bin/
 
-.PHONY: help lab test test-long lint format bench lock clean
+# One or two quick files for each room, chosen by measured time: `make quick` takes 90 s at most.
+QUICK = tests/project/test_imports.py tests/project/test_architecture.py \
+	tests/project/test_reading.py tests/project/test_readme.py tests/project/test_slowest.py \
+	tests/machine/test_schedule_and_run.py tests/machine/test_locks.py tests/machine/test_words.py \
+	tests/mm/test_meaning.py tests/mm/test_maple.py tests/mm/test_exports.py tests/oracles \
+	tests/explain/test_tools.py tests/search/test_search.py tests/search/test_moves.py \
+	tests/scenarios/test_fork_first_touch.py tests/scenarios/test_checked.py \
+	tests/scenarios/test_too_small.py \
+	tests/labs/test_cells.py tests/show/test_listing.py tests/show/test_text.py \
+	tests/show/test_pictures.py tests/maps/test_maps.py tests/conformance/test_compare.py \
+	tests/conformance/test_recorded.py tests/cli/test_typed_badly.py tests/cli/test_fields.py
+
+.PHONY: help lab quick test test-long lint format bench lock clean
 
 help:
 	@echo "make lab     open the course in JupyterLab     (JUPYTER_ARGS=\"--no-browser --port 8899\")"
+	@echo "make quick   lint, and the quick tests of each room: 90 s, for every change"
 	@echo "make test    lint, then every test              (PYTEST_ARGS=\"-k fork\")"
 	@echo "make test-long  the tests that take minutes each"
 	@echo "make bench   measure the search, and its peers  (BENCH_ARGS=...)"
@@ -31,6 +44,9 @@ help:
 lab:
 	$(set_up) course
 	@$(IN)python tools/lab.py lessons/07_fork_vs_fault.ipynb $(JUPYTER_ARGS)
+
+quick: lint
+	$(IN)pytest -n $(JOBS) --dist loadfile -m "not slow" $(PYTEST_ARGS) $(QUICK)
 
 test: lint
 	$(IN)pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)

@@ -1,4 +1,4 @@
-"""mmlocks: Linux address spaces and their locks, as a machine whose every interleaving can be searched.
+"""mmlocks: Linux address spaces and their locks, as a machine that is searched completely.
 
 Importing this package loads the standard library and nothing else.
 """

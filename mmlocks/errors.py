@@ -2,7 +2,7 @@
 
 
 class MmlocksError(Exception):
-    """Base of all errors that are a user's or an author's to mend; its text is meant to be read as it is."""
+    """Base of all errors that a user or an author can mend. Its text is shown as it is."""
 
     def _render_traceback_(self) -> list[str]:
         """What IPython prints instead of a traceback."""
@@ -10,34 +10,40 @@ class MmlocksError(Exception):
 
 
 class ModelError(MmlocksError):
-    """A program or scenario asked the machine for something that it cannot do (an author's error)."""
+    """A program or scenario asked the machine for something impossible: its author's error."""
 
 
 class ScenarioTooSmall(ModelError):
-    """A program is right to ask for more than its scenario has set aside: a VMA, a frame, a larger number in a counter.
+    """A correct program needs more than its scenario has: VMAs, frames or room in a counter.
 
-    So it ends a search without a verdict. It is never the program's mistake.
+    It ends the search without a verdict. It is never the program's mistake.
     """
 
 
 class UndeclaredAccess(ModelError):
-    """An operation touched a cell that its footprint does not name: an error in the operation, and it makes searches unsound."""
+    """An operation touched a cell that its footprint does not name.
+
+    This is an error in the operation, and searches would be unsound.
+    """
 
 
 class ScheduleError(MmlocksError):
-    """A schedule text is damaged, foreign, or does not fit the program that it is to drive."""
+    """A schedule text is damaged, from another version, or does not fit the program."""
 
 
 class AnswerError(MmlocksError):
-    """A learner's file or notebook cannot be read, or holds nothing that can be judged."""
+    """A learner's file or notebook cannot be read, or has nothing in it to judge."""
 
 
 class NotJudged(AnswerError):
-    """A learner's code did what makes every verdict on it worthless, such as running kernel text outside of the kernel that is examined."""
+    """A learner's code did something that makes every verdict on it worthless.
+
+    For example, it ran kernel text outside the kernel that is being searched.
+    """
 
 
 class Undecided(MmlocksError):
-    """A search cannot come to its end: its text says why. Nothing is known to be wrong, and nothing is proved."""
+    """A search cannot finish, and its text says why. Nothing was found and nothing is proved."""
 
 
 class GradingError(MmlocksError):
@@ -45,8 +51,11 @@ class GradingError(MmlocksError):
 
 
 class NondeterminismError(MmlocksError):
-    """A task asked for different steps after the same results, so no search of it can be trusted."""
+    """A task chose different steps after the same results, so a search of it proves nothing."""
 
 
 class HostError(MmlocksError):
-    """A process, a file under /proc or a tool of this computer is missing, belongs to another user, or is not what it should be."""
+    """Something on this computer is missing, belongs to another user, or is damaged.
+
+    It may be a process, a file under /proc, or a tool.
+    """

@@ -1,6 +1,7 @@
 """For all tests. Imports pytest and hypothesis alone: much of it runs on bare interpreters too."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import hypothesis
@@ -17,12 +18,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what passing tests report: record_property("summary", "CPython 3.14.2: 80 passed")."""
+    """Print what passing tests report, and which files took longest.
+
+    Tests report with record_property("summary", "CPython 3.14.2: 80 passed").
+    """
     said = list(summaries(terminalreporter.stats.get("passed", [])))
     if said:
         terminalreporter.section("worth knowing")
         for text in said:
             terminalreporter.write_line(text)
+    slowest = slowest_files(one for some in terminalreporter.stats.values() for one in some)
+    if slowest:
+        terminalreporter.section("slowest files")
+        for file, seconds in slowest:
+            terminalreporter.write_line(f"{seconds:7.1f} s  {file}")
+
+
+def slowest_files(reports: Iterable[object], many: int = 10) -> list[tuple[str, float]]:
+    """The files that took longest, a second at least: seconds of their tests and fixtures."""
+    seconds: Counter[str] = Counter()
+    for report in reports:
+        if isinstance(report, pytest.TestReport):
+            seconds[report.nodeid.partition("::")[0]] += report.duration  # type: ignore[assignment]
+    return [(file, taken) for file, taken in seconds.most_common(many) if taken >= 1]
 
 
 def summaries(reports: list[pytest.TestReport]) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""The command line. `main` is what `mmlocks` runs; nothing else in mmlocks needs click or rich.
+"""The command line. The program `mmlocks` runs `main`. Only this package needs click and rich.
 
-Reading order: app (the list of commands), commands (how one is found, and how it ends), options (what several of them take); then each
-command in the file of its name; report (what several of them print), terminal (where it goes).
+Each command has a file of its name. `app` lists them, `commands` finds and ends them, `options` has
+their common options, `report` has their common output, and `terminal` writes it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from mmlocks.cli.needs import PACKAGES, package_of
 COLLECT_AFTER = 50_000
 """New objects after which Python's collector looks for cyclic garbage.
 
-A search makes many objects that last, and hardly any such garbage.
+A search makes many lasting objects and little cyclic garbage.
 """
 
 
 def main() -> None:
-    """Run the command line with this process's arguments, and end the process with its exit status."""
-    gc.set_threshold(
-        COLLECT_AFTER, 20, 100
-    )  # lab 07 of a right answer: 2.3 s of CPU instead of 2.5
+    """Run the command line with the arguments of this process, and end it with the exit status."""
+    # Lab 07 with a correct answer takes 2.3 s of CPU instead of 2.5.
+    gc.set_threshold(COLLECT_AFTER, 20, 100)
     try:
         from mmlocks.cli.app import app
 
@@ -32,7 +31,7 @@ def main() -> None:
         if answers is not None:  # a learner's file was read
             answers.leave(done.code)
         raise
-    except KeyboardInterrupt:  # so early that `Commands` did not run yet
+    except KeyboardInterrupt:  # before `Commands` ran
         print("mmlocks: interrupted; nothing was decided.", file=sys.stderr)
         sys.exit(130)
     except ModuleNotFoundError as missing:
@@ -40,8 +39,8 @@ def main() -> None:
         if package not in PACKAGES:
             raise
         print(
-            f"mmlocks: the command line needs the Python package {package}, which is not installed. "
-            f"Install what is missing: {sys.executable} -m pip install {' '.join(PACKAGES)}",
+            f"mmlocks: the command line needs the Python package {package}, which is not "
+            f"installed. To install it: {sys.executable} -m pip install {' '.join(PACKAGES)}",
             file=sys.stderr,
         )
         sys.exit(2)

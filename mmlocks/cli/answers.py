@@ -1,4 +1,4 @@
-"""Reading a learner's file, and running its functions, in the process of the command line."""
+"""Reading a learner's file and running its functions in the process of the command line."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ if TYPE_CHECKING:
     from mmlocks.labs import Answer
 
 SECONDS = 10.0
-"""An answer defines functions; that takes no time at all."""
-
+"""Defining functions takes almost no time."""
 
 PATIENCE = 1.0
-"""Seconds that threads have to end when the command is done."""
+"""Seconds that threads may take to end after the command is done."""
 
 
 def load_answer(file: Path, seconds: float = SECONDS) -> Answer:
     """The answer in a file. What its code prints goes to stderr.
 
-    Raises AnswerError, as `read_answer` does, also for a file that is not done after so many seconds.
+    Raises AnswerError as `read_answer` does, and if the file still runs after so many seconds.
     """
     from mmlocks.labs import read_answer
 
@@ -36,7 +35,10 @@ def load_answer(file: Path, seconds: float = SECONDS) -> Answer:
 
 
 def leave(status: object) -> None:
-    """End the process where threads of an answer's would keep it from ending. A pool's own thread ends by itself, and clears up."""
+    """End the process if threads of an answer would keep it running.
+
+    The thread of a process pool ends by itself and clears up first.
+    """
     mine = threading.main_thread()
     others = [
         thread for thread in threading.enumerate() if thread is not mine and not thread.daemon
@@ -53,7 +55,10 @@ def leave(status: object) -> None:
 
 @contextlib.contextmanager
 def own_code(file: Path) -> Iterator[None]:
-    """While a learner's functions run: their prints go to stderr, they can import what lies beside them, and they cannot end this process."""
+    """Run a learner's functions in here.
+
+    Their prints go to stderr. They can import files beside their own. They cannot end this process.
+    """
     from mmlocks.machine.refused import guarded
 
     path = list(sys.path)
@@ -63,8 +68,8 @@ def own_code(file: Path) -> Iterator[None]:
             yield
     except (SystemExit, GeneratorExit) as problem:
         raise AnswerError(
-            f"a function in {file.name} raised {type(problem).__name__}, which ends the whole program instead of a "
-            "task, so nothing was judged. Leave with `return`."
+            f"a function in {file.name} raised {type(problem).__name__}, which ends the whole "
+            "program instead of a task, so nothing was judged. Use `return` instead."
         ) from None
     finally:
         sys.path[:] = path

@@ -1,4 +1,4 @@
-"""`mmlocks` and the list of its commands, each of which stands in the file of its name."""
+"""`mmlocks` and the list of its commands. Each command has a file of its name."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ COMMANDS = {
     "run": "Search every interleaving of a scenario on a release.",
     "scenarios": "List the scenarios and what is expected of each release.",
     "replay": "Show a run again: timeline, state, picture, or trace file.",
-    "explain": "Say why a run goes wrong, and what would have saved it.",
-    "endings": "List all that a scenario can come to, and how often.",
+    "explain": "Say why a run goes wrong, and what would have prevented it.",
+    "endings": "List every result that a scenario can have, and how often.",
     "check": "Judge an answer to a lab by every interleaving.",
     "hint": "Print a hint for a lab.",
     "assign": "Make what students get of a lab: notebooks, instructions, a zip for the LMS.",
+    "grade": "Judge what a class handed in, and write results, feedback and marks.",
     "export": "Fill the gradebook that you exported from Canvas or Moodle.",
-    "releases": "Search every scenario on every release: who loses what.",
+    "releases": "Search every scenario on every release, and print the table.",
     "fields": "Print which lock protects which field: the rule of discipline.",
     "graph": "Show the states of a scenario, and what can come of each.",
     "maps": "Show the address space of a process: what lies where.",
     "host": "Compare the model with the running kernel.",
 }
-"""The commands in the order of `mmlocks --help`, each with the first sentence of its own help, so that the list imports none of them."""
+"""The commands in the order of `mmlocks --help`, each with the first sentence of its help.
+
+Writing the sentences here lets `--help` list the commands without importing them.
+"""
 
 
 @click.group(

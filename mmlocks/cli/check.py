@@ -20,8 +20,8 @@ def check(lab: str, file: Path, seconds: float | None, as_json: bool) -> int:
     """
     Judge an answer to a lab by every interleaving.
 
-    The code in FILE is run in this process and with your rights: this is for your own answers. To mark those of
-    others, use a sandbox.
+    The code in FILE runs in this process, with your rights. Use it for your own answers. To mark
+    the answers of others, use a sandbox.
     """
     from mmlocks.cli import check_report
     from mmlocks.cli.answers import load_answer, own_code

@@ -1,4 +1,4 @@
-"""What `mmlocks check` prints: an answer that was judged, in words and as JSON."""
+"""What `mmlocks check` prints: the judgement of an answer, in words and as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATUS_OF_FINDING = {
 
 
 def print_judgement(judgement: Judgement, file: Path, judged: str) -> None:
-    """What was judged, every check, then the total, then the shortest run that shows the first thing that is wrong."""
+    """Print what was judged, every check, the total, and the shortest run of the first mistake."""
     lab = judgement.lab
     terminal.paragraph(f"{lab.name}: {lab.title}", terminal.TITLE)
     terminal.write(f"answer: {file}")
@@ -58,7 +58,7 @@ def print_judgement(judgement: Judgement, file: Path, judged: str) -> None:
 
 def _print_counterexample(result: CheckResult, file: Path) -> None:
     shown, run = result.shown, _run_of(result)
-    if shown is None or not run:  # no step was possible: the message has said why
+    if shown is None or not run:  # no step was possible, and the message says why
         return
     steps = counted(len(run.joined()), "step")
     shortest = (
@@ -79,14 +79,12 @@ def _print_counterexample(result: CheckResult, file: Path) -> None:
 def _run_of(result: CheckResult) -> Run | None:
     try:
         return result.run
-    except (
-        MmlocksError
-    ):  # an answer that is not deterministic cannot be replayed; its message says so
+    except MmlocksError:  # an answer that varies cannot be replayed, and its message says so
         return None
 
 
 def judgement_json(judgement: Judgement, judged: str) -> dict[str, Any]:
-    """The same for programs."""
+    """The same as `print_judgement`, for programs."""
     return {
         "lab": judgement.lab.name,
         "judged": judged,

@@ -1,4 +1,7 @@
-"""How a command is found, and how it ends: whatever a user may type ends in one line and an exit status, never in a traceback."""
+"""How a command is found, and how it ends.
+
+Bad input ends in one line and an exit status, never in a traceback.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from mmlocks.errors import MmlocksError
 
 
 class Later(click.Command):
-    """A command that stands in a module of its own. The module is imported when the command is asked for, and not to list it."""
+    """A command whose module is imported when the command runs, but not to list it."""
 
     def __init__(self, name: str, sentence: str, module: str) -> None:
         super().__init__(name, help=sentence)
@@ -29,28 +32,28 @@ class Later(click.Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """The context of the command itself, by which click then runs it."""
+        """The context with which click runs the real command."""
         command: click.Command = getattr(importlib.import_module(self.module), str(self.name))
         return command.make_context(info_name, args, parent, **extra)
 
 
 def later(modules: str, sentences: Mapping[str, str]) -> dict[str, click.Command]:
-    """Commands by name. The module of each is called `modules` and its name, and the command in it has that name too."""
+    """Commands by name. Command `name` is the object `name` in the module `modules` + `name`."""
     return {name: Later(name, sentence, modules + name) for name, sentence in sentences.items()}
 
 
 class Commands(click.Group):
-    """All commands, in the order in which they were given."""
+    """All commands, in the order in which they are listed."""
 
     def list_commands(self, _: click.Context) -> list[str]:
-        """The names in their order; click would sort them."""
+        """The names in their order. Click would sort them."""
         return list(self.commands)
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
-        """Run a command line, and end the process with the exit status that its command returns."""
+        """Run a command line, and end the process with the exit status of the command."""
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
-                # A name that the terminal cannot spell is no reason to fail.
+                # A character that the terminal does not have must not end the command.
                 stream.reconfigure(errors="backslashreplace")
         sys.exit(self._guarded(sys.argv[1:] if args is None else list(args)))
 
@@ -69,7 +72,7 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             done = Status.INTERRUPTED
         except BrokenPipeError:
-            # The reader has gone, as in `mmlocks demo | head`. Python would try to flush once more at exit.
+            # The reader has ended, as in `mmlocks demo | head`. Python would flush again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return Status.PIPE_CLOSED
         except OSError as problem:
@@ -86,7 +89,7 @@ class Commands(click.Group):
         return done
 
     def _run(self, args: list[str]) -> int:
-        """What click's own `main` does, which however writes to stderr when it is interrupted."""
+        """Run a command as click's `main` does, but write nothing when interrupted."""
         try:
             with self.make_context(self.name, args) as context:
                 done = self.invoke(context)
@@ -96,7 +99,7 @@ class Commands(click.Group):
 
 
 def _usage(problem: click.ClickException) -> int:
-    """Say what is wrong with a command line, and where to read how it is written."""
+    """Say what is wrong with a command line, and which help to read."""
     context = problem.ctx if isinstance(problem, click.UsageError) else None
     where = context.command_path if context is not None else "mmlocks"
     said = " ".join(_words(problem).split())
@@ -113,7 +116,7 @@ def _words(problem: click.ClickException) -> str:
 
         return f"{problem.message} {did_you_mean(sorted(map(repr, problem.possibilities or ())))}"
     if isinstance(problem, click.BadParameter) and isinstance(problem.param, click.Argument):
-        # An argument that may be left out is '[RUNG]' to click.
+        # Click calls an optional argument '[RUNG]'.
         problem.param_hint = f"'{problem.param.human_readable_name}'"
     return problem.format_message()
 
@@ -123,6 +126,7 @@ def _defect() -> int:
 
     traceback.print_exc()
     complain(
-        "the above is a defect of mmlocks, not of what you typed. Please report it with that text."
+        "the text above shows a defect of mmlocks, not a mistake of yours. Please report it with "
+        "that text."
     )
     return Status.DEFECT

@@ -1,4 +1,4 @@
-"""`mmlocks demo`: a bug found, and its fix proved, in a second."""
+"""`mmlocks demo`: find a bug and prove its fix, in a second."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def demo() -> int:
         f"Found, shortened and proved in {time.perf_counter() - began:.1f} s. {scenario.remark}",
         ASIDE,
     )
-    paragraph("There is more: mmlocks scenarios", ASIDE)
+    paragraph("To list all scenarios: mmlocks scenarios", ASIDE)
     outcomes = (broken.verdict.outcome, fixed.verdict.outcome)
     if "unproved" in outcomes:
         return Status.UNPROVED

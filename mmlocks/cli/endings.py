@@ -1,4 +1,4 @@
-"""`mmlocks endings`: all that a scenario can come to, and how often."""
+"""`mmlocks endings`: every result that a scenario can have, and how often."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def endings(
     seconds: float | None,
     as_json: bool,
 ) -> int:
-    """List all that a scenario can come to, and how often.
+    """List every result that a scenario can have, and how often.
 
-    Counts the schedules that lead to each ending on a release.
+    Counts the schedules that lead to each result on a release.
     """
     from mmlocks.explain.endings import endings as searched
     from mmlocks.scenarios.checking import as_kernel, machine_for
@@ -90,7 +90,8 @@ def _print(found: Endings, scenario: Scenario, kernel: str) -> None:
         gap()
         told = f"The {len(good)} good endings are" if len(good) > 1 else "The good ending is"
         paragraph(
-            f"{told} {sum(good):,} final states, which `mmlocks run` counts: here those that look the same are one.",
+            f"{told} {sum(good):,} final states in the count of `mmlocks run`. "
+            "Here, states that look the same are one ending.",
             ASIDE,
         )
     if "budget" in found.reason:
@@ -98,7 +99,7 @@ def _print(found: Endings, scenario: Scenario, kernel: str) -> None:
 
 
 def _endings_json(found: Endings, scenario: Scenario, kernel: str) -> dict[str, Any]:
-    """`schedules` is null where there are infinitely many."""
+    """The endings for programs. `schedules` is null if there are infinitely many."""
     from mmlocks.machine import Schedule
 
     def ending_json(ending: Ending) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who helps with a search: processes of this computer (`--jobs`), or the workers of a Dask cluster (`--dask`)."""
+"""Helpers of a search: processes of this computer (`--jobs`) or workers of Dask (`--dask`)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 PATIENCE = 5.0
-"""Seconds in which a scheduler has to answer."""
+"""Seconds that a scheduler may take to answer."""
 LIBRARIES = ("distributed", "tornado", "asyncio")
-"""Whose complaints are not shown: what is amiss with a cluster is said here, in a sentence."""
+"""Their log messages are not shown. This file reports problems with a cluster in a sentence."""
 LAST_PORT = 65_535
 FOUNDATIONS = (
     "errors.py",
@@ -33,11 +33,11 @@ FOUNDATIONS = (
     "oracles",
     "scenarios",
 )
-"""What must be the same wherever a search is carried on."""
+"""What must be the same on every computer that takes part in a search."""
 
 
 class Helpers(NamedTuple):
-    """An executor, and how many jobs it does at once; no executor where this process is all there is."""
+    """An executor, and how many jobs it does at once. None if this process searches alone."""
 
     executor: Executor | None = None
     many: int = 1
@@ -45,9 +45,10 @@ class Helpers(NamedTuple):
 
 @contextmanager
 def executor(jobs: int | None, dask: str | None) -> Iterator[Helpers]:
-    """What was asked for by `--jobs` and `--dask`, until the search is over. One job is this process's own.
+    """The helpers that `--jobs` and `--dask` ask for, until the search is over.
 
-    Raises MmlocksError if there is no such cluster, or if it cannot help.
+    With one job, this process searches alone. Raises MmlocksError if the cluster does not exist or
+    cannot help.
     """
     if dask is None:
         with _processes(jobs or 1) as helpers:
@@ -55,18 +56,19 @@ def executor(jobs: int | None, dask: str | None) -> Iterator[Helpers]:
         return
     if jobs is not None:
         raise ModelError(
-            "--jobs and --dask contradict each other: a cluster knows how many workers it has. Leave one of them out."
+            "--jobs and --dask contradict each other: a cluster knows how many workers it has. "
+            "Leave one of them out."
         )
     with _cluster(dask) as helpers:
         yield helpers
 
 
-# -- processes of this computer ---------------------------------------------------------------------------------------
+# -- processes of this computer --------------------------------------------------------------------
 
 
 @contextmanager
 def _processes(jobs: int) -> Iterator[Helpers]:
-    """Processes that are started when they are first needed, and stopped in the middle of a job where nobody waits for it."""
+    """Processes that start when they are first needed. At the end they stop, even inside a job."""
     if jobs <= 1:
         yield Helpers()
         return
@@ -75,7 +77,7 @@ def _processes(jobs: int) -> Iterator[Helpers]:
     from concurrent.futures.process import BrokenProcessPool
 
     class Pool(ProcessPoolExecutor):
-        """Its processes never hear Ctrl-C, which a terminal sends to all: who started them tells them to stop."""
+        """Its processes ignore Ctrl-C, which a terminal sends to all. Their parent stops them."""
 
         def submit(self, *what: Any, **named: Any) -> Future[Any]:
             if not hasattr(signal, "pthread_sigmask"):  # not Linux
@@ -87,14 +89,15 @@ def _processes(jobs: int) -> Iterator[Helpers]:
                 signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
     others = set(multiprocessing.active_children())
-    # Not forked: a process that is forked from one with threads may find locks held for ever.
+    # Not fork: if the parent has threads, a forked child may find locks that stay held for ever.
     pool = Pool(jobs, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
     try:
         with _terminated_as_interrupted():
             yield Helpers(pool, jobs)
     except BrokenProcessPool:
         raise MmlocksError(
-            "a process that searched has died; see whether memory ran out (dmesg). To search one after the other: --jobs 1"
+            "a process of the search has died; see whether memory ran out (dmesg). "
+            "To search in one process: --jobs 1"
         ) from None
     finally:
         results = getattr(pool, "_result_queue", None)
@@ -103,14 +106,18 @@ def _processes(jobs: int) -> Iterator[Helpers]:
             if worker not in others:
                 worker.terminate()
                 worker.join()
-        # Who died in the middle of an answer left half of it. The pool's thread would wait for the rest for ever, and Python for the
-        # thread, as long as there is anybody who could write it; and that is this process.
+        # A worker that died while it wrote an answer left half of it in the pipe. The pool's thread
+        # waits for the rest as long as some process has the pipe open for writing, and Python waits
+        # for the thread. This process is the last one that has it open.
         if (writer := getattr(results, "_writer", None)) is not None:
             writer.close()
 
 
 def _end_with_parent() -> None:
-    """Called in a worker: it ends when the process that started it has ended, in whatever way. One that is killed tells nobody."""
+    """Make a worker end when its parent has ended.
+
+    A parent that is killed cannot tell its workers, so each worker watches its parent.
+    """
     import multiprocessing
 
     parent = multiprocessing.parent_process()
@@ -125,7 +132,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Hear SIGTERM, which would leave no time to clear up, as Ctrl-C is heard."""
+    """Treat SIGTERM like Ctrl-C, so that there is time to clear up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -136,12 +143,12 @@ def _terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, old)
 
 
-# -- a cluster --------------------------------------------------------------------------------------------------------
+# -- a cluster -------------------------------------------------------------------------------------
 
 
 @contextmanager
 def _cluster(address: str) -> Iterator[Helpers]:
-    """The workers of a Dask cluster, each of which must have what this process has."""
+    """The workers of a Dask cluster. Each must have the same mmlocks as this process."""
     _see_address(address)
     try:
         import distributed
@@ -156,51 +163,55 @@ def _cluster(address: str) -> Iterator[Helpers]:
 
     _silence(LIBRARIES)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of other versions of packages that we do not use
+        warnings.simplefilter("ignore")  # about versions of packages that we do not use
         try:
-            with ThreadPoolExecutor(
-                1
-            ) as aside:  # this thread may have an event loop that runs, as in a notebook
+            # In another thread: this one may have a running event loop, as in a notebook.
+            with ThreadPoolExecutor(1) as aside:
                 aside.submit(asyncio.run, asyncio.wait_for(_knock(address), PATIENCE)).result()
             connect: Any = distributed.Client
             client = connect(address, timeout=PATIENCE, set_as_default=False, asynchronous=False)
-        except Exception as problem:  # whatever may listen there, and say
+        except Exception as problem:  # any program may listen there and answer anything
             raise MmlocksError(
-                f"no scheduler answers at {address} ({_told(problem)}). To start a cluster: `dask scheduler`, and "
-                f"`dask worker {address}` as often as you like."
+                f"no scheduler answers at {address} ({_told(problem)}). To start a cluster: "
+                f"`dask scheduler`, then `dask worker {address}` once for each worker."
             ) from None
         try:
             yield Helpers(client.get_executor(pure=False), _able(client, address))
         except (distributed.KilledWorker, CancelledError) as problem:
             raise MmlocksError(
-                f"the cluster at {address} has lost its workers ({_told(problem)}). See what they say for themselves, or search "
-                "without them: leave --dask out."
+                f"the cluster at {address} has lost its workers ({_told(problem)}). See their own "
+                "output, or leave --dask out to search without them."
             ) from None
         finally:
             client.close(timeout=PATIENCE)
 
 
 def _see_address(address: str) -> None:
-    """Raise ModelError for what is no address of a scheduler, or of one that would want more, such as certificates."""
+    """Raise ModelError for an address that is not `tcp://HOST:PORT`.
+
+    Other protocols need more than an address, such as certificates.
+    """
     found = re.fullmatch(r"tcp://\S+:(\d{1,5})", address)
     if found is None:
         other = re.match(r"(tls|ws|wss|ucx)://", address)
         why = (
             f"cannot be used: {other[1]} is not supported, tcp is"
             if other
-            else "is no address of a scheduler"
+            else "is not an address of a scheduler"
         )
         raise ModelError(
-            f"--dask {address!r} {why}. It looks like tcp://HOST:PORT, and `dask scheduler` prints it."
+            f"--dask {address!r} {why}. An address looks like tcp://HOST:PORT, and "
+            "`dask scheduler` prints it."
         )
     if not 0 < int(found[1]) <= LAST_PORT:
         raise ModelError(
-            f"--dask {address!r}: there is no port {found[1]}; they go from 1 to {LAST_PORT}. `dask scheduler` prints its address."
+            f"--dask {address!r}: there is no port {found[1]}; ports go from 1 to {LAST_PORT}. "
+            "`dask scheduler` prints its address."
         )
 
 
 def _silence(libraries: tuple[str, ...]) -> None:
-    """Let libraries log nothing: neither by their loggers nor by those below, some of which have levels of their own."""
+    """Stop the log messages of libraries. Some loggers below theirs have their own levels."""
     import logging
 
     for name in list(logging.root.manager.loggerDict):
@@ -211,30 +222,34 @@ def _silence(libraries: tuple[str, ...]) -> None:
 
 
 async def _knock(address: str) -> None:
-    """See whether somebody there speaks as Dask does: the client would wait for ever for one who keeps silent."""
+    """See whether the program there answers as Dask does. The client would wait for ever."""
     from distributed.comm import core
 
-    connect: Any = core.connect  # it has no types
+    connect: Any = core.connect  # has no types
     there = await connect(address, timeout=PATIENCE)
     await there.close()
 
 
 def _able(client: Any, address: str) -> int:
-    """How many jobs the workers do at once. Raises MmlocksError if there are none, or if one has another mmlocks, or none at all."""
+    """How many jobs the workers do at once.
+
+    Raises MmlocksError if there are no workers, or if one has no mmlocks or another version of it.
+    """
     try:
-        # As `client.run` does, but it would wait for ever.
+        # The same as `client.run`, which has no timeout.
         found = client.sync(client._run, installed, on_error="return", callback_timeout=PATIENCE)
     except Exception as problem:
         found = {address: problem}
     for worker, theirs in found.items():
         if isinstance(theirs, Exception):
             raise MmlocksError(
-                f"the worker at {worker} cannot help ({_told(theirs)}). "
-                f"It needs mmlocks, and a Python like this one ({sys.version_info.major}.{sys.version_info.minor})."
+                f"the worker at {worker} cannot help ({_told(theirs)}). It needs mmlocks, and a "
+                f"Python like this one ({sys.version_info.major}.{sys.version_info.minor})."
             )
         if theirs != installed():
             raise MmlocksError(
-                f"the worker at {worker} has another mmlocks than this process. Install the same one there, and start the worker again."
+                f"the worker at {worker} has another mmlocks than this process. "
+                "Install the same one there, and start the worker again."
             )
     threads: int = sum(client.nthreads().values())
     if not threads:
@@ -250,7 +265,7 @@ def _told(problem: BaseException) -> str:
 
 
 def installed() -> str:
-    """A digest of all that a search depends on here. It is asked of every worker."""
+    """A digest of all code that a search depends on. Every worker must have the same."""
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
     for name in FOUNDATIONS:

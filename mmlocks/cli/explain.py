@@ -1,4 +1,4 @@
-"""`mmlocks explain`: why a run goes wrong, and what would have saved it."""
+"""`mmlocks explain`: why a run goes wrong, and what would have prevented it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def explain(
     seconds: float | None,
     as_json: bool,
 ) -> int:
-    """Say why a run goes wrong, and what would have saved it.
+    """Say why a run goes wrong, and what would have prevented it.
 
-    Tells which of its steps matter, since when it was too late, and the closest run that ends well.
+    Prints which of its steps matter, when it was too late, and the closest run that ends well.
     """
     from mmlocks.cli.answers import own_code
     from mmlocks.explain.explanation import explain as searched
@@ -52,7 +52,7 @@ def explain(
         story, _, whole, name = replayed(text, answer, also, scenario)
         with Meter(f"explaining {story.name} on {name}") as meter:
             found = searched(whole, budget(states, seconds), meter)
-        # To tell what steps do they are taken again, and so code of the answer's may run.
+        # The text needs the steps to be taken again, so the answer's code may run here.
         shown = (
             _explanation_json(found, story, name)
             if as_json
@@ -82,7 +82,10 @@ def _paint(shown: Text) -> None:
 
 
 def _explanation_json(found: Explanation, scenario: Scenario, kernel: str) -> dict[str, Any]:
-    """Steps count from 1. `orders` is null, and so are `step` of `no_return` and `twin`, where the budget ended first."""
+    """The explanation for programs. Steps count from 1.
+
+    `orders`, `twin` and `step` of `no_return` are null if the budget was used up before.
+    """
     from mmlocks.machine import Schedule
     from mmlocks.show.explained import order_json
 

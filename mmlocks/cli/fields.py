@@ -1,4 +1,4 @@
-"""`mmlocks fields`: which lock protects which field, from the table by which the oracle `discipline` judges."""
+"""`mmlocks fields`: which lock protects which field, from the table of the oracle `discipline`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from mmlocks.oracles.fields import FieldRule
 
 KERNEL_NAMES = {
-    "Vma": "struct vm_area_struct", "Mm": "struct mm_struct", "MapleTree": "struct maple_tree", "MapleNode": "struct maple_node",
-    "PageTable": "page tables", "AnonVma": "struct anon_vma", "File": "struct address_space",
-}  # fmt: skip
+    "Vma": "struct vm_area_struct",
+    "Mm": "struct mm_struct",
+    "MapleTree": "struct maple_tree",
+    "MapleNode": "struct maple_node",
+    "PageTable": "page tables",
+    "AnonVma": "struct anon_vma",
+    "File": "struct address_space",
+}
 
 
 @click.command
@@ -43,8 +48,10 @@ def fields(as_json: bool, markdown: bool) -> int:
                 paragraph(f"Source: {source}.", ASIDE, indent=6)
             gap()
         paragraph(
-            "The VMA lock is held by who has read-locked the VMA, or holds its vm_lock. The VMA write lock also demands mmap_lock for writing: the VMA is "
-            "unlocked with it. What differs from Linux: rmap's lock for anonymous pages is not modelled, so that nobody needs it to write vm_start."
+            "A CPU holds the VMA lock if it has read-locked the VMA or holds its vm_lock. The VMA "
+            "write lock also needs mmap_lock for writing: to release mmap_lock unlocks the VMA. "
+            "One thing differs from Linux: the model has no rmap lock for anonymous pages, so a "
+            "write to vm_start does not need it."
         )
     return Status.FINE
 

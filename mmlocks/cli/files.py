@@ -1,4 +1,4 @@
-"""Writing pictures, and whatever else was asked for, to files: all of it, and each file whole, or nothing at all."""
+"""Writing pictures and other output to files: all files, each of them whole, or none."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mmlocks.errors import MmlocksError
 FORMATS = frozenset(
     {".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".ps", ".eps", ".json", ".html"}
 )
-"""What a name that ends so promises; `.txt` or none promise nothing."""
+"""Endings that promise a format. `.txt`, or a name without an ending, promises none."""
 
 
 class Target(NamedTuple):
-    """A file that is to be written, what it will hold, and what to call that."""
+    """A file to write, its content, and what messages call the content."""
 
     file: Path
     content: str | bytes
@@ -25,9 +25,9 @@ class Target(NamedTuple):
 
 
 def see_names(*options: tuple[str, Path | None, str]) -> None:
-    """See that files can be what they are called, before any work is done for them: of each the option, the file, and its suffix.
+    """Check the names of files before any work is done: each an option, its file, its suffix.
 
-    Raises MmlocksError where a name promises another format, and where two options name one file.
+    Raises MmlocksError if a name promises another format, or if two options name one file.
     """
     taken: dict[Path, str] = {}
     for option, file, suffix in options:
@@ -36,8 +36,8 @@ def see_names(*options: tuple[str, Path | None, str]) -> None:
         theirs = file.suffix.lower()
         if theirs in FORMATS - {suffix}:
             raise MmlocksError(
-                f"{option} {file}: no program would read that, since its name says {theirs} and it would hold {suffix[1:].upper()}. "
-                f"Choose a name that ends in {suffix}."
+                f"{option} {file}: the name ends in {theirs}, but the file would hold "
+                f"{suffix[1:].upper()}. Choose a name that ends in {suffix}."
             )
         other = taken.setdefault(file.resolve(), option)
         if other != option:
@@ -49,8 +49,8 @@ def see_names(*options: tuple[str, Path | None, str]) -> None:
 def save(targets: Sequence[Target]) -> None:
     """Write files beside their places, and move them there when all are written.
 
-    So nobody ever sees half of one, and one that cannot be written keeps the others from being written. Raises MmlocksError then;
-    files that were there are left as they were.
+    So no reader finds half a file. If one file cannot be written, none is: this raises
+    MmlocksError, and files that were there stay as they were.
     """
     with ExitStack() as undone:
         written = []
@@ -73,20 +73,23 @@ def _told(target: Target) -> Iterator[None]:
 
 
 def _written(target: Target, undone: ExitStack) -> tuple[Path, Path]:
-    """The content in a file beside its place, which is removed in the end if it is still there; and the place."""
+    """Write the content to a temporary file beside its place; return both paths.
+
+    `undone` removes the temporary file if it is still there at the end.
+    """
     file, content, what = target
     if file.is_dir():
-        raise MmlocksError(
-            f"{file} is a folder. Name the file in it that the {what} is to be written to."
-        )
+        raise MmlocksError(f"{file} is a folder. Name a file in it for the {what}.")
     if file.exists() and not file.is_file():
         raise MmlocksError(
-            f"{file} is no ordinary file, so it is not replaced. Choose another name for the {what}."
+            f"{file} is not an ordinary file, so it is not replaced. "
+            f"Choose another name for the {what}."
         )
     place = file.resolve()  # a link stays a link
     if not place.parent.is_dir():
         raise MmlocksError(
-            f"there is no folder {place.parent} to write {file.name} in. Make it first, or choose another."
+            f"there is no folder {place.parent} to write {file.name} in. "
+            "Make it first, or choose another."
         )
     beside = place.with_name(f".{place.name[:100]}.{os.getpid()}.tmp")
     with beside.open("xb") as stream:

@@ -27,11 +27,9 @@ STATUSES = (
     "3 the budget was used up, so a part of the graph is missing; 130 interrupted."
 )
 LINES = 150
-"""A longer list of vertices nobody reads in a terminal, and programs have --json."""
-
-
+"""A terminal shows at most so many lines of vertices. Programs have --json."""
 CHOICES = 3
-"""So many are offered where a view cannot be drawn."""
+"""How many other views are offered when one cannot be drawn."""
 
 
 class View(Enum):
@@ -59,15 +57,16 @@ class View(Enum):
 @click.option(
     "--view",
     type=click.Choice([view.value for view in View]),
-    help="all: every state; chains: sequences without a choice as one edge; open: only while the outcome is open; "
-    "locks: states in which the same CPUs hold the same locks as one; open-chains, open-locks: both; positions: states that "
-    "differ in cells alone as one; progress: of two CPUs, how far each has come.",
+    help="all: every state; chains: sequences without a choice as one edge; open: only while the "
+    "outcome is open; locks: states in which the same CPUs hold the same locks as one; "
+    "open-chains, open-locks: both; positions: states that differ in cells alone as one; "
+    "progress: how far each of two CPUs has come.",
     show_default="readable, the finest that can be drawn; all with --json",
 )
 @click.option(
     "--reduced",
     is_flag=True,
-    help="Of steps that commute only one order (partial-order reduction).",
+    help="Take only one order of steps that commute (partial-order reduction).",
 )
 @click.option(
     "--show-reduction",
@@ -115,8 +114,9 @@ def graph(
         shown = _view(found, asked or View.READABLE)
         refused = too_large(shown) if svg is not None or not as_json else ""
         if refused:
-            part = f" It is not even whole: {found.reason}." if found.reason else ""
-            refused += f"{part} {_way_out(found, budget, meter, f'{in_file(scenario) or story.name} -r {kernel.name}')}"
+            part = f" The graph is also not whole: {found.reason}." if found.reason else ""
+            named = f"{in_file(scenario) or story.name} -r {kernel.name}"
+            refused += f"{part} {_way_out(found, budget, meter, named)}"
     if svg is not None:
         if refused:
             raise ModelError(refused)
@@ -136,13 +136,16 @@ def _explored(machine: Machine, budget: Budget, meter: Meter, reduced: bool) -> 
     from mmlocks.explain.state_graph import state_graph
 
     found = state_graph(machine, budget, meter, reduced)
-    if meter.interrupted:  # a graph up to where somebody lost patience shows nothing
+    if meter.interrupted:  # the part that was found until Ctrl-C shows nothing
         raise KeyboardInterrupt
     return found
 
 
 def _print(shown: StateGraph, refused: str, reduction: bool) -> None:
-    """How large a graph is and how executions can end; then its vertices, unless there are too many, or why there are none."""
+    """Print the size of a graph, how executions can end, and its vertices.
+
+    `refused` says why the vertices cannot be shown; it is printed instead of them.
+    """
     from mmlocks.show.graph_text import graph_text, summary
 
     if refused:
@@ -158,7 +161,8 @@ def _print(shown: StateGraph, refused: str, reduction: bool) -> None:
         if lines > LINES and number > 1:
             left = len(parts) - number
             paragraph(
-                f"... and {left} more of {len(parts) - 1} vertices. --json prints all, and --svg FILE draws them.",
+                f"... and {left} more of {len(parts) - 1} vertices. "
+                "--json prints all, and --svg FILE draws them.",
                 ASIDE,
             )
             return
@@ -168,11 +172,14 @@ def _print(shown: StateGraph, refused: str, reduction: bool) -> None:
 
 
 def _way_out(found: StateGraph, budget: Budget, meter: Meter, asked: str) -> str:
-    """Which options give a picture of this scenario; where there are none, which commands tell of it."""
+    """Which options give a picture of this scenario; if none do, which commands describe it."""
     smaller = list(islice(_that_can_be_drawn(found, budget, meter), CHOICES))
     if smaller:
         return f"To have a picture: {', or '.join(smaller)}."
-    return f"Nor can any other view be drawn. To see what it comes to: mmlocks endings {asked}; all of it as data: --json."
+    return (
+        "The other views cannot be drawn either. "
+        f"To see all results: mmlocks endings {asked}; to print the whole graph as data: --json."
+    )
 
 
 def _that_can_be_drawn(found: StateGraph, budget: Budget, meter: Meter) -> Iterator[str]:

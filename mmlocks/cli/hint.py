@@ -15,7 +15,7 @@ from mmlocks.cli.terminal import Status, command, gap, paragraph
     "rung",
     type=options.Whole(),
     default=1,
-    help="1 is the plan, 2 the place, 3 nearly the code. Default: 1.",
+    help="1: the plan. 2: the place. 3: almost the code. Default: 1.",
 )
 def hint(lab: str, rung: int) -> int:
     """Print a hint for a lab."""

@@ -1,4 +1,4 @@
-"""`mmlocks host ...`: the model compared with a real kernel. Each of its commands stands in a file `host_*.py`."""
+"""`mmlocks host ...`: compare the model with a real kernel. Its commands are in `host_*.py`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mmlocks.cli.host_options import ENDINGS
 
 COMMANDS = {
     "diff": "Run random programs on the kernel and in the model.",
-    "record": "Keep what the kernel does with random programs in a file.",
+    "record": "Save what the kernel does with random programs in a file.",
     "rules": "List the named differences between kernels.",
 }
-"""As in `mmlocks.cli.app`."""
+"""The same kind of table as in `mmlocks.cli.app`."""
 
 
 @click.group(

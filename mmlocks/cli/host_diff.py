@@ -1,4 +1,4 @@
-"""`mmlocks host diff`: the model and a kernel, given the same programs."""
+"""`mmlocks host diff`: give the model and a kernel the same programs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     help="Run the one program in a JSON file, as --json prints it.",
 )
 @click.option(
-    "--recorded", metavar="FILE", type=Path, help="Compare with a recording; on any computer."
+    "--recorded", metavar="FILE", type=Path, help="Compare with a recording, on any computer."
 )
 @options.as_json
 def diff(
@@ -53,8 +53,9 @@ def diff(
 ) -> int:
     """Run random programs on the kernel and in the model.
 
-    After every operation both are compared: results, areas with their flags, and the contents of touched pages, in parents and forked children.
-    A program that shows a difference is made as small as it gets, and printed in Python and in C.
+    After every operation, compares results, areas with their flags, and the contents of touched
+    pages, in parents and forked children. A program that shows a difference is made as small as
+    possible, and printed in Python and in C.
     """
     if program is not None and recorded is not None:
         raise MmlocksError(
@@ -82,24 +83,27 @@ def _many(order: Order, as_json: bool) -> int:
     kernel = f"Linux {spelled(version)}"
     if not as_json:
         paragraph(
-            f"{kernel}: {counted(order.sequences, 'program')} of {counted(order.operations, 'operation')}, seed {order.seed}",
+            f"{kernel}: {counted(order.sequences, 'program')} of "
+            f"{counted(order.operations, 'operation')}, seed {order.seed}",
             TITLE,
         )
     with Count(order.sequences) as progress:
         outcome = compared(order, progress)
         found = outcome.mismatch
         if found is not None and not outcome.interrupted:
-            with suppress(KeyboardInterrupt):  # then it is shown as it was found
+            with suppress(KeyboardInterrupt):  # the mismatch is then shown as it was found
                 outcome.mismatch = _shrunk(found, release)
     if outcome.interrupted:
         so_far = (
             "no mismatch so far" if found is None else f"program {outcome.number} shows a mismatch"
         )
         complain(
-            f"interrupted after {outcome.programs:,} of {order.sequences:,} programs of seed {order.seed}; {so_far}."
+            f"interrupted after {outcome.programs:,} of {order.sequences:,} programs of seed "
+            f"{order.seed}; {so_far}."
         )
         sys.exit(Status.INTERRUPTED)
     ops = "" if order.operations == USUAL_OPS else f" --ops {order.operations}"
+    chosen = f"--seed {shlex.quote(order.seed)} --first {outcome.number} --sequences 1{ops}"
     told = Told(
         kernel=kernel,
         origin={
@@ -109,7 +113,7 @@ def _many(order: Order, as_json: bool) -> int:
             "ops": order.operations,
         },
         name=f"program {outcome.number} of seed {order.seed}",
-        again=f"mmlocks host diff --seed {shlex.quote(order.seed)} --first {outcome.number} --sequences 1{ops}",
+        again=f"mmlocks host diff {chosen}",
         doubt=doubts(version),
         original=None if found is None else found.program,
     )
@@ -175,22 +179,26 @@ def _recording(file: Path, as_json: bool) -> int:
 
 
 def _program_in(file: Path) -> Program:
-    """The program in a file: alone, or in what --json printed."""
+    """The program in a file, which holds it alone or as --json printed it."""
     from mmlocks.conformance.program import from_json
 
     if file.exists() and not file.is_file():
-        raise MmlocksError(f"{file} is no ordinary file. Name one that holds a program as JSON.")
+        raise MmlocksError(
+            f"{file} is not an ordinary file. Name one that holds a program as JSON."
+        )
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MmlocksError(
-            f"there is no file {file}. `mmlocks host diff --json` prints programs that show a mismatch."
+            f"there is no file {file}. "
+            "`mmlocks host diff --json` prints programs that show a mismatch."
         ) from None
     except OSError as problem:
         raise MmlocksError(f"{file} cannot be read: {problem.strerror or problem}.") from None
     except (ValueError, RecursionError):
         raise MmlocksError(
-            f'{file} holds no JSON. A program is what `mmlocks host diff --json` prints as "program".'
+            f"{file} does not hold JSON. "
+            'A program is what `mmlocks host diff --json` prints as "program".'
         ) from None
     while isinstance(value, dict):
         value = value.get("mismatch", value.get("program"))
@@ -198,5 +206,5 @@ def _program_in(file: Path) -> Program:
 
 
 def _cores() -> int:
-    """Those that this process may use; in a container they can be fewer than there are."""
+    """The cores that this process may use. A container may allow fewer than the computer has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

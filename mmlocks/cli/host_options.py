@@ -1,4 +1,4 @@
-"""What `mmlocks host diff` and `mmlocks host record` have in common: which programs are run, and how far they are."""
+"""The common part of `mmlocks host diff` and `record`: which programs run, and the progress."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mmlocks.conformance.diff import Order
 
 ENDINGS = (
-    "Exit status: 0 no mismatch; 1 a mismatch; 2 bad usage, a file that cannot be read, or a computer that does not let us; "
-    "130 interrupted."
+    "Exit status: 0 no mismatch; 1 a mismatch; 2 bad usage, a file that cannot be read, or a "
+    "computer that does not allow it; 130 interrupted."
 )
 USUAL_OPS = 40
 
@@ -34,7 +34,7 @@ ops = click.option(
 seed = click.option(
     "--seed",
     metavar="S",
-    help="Makes the programs; the same ones again.",
+    help="Choose the programs. The same seed gives the same programs.",
     show_default="a fresh one",
 )
 first = click.option(
@@ -48,7 +48,7 @@ first = click.option(
 
 
 def sequences(usual: int) -> Callable[[Taking], Taking]:
-    """`--sequences`, of which a recording usually takes fewer."""
+    """`--sequences` with its default. A recording usually has fewer programs."""
     return click.option(
         "--sequences",
         type=Whole(1),
@@ -67,14 +67,15 @@ class Count(Meter):
         self.programs = programs
 
     def __call__(self, done: int, operations: int, seconds: float) -> bool:
-        """What a comparison calls several times a second, with what it has done; False ends it."""
+        """Show the progress. A comparison calls this several times a second; False ends it."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 0.1
             bar = "#" * (20 * done // self.programs)
             left = f", {seconds / done * (self.programs - done):.0f} s left" if done else ""
             self._show(
-                f"[{bar:<20}] {done:,} of {self.programs:,} programs, {operations:,} operations, {seconds:.0f} s{left}"
+                f"[{bar:<20}] {done:,} of {self.programs:,} programs, "
+                f"{operations:,} operations, {seconds:.0f} s{left}"
             )
         return not self.interrupted
 
@@ -84,6 +85,7 @@ def order_of(seed: str | None, sequences: int, operations: int, first: int, jobs
 
     if seed is not None and (not seed.strip() or len(seed) > 100 or not seed.isprintable()):
         raise MmlocksError(
-            "--seed takes a number or a word of at most 100 characters. Leave it out for a fresh one."
+            "--seed takes a number or a word of at most 100 characters. "
+            "Leave it out for a fresh one."
         )
     return Order(seed or os.urandom(4).hex(), sequences, operations, first, min(jobs, sequences))

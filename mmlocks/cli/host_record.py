@@ -1,4 +1,4 @@
-"""`mmlocks host record`: what a kernel does, kept for computers that have another one."""
+"""`mmlocks host record`: save what a kernel does, for computers with another kernel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mmlocks.sentences import counted
 @host_options.seed
 @host_options.first
 def record(file: Path, sequences: int, ops: int, seed: str | None, first: int) -> int:
-    """Keep what the kernel does with random programs in a file."""
+    """Save what the kernel does with random programs in a file."""
     from mmlocks.conformance.diff import record as recorded
     from mmlocks.conformance.recorded import check_place, save
 
@@ -35,7 +35,8 @@ def record(file: Path, sequences: int, ops: int, seed: str | None, first: int) -
             sys.exit(Status.INTERRUPTED)
     save(file, recording)
     write(
-        f"{counted(len(recording.runs), 'program')} of seed {order.seed} on Linux {recording.kernel}: {file}"
+        f"{counted(len(recording.runs), 'program')} of seed {order.seed} "
+        f"on Linux {recording.kernel}: {file}"
     )
     paragraph("To compare the model with it, on any computer:")
     command(f"mmlocks host diff --recorded {shlex.quote(str(file))}")

@@ -1,4 +1,4 @@
-"""What `mmlocks host diff` prints: what happened how often, or a mismatch, in words and as JSON."""
+"""What `mmlocks host diff` prints: a table of what happened, or a mismatch; words or JSON."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ FULL_RUN = 10_000
 
 
 class Told(NamedTuple):
-    """What to say about a comparison besides its outcome."""
+    """What is printed about a comparison besides its outcome."""
 
     kernel: str
     """What the model was compared with."""
     origin: dict[str, Any]
-    """Where the programs came from: for JSON."""
+    """Where the programs came from, for JSON."""
     name: str
-    """What the program that shows the mismatch is called."""
+    """The name of the program that shows the mismatch."""
     again: str
     """The command that runs it again."""
     doubt: str | None = None
-    """What to know before a mismatch is believed."""
+    """A reason to doubt a mismatch."""
     original: Program | None = None
     """The program, before it was made smaller."""
 
 
 def print_outcome(outcome: Outcome, told: Told, as_json: bool) -> int:
-    """Print what came of a comparison; the exit status."""
+    """Print the outcome of a comparison; return the exit status."""
     if as_json:
         print_json(_json(outcome, told))
     else:
@@ -63,7 +63,7 @@ def print_outcome(outcome: Outcome, told: Told, as_json: bool) -> int:
     return Status.FINE if outcome.mismatch is None else Status.WRONG
 
 
-# -- agreement --------------------------------------------------------------------------------------------------------
+# -- agreement -------------------------------------------------------------------------------------
 
 
 def _print_agreement(outcome: Outcome, told: Told) -> None:
@@ -92,7 +92,8 @@ def _print_table(outcome: Outcome) -> None:
     if seldom:
         many = counted(len(seldom), "row")
         paragraph(
-            f"{many} marked as seldom: fewer than {_least(outcome)} times in so many programs, which proves little.",
+            f"{many} marked as seldom: fewer than {_least(outcome)} times in so many programs. "
+            "Such a row proves little.",
             ASIDE,
         )
     gap()
@@ -106,7 +107,7 @@ def _seldom(outcome: Outcome) -> list[Row]:
     return rare(outcome.counts, _least(outcome))
 
 
-# -- a mismatch -------------------------------------------------------------------------------------------------------
+# -- a mismatch ------------------------------------------------------------------------------------
 
 
 def _print_mismatch(mismatch: Mismatch, told: Told) -> None:
@@ -114,7 +115,8 @@ def _print_mismatch(mismatch: Mismatch, told: Told) -> None:
     write(f"MISMATCH: {told.name}", BAD)
     if told.original is not None and size(told.original) > size(program):
         paragraph(
-            f"It is shown as small as it could be made: {size(program)} of {size(told.original)} operations."
+            f"The program was made as small as possible: "
+            f"{size(program)} of {size(told.original)} operations."
         )
     if told.doubt:
         paragraph(told.doubt, ASIDE)
@@ -135,7 +137,7 @@ def _print_mismatch(mismatch: Mismatch, told: Told) -> None:
 
 
 def _compacted(mismatch: Mismatch) -> tuple[Program, list[int | None]]:
-    """The program up to the mismatch, without gaps, and what its operations returned."""
+    """The program up to the mismatch without its gaps, and the results of its operations."""
     program = mismatch.program[: mismatch.number + 1]
     results = [
         result
@@ -146,7 +148,7 @@ def _compacted(mismatch: Mismatch) -> tuple[Program, list[int | None]]:
 
 
 def _what(mismatch: Mismatch, kernel: str) -> Iterator[str]:
-    """What differs, in lines."""
+    """Lines that say what differs."""
     operation = mismatch.program[mismatch.number]
     last = f"the last operation, {operation.name}"
     if len(mismatch.expected.areas) > 1:
@@ -155,7 +157,7 @@ def _what(mismatch: Mismatch, kernel: str) -> Iterator[str]:
         yield f"The model could not do {last}:"
         yield f"  {mismatch.note}"
     elif mismatch.what == "result":
-        yield f"Of {last}, the result differs:"
+        yield f"The result of {last}, differs:"
         yield f"  {_result(mismatch.expected)}  {kernel}"
         yield f"  {_result(mismatch.found)}  the model"
     elif mismatch.what == "words":
@@ -197,7 +199,7 @@ def _area(area: Area) -> str:
 
 
 def _side_by_side(kernel: list[str], model: list[str], name: str) -> Iterator[str]:
-    """Two lists of areas: next to each other where there is room, with a mark where they differ; otherwise one below the other."""
+    """Two lists of areas with marks where they differ: side by side, or merged if too wide."""
     column = max(map(len, [*kernel, name]), default=0)
     narrow = column + max(map(len, model), default=0) + 5 > width()
     if narrow:
@@ -221,7 +223,7 @@ def _side_by_side(kernel: list[str], model: list[str], name: str) -> Iterator[st
             yield f"  {one:<{column}} {mark}  {other}"
 
 
-# -- for programs -----------------------------------------------------------------------------------------------------
+# -- for programs ----------------------------------------------------------------------------------
 
 
 def _json(outcome: Outcome, told: Told) -> dict[str, Any]:
@@ -242,7 +244,11 @@ def _json(outcome: Outcome, told: Told) -> dict[str, Any]:
 
 
 def _mismatch_json(mismatch: Mismatch, number: int | None, told: Told) -> dict[str, Any]:
-    """`number` is the program's; `program` is as small as it got, `original` as it was found; both can be run with --program."""
+    """A mismatch for programs. `number` is the number of its program.
+
+    `original` is the program as it was found, and `program` is the smallest one that still shows
+    the mismatch. --program runs either.
+    """
     program, results = _compacted(mismatch)
     return {
         "number": number,

@@ -1,4 +1,4 @@
-"""`mmlocks host rules`: in what kernels differ, so far as the model knows."""
+"""`mmlocks host rules`: the differences between kernels that the model knows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from mmlocks.cli.terminal import ASIDE, TITLE, Status, gap, paragraph, print_jso
 def rules(as_json: bool) -> int:
     """List the named differences between kernels.
 
-    Each is a patch that changed how Linux lays out memory. Which of them the running kernel has goes by its version.
+    Each is a patch that changed how Linux lays out memory. The version of the running kernel tells
+    which of them it has.
     """
     from mmlocks.conformance.rules import all_rules, doubts, running_version, spelled
     from mmlocks.errors import HostError

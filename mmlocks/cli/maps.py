@@ -1,4 +1,4 @@
-"""`mmlocks maps`: the address space of a real process, as text, as JSON, and as a picture."""
+"""`mmlocks maps`: the address space of a real process, as text, JSON or a picture."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from mmlocks.mm.area import Area
 
 SCHEMA = (
-    "--json prints a list with one object per area, lowest address first: start, end (text, hexadecimal), start_int, end_int, "
-    "size (bytes), perms (as in maps, such as rw-p), offset (bytes), device, inode, file (the last column of maps, or empty), "
-    "flags (the two-letter codes of VmFlags, sorted, or null where they are not known: only smaps has them, since Linux 3.8), "
-    "kind (program, library, file, heap, stack, anonymous, shared memory, kernel, no access), guessed (true if the kind is a "
-    "guess: which file is the program, if only --file is given)."
+    "--json prints a list with one object per area, lowest address first: start, end (text, "
+    "hexadecimal), start_int, end_int, size (bytes), perms (as in maps, such as rw-p), offset "
+    "(bytes), device, inode, file (the last column of maps, or empty), flags (the two-letter codes "
+    "of VmFlags, sorted, or null if they are not known: only smaps has them, since Linux 3.8), "
+    "kind (program, library, file, heap, stack, anonymous, shared memory, kernel, no access), "
+    "guessed (true if the kind is a guess: with --file alone, which file is the program)."
 )
 NOTES = (
     f"{SCHEMA} Exit status: 0 fine; 2 bad usage, no such process, or a file that cannot be read."
@@ -33,11 +34,11 @@ NOTES = (
 PID_DIGITS = 9
 """The kernel's largest PID has seven."""
 AT_ONCE = 500
-"""Lines that are printed together: fast, and `| head` ends it early."""
+"""Lines that are printed together. This is fast, and `| head` still ends it early."""
 
 
 class Source(NamedTuple):
-    """What was read: its areas, what to call it, and the file that it executes, if that is known."""
+    """What was read: areas, a name for them, and the file of the program if it is known."""
 
     areas: list[Area]
     name: str
@@ -61,14 +62,13 @@ def maps(
     """
     Show the address space of a process: what lies where.
 
-    Your shell's is `mmlocks maps $$`. A process goes on running while it is read, so that an area may be missing or appear
-    twice if it moved meanwhile. On another computer: cat /proc/PID/smaps > FILE, and here --file FILE.
+    For your shell: `mmlocks maps $$`. The process runs while it is read, so an area that moves
+    may be missing or appear twice. For a process of another computer: there
+    cat /proc/PID/smaps > FILE, and here --file FILE.
     """
     see_names(("--svg", svg, ".svg"), ("--png", png, ".png"))
     if file is not None and pid is not None:
-        raise MmlocksError(
-            f"give a process ({pid}) or --file, not both: each has areas of its own."
-        )
+        raise MmlocksError(f"give a process ({pid}) or --file, not both: each has its own areas.")
     source = _saved(file) if file is not None else _process(pid)
     _draw(source, svg, png)
     if as_json:
@@ -82,7 +82,10 @@ def maps(
 
 
 def areas_json(areas: Iterable[Area], program: str = "") -> list[dict[str, Any]]:
-    """The areas for programs; see SCHEMA. Numbers above 2**53 are no integers in every language, hence the text."""
+    """The areas for programs; see SCHEMA.
+
+    Addresses are there as text too: some languages have no integers above 2**53.
+    """
     from mmlocks.maps.describe import describe
     from mmlocks.maps.kinds import size_of
 
@@ -106,7 +109,7 @@ def areas_json(areas: Iterable[Area], program: str = "") -> list[dict[str, Any]]
     ]
 
 
-# -- what was asked for -----------------------------------------------------------------------------------------------
+# -- what was asked for ----------------------------------------------------------------------------
 
 
 def _saved(file: str) -> Source:
@@ -122,9 +125,12 @@ def _process(text: str | None) -> Source:
     pid = os.getpid() if own or text is None else _number(text)
     areas, name, program = read_areas(pid), name_of(pid), program_of(pid)
     if text is None:
-        note = "This is mmlocks itself. For another process: mmlocks maps PID. Your shell's is mmlocks maps $$"
+        note = (
+            "This is mmlocks itself. For another process: mmlocks maps PID. "
+            "For your shell: mmlocks maps $$"
+        )
     else:
-        note = "" if own else "It may have gone on while it was read."
+        note = "" if own else "It may have run while it was read."
     return Source(areas, f"process {pid}{f' ({name})' if name else ''}", program, note)
 
 
@@ -134,21 +140,22 @@ def _number(text: str) -> int:
         shown = text if len(text) <= 40 else f"{text[:37]}..."
         if "/" in text or Path(text[:255]).is_file():
             raise MmlocksError(
-                f"{shown!r} is no process number. To read a saved maps or smaps: --file {shown!r}"
+                f"{shown!r} is not a process number. "
+                f"To read a saved maps or smaps: --file {shown!r}"
             )
         name = text if re.fullmatch(r"[\w.+-]{1,40}", text) else "NAME"
         raise MmlocksError(
-            f"{shown!r} is no process number. To find that of a program: pidof {name}"
+            f"{shown!r} is not a process number. To find the number of a program: pidof {name}"
         )
     if len(text) > PID_DIGITS:
         shown = text if len(text) <= 40 else f"{text[:37]}..."
         raise MmlocksError(
-            f"there is no process {shown}: no process number is so large. To list all: ps -e"
+            f"there is no process {shown}: process numbers are smaller. To list all: ps -e"
         )
     return int(text)
 
 
-# -- what is shown ----------------------------------------------------------------------------------------------------
+# -- what is shown ---------------------------------------------------------------------------------
 
 
 def _print(source: Source) -> None:
@@ -167,7 +174,8 @@ def _print(source: Source) -> None:
     promised = accounted(source.areas)
     if promised is not None:
         paragraph(
-            f"Of this, {human(promised)} are accounted: the kernel promised memory or swap for them.",
+            f"The kernel has promised memory or swap for {human(promised)} of this "
+            "(accounted memory).",
             ASIDE,
         )
     if guesses(source.areas, source.program):
@@ -175,7 +183,8 @@ def _print(source: Source) -> None:
     unknown = sum(area.flags is None for area in source.areas)
     if unknown and unknown == len(source.areas):
         paragraph(
-            "Flags (locked, not copied by fork, ...) are not known: only smaps has them, since Linux 3.8.",
+            "Flags (locked, not copied by fork, ...) are not known: "
+            "only smaps has them, since Linux 3.8.",
             ASIDE,
         )
     elif unknown:
@@ -183,13 +192,13 @@ def _print(source: Source) -> None:
 
 
 def _painter(shown: Text) -> None:
-    """Gaps and the heading are less important than areas."""
+    """Show gaps and the heading less brightly than areas."""
     shown.highlight_regex(r"(?m)^ +\.\.\. .*$", ASIDE)
     shown.highlight_regex(r"^addresses .*", TITLE)
 
 
 def _draw(source: Source, svg: Path | None, png: Path | None) -> None:
-    """Draw the pictures that are wanted, and only then write them."""
+    """Draw all pictures that were asked for, then write them."""
     title = f"Address space of {source.name}"
     targets = []
     if svg is not None:

@@ -1,4 +1,4 @@
-"""What was typed, understood: names above all, and what is said where there is no such thing."""
+"""What the words on a command line mean, and what is said about unknown names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Thing = TypeVar("Thing")
 
 
 def named(find: Callable[[str], Thing], name: str, known: Iterable[str]) -> Thing:
-    """What `find` finds; if it finds nothing, its complaint, with the nearest name that there is."""
+    """What `find` finds. Its error for an unknown name gets the nearest known names."""
     try:
         return find(name)
     except MmlocksError as problem:
@@ -32,13 +32,13 @@ def named(find: Callable[[str], Thing], name: str, known: Iterable[str]) -> Thin
 
 
 def did_you_mean(near: Sequence[str]) -> str:
-    """The question that follows a complaint about a name, if there are names like it."""
+    """The question after an error about a name, if there are similar names."""
     meant = " or ".join(filter(None, [", ".join(near[:-1]), *near[-1:]]))
     return f"Did you mean {meant}?" if meant else ""
 
 
 def the_scenario(name: str) -> Scenario:
-    """The scenario of that name, or in that file. What the file prints goes to stderr."""
+    """The scenario with that name or in that file. What the file prints goes to stderr."""
     from mmlocks.scenarios import SCENARIOS, scenario_named
     from mmlocks.scenarios.from_file import is_in_file
 
@@ -49,35 +49,39 @@ def the_scenario(name: str) -> Scenario:
 
 
 def in_file(name: str) -> str:
-    """The same text if it names a scenario in a file, else ""; for the commands that are printed."""
+    """The same text if it names a scenario in a file, else "". For commands that are printed."""
     from mmlocks.scenarios.from_file import is_in_file
 
     return name if is_in_file(name) else ""
 
 
 def code_of(name: str) -> contextlib.AbstractContextManager[None]:
-    """While a scenario runs: if it is in a file, what its code prints goes to stderr, and an exit of its is no exit of ours."""
+    """Run a scenario in here.
+
+    If it is in a file, what its code prints goes to stderr, and it cannot end this process.
+    """
     from mmlocks.cli.answers import own_code
 
     return own_code(Path(name.rpartition(":")[0])) if in_file(name) else contextlib.nullcontext()
 
 
 def the_release(text: str) -> Release:
-    """The release of that name, with the changes that it may say."""
+    """The release with that name and its changes, such as `6.4.0+fork_locks_vmas`."""
     base = split_name(text)[0]
     changed = [f"{base}{sign}{patch}" for sign in "+-" for patch in PATCHES]
     return named(release_named, text, changed if base in RELEASES else RELEASES)
 
 
 def the_one_release(texts: Sequence[str]) -> Release:
-    """The release that was asked for by `--release`, which takes one here."""
+    """The release in `--release`, which takes one release here."""
     known = ", ".join(RELEASES)
     if not texts or not texts[0]:
-        raise ModelError(f"say of which kernel release: --release R, where R is one of {known}.")
+        raise ModelError(f"name a kernel release: --release R, where R is one of {known}.")
     if len(texts) > 1:
         several = " ".join(f"-r {text}" for text in texts)
         raise ModelError(
-            f"--release takes one release here, and {len(texts)} were given. For several: mmlocks releases {several}"
+            f"--release takes one release here, and {len(texts)} were given. "
+            f"For several: mmlocks releases {several}"
         )
     if not texts[0].strip():
         raise ModelError(f"--release is empty. Known releases: {known}.")
@@ -85,7 +89,7 @@ def the_one_release(texts: Sequence[str]) -> Release:
 
 
 def the_changed_release(names: Sequence[str], more: Sequence[str], less: Sequence[str]) -> Release:
-    """The release that was asked for by `--release`, with the patches of `--with` and without those of `--without`."""
+    """The release in `--release`, plus the patches in `--with`, minus those in `--without`."""
     release = the_one_release(names)
     for patch in [*more, *less]:
         named(patch_named, patch, PATCHES)
@@ -110,14 +114,14 @@ def _changed(before: Release, after: Release, option: str, because: str) -> Rele
 
 
 def the_lab(name: str) -> Lab:
-    """The lab of that name, of which the number is enough."""
+    """The lab with that name or number."""
     from mmlocks.labs import LABS, lab_named
 
     return named(lab_named, name, [*LABS, *(one.partition("_")[0] for one in LABS)])
 
 
 def budget(states: int | None, seconds: float | None) -> Budget:
-    """How far a search may go by `--states` and `--seconds`; the usual where one of them is not given."""
+    """How far a search may go: `--states` and `--seconds`, or their defaults."""
     from mmlocks.search import Budget
 
     usual = Budget()

@@ -6,5 +6,5 @@ PACKAGES = ("click", "rich")
 
 
 def package_of(missing: ModuleNotFoundError) -> str:
-    """The package whose absence was found: `rich` if there is no `rich.text`."""
+    """The name of the missing package: `rich` if `rich.text` is missing."""
     return (missing.name or "").partition(".")[0]

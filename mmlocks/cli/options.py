@@ -1,4 +1,4 @@
-"""The options and arguments that several commands take, and the kinds of numbers that they accept."""
+"""Options and arguments of several commands, and the numbers that they accept."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Taking = TypeVar("Taking", bound=Callable[..., Any])
 """A function that is becoming a command."""
 
 FURTHER = "To search further, raise --states or --seconds."
-"""What is said where one of the two ended a search."""
+"""What is said if one of the two ended a search."""
 
 
 class Whole(click.IntRange):
-    """A whole number. One that is refused is quoted as it was typed."""
+    """A whole number. An error quotes it as it was typed."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number, or an error that says in a few words what is wrong with it."""
         try:
             number = int(value)
         except ValueError:
-            self.fail(f"{value!r} is no whole number", param, ctx)
+            self.fail(f"{value!r} is not a whole number", param, ctx)
         if self.min is not None and number < self.min:
             self.fail(f"{value!r} is below {self.min}", param, ctx)
         if self.max is not None and number > self.max:
@@ -46,24 +46,25 @@ class Seconds(click.ParamType[float]):
         try:
             number = float(value)
         except ValueError:
-            self.fail(f"{value!r} is no number", param, ctx)
+            self.fail(f"{value!r} is not a number", param, ctx)
         if not (number > 0 and math.isfinite(number)):
-            self.fail(f"{number:g} is no number of seconds above 0", param, ctx)
+            self.fail(f"{number:g} is not a number of seconds above 0", param, ctx)
         return number
 
 
-# -- what is looked at ------------------------------------------------------------------------------------------------
+# -- what is searched ------------------------------------------------------------------------------
 
 scenario = click.argument(
     "scenario",
     metavar="SCENARIO",
-    help="One of those that `mmlocks scenarios` lists, or FILE.py:NAME for one of your own. That file is run.",
+    help="A scenario from the list of `mmlocks scenarios`, or FILE.py:NAME for your own. "
+    "The file is run.",
 )
 release = click.option(
     "--release",
     "-r",
     metavar="R",
-    multiple=True,  # so that a second one is not taken for the first in silence
+    multiple=True,  # so that a second one is an error and does not replace the first silently
     help=f"Required: {', '.join(RELEASES)}.",
 )
 also = click.option(
@@ -72,7 +73,7 @@ also = click.option(
     multiple=True,
     help="Ask one more oracle, such as stale_copy. May be repeated.",
 )
-lab = click.argument("lab", metavar="LAB", help="lab07_fork_vs_fault; lab07 or 07 will do.")
+lab = click.argument("lab", metavar="LAB", help="For example lab07_fork_vs_fault, or lab07, or 07.")
 _with = click.option(
     "--with",
     "more",
@@ -86,11 +87,11 @@ _without = click.option(
 
 
 def patches(command: Taking) -> Taking:
-    """`--with` and `--without`, which the command gets as `more` and `less`."""
+    """`--with` and `--without`. The command gets them as `more` and `less`."""
     return _with(_without(command))
 
 
-# -- what a schedule was recorded with --------------------------------------------------------------------------------
+# -- what a schedule was recorded with -------------------------------------------------------------
 
 answer = click.option(
     "--answer",
@@ -101,11 +102,11 @@ answer = click.option(
 own_scenario = click.option(
     "--scenario",
     metavar="FILE.py:NAME",
-    help="The scenario of your own that it was recorded with. The file is run.",
+    help="Your own scenario that it was recorded with. The file is run.",
 )
 
 
-# -- how far a search goes, and on how many processes -----------------------------------------------------------------
+# -- how far a search goes, and on how many processes ----------------------------------------------
 
 states = click.option(
     "--states",
@@ -129,13 +130,13 @@ dask = click.option(
 
 
 def jobs(sentence: str, usual: str) -> Callable[[Taking], Taking]:
-    """`--jobs`, which means a little more in one command than in another."""
+    """`--jobs` with the sentence of one command: what it runs at once."""
     return click.option(
         "--jobs", type=Whole(1, 256), metavar="N", help=sentence, show_default=usual
     )
 
 
-# -- what is printed --------------------------------------------------------------------------------------------------
+# -- what is printed -------------------------------------------------------------------------------
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON value and nothing else."

@@ -1,4 +1,4 @@
-"""A schedule text as it was typed, and the run that it stands for."""
+"""The run that a schedule text on the command line describes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def replayed(
     from mmlocks.mm.kernel import Kernel
     from mmlocks.scenarios import replay
 
-    # Lines broken by a terminal, and the words before a schedule, come along when it is copied.
+    # A copied text may have the terminal's line breaks in it, and words before the schedule.
     schedule = Schedule.parse(re.sub(r"^.*?(?=mml\d+:)", "", "".join(text.split())))
     story = _recorded_with(schedule.scenario, file)
     release, *own = schedule.kernel.split("~")
@@ -32,21 +32,22 @@ def replayed(
     if answer is not None:
         if not own:
             raise ScheduleError(
-                f"this schedule was recorded on plain {release}, without an answer. Leave --answer out."
+                f"this schedule was recorded on plain {release}, without an answer. "
+                "Leave --answer out."
             )
         kernel = Kernel(plain, load_answer(answer).functions)
     return *replay(schedule, kernel, also, story), schedule.kernel
 
 
 def _recorded_with(name: str, file: str | None) -> Scenario:
-    """The scenario of a schedule: one of the course's, or the one in that file."""
+    """The scenario of a schedule: one of the course, or the one in that file."""
     if file is None:
         try:
             return the_scenario(name)
         except ModelError as problem:
-            raise ModelError(f"{problem} For a schedule of one: --scenario FILE.py:NAME") from None
+            raise ModelError(f"{problem} For your own: --scenario FILE.py:NAME") from None
     if not in_file(file):
         raise ModelError(
-            f"--scenario takes FILE.py:NAME, a scenario of your own in a file, not {file!r}."
+            f"--scenario takes FILE.py:NAME, your own scenario in a file, not {file!r}."
         )
     return the_scenario(file)

@@ -1,4 +1,4 @@
-"""`mmlocks releases`: the truth table of every scenario on every release, and what each release and each patch is."""
+"""`mmlocks releases`: the table of every scenario on every release, and what they consist of."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ if TYPE_CHECKING:
     from mmlocks.scenarios.table import Cell
 
 SCHEMA = (
-    "--json prints one object: releases (name, date, about, patches), patches (name, commit, shipped, about), cells, without, seconds, "
-    "interrupted. A cell has scenario, release, outcome (safe, violated, not applicable, unproved), oracle and message (of a violation; else "
-    "empty, or why there is no answer), states, seconds, schedule, steps and minimal (of the run that shows it), and expected (or null). "
-    "without is null, or has release, repairs and pairs (each with without, violated by scenario and oracle, and together: what neither "
-    "shows alone), and cells."
+    "--json prints one object: releases (name, date, about, patches), patches (name, commit, "
+    "shipped, about), cells, without, seconds, interrupted. A cell has scenario, release, outcome "
+    "(safe, violated, not applicable, unproved), oracle and message (of a violation; else empty, "
+    "or why there is no answer), states, seconds, schedule, steps and minimal (of the run that "
+    "shows it), and expected (or null). without is null, or has release, repairs and pairs (each "
+    "with without, violated by scenario and oracle, and together: what neither shows alone), and "
+    "cells."
 )
 ENDINGS = (
-    f"{SCHEMA} Exit status: 0 all as the record has it; 1 some cell is not; 2 bad usage; 3 a cell is unproved, for a budget was used "
-    "up, or Ctrl-C ended the search; 130 it came too early, or too late, for a table."
+    f"{SCHEMA} Exit status: 0 every cell is as recorded; 1 some cell is not; 2 bad usage; 3 a "
+    "cell is unproved, because a budget was used up or Ctrl-C ended the search; 130 interrupted, "
+    "and there is no table."
 )
 
 
@@ -38,7 +41,7 @@ class Count(Meter):
         self.began = time.monotonic()
 
     def show(self, done: int, of: int, what: str) -> bool:
-        """What a table calls several times a second; False ends it."""
+        """Show the progress. A table calls this several times a second; False ends it."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 0.1
@@ -76,9 +79,9 @@ def releases(
     without: bool,
     seconds: float | None,
 ) -> int:
-    """Search every scenario on every release: who loses what.
+    """Search every scenario on every release, and print the table.
 
-    Also tells what each release is, and each patch.
+    Also prints what each release and each patch is.
     """
     from mmlocks.cli.executors import executor
     from mmlocks.cli.releases_report import print_tables, tables_json
@@ -87,7 +90,8 @@ def releases(
 
     for name in filter(in_file, scenario):
         raise ModelError(
-            f"--scenario takes the course's scenarios, and {name} is in a file. For each release: mmlocks run {name} -r R"
+            f"--scenario takes scenarios of the course, and {name} is in a file. "
+            f"For each release: mmlocks run {name} -r R"
         )
     stories = [the_scenario(name).name for name in scenario or SCENARIOS]
     kernels = [the_release(name).name for name in release or RELEASES]

@@ -1,4 +1,4 @@
-"""What `mmlocks releases` prints: the truth table, what goes wrong, what each release and each patch is, and all of it as JSON."""
+"""What `mmlocks releases` prints: the table, violations, releases and patches; words or JSON."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 SIGNS = {"safe": "safe", "not applicable": "-", "unproved": "?"}
 FEWEST = 3
-"""Columns of releases side by side; where fewer fit, a list reads better."""
+"""Columns of releases side by side. If fewer fit, a list is easier to read."""
 
 
 def print_tables(table: Table, many: int, repairs: RepairTable | None) -> None:
-    """The table of so many searches, and what there is to say about its rows and columns."""
+    """Print the table of `many` searches, then its violations, repairs, releases and patches."""
     _print_table(table, many)
     _print_violations(table)
     if repairs is not None:
@@ -30,13 +30,13 @@ def print_tables(table: Table, many: int, repairs: RepairTable | None) -> None:
     _print_releases([the_release(name) for name in table.releases])
 
 
-# -- the table --------------------------------------------------------------------------------------------------------
+# -- the table -------------------------------------------------------------------------------------
 
 
 def _print_table(table: Table, many: int) -> None:
-    paragraph(
-        f"Every interleaving of {_number(table.scenarios, 'scenario')} on {_number(table.releases, 'release')}", TITLE
-    )  # fmt: skip
+    stories = counted(len(table.scenarios), "scenario")
+    kernels = counted(len(table.releases), "release")
+    paragraph(f"Every interleaving of {stories} on {kernels}", TITLE)
     gap()
     blocks = _blocks(table, terminal.width())
     if blocks:
@@ -50,23 +50,17 @@ def _print_table(table: Table, many: int) -> None:
                 paragraph(f"{sign}: {', '.join(names)}", indent=4)
             gap()
     signs = {sign for cell in table for sign in _sign(cell).split()}
-    legend = [
-        "safe: nothing is wrong in any order of steps; otherwise, the rule that some order breaks."
-    ]
-    legend += ["-: the scenario has nothing to say of that release."] if "-" in signs else []
+    legend = ["safe: no order of steps breaks a rule; otherwise, the rule that some order breaks."]
+    legend += ["-: the scenario does not apply to that release."] if "-" in signs else []
     legend += ["?: not settled."] if "?" in signs else []
-    legend += ["(!): not what the record lets us expect."] if "(!)" in signs else []
+    legend += ["(!): not as recorded."] if "(!)" in signs else []
     paragraph(" ".join(legend), ASIDE)
-    paragraph(
-        f"{_number(range(many), 'search')} in {table.seconds:.1f} s.".replace(
-            "searchs", "searches"
-        ),
-        ASIDE,
-    )
+    paragraph(f"{counted(many, 'search', 'searches')} in {table.seconds:.1f} s.", ASIDE)
     for cell in table:
         if cell.unexpected:
             paragraph(
-                f"{cell.scenario} on {cell.release} is expected to be {cell.expected}, and is {cell.outcome}."
+                f"{cell.scenario} on {cell.release} is expected to be {cell.expected}, "
+                f"and is {cell.outcome}."
             )
     reasons = {cell.message for cell in table if cell.outcome == "unproved"}
     if reasons:
@@ -86,7 +80,7 @@ def _column(table: Table, release: str) -> int:
 
 
 def _blocks(table: Table, width: int) -> list[list[str]]:
-    """The releases that stand side by side; none where they do not fit."""
+    """The releases that stand side by side; an empty list if they do not fit."""
     left = max(map(len, table.scenarios))
     blocks: list[list[str]] = []
     room = 0
@@ -139,7 +133,7 @@ def _painter(table: Table) -> Any:
 
 
 def _print_violations(table: Table) -> None:
-    """What goes wrong, each once, and how to see it."""
+    """Print each violation once, and how to see it."""
     same: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in table:
         if cell.outcome == "violated":
@@ -151,7 +145,8 @@ def _print_violations(table: Table) -> None:
     for (scenario, oracle, steps, message), cells in same.items():
         gap()
         paragraph(
-            f"{scenario}: {oracle}, in {_number(range(steps), 'step')}: {', '.join(cell.release for cell in cells)}"
+            f"{scenario}: {oracle}, in {counted(steps, 'step')}: "
+            f"{', '.join(cell.release for cell in cells)}"
         )
         paragraph(message, indent=4)
     gap()
@@ -216,7 +211,7 @@ def _title(name: str) -> Callable[[Text], None]:
 
 
 def _made_of(release: Release) -> str:
-    """How a release differs from the earlier one that is nearest to it: `6.4.0 +stack_grows_exclusively`."""
+    """How a release differs from the nearest earlier one: `6.4.0 +stack_grows_exclusively`."""
     before = []
     for other in RELEASES.values():
         if other.name == release.name:
@@ -233,15 +228,11 @@ def _made_of(release: Release) -> str:
     return " ".join([near.name, *changes]) if changes else f"the same patches as {near.name}"
 
 
-def _number(things: Sequence[Any], what: str) -> str:
-    return counted(len(things), what)
-
-
-# -- for programs -----------------------------------------------------------------------------------------------------
+# -- for programs ----------------------------------------------------------------------------------
 
 
 def tables_json(table: Table, repairs: RepairTable | None, stopped: bool) -> dict[str, Any]:
-    """The same for programs; `mmlocks.cli.releases.SCHEMA` says what is in it."""
+    """The tables for programs. `mmlocks.cli.releases.SCHEMA` describes them."""
     kernels = [the_release(name) for name in table.releases]
     return {
         "releases": [

@@ -1,4 +1,4 @@
-"""`mmlocks replay`: a run shown again, and written down for other programs."""
+"""`mmlocks replay`: show a run again, or write it to a file for other programs."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def replay(
         story, world, whole, name = replayed(text, answer, also, scenario)
     if step is not None and step > len(whole):
         raise ScheduleError(
-            f"this schedule has {counted(len(whole), 'step')}, so --step takes 0 to {len(whole)}, not {step}."
+            f"this schedule has {counted(len(whole), 'step')}, "
+            f"so --step takes 0 to {len(whole)}, not {step}."
         )
     shown = whole if step is None else whole.at(step)
     pictures = (
@@ -90,7 +91,7 @@ def replay(
 def _traces(
     run: Run, scenario: str, kernel: str, trace: Path | None, chrome: Path | None
 ) -> list[Target]:
-    """A run as JSON, and for trace viewers, to be written to files."""
+    """The files to write of a run: as JSON, and for trace viewers."""
     from mmlocks.machine import Schedule
     from mmlocks.show.trace import trace_json
     from mmlocks.show.trace_viewer import chrome_trace

@@ -19,13 +19,13 @@ STATUS_OF_OUTCOME = {"safe": Status.FINE, "violated": Status.WRONG, "unproved": 
 
 
 def print_run(run: Run, world: World, scenario: Scenario | None) -> None:
-    """The timeline of a run; told with the scenario's own explanation where one is given."""
+    """Print the timeline of a run, with the explanation of its scenario if one is given."""
     text = timeline(run, world, scenario, width=terminal.width())
     terminal.write(text, paint=terminal.steps_painter(run.violation is not None))
 
 
 def run_picture(scenario: Scenario, world: World, run: Run, step: int | None) -> str:
-    """The state after a step, or the whole run as a storyboard, as SVG."""
+    """An SVG of the state after a step, or a storyboard of the whole run if `step` is None."""
     from mmlocks.show.state_picture import state_picture
     from mmlocks.show.storyboard import storyboard
 
@@ -37,16 +37,16 @@ def run_picture(scenario: Scenario, world: World, run: Run, step: int | None) ->
 def print_replay(
     schedule: object, answer: Path | None = None, also: Sequence[str] = (), file: str = ""
 ) -> None:
-    """The command that shows a run again."""
+    """Print the command that shows a run again."""
     extra = f" --answer {shlex.quote(str(answer))}" if answer is not None else ""
     terminal.paragraph("To see it again, or the state after step N with --step N:")
     terminal.command(f"mmlocks replay {shlex.quote(str(schedule))}{extra}{_options(also, file)}")
 
 
 def print_further(checked: Checked, also: Sequence[str] = (), file: str = "") -> None:
-    """The commands that tell more of a scenario that goes wrong."""
+    """Print the commands that tell more about a scenario that goes wrong."""
     name = shlex.quote(file) if file else checked.scenario.name
-    terminal.paragraph("To see why it goes wrong, and everything that the scenario can come to:")
+    terminal.paragraph("To see why it goes wrong, and every result that the scenario can have:")
     terminal.command(f"mmlocks explain {shlex.quote(str(checked.schedule))}{_options(also, file)}")
     terminal.command(f"mmlocks endings {name} -r {checked.kernel.name}{_options(also)}")
 
@@ -56,13 +56,14 @@ def _options(also: Sequence[str], file: str = "") -> str:
     return scenario + "".join(f" --also {shlex.quote(oracle)}" for oracle in also)
 
 
-# -- a scenario that was searched -------------------------------------------------------------------------------------
+# -- a scenario that was searched ------------------------------------------------------------------
 
 
 def print_checked(checked: Checked, also: Sequence[str] = (), file: str = "") -> None:
-    """A verdict and, after a violation, the shortest run that shows it.
+    """Print a verdict and, after a violation, the shortest run that shows it.
 
-    `also` names the oracles that were asked for besides; `file` is where the scenario is, if it is not one of the course's.
+    `also` names the additional oracles. `file` is the scenario's `FILE.py:NAME` if it is not one
+    of the course.
     """
     terminal.write(verdict_text(checked.verdict, checked.scenario, terminal.width()))
     if checked.run is not None:
@@ -75,10 +76,10 @@ def print_checked(checked: Checked, also: Sequence[str] = (), file: str = "") ->
 
 
 def print_tools(checked: Checked) -> None:
-    """What the kernel's own tools would have said of the run that shows a violation."""
+    """Print what the kernel's own tools would have said about the run of a violation."""
     sayings = tools_of(checked)
     if sayings:
-        terminal.paragraph("What Linux's own tools would have said of this run:")
+        terminal.paragraph("What Linux's own tools would have said about this run:")
     for saying in sayings:
         terminal.paragraph(f"{saying}.", "" if saying.found else ASIDE, indent=4)
     if sayings:
@@ -86,7 +87,7 @@ def print_tools(checked: Checked) -> None:
 
 
 def tools_of(checked: Checked) -> tuple[Saying, ...]:
-    """The same as values; none where no run of the kernel's shows anything."""
+    """What the tools say, as values. Empty if no run of the kernel shows a violation."""
     violation = checked.verdict.violation
     if violation is None or violation.oracle in ("mistake", "exception") or checked.run is None:
         return ()
@@ -94,7 +95,7 @@ def tools_of(checked: Checked) -> tuple[Saying, ...]:
 
 
 def print_expectation(checked: Checked) -> None:
-    """What the record lets us expect of this release, and whether it came so."""
+    """Print the recorded outcome for this release, and whether the search agrees."""
     scenario, release = checked.scenario, checked.kernel.release.name
     expected = scenario.expected.get(release)
     if expected is None:
@@ -110,7 +111,7 @@ def print_expectation(checked: Checked) -> None:
 
 
 def checked_json(checked: Checked) -> dict[str, Any]:
-    """The same for programs."""
+    """A search for programs."""
     verdict = checked.verdict
     return {
         "scenario": checked.scenario.name,
@@ -133,7 +134,10 @@ def checked_json(checked: Checked) -> dict[str, Any]:
 
 
 def violation_json(checked: Checked | None) -> dict[str, Any] | None:
-    """`step` counts from 1 and is the last step of the schedule; null where no schedule shows the violation."""
+    """A violation for programs.
+
+    `step` is the last step of the schedule, counted from 1. It is null if no schedule shows it.
+    """
     if checked is None or checked.verdict.violation is None:
         return None
     oracle, message = checked.verdict.violation
@@ -149,11 +153,11 @@ def schedule_text(schedule: object | None) -> str | None:
     return None if schedule is None else str(schedule)
 
 
-# -- scenarios --------------------------------------------------------------------------------------------------------
+# -- scenarios -------------------------------------------------------------------------------------
 
 
 def print_scenario(scenario: Scenario) -> None:
-    """One entry of the list of scenarios."""
+    """Print one entry of the list of scenarios."""
     violated = [release for release, outcome in scenario.expected.items() if outcome == "violated"]
     expected = f"violated on {', '.join(violated)}" if violated else "safe on every release"
     terminal.write(scenario.name, terminal.TITLE)
@@ -168,7 +172,7 @@ def print_scenario(scenario: Scenario) -> None:
 
 
 def scenario_json(scenario: Scenario) -> dict[str, Any]:
-    """The same for programs."""
+    """A scenario for programs."""
     return {
         "name": scenario.name,
         "cpus": scenario.cpus,

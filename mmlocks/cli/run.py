@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     "--strategy",
     metavar="NAME",
     show_default="reduced",
-    help="Which executions to look at: reduced (one order of steps that commute), full (every order), dpor[:STEPS] (each "
-    "distinct one), preemptions[:K] (with at most K), random[:N] (N of them), pct[:DEPTH[:N]] (N by random priorities).",
+    help="Which executions to search: reduced (one order of steps that commute), full (every "
+    "order), dpor[:STEPS] (each distinct one), preemptions[:K] (with at most K), random[:N] (N of "
+    "them), pct[:DEPTH[:N]] (N by random priorities).",
 )
 @click.option("--full", is_flag=True, help="The same as --strategy full: every order of steps.")
 @click.option(
@@ -59,7 +60,7 @@ def run(
     """
     Search every interleaving of a scenario on a release.
 
-    With --strategy, also some of them alone; what was looked at, and what was not, is said.
+    --strategy can choose a part of them. The output says what was searched and what was left out.
     """
     from mmlocks.cli import report
     from mmlocks.cli.executors import executor
@@ -92,7 +93,7 @@ def run(
 
 
 def _strategy(name: str | None, full: bool, seed: int | None) -> Strategy:
-    """The strategy that was asked for by `--strategy`, `--full` and `--seed`."""
+    """The strategy that `--strategy`, `--full` and `--seed` ask for."""
     from mmlocks.search import STRATEGIES, kind_named, strategy_named
 
     if full and name not in (None, "full"):
@@ -107,7 +108,7 @@ def _strategy(name: str | None, full: bool, seed: int | None) -> Strategy:
 def _spread(
     strategy: Strategy, helpers: Helpers, scenario: str, release: str, also: tuple[str, ...]
 ) -> Strategy:
-    """The same search, with help."""
+    """The same search, spread over the helpers if there are any."""
     if helpers.executor is None:
         return strategy
     from functools import partial
@@ -118,7 +119,8 @@ def _spread(
 
     if not isinstance(strategy, Exhaustive):
         raise ModelError(
-            "--jobs and --dask spread the strategies reduced and full over processes; all others run in one. Leave --strategy out, or the two."
+            "--jobs and --dask work with the strategies reduced and full; all others run in one "
+            "process. Leave --strategy out, or leave --jobs and --dask out."
         )
     build = partial(program_named, scenario, release, also)
     return Parallel(helpers.executor, build, helpers.many, strategy.reduced, complain=complain)

@@ -1,4 +1,4 @@
-"""`mmlocks scenarios`: the list of them."""
+"""`mmlocks scenarios`: the list of scenarios."""
 
 from __future__ import annotations
 

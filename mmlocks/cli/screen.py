@@ -1,4 +1,4 @@
-"""The console. It is the one file of the command line that imports rich, and is imported when there is something to print in colour."""
+"""The console. It imports rich, which is slow, so it is imported when something is printed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from rich.console import Console
 
 
 class Screen(Console):
-    """A console without guesses: it colours what it is told to, and leaves a closed pipe to `Commands`."""
+    """A console that guesses no colours, and leaves a closed pipe to `Commands`."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
-        """Called while a BrokenPipeError is being handled; rich would exit with status 1 here."""
+        """Raise the BrokenPipeError that is being handled. Rich would exit with status 1."""
         raise BrokenPipeError

@@ -1,6 +1,6 @@
-"""Where the output goes: text in few colours on stdout, complaints and progress on stderr, exit statuses.
+"""The output: text in a few colours on stdout, errors and progress on stderr, exit statuses.
 
-Every command imports this file, so rich, which is large, is imported only where something is printed.
+Every command imports this file. Rich is large, so functions import it only when they print.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Status(IntEnum):
-    """The exit statuses. The first five are the contract; the last three are a shell's own and a defect's."""
+    """The exit statuses. Commands document the first five. DEFECT is a bug in mmlocks."""
 
     FINE = 0
     WRONG = 1
@@ -32,16 +32,16 @@ class Status(IntEnum):
 
 
 STATUSES = (
-    "Exit status: 0 nothing found, or correct; 1 a violation, or wrong; 2 bad usage, or a file that cannot be read; "
-    "3 not everything was searched, so nothing is proved; 4 correct but costly. After Ctrl-C it is that of the answer "
-    "that is printed, mostly 3; 130 if it came too early, or too late, for one."
+    "Exit status: 0 nothing found, or correct; 1 a violation, or wrong; 2 bad usage, or a file "
+    "that cannot be read; 3 not everything was searched, so nothing is proved; 4 correct but "
+    "costly. After Ctrl-C: the status of the printed answer (usually 3), or 130 if there is none."
 )
 
 
-# -- stdout -----------------------------------------------------------------------------------------------------------
+# -- stdout ----------------------------------------------------------------------------------------
 
 NARROWEST, WIDEST = 40, 120
-"""Lines longer than this are hard to read, however wide the window is."""
+"""Columns of output. Longer lines are hard to read, even in a wide window."""
 
 GOOD, BAD, UNSURE, CODE = "bold green", "bold red", "bold yellow", "cyan"
 TITLE, COMMAND, ASIDE = "bold", "bold", "dim"
@@ -51,18 +51,18 @@ MEANINGS = (
     (r"\b(VIOLATED|WRONG|STALE)\b", BAD),
     (r"\b(UNPROVED|CORRECT BUT COSTLY)\b", UNSURE),
 )
-"""Words that are coloured wherever they stand. Colour repeats what the word says and never says it alone."""
+"""Words that are coloured everywhere. The colour only repeats what the word says."""
 
 
 def width() -> int:
-    """Columns to fill: the terminal's (or COLUMNS; 80 in a pipe), within reason."""
+    """Columns to fill: those of the terminal or COLUMNS (80 in a pipe), within limits."""
     from mmlocks.cli.screen import Screen
 
     return max(NARROWEST, min(WIDEST, Screen().width))
 
 
 def write(text: str, style: str = "", paint: Callable[[Text], None] | None = None) -> None:
-    """Print text whose lines have been broken already; colours only where the reader's terminal wants them."""
+    """Print text whose lines are already broken, in colour if the terminal has colours."""
     from rich.text import Text
 
     from mmlocks.cli.screen import Screen
@@ -77,7 +77,7 @@ def write(text: str, style: str = "", paint: Callable[[Text], None] | None = Non
 
 
 def paragraph(text: str, style: str = "", indent: int = 0) -> None:
-    """Print a paragraph, broken to fit."""
+    """Print a paragraph, broken to fit the width."""
     lead = " " * indent
     write(
         textwrap.fill(
@@ -88,7 +88,7 @@ def paragraph(text: str, style: str = "", indent: int = 0) -> None:
 
 
 def command(text: str) -> None:
-    """Print a command to be pasted: alone, on one line however long it is."""
+    """Print a command to copy: alone on one line, even a long one."""
     write(f"  {text}", COMMAND)
 
 
@@ -98,14 +98,14 @@ def gap() -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on stdout, and nothing else there."""
+    """Print one JSON value."""
     import json
 
     print(json.dumps(value, indent=2))
 
 
 def steps_painter(bad: bool) -> Callable[[Text], None]:
-    """Colours for a timeline: its head, functions, changed values and, where the run ends badly, its last step."""
+    """Colours for a timeline: its head, its functions and, after a bad end, its last step."""
 
     def paint(shown: Text) -> None:
         rules = list(re.finditer(r"^-{8,}$", shown.plain, re.MULTILINE))
@@ -129,11 +129,11 @@ def steps_painter(bad: bool) -> Callable[[Text], None]:
     return paint
 
 
-# -- stderr -----------------------------------------------------------------------------------------------------------
+# -- stderr ----------------------------------------------------------------------------------------
 
 
 def complain(message: str, who: str = "mmlocks") -> None:
-    """One clear line on stderr; broken between words where it goes to a terminal."""
+    """Print one clear line on stderr. On a terminal it is broken between words."""
     from rich.text import Text
 
     from mmlocks.cli.screen import Screen
@@ -144,13 +144,13 @@ def complain(message: str, who: str = "mmlocks") -> None:
 
 
 class Meter:
-    """The progress of searches: a line on stderr where that is a terminal, and the ear for Ctrl-C.
+    """The progress of searches: a line on stderr if that is a terminal. Also handles Ctrl-C.
 
-    The first Ctrl-C ends the search that is running (it is then unproved) and all that would follow.
+    The first Ctrl-C ends the running search, which is then unproved, and all later ones.
     """
 
     PATIENCE = 0.4
-    """Seconds until there is anything to see."""
+    """Seconds until the line appears."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -181,14 +181,16 @@ class Meter:
             self._live.stop()
 
     def __call__(self, states: int, transitions: int, seconds: float) -> bool:
-        """What a search calls now and then; False ends it. One that keeps no states is measured by its steps."""
+        """Show the progress. A search calls this now and then; False ends it.
+
+        The line counts steps if the search keeps no states.
+        """
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 0.1
             many, what = (states, "states") if states else (transitions, "steps")
-            self._show(
-                f"{self.what}: {many:,} {what}, {many / max(seconds, 1e-3):,.0f} a second, {seconds:.0f} s"
-            )
+            speed = f"{many / max(seconds, 1e-3):,.0f} a second"
+            self._show(f"{self.what}: {many:,} {what}, {speed}, {seconds:.0f} s")
         return not self.interrupted
 
     def _show(self, line: str) -> None:
@@ -198,9 +200,8 @@ class Meter:
             from mmlocks.cli.screen import Screen
 
             console = Screen(stderr=True)
-            if (
-                not console.file.isatty() or console.is_dumb_terminal
-            ):  # FORCE_COLOR makes no terminal
+            # `console.is_terminal` does not tell: FORCE_COLOR makes it true in a pipe.
+            if not console.file.isatty() or console.is_dumb_terminal:
                 self._next = float("inf")
                 return
             from rich.live import Live

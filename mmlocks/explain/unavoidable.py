@@ -7,7 +7,7 @@ the error was bound to come. Here the environment chooses which CPU runs next.
 Executions are taken to be fair. If one could reach something again and again, and never does
 because the same few CPUs are always chosen, it does not count as having avoided it. So in a finite
 graph of states an execution has avoided a goal in two cases: it has ended without it, or it has
-come to a state from which no way leads there. To spin for ever is no good ending (see
+come to a state from which no way leads there. To spin for ever is not a good ending (see
 `mmlocks.search.endless`).
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mmlocks.machine.machine import Machine, Violation
+from mmlocks.machine.machine import Machine
 from mmlocks.machine.run import Run
 from mmlocks.search.verdict import STOPPED, Budget, Meter, Progress, why
 from mmlocks.search.ways import way_to
@@ -82,24 +82,18 @@ class _Walk:
     def avoiding(self) -> tuple[int, ...] | None:
         """The schedule of an execution that avoids the goal; None if all come to it."""
         machine, goal, meter = self.machine, self.goal, self.meter
-        ticks = 0
         while self.queue:
             state = self.queue.popleft()
             if goal is not None and goal(state):
                 self.reached.append(state)
                 continue
-            ticks += 1
-            if ticks % meter.every == 0:
-                meter.check(len(self.before))
+            meter.tick(len(self.before))
             over = True
-            for cpu in machine.cpus:
-                outcome = machine.outcome(state, machine.node(state, cpu), cpu)
-                if outcome is None:
-                    continue
+            for cpu, after in machine.moves(state):
                 over = False
                 meter.transitions += 1
-                if not isinstance(outcome, Violation):
-                    self.meet(state, cpu, state + outcome)
+                if isinstance(after, int):
+                    self.meet(state, cpu, after)
                 elif goal is not None:  # this execution ends here, without the goal
                     return (*way_to(state, self.came_from), cpu)
             if over and (goal is not None or ends_well(machine, state)):
@@ -179,20 +173,15 @@ def _way_to_end_well(
     came_from: dict[int, tuple[int, int]] = {}
     seen = {start}
     work = [start]
-    ticks = 0
     while work:
         state = work.pop()
-        ticks += 1
-        if ticks % meter.every == 0:
-            meter.check(len(seen) + len(doomed))
+        meter.tick(len(seen) + len(doomed))
         if ends_well(machine, state):
             return way_to(state, came_from)
-        for cpu in machine.cpus:
-            outcome = machine.outcome(state, machine.node(state, cpu), cpu)
-            if not isinstance(outcome, int):
+        for cpu, after in machine.moves(state):
+            if not isinstance(after, int):
                 continue
             meter.transitions += 1
-            after = state + outcome
             if after not in seen and after not in doomed:
                 seen.add(after)
                 came_from[after] = (state, cpu)

@@ -58,7 +58,7 @@ def end(coroutine: Coroutine[Step, Any, Any], foreign: bool) -> None:
     # The hook is called for an async generator that awaits in a `finally`.
     try:
         with warnings.catch_warnings():
-            # What a run that was cut short has not awaited is no mistake.
+            # A run that was cut short may leave coroutines that were never awaited: not a mistake.
             warnings.simplefilter("ignore")
             for _ in range(CLOSINGS):
                 try:
@@ -69,7 +69,7 @@ def end(coroutine: Coroutine[Step, Any, Any], foreign: bool) -> None:
                         break
     except KeyboardInterrupt:
         raise
-    except BaseException:  # noqa: S110  what its `finally` raises is no mistake either
+    except BaseException:  # noqa: S110  what its `finally` raises is not a mistake either
         pass
     finally:
         UNAWAITED.steps, sys.unraisablehook = outer, hook

@@ -351,8 +351,8 @@ class CoroutineSupplier:
             return Answer(step=step, where=where, key=self._key(live) if known is None else None)
         return Answer.mistake(
             where,
-            f"cpu{self.cpu}: awaited {kind_of(yielded)}{inside(where)}, which is no step of this "
-            "machine. Await kernel "
+            f"cpu{self.cpu}: awaited {kind_of(yielded)}{inside(where)}, which is not a step of "
+            "this machine. Await kernel "
             "functions, cells (`await vma.vm_lock_seq`) and steps (`await lock.down_read()`).",
         )
 

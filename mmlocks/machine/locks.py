@@ -292,7 +292,7 @@ def lock_operation(name: str, touches: Callable[..., Footprint], *rest: Any, **m
         footprint = touches(layout, cpu, *args)
         for index, cell in enumerate(layout.cells):
             if (footprint.reads | footprint.writes) >> index & 1 and not cell.is_lock:
-                raise ModelError(f"{cell.name} is no lock")
+                raise ModelError(f"{cell.name} is not a lock")
         return footprint
 
     operation(name, on_locks, *rest, **more)

@@ -118,8 +118,7 @@ class Machine:
         ]
         self.cpus = range(len(tasks))
         self._positions = [
-            (task.cpu, shift, task.nodes)
-            for task, shift in zip(self.tasks, layout.pc_shifts, strict=True)
+            (task.cpu, layout.pc_shifts[task.cpu], task.nodes) for task in self.tasks
         ]
         self.initial = layout.initial  # every task starts at its node 0
 
@@ -164,7 +163,7 @@ class Machine:
         return [cpu for cpu, _ in self.moves(state)]
 
     def ends_badly(self, state: int) -> Violation | None:
-        """What is wrong with a state in which no CPU can run: a deadlock, or what the judge says."""
+        """What is wrong if no CPU can run: a deadlock, or what the judge says."""
         return self.judge(state) if self.finished(state) else self.deadlock(state)
 
     def why_blocked(self, state: int, cpu: int) -> Blocked | None:
@@ -210,7 +209,7 @@ class Machine:
                 yield cpu, outcome
 
     def after(self, state: int, cpu: int) -> int | Violation | None:
-        """The state after one step of `cpu`, or the rule that it breaks; None if `cpu` cannot run."""
+        """The state after one step of `cpu`, or the rule that it breaks; None if it cannot run."""
         outcome: int | Violation | None = self.outcome(state, self.node(state, cpu), cpu)
         return state + outcome if isinstance(outcome, int) else outcome
 

@@ -73,7 +73,7 @@ def guarded() -> Iterator[None]:
         (bdb.Bdb, "set_trace", refusing("set_trace()", STOPS)),
         (os, "_exit", refusing("os._exit()", ENDS)),
         (os, "abort", refusing("os.abort()", ENDS)),
-        (sys, "stdin", NobodyThere()),
+        (sys, "stdin", NoInput()),
     ]
     shell = _shell()
     if shell is not None:
@@ -91,7 +91,7 @@ def guarded() -> Iterator[None]:
                 setattr(owner, name, value)
 
 
-class NobodyThere(io.TextIOBase):
+class NoInput(io.TextIOBase):
     """A standard input without a person at its other end."""
 
     read = readline = readlines = __next__ = staticmethod(refusing("reading from stdin", INPUT))

@@ -46,7 +46,7 @@ class Schedule:
         text = text.strip()
         if not re.match(r"mml\d+:", text):
             raise ScheduleError(
-                f"this is no schedule: {text[:40]!r}. A schedule begins with {VERSION}: and is "
+                f"this is not a schedule: {text[:40]!r}. A schedule begins with {VERSION}: and is "
                 "printed below every timeline."
             )
         if not text.startswith(VERSION + ":"):

@@ -37,7 +37,7 @@ def carried_out(view: View, cpu: int, coroutine: Coroutine[Step, Any, T]) -> T:
             if result is BLOCKED:
                 raise ModelError(
                     f"cpu{cpu} waits for {known.awaits(view, cpu, *step.args)}, and runs alone: "
-                    "nobody will ever release that. A lock was left behind, or is taken twice."
+                    "no other CPU can release that. A lock was left behind, or is taken twice."
                 )
     except StopIteration as returned:
         value: T = returned.value

@@ -293,7 +293,7 @@ def _swap(view: View, cpu: int, index: int, expected: Any, value: Any) -> bool:
 def _add(view: View, cpu: int, index: int, n: int) -> None:
     if not isinstance(view.layout.cells[index], Counter):
         raise ModelError(
-            f"{view.layout.cells[index].name} is no counter, so nothing can be added to it"
+            f"{view.layout.cells[index].name} is not a counter, so nothing can be added to it"
         )
     view[index] = view[_plain(view, cpu, index)] + n
 

@@ -111,7 +111,7 @@ class Node:
     history: tuple[Any, ...]
     footprint: Footprint = NOTHING
     looks: int = 0
-    """Cells that watches must see beside those in the footprint (see `mmlocks.machine.watch`)."""
+    """Cells that watches must see beside those in the footprint (see `mmlocks.machine.Watch`)."""
     project: int = 0
     """Bits of the packed state on which the step's outcome depends."""
     outcomes: dict[int, Any] = field(default_factory=dict)

@@ -120,7 +120,7 @@ def _plain_parts(value: Any, depth: int) -> tuple[Any, ...]:
 def _plain_step(value: Any, depth: int) -> Step:
     parts = plain_from_abroad(value.args, depth + 1)
     if not isinstance(parts, tuple):
-        raise ModelError("a Step is made by hand, and its arguments are no tuple")
+        raise ModelError("a Step is made by hand, and its arguments are not a tuple")
     if issubclass(type(value), Call):
         return Call(parts[0], parts[1:])
     return Step(plain_from_abroad(value.op, depth + 1), parts)
@@ -139,7 +139,7 @@ def _not_plain(value: Any) -> ModelError:
             f"a call of {value.__name__} is passed on, not its result; write `await` in front of it"
         )
     return ModelError(
-        f"a {kind.__name__} is passed on, which is no plain value: fields, steps and kernel "
+        f"a {kind.__name__} is passed on, which is not a plain value: fields, steps and kernel "
         "functions take None, True and False, "
         "whole numbers, texts, tuples and handles"
     )

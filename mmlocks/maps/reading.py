@@ -79,7 +79,7 @@ def _parse(pattern: re.Pattern[str], text: str, where: str, expected: str) -> li
     while position < end_of_text:
         found = match_at(text, position)
         if found is None:
-            raise _bad_line(text, position, where, f"is no area. {expected}.")
+            raise _bad_line(text, position, where, f"is not an area. {expected}.")
         low, high, perms, offset, device, inode, file, *flags = found.groups()
         start, end = int(low, 16), int(high, 16)
         if start >= end:

@@ -132,7 +132,7 @@ class Kernel:
     anew, to see whether they keep something from one call to the next. With `apart`, steps that our
     text takes together are taken one by one. `text` are variants of ours, linked and trusted like the kernel's own functions.
 
-    Raises AnswerError for a function that no kernel function matches or that is no `async def`.
+    Raises AnswerError if no kernel function matches one of them, or if one is not an `async def`.
     """
 
     def __init__(

@@ -172,8 +172,8 @@ class File(Record):
 class Pte(NamedTuple):
     """A page-table entry that is present; an absent one is None.
 
-    `none` is set while the memory is PROT_NONE: every access faults, though the frame stays. There
-    is no dirty bit: a writable entry counts as dirty, as a store has made it or will.
+    `none` is set while the memory is PROT_NONE: every access faults, though the frame stays. The
+    model has no dirty bit: a writable entry counts as dirty, as a store has made it or will.
     """
 
     frame: Frame

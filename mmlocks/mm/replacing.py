@@ -109,7 +109,7 @@ def check_replacement(name: str, function: Any, originals: Mapping[str, Function
     """
     if name not in originals:
         raise AnswerError(
-            f"{name} is no kernel function, so nothing would call it. "
+            f"{name} is not a kernel function, so nothing would call it. "
             f"There are: {', '.join(sorted(originals))}."
         )
     called = what_is_called(function)

@@ -2,7 +2,7 @@
 
 It may not access memory as programs do, touch what an oracle or the referee keeps, or use a cell's
 number in place of a lock. A few steps change what all else rests on, such as the nodes of the tree.
-A function may ask for those only if the kernel function that it replaces does.
+A function may ask for those only if one of the kernel functions that the answer replaces does.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Rights:
             if called in texts:
                 return ""
             return (
-                f"{called} is no kernel function. "
+                f"{called} is not a kernel function. "
                 "Call kernel functions by the names that mmlocks.mm has."
             )
         return self._why_not_step(step, given)
@@ -158,7 +158,7 @@ class Rights:
                 "and has faults handled."
             )
         return (
-            f"{op} is no step that kernel code takes by itself. "
+            f"{op} is not a step that kernel code takes by itself. "
             "Call the kernel function that does it."
         )
 

@@ -19,7 +19,7 @@ QUESTIONS: dict[str, tuple[str, tuple[str, ...], int, str]] = {
         "program with one thread was never in danger.",
     ),
     "07-where-to-lock": (
-        "You may add one call of vma_start_write(mpnt) to dup_mmap. It waits until nobody reads "
+        "You may add one call of vma_start_write(mpnt) to dup_mmap. It waits until no CPU reads "
         "the VMA, and lets no fault in until mmap_lock is given up. Where?",
         (
             "Before the VMA's pages are copied",

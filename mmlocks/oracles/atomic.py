@@ -20,7 +20,7 @@ from mmlocks.oracles.lock_order import kernel_lines
 class AtomicSleep:
     """The watch.
 
-    It looks at what its own CPU is in, which no other CPU can change (see `mmlocks.machine.watch`).
+    It looks at what its own CPU is in, which no other CPU can change (see `mmlocks.machine.Watch`).
     """
 
     def __init__(self, layout: Layout) -> None:

@@ -49,7 +49,7 @@ class Discipline:
     """The watch.
 
     It looks at the CPU's own locks alone, so no other CPU's step changes its answer (see
-    `mmlocks.machine.watch`).
+    `mmlocks.machine.Watch`).
     """
 
     def __init__(self, layout: Layout, release: Release) -> None:

@@ -104,7 +104,9 @@ class FieldRule:
             writes += f" (from empty: {either(self.fills)})"
         if self.spared:
             writes += f", unless {' or '.join(self.spared)}"
-        reads = "by anybody" if not self.reads or () in self.reads else f"with {either(self.reads)}"
+        reads = (
+            "without a lock" if not self.reads or () in self.reads else f"with {either(self.reads)}"
+        )
         return f"{writes}; read {reads}" + (
             ", or without, as a marked access" if self.marked and () not in self.reads else ""
         )

@@ -169,8 +169,8 @@ def check(
     The kernel may be a release or its name. Scenarios and strategies have names, too:
     `check("stackrot", "6.4.0", strategy="pct:3")`. `also` names oracles besides the scenario's own.
     Say `suspect` if an answer has broken a rule in another scenario. The search with joined steps
-    is smaller, and then it runs first. The finding is the same. Raises ModelError for a name that does not exist, and for an
-    argument that is not a scenario, kernel or strategy.
+    is smaller, and then it runs first. The finding is the same. Raises ModelError for a name that
+    does not exist, and for an argument that is not a scenario, kernel or strategy.
     """
     scenario, kernel = as_scenario(scenario), as_kernel(kernel)
     if isinstance(strategy, str):

@@ -97,7 +97,7 @@ def _headline(pen: Pen, x: float, y: float, width: float, run: Run, now: Scene) 
 def _happened(run: Run, now: Scene) -> str:
     if now.violation is not None:
         return f"Rule broken: {now.violation.message}."
-    return run.told(now.at - 1) if now.at else "Nobody has taken a step yet. Every CPU can."
+    return run.told(now.at - 1) if now.at else "No CPU has taken a step yet. Every CPU can."
 
 
 def _cards(

@@ -127,7 +127,7 @@ def _fate(node: NodeState) -> str:
 
 def _frame(frame: FrameState) -> str:
     words = " ".join(map(str, frame.words))
-    users = ", ".join(frame.users) or "nobody's page table"
+    users = ", ".join(frame.users) or "no page table"
     filed = f"; filed in {frame.filed}" if frame.filed else ""
     told = f"; its file system was {'' if frame.told else 'not '}told of a store"
     told = "" if frame.told is None else told

@@ -219,7 +219,7 @@ def _told(run: Run, since: int, step: int, now: Scene, room: float) -> list[tupl
         before = [(_line(run, number, room), False) for number in steps[-2:-1]]
         return [*before, *wrong] if len(message) < 4 else wrong
     if not step:
-        return [("Nobody has taken a step yet.", False)]
+        return [("No CPU has taken a step yet.", False)]
     whole = [
         line for number in steps for line in fit(f"{number}: {run.told(number - 1)}", room, 9, SANS)
     ]

@@ -76,7 +76,7 @@ def test_with_one_more_oracle(mmlocks: Mmlocks) -> None:
     ("words", "said"),
     [
         ([LOST_STORE[:-1]], "checksum does not match"),
-        (["nonsense"], "this is no schedule"),
+        (["nonsense"], "this is not a schedule"),
         ([LOST_STORE, "--also", "nobody"], "there is no oracle called 'nobody'"),
         ([str(Schedule("fork_lost_store", "6.4.0", ()))], "nothing to explain"),
     ],
@@ -120,7 +120,7 @@ def test_endings_are_not_final_states(mmlocks: Mmlocks) -> None:
     """What `run` counts, and what is told apart here."""
     final = json.loads(mmlocks("run", "fork_lost_store", "-r", "6.4.3", "--json").stdout)["endings"]
     text = " ".join(mmlocks("endings", "fork_lost_store", "-r", "6.4.3").stdout.split())
-    assert f"The 4 good endings are {final} final states, which `mmlocks run` counts" in text
+    assert f"The 4 good endings are {final} final states in the count of `mmlocks run`" in text
     one = " ".join(
         mmlocks("endings", "fork_lost_store", "-r", "6.4.3", "--cells", "truth*").stdout.split()
     )

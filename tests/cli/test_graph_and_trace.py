@@ -89,7 +89,7 @@ def test_where_nothing_can_be_drawn_other_commands_are_named(
     monkeypatch.setattr("mmlocks.show.graph_layout.MOST", 0)
     done = mmlocks("graph", "fork_lost_store", "-r", "6.4.0", "--view", "open")
     assert (
-        "Nor can any other view be drawn. To see what it comes to: mmlocks endings fork_lost_store -r 6.4.0"
+        "The other views cannot be drawn either. To see all results: mmlocks endings fork_lost_store -r 6.4.0"
         in " ".join(done.stdout.split())
     )
 
@@ -143,7 +143,7 @@ def test_half_a_graph_is_not_called_whole(mmlocks: Mmlocks) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["graph", "fork_lost_store"], "say of which kernel release"),
+        (["graph", "fork_lost_store"], "name a kernel release"),
         (["graph", "fork_lost_stor", "-r", "6.4.0"], "Did you mean fork_lost_store?"),
         (["graph", "fork_lost_store", "-r", "6.4"], "Did you mean"),
         (["graph", "fork_lost_store", "-r", "6.4.0", "--view", "nice"], "'nice' is not one of"),
@@ -191,11 +191,11 @@ def test_a_replayed_run_is_written_for_other_programs(mmlocks: Mmlocks, tmp_path
         (["--svg", "a.svg", "--trace", "folder"], "folder is a folder."),
         (
             ["--svg", "a.png"],
-            "since its name says .png and it would hold SVG. Choose a name that ends in .svg.",
+            "the name ends in .png, but the file would hold SVG. Choose a name that ends in .svg.",
         ),
         (
             ["--trace", "a.SVG"],
-            "since its name says .svg and it would hold JSON. Choose a name that ends in .json.",
+            "the name ends in .svg, but the file would hold JSON. Choose a name that ends in .json.",
         ),
     ],
     ids=lambda value: "_".join(value).replace("/", "_") if isinstance(value, list) else "",
@@ -225,9 +225,7 @@ def test_what_cannot_be_written_is_said(mmlocks: Mmlocks, tmp_path: Path, option
     assert done.exit_code == 2 and "there is no folder" in done.stderr
     done = mmlocks("replay", LOST_STORE, option, tmp_path)
     assert done.exit_code == 2
-    assert "Name the file in it that the trace is to be written to." in " ".join(
-        done.stderr.split()
-    )
+    assert "Name a file in it for the trace." in " ".join(done.stderr.split())
     assert not list(tmp_path.iterdir())
 
 

@@ -20,8 +20,13 @@ MMLOCKS = [sys.executable, "-m", "mmlocks"]
 def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*MMLOCKS, *map(str, words)],
-        capture_output=True, text=True, timeout=60, check=False, cwd=REPOSITORY, env={**os.environ, **environment},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+    )
 
 
 def test_exit_statuses_and_json(answers: Path) -> None:
@@ -70,8 +75,11 @@ def test_a_terminal_sees_progress(tmp_path: Path) -> None:
     program = "from mmlocks.cli import terminal, main; terminal.Meter.PATIENCE = 0; main()"
     with subprocess.Popen(
         [sys.executable, "-c", program, *words],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=terminal, env={**os.environ, "TERM": "xterm"},
-    ) as process:  # fmt: skip
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm"},
+    ) as process:
         os.close(terminal)
         assert process.stdout is not None
         assert json.loads(process.stdout.read())["verdict"] == "safe"
@@ -112,8 +120,12 @@ def test_an_output_that_cannot_be_written(output: str) -> None:
 def test_an_output_that_is_not_there(words: list[str]) -> None:
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" >&-', "sh", *MMLOCKS, *words],
-        cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (
         2,
         "mmlocks: cannot write the output: it is closed.\n",
@@ -129,9 +141,25 @@ def test_ctrl_c_ends_a_graph_in_one_line(tmp_path: Path) -> None:
     )
     picture = tmp_path / "x.svg"
     done = subprocess.run(
-        [sys.executable, "-c", program, "graph", "fork_many_2_6", "-r", "6.4.3", "--states", "1000000", "--svg", picture],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            program,
+            "graph",
+            "fork_many_2_6",
+            "-r",
+            "6.4.3",
+            "--states",
+            "1000000",
+            "--svg",
+            picture,
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "mmlocks: interrupted; nothing was decided.\n"
     assert not picture.exists()
@@ -159,10 +187,14 @@ def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
 def test_ctrl_c_while_searching_leaves_the_answer_unproved(tmp_path: Path, answers: Path) -> None:
     ready = tmp_path / "ready"
     (tmp_path / "slow.py").write_text(
-        "import time\n" + (answers / "right.py").read_text().replace(
-            "    await flush", f"    open({str(ready)!r}, 'w').close()\n    time.sleep(0.1)\n    await flush"
+        "import time\n"
+        + (answers / "right.py")
+        .read_text()
+        .replace(
+            "    await flush",
+            f"    open({str(ready)!r}, 'w').close()\n    time.sleep(0.1)\n    await flush",
         )
-    )  # fmt: skip
+    )
     with subprocess.Popen(
         [*MMLOCKS, "check", "07", tmp_path / "slow.py", "--json"],
         cwd=REPOSITORY,
@@ -190,8 +222,12 @@ def test_an_answer_that_holds_on_is_ended_all_the_same(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", program, "check", "07", tmp_path / "stubborn.py"],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
     assert done.returncode == 2
     assert "stubborn.py, line " in done.stderr
     assert "Traceback" not in done.stderr
@@ -216,8 +252,12 @@ def test_no_answer_keeps_the_command_from_ending_or_ends_it_as_if_it_were_right(
     (tmp_path / "answer.py").write_text(source)
     with subprocess.Popen(
         [*MMLOCKS, "check", "07", tmp_path / "answer.py"],
-        cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert (
             process.stdout is not None and process.stderr is not None
         )  # stdin stays open: whoever reads it waits
@@ -255,8 +295,12 @@ def test_a_notebook_with_magics_is_judged_where_ipython_is_not_installed(
     )
     done = subprocess.run(
         [sys.executable, "-c", program, "check", "07", tmp_path / "lab.ipynb"],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "replaced: dup_mmap (cell 2)." in done.stdout
 

@@ -168,7 +168,7 @@ def test_signs_and_exit_statuses(mmlocks: Mmlocks, monkeypatch: pytest.MonkeyPat
     assert (
         done.exit_code,
         "fork_other_vma -" in words(done),
-        "-: the scenario has nothing" in words(done),
+        "-: the scenario does not apply" in words(done),
     ) == (0, True, True)
     wrong = dataclasses.replace(SCENARIOS["fork_torn_snapshot"], expected=expect())
     monkeypatch.setitem(SCENARIOS, "fork_torn_snapshot", wrong)
@@ -229,8 +229,11 @@ def test_bad_usage(mmlocks: Mmlocks, asked: list[str], said: str) -> None:
 def started(program: str, *more: str, **how: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", program, "releases", *more],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, **how,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+        **how,
+    )
 
 
 @pytest.mark.parametrize("jobs", [1, 4])  # of four workers, two have nothing more to do
@@ -263,9 +266,13 @@ def test_ctrl_c_shows_what_there_is_and_leaves_no_process(tmp_path: Path, jobs: 
     ]
     with subprocess.Popen(
         [sys.executable, tmp_path / "slow.py", "releases", *asked, "--jobs", str(jobs), "--json"],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    ) as process:  # fmt: skip
+    ) as process:
         until = time.monotonic() + 30
         while not ready.exists():
             assert time.monotonic() < until
@@ -296,8 +303,11 @@ def test_a_terminal_sees_progress() -> None:
     keeper, terminal = pty.openpty()
     with started(
         "from mmlocks.cli import terminal, main; terminal.Meter.PATIENCE = 0; main()",
-        *SOME, "--json", stderr=terminal, env={**os.environ, "TERM": "xterm"},
-    ) as process:  # fmt: skip
+        *SOME,
+        "--json",
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm"},
+    ) as process:
         os.close(terminal)
         assert process.stdout is not None
         assert not json.loads(process.stdout.read())["interrupted"]

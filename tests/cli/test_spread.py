@@ -172,9 +172,26 @@ def test_however_it_ends_all_processes_end(
 ) -> None:
     """Ctrl-C as a terminal sends it: to all of them. Other signals go to one."""
     with subprocess.Popen(
-        [sys.executable, "-m", "mmlocks", "run", "fork_many_2_6", "-r", "6.4.3", "--jobs", "2", "--states", "9000000", "--json"],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    ) as process:  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "mmlocks",
+            "run",
+            "fork_many_2_6",
+            "-r",
+            "6.4.3",
+            "--jobs",
+            "2",
+            "--states",
+            "9000000",
+            "--json",
+        ],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
         deadline = time.monotonic() + 60
         while len(group(process.pid)) < 3:  # it, and two more
             assert time.monotonic() < deadline
@@ -214,8 +231,10 @@ def test_half_an_answer_is_not_waited_for(tmp_path: Path) -> None:
     )
     subprocess.run(
         [sys.executable, tmp_path / "half.py", tmp_path / "killed"],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, timeout=20, check=True,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        timeout=20,
+        check=True,
+    )
 
 
 def group(leader: int) -> list[int]:
@@ -247,20 +266,23 @@ NOWHERE = "tcp://127.0.0.1:1"
         ((*RUN, "--jobs", "many"), "--jobs"),
         ((*RUN, "--jobs", "2", "--dask", NOWHERE), "--jobs and --dask contradict each other"),
         (("releases", "--jobs", "2", "--dask", NOWHERE), "--jobs and --dask contradict each other"),
-        ((*RUN, "--jobs", "2", "--strategy", "pct"), "spread the strategies reduced and full"),
-        ((*RUN, "--dask", ""), "is no address of a scheduler. It looks like tcp://HOST:PORT"),
-        ((*RUN, "--dask", "localhost"), "is no address"),
-        ((*RUN, "--dask", "localhost:8786"), "is no address"),
-        ((*RUN, "--dask", "http://localhost:8786"), "is no address"),
-        ((*RUN, "--dask", "tcp://localhost"), "is no address"),
+        ((*RUN, "--jobs", "2", "--strategy", "pct"), "work with the strategies reduced and full"),
+        (
+            (*RUN, "--dask", ""),
+            "is not an address of a scheduler. An address looks like tcp://HOST:PORT",
+        ),
+        ((*RUN, "--dask", "localhost"), "is not an address"),
+        ((*RUN, "--dask", "localhost:8786"), "is not an address"),
+        ((*RUN, "--dask", "http://localhost:8786"), "is not an address"),
+        ((*RUN, "--dask", "tcp://localhost"), "is not an address"),
         ((*RUN, "--dask", "tls://localhost:8786"), "cannot be used: tls is not supported, tcp is"),
         ((*RUN, "--dask", "ucx://localhost:8786"), "cannot be used: ucx is not supported, tcp is"),
         (
             (*RUN, "--dask", "tcp://localhost:65536"),
-            "there is no port 65536; they go from 1 to 65535",
+            "there is no port 65536; ports go from 1 to 65535",
         ),
         ((*RUN, "--dask", "tcp://localhost:0"), "there is no port 0"),
-        (("releases", "--dask", "tcp://localhost:x"), "is no address"),
+        (("releases", "--dask", "tcp://localhost:x"), "is not an address"),
         (
             ("run", "fork_many_0_3", "-r", "6.4.3"),
             "fork_many_V_N is fork_lost_store grown to V VMAs (1 to 7)",
@@ -382,11 +404,19 @@ class Cluster:
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [
-                    sys.executable, "-m", f"distributed.cli.dask_{what}", "--host", "127.0.0.1", "--no-dashboard", *map(str, options),
+                    sys.executable,
+                    "-m",
+                    f"distributed.cli.dask_{what}",
+                    "--host",
+                    "127.0.0.1",
+                    "--no-dashboard",
+                    *map(str, options),
                 ],
                 cwd=self.folder,  # so that it is for PYTHONPATH to say what can be imported
-                stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
-            )  # fmt: skip
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+            )
         self.processes.append(process)
         return process
 

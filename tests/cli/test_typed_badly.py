@@ -89,17 +89,23 @@ BAD = [
     (["run", "fork_lost_store", "-r", "6.4.3", "--states", "0"], "--states"),
     (
         ["run", "fork_lost_store", "-r", "6.4.3", "--states", "many"],
-        "Invalid value for '--states': 'many' is no",
+        "Invalid value for '--states': 'many' is not",
     ),
-    (["run", "fork_lost_store", "-r", "6.4.3", "--seconds", "-1"], "no number of seconds above 0"),
-    (["run", "fork_lost_store", "-r", "6.4.3", "--seconds", "nan"], "no number of seconds above 0"),
+    (
+        ["run", "fork_lost_store", "-r", "6.4.3", "--seconds", "-1"],
+        "not a number of seconds above 0",
+    ),
+    (
+        ["run", "fork_lost_store", "-r", "6.4.3", "--seconds", "nan"],
+        "not a number of seconds above 0",
+    ),
     (
         ["run", "fork_lost_store", "-r", "6.4.3", "--seconds", "1e999"],
-        "no number of seconds above 0",
+        "not a number of seconds above 0",
     ),
     (["replay"], "Missing argument 'TEXT'"),
-    (["replay", ""], "this is no schedule"),
-    (["replay", "hello"], "this is no schedule: 'hello'"),
+    (["replay", ""], "this is not a schedule"),
+    (["replay", "hello"], "this is not a schedule: 'hello'"),
     (["replay", LOST_STORE[:-1]], "damaged"),
     (["replay", LOST_STORE[:30]], "cut off"),
     (["replay", LOST_STORE.replace("0x6", "0x7")], "damaged"),
@@ -119,7 +125,7 @@ BAD = [
     ),
     (
         ["run", "fork_lost_store", "-r", "6.4.3", "--seconds", "soon"],
-        "Invalid value for '--seconds': 'soon' is no number.",
+        "Invalid value for '--seconds': 'soon' is not a number.",
     ),
     (
         ["graph", "stackrot", "-r", "6.4.0", "--view", "nice"],
@@ -131,7 +137,7 @@ BAD = [
     ),
     (["replay", LOST_STORE, "--svg", "."], "is a folder"),
     (["replay", LOST_STORE, "--svg", ""], "is a folder"),
-    (["replay", LOST_STORE, "--svg", "/dev/null"], "no ordinary file"),
+    (["replay", LOST_STORE, "--svg", "/dev/null"], "not an ordinary file"),
     (["replay", LOST_STORE, "--answer", "x.py"], "Leave --answer out"),
     (["check", "lab07"], "Missing argument 'FILE'"),
     (["check", "lab99", "x.py"], "there is no lab called 'lab99'"),
@@ -141,7 +147,7 @@ BAD = [
     (["check", "07", ""], "is a folder"),
     (["hint", "07", "9"], "hints 1 to 3"),
     (["hint", "07", "0"], "hints 1 to 3"),
-    (["hint", "07", "two"], "Invalid value for 'RUNG': 'two' is no whole number."),
+    (["hint", "07", "two"], "Invalid value for 'RUNG': 'two' is not a whole number."),
 ]
 
 

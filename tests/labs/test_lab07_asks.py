@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import FunctionType
 from typing import Any
 
@@ -366,9 +365,11 @@ def test_checks_of_one_examination_repeat_no_search(monkeypatch: pytest.MonkeyPa
     }
 
 
-def test_an_answer_is_judged_in_seconds() -> None:
-    """CPU time, with a wide margin: what it takes on a quiet machine is the benchmarks' to say."""
-    began = time.process_time()
-    LAB.judge(BANK.names("Linux"))
-    assert time.process_time() - began < 10
+def test_an_answer_is_judged_by_few_states() -> None:
+    """A learner waits for this. `benchmarks/answers.py` says how many seconds it takes."""
+    results = LAB.judge(BANK.names("Linux")).results
+    states = {
+        found.scenario.name: found.verdict.states for result in results for found in result.searched
+    }
+    assert 10_000 < sum(states.values()) < 60_000  # 31,651
     assert asked(SCENARIOS["stackrot"]).name == "stackrot" + ALL

@@ -47,7 +47,7 @@ UNPROVED = {"spins_under_a_logger": "its local variables never came back to what
 WRONG = {
     "address_in_place_of_a_page": r"KeyError in copy_present_pte \(mm/fork.py:\d+\), called from copy_page_range \(HERE\): 'there is no \d+ here, only 3'",
     "arguments_swapped": r"TypeError in dup_mmap \(HERE\): vm_area_dup\(mm, orig\) takes a handle of kind Mm as mm, and this is heap, of kind Vma",
-    "asyncio_gather": r"awaited a _GatheringFuture in dup_mmap \(HERE\), which is no step of this machine\. Await kernel functions",
+    "asyncio_gather": r"awaited a _GatheringFuture in dup_mmap \(HERE\), which is not a step of this machine\. Await kernel functions",
     "asyncio_lock": r"a completed store vanishes",
     "asyncio_sleep": r"RuntimeError in dup_mmap \(HERE\): no running event loop\. asyncio does not run here: await kernel functions, cells and steps only",
     "attribute_of_the_module_misspelled": r"AttributeError in dup_mmap \(HERE\): module 'mmlocks.mm' has no attribute 'vma_lock_write'",
@@ -70,7 +70,7 @@ WRONG = {
     "field_in_place_of_its_value": r"in dup_mmap \(HERE\): the field mm_lock_seq itself is passed on, not its value; write `await` in front of it",
     "field_misspelled": r"AttributeError in dup_mmap \(HERE\): 'Vma' object has no attribute 'lock'\. Is vm_lock meant\?",
     "fields_compared": r"TypeError in dup_mmap \(HERE\): mm_lock_seq was compared but never read; write `await` in front of it",
-    "float_in_a_step": r"in dup_mmap \(HERE\): a float is passed on, which is no plain value: fields, steps and kernel functions take .* whole numbers",
+    "float_in_a_step": r"in dup_mmap \(HERE\): a float is passed on, which is not a plain value: fields, steps and kernel functions take .* whole numbers",
     "for_without_async": r"TypeError in dup_mmap \(HERE\): 'async_generator' object is not iterable\. It awaits and yields: write `async for`",
     "helper_with_a_kernel_name": r"copy_vma is called with 5 arguments \(mm, vma, old, new, length\), and this one takes \(mm, vma\)\. .*if yours is a helper, give it another name",
     "list_of_vmas_in_a_call": r"TypeError in dup_mmap \(HERE\): vma_start_write\(vma\) takes a handle of kind Vma as vma, and this is of kind tuple",

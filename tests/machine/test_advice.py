@@ -4,7 +4,17 @@ import pytest
 
 from mmlocks.machine.advice import advice_on, nearest
 
-NAMES = ["vma_start_write", "vma_start_read", "vma_end_write_all", "vm_lock", "vm_lock_seq", "mmap_write_lock", "flush_tlb_mm", "mm", "oldmm"]  # fmt: skip
+NAMES = [
+    "vma_start_write",
+    "vma_start_read",
+    "vma_end_write_all",
+    "vm_lock",
+    "vm_lock_seq",
+    "mmap_write_lock",
+    "flush_tlb_mm",
+    "mm",
+    "oldmm",
+]
 
 
 @pytest.mark.parametrize(

@@ -142,8 +142,16 @@ def test_waiting_for_oneself_is_a_deadlock_at_once(
 
 
 def test_to_try_what_one_holds_is_no_deadlock() -> None:
-    tries = program(lambda at: [at.spin.lock(), at.spin.try_lock(), at.spin.unlock(), at.sem.down_write(),
-                                at.sem.try_write(), at.sem.up_write()])  # fmt: skip
+    tries = program(
+        lambda at: [
+            at.spin.lock(),
+            at.spin.try_lock(),
+            at.spin.unlock(),
+            at.sem.down_write(),
+            at.sem.try_write(),
+            at.sem.up_write(),
+        ]
+    )
     assert judge(tries).outcome == "safe"
 
 

@@ -612,7 +612,7 @@ def test_what_is_no_kernel_function_is_refused(function: Any, says: str) -> None
 def test_a_function_of_an_unknown_name_is_refused() -> None:
     with pytest.raises(
         AnswerError,
-        match=r"dup_mmaps is no kernel function, so nothing would call it\. There are: anon_vma",
+        match=r"dup_mmaps is not a kernel function, so nothing would call it\. There are: anon_vma",
     ):
         Kernel(RELEASES["6.4.0"], {"dup_mmaps": forgets_a_step})
 

@@ -89,11 +89,11 @@ def test_whatever_stands_where_the_steps_belong_is_read_or_refused(steps: str) -
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "this is no schedule: ''. A schedule begins with mml1:"),
-        ("hello", "this is no schedule: 'hello'"),
-        ("0x3.2x2", "this is no schedule"),
+        ("", "this is not a schedule: ''. A schedule begins with mml1:"),
+        ("hello", "this is not a schedule: 'hello'"),
+        ("0x3.2x2", "this is not a schedule"),
         ("mml1:\ud800:b:0:00000000", "damaged"),
-        ("x" * 10_000, "this is no schedule: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'. A"),
+        ("x" * 10_000, "this is not a schedule: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'. A"),
         ("mml2:a:b:0:00000000", "this schedule is of version mml2, and this mmlocks reads mml1"),
         ("mml12:a:b:0:00000000", "of version mml12"),
         ("mml1:fork_lost_store:6.4.0:0x3.2x", "4 fields where 5 belong; was it cut off"),

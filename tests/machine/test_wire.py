@@ -184,9 +184,9 @@ def test_a_handle_comes_back_as_the_same_object() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_no_plain_value_does_not_travel(value: Any) -> None:
-    with pytest.raises(ModelError, match="is no plain value"):
+    with pytest.raises(ModelError, match="is not a plain value"):
         to_plain(value)
-    with pytest.raises(ModelError, match="is no plain value"):
+    with pytest.raises(ModelError, match="is not a plain value"):
         to_plain(Step("store", (0, value)))
 
 

@@ -46,11 +46,17 @@ def same(one: Machine, other: Machine) -> None:
         for node, match in zip(task.nodes, twin.nodes, strict=True):
             # Handles are equal if their names are.
             assert (repr(node.step), node.answer.ended, node.answer.message, node.answer.where) == (
-                repr(match.step), match.answer.ended, match.answer.message, match.answer.where,
-            )  # fmt: skip
+                repr(match.step),
+                match.answer.ended,
+                match.answer.message,
+                match.answer.where,
+            )
             assert (node.footprint, node.looks, node.project, node.touched) == (
-                match.footprint, match.looks, match.project, match.touched,
-            )  # fmt: skip
+                match.footprint,
+                match.looks,
+                match.project,
+                match.touched,
+            )
             assert [*map(repr, node.results)] == [*map(repr, match.results)]
             assert [*node.edges.values()] == [*match.edges.values()]
 
@@ -91,7 +97,7 @@ def test_a_scenario_taken_over_is_the_same_and_is_searched_alike(
 def test_every_scenario_can_travel(scenario: str) -> None:
     release = next(
         name for name, release in RELEASES.items() if not SCENARIOS[scenario].lacking(release)
-    )  # fmt: skip
+    )
     leader = program_named(scenario, release)
     searched(leader, states=3_000)
     same(leader, dictated(program_named(scenario, release), words_of(leader)))
@@ -223,7 +229,7 @@ def test_a_value_that_is_not_plain_cannot_travel(value: Any) -> None:
 
     machine = tasks_on_cells(store)()
     searched(machine)
-    with pytest.raises(ModelError, match="is no plain value"):
+    with pytest.raises(ModelError, match="is not a plain value"):
         words_of(machine)
 
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,6 +25,7 @@ from mmlocks.maps.reading import (
     read_saved,
 )
 from mmlocks.mm.area import Area
+from tests.helpers import calls
 from tests.maps.big_maps import jvm
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -149,7 +149,9 @@ def test_a_malformed_line_is_named(bad: str) -> None:
     with pytest.raises(HostError) as caught:
         parse_maps(f"{LINE}{bad}\n{LINE}", "saved.txt")
     said = str(caught.value)
-    assert said.startswith(f"saved.txt, line 2: {bad!r} is no area. Expected START-END PERMISSIONS")
+    assert said.startswith(
+        f"saved.txt, line 2: {bad!r} is not an area. Expected START-END PERMISSIONS"
+    )
     if bad != "Rss: 4 kB":
         with pytest.raises(HostError, match=r"^smaps, line 4: .* Expected a field"):
             parse_smaps(f"{LINE}Size: 4 kB\nVmFlags: rd\n{bad}\n{LINE}")
@@ -215,41 +217,35 @@ def test_anything_else_is_an_error_and_no_crash(text: str) -> None:
             parse(text)
 
 
-def test_parsing_is_fast() -> None:
+def test_an_area_is_read_with_few_calls() -> None:
     """Comparing a model with a real process reads areas after every operation."""
     areas = sample("sleep_maps.txt").count("\n")
-    assert best_of(50, lambda: parse_maps(sample_maps)) / areas < 30e-6  # 2 us on an idle machine
-    assert best_of(50, lambda: parse_smaps(sample_smaps)) / areas < 80e-6  # 5 us
+    assert calls(lambda: parse_maps(sample_maps)) <= 12 * areas  # 6 each
+    assert calls(lambda: parse_smaps(sample_smaps)) <= 12 * areas  # 7 each
 
 
 sample_maps, sample_smaps = sample("sleep_maps.txt"), sample("sleep_smaps.txt")
 
 
-def best_of(times: int, act: Any) -> float:
-    def seconds() -> float:
-        started = time.perf_counter()
-        act()
-        return time.perf_counter() - started
-
-    return min(seconds() for _ in range(times))
-
-
 def test_a_text_that_is_nearly_right_takes_no_longer() -> None:
-    """No pattern may try again and again what cannot fit: a saved file is anybody's."""
-    started = time.perf_counter()
+    """No pattern may try a part again and again: a saved file can hold any text.
+
+    0.03 s of CPU where each pattern reads a text once, and hours where it does not.
+    """
+    started = time.process_time()
     with pytest.raises(HostError):
         parse_smaps(LINE + "Rss: 4 kB\n" * 200_000 + "rss\n")
     with pytest.raises(HostError):
         parse_maps("0" * 2_000_000)
     with pytest.raises(HostError):
         parse_smaps(LINE + "A" * 2_000_000)
-    assert time.perf_counter() - started < 5  # 0.03 s on an idle machine
+    assert time.process_time() - started < 60
 
 
 def test_three_thousand_areas() -> None:
-    areas = parse_maps(jvm())
-    assert len(areas) == 3000
-    assert best_of(3, lambda: parse_maps(jvm())) < 1
+    text = jvm()
+    assert len(parse_maps(text)) == 3000
+    assert calls(lambda: parse_maps(text)) <= 12 * 3000
 
 
 # -- a process --------------------------------------------------------------------------------------------------------
@@ -486,7 +482,7 @@ def test_a_copy_that_came_by_way_of_windows(tmp_path: Path) -> None:
         (b"hello\n", "is not a saved maps or smaps: it begins with 'hello'. Expected START-END"),
         (b"Name:\tcat\nUmask:\t0022\n", "is not a saved maps or smaps"),
         (b"x" * 100_000, "is not a saved maps or smaps"),
-        (LINE.encode() + b"7ffc", "line 2: '7ffc' is no area"),
+        (LINE.encode() + b"7ffc", "line 2: '7ffc' is not an area"),
         (b"2000-3000 ---p 00000000 00:00 0    [rollup]\nRss: 4 kB\n", "is a copy of smaps_rollup"),
     ],
 )

@@ -125,9 +125,16 @@ def main() -> None:
         done += 1
         if said(verdict) != wanted:
             other += 1
-            print(f"{paste.function} of {paste.release} in {paste.scenario}: {said(verdict)}, not {wanted}: {verdict.violation or verdict.reason}", flush=True)  # fmt: skip
+            print(
+                f"{paste.function} of {paste.release} in {paste.scenario}: {said(verdict)}, not {wanted}: {verdict.violation or verdict.reason}",
+                flush=True,
+            )
         if done % 100 == 0:
-            print(f"{done} judged, {other} otherwise, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
+            print(
+                f"{done} judged, {other} otherwise, {time.monotonic() - began:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
     print(f"{done} judged, {other} otherwise, {time.monotonic() - began:.0f} s")
 
 

@@ -83,7 +83,23 @@ def test_the_star_import_hides_nothing_that_a_notebook_has() -> None:
     # `mmap` is the system call here; nothing in a lab wants Python's module of that name.
     assert exported & sys.stdlib_module_names == {"mmap"}
     # IPython's own: the last results and inputs, and what it puts into a notebook.
-    assert not exported & {"_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh", "In", "Out", "exit", "quit", "display", "get_ipython"}  # fmt: skip
+    assert not exported & {
+        "_",
+        "__",
+        "___",
+        "_i",
+        "_ii",
+        "_iii",
+        "_ih",
+        "_oh",
+        "_dh",
+        "In",
+        "Out",
+        "exit",
+        "quit",
+        "display",
+        "get_ipython",
+    }
     assert not exported & set(PATCH_NAMES)
 
 

@@ -30,11 +30,12 @@ NEVER_CALLED = {
     "_duplicate",
     "_duplicate_at_once",
     "_move_several",
+    "_replace_below",
     "folio_get",
     "shmem_zero_setup",
 }
-"""`_duplicate` runs inside a step. `_duplicate_at_once` takes that step, and answers may not. mremap moves several VMAs in no release, nothing takes a reference by that function, and no search has room for a
-new file. test_release_text.py sees to it that the names in these texts are there."""
+"""`_duplicate` runs inside a step. `_duplicate_at_once` takes that step, and answers may not. mremap moves several VMAs in no release, nothing takes a reference by that function, no search has room for a
+new file, and no scenario has a tree of more than one level. test_release_text.py sees to it that the names in these texts are there."""
 
 
 def chosen() -> dict[tuple[str, str, str], Paste]:

@@ -20,7 +20,10 @@ YOUNGER = Release("younger", "", NEWEST.patches | frozenset(LAYOUT_RULES.values(
 """No release of the course has the layout rules that the kernel underneath may have; their text is Python all the same."""
 ALL = {**RELEASES, YOUNGER.name: YOUNGER}
 
-OTHER_RELEASES = re.compile(r"\b[2-6]\.\d+\b(?!\.?\d)|\b\d\.\d+\.\d+|\b[0-9a-f]{12}\b|\b(up to|before|since|until) \d", re.IGNORECASE)  # fmt: skip
+OTHER_RELEASES = re.compile(
+    r"\b[2-6]\.\d+\b(?!\.?\d)|\b\d\.\d+\.\d+|\b[0-9a-f]{12}\b|\b(up to|before|since|until) \d",
+    re.IGNORECASE,
+)
 """How a text would speak of releases and commits."""
 
 
@@ -85,7 +88,12 @@ def test_no_text_has_what_cannot_be_reached(release: str) -> None:
 @pytest.mark.parametrize("release", ALL)
 def test_no_text_speaks_of_releases_or_commits(release: str) -> None:
     """Inside a function, and in what its docstring says that it is for. The other sections of a docstring are not part of the text."""
-    found = [(name, line) for name, text in texts(release) for line in text.splitlines() if OTHER_RELEASES.search(line)]  # fmt: skip
+    found = [
+        (name, line)
+        for name, text in texts(release)
+        for line in text.splitlines()
+        if OTHER_RELEASES.search(line)
+    ]
     assert not found
 
 

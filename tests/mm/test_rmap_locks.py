@@ -254,9 +254,14 @@ async def walks_from_a_frame(world: World) -> None:
 def anonymous() -> World:
     """Two VMAs that were one: by their numbers P6 may follow P2, and both are filed in one anon_vma."""
     made = World(
-        2, pages={LEFT: None, GAP: None, SECOND: (7,)}, faulting={}, cached={}, slots=1, referee=False,
+        2,
+        pages={LEFT: None, GAP: None, SECOND: (7,)},
+        faulting={},
+        cached={},
+        slots=1,
+        referee=False,
         forks=False,
-    )  # fmt: skip
+    )
     made.memory.behind[GAP] = made.memory.behind[SECOND]
     a, b = made.map("a", LEFT, LEFT), made.map("b", SECOND, SECOND)
     shared = b.anon_vma.of(made.layout.initial)
@@ -278,9 +283,14 @@ async def moves_and_keeps(world: World) -> None:
 
 def stack() -> World:
     made = World(
-        2, pages={FIRST: None, SECOND: (7,)}, faulting={0: [FIRST]}, cached={}, slots=1, referee=False,
+        2,
+        pages={FIRST: None, SECOND: (7,)},
+        faulting={0: [FIRST]},
+        cached={},
+        slots=1,
+        referee=False,
         forks=False,
-    )  # fmt: skip
+    )
     made.map("stack", SECOND, SECOND, flags=STACK)
     made.may_change(nodes=2)
     return made

@@ -207,9 +207,14 @@ def test_exit_neither_ends_the_kernel_nor_waits_and_says_its_line(kernel: Kernel
 
 def test_nothing_in_the_function_ends_the_kernel_or_waits(kernel: Kernel) -> None:
     for call, said in {
-        "exit()": "exit() cannot", "quit()": "quit() cannot", "input()": "input() cannot", "breakpoint()": "breakpoint() cannot",
-        "__import__('pdb').set_trace()": "set_trace() cannot", "__import__('os')._exit(3)": "os._exit() cannot", "__import__('sys').exit()": "SystemExit",
-    }.items():  # fmt: skip
+        "exit()": "exit() cannot",
+        "quit()": "quit() cannot",
+        "input()": "input() cannot",
+        "breakpoint()": "breakpoint() cannot",
+        "__import__('pdb').set_trace()": "set_trace() cannot",
+        "__import__('os')._exit(3)": "os._exit() cannot",
+        "__import__('sys').exit()": "SystemExit",
+    }.items():
         kernel.run(RIGHT.replace("    await flush", f"    {call}\n    await flush"))
         error = " ".join(kernel.run(LOST_STORE).error.split())
         assert said in error, (call, error)
@@ -254,11 +259,13 @@ def test_an_unknown_magic_fails_its_cell(kernel: Kernel) -> None:
 )
 def test_anything_that_gives_an_awaitable_is_named_with_its_cell(kernel: Kernel, made: str) -> None:
     kernel.run(
-        "from functools import partial\n" + RIGHT.replace("dup_mmap", "run")
+        "from functools import partial\n"
+        + RIGHT.replace("dup_mmap", "run")
         + "\nclass Fork:\n    async def run(self, flag, mm, oldmm):\n        await run(mm, oldmm)\n"
         + "    async def __call__(self, mm, oldmm):\n        await run(mm, oldmm)\n"
-        + f"\ndup_mmap = {made}\n", "a",
-    )  # fmt: skip
+        + f"\ndup_mmap = {made}\n",
+        "a",
+    )
     said = kernel.run(
         "from mmlocks.notebook.session import session\nsession().answer(globals()).judged"
     )

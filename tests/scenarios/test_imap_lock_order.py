@@ -185,8 +185,12 @@ async def never_leaves(file, vma):
 async def locks_the_file_first(mm, vma, address, below):
     """split_in_two with its locks the other way round."""
     start, end, pgoff, flags, file = (
-        await vma.vm_start, await vma.vm_end, await vma.vm_pgoff, await vma.vm_flags, await vma.vm_file,
-    )  # fmt: skip
+        await vma.vm_start,
+        await vma.vm_end,
+        await vma.vm_pgoff,
+        await vma.vm_flags,
+        await vma.vm_file,
+    )
     upper = pgoff + (address - start) // PAGE_SIZE
     range_of_new = (start, address, pgoff) if below else (address, end, upper)
     new = await vm_area_alloc(mm, *range_of_new, flags, file)  # noqa: F821

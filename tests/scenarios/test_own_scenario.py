@@ -11,7 +11,7 @@ import pytest
 from mmlocks.errors import ModelError
 from mmlocks.machine import Machine, Run, Violation
 from mmlocks.mm.world import World
-from mmlocks.notebook.scheduler import Session
+from mmlocks.notebook.scheduler import PlayerSession
 from mmlocks.oracles import Oracle
 from mmlocks.oracles.lock_order import Afterwards
 from mmlocks.releases import PATCHES
@@ -86,7 +86,7 @@ def test_what_show_and_explain_print_can_be_replayed(name: str) -> None:
 
 
 def test_the_player_takes_it_with_its_patch_and_a_pasted_schedule(name: str) -> None:
-    session = Session(name, "6.1")
+    session = PlayerSession(name, "6.1")
     session.find_shortest()
     found = session.schedule
     assert session.here.violation is not None and "mml1:counting" in str(found)

@@ -258,8 +258,13 @@ def test_no_count_depends_on_workers(reduced: bool, later: Later) -> None:
         strategy = spread(executor, build, reduced, workers=workers)
         found = strategy.explore(machine, Meter(AMPLE), stop=stop)
         return (
-            found.states, found.transitions, found.outcome, found.violation, sorted(found.violations), sorted(found.endings),
-        )  # fmt: skip
+            found.states,
+            found.transitions,
+            found.outcome,
+            found.violation,
+            sorted(found.violations),
+            sorted(found.endings),
+        )
 
     for stop in (True, False):
         several = [found(later, workers, stop) for workers in (1, 2, 50)]
@@ -280,8 +285,13 @@ def test_a_verdict_reads_the_same(scenario: str, release: str) -> None:
     build = partial(program_named, scenario, release)
     one, other = judge(build()), judge(build(), strategy=spread(Here(), build))
     assert (one.outcome, one.violation, one.schedule, one.minimal, one.searched, one.left_out) == (
-        other.outcome, other.violation, other.schedule, other.minimal, other.searched, other.left_out,
-    )  # fmt: skip
+        other.outcome,
+        other.violation,
+        other.schedule,
+        other.minimal,
+        other.searched,
+        other.left_out,
+    )
 
 
 def test_an_oracle_that_asks_afterwards_is_answered() -> None:
@@ -550,7 +560,7 @@ def test_a_program_that_is_another_one_there() -> None:
 
 
 def test_a_value_that_cannot_travel() -> None:
-    with pytest.raises(ModelError, match="a float is passed on, which is no plain value"):
+    with pytest.raises(ModelError, match="a float is passed on, which is not a plain value"):
         spread(Here(), halves).explore(halves(), Meter(AMPLE))
 
 

@@ -66,7 +66,7 @@ def _assert_write_locked(view: View, cpu: int, vma: Vma) -> None:
     if vma.vm_mm.mm_mt.in_rcu and view[vma.vm_mm.mmap_lock.writer.index] != cpu + 1:
         raise ViolationSignal(
             "lock_misuse",
-            f"cpu{cpu}: vma_start_write({vma}) without mmap_lock held for writing, so nobody would "
+            f"cpu{cpu}: vma_start_write({vma}) without mmap_lock held for writing, so no CPU would "
             f"ever unlock the VMA. Take mmap_write_lock({vma.vm_mm}) first.",
         )
 

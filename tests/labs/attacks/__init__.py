@@ -29,10 +29,18 @@ def answer(body: str) -> str:
 
 
 def fork(
-    *, imports: str = "", before: str = "", lock: str = "await vma_start_write(mpnt)", dup: str = "tmp = await vm_area_dup(mm, mpnt)",
-    copy: str = "await copy_page_range(tmp, mpnt)", after: str = "", flush: str = "await flush_tlb_mm(oldmm)",
-    unlock: str = "await mmap_write_unlock(oldmm)", last: str = "", also: str = "",
-) -> str:  # fmt: skip
+    *,
+    imports: str = "",
+    before: str = "",
+    lock: str = "await vma_start_write(mpnt)",
+    dup: str = "tmp = await vm_area_dup(mm, mpnt)",
+    copy: str = "await copy_page_range(tmp, mpnt)",
+    after: str = "",
+    flush: str = "await flush_tlb_mm(oldmm)",
+    unlock: str = "await mmap_write_unlock(oldmm)",
+    last: str = "",
+    also: str = "",
+) -> str:
     """Linux's fork of 6.4.3 with other lines in some places, and what the file holds `also`."""
     loop = "\n".join(textwrap.dedent(part).strip("\n") for part in (lock, dup, copy, after) if part)
     lines = [
