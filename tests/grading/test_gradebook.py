@@ -213,6 +213,13 @@ def test_moodles_traps_have_their_sentences() -> None:
         fill_moodle(grades((JANE, 8)), scale)
 
 
+def test_a_sheet_without_decimals_follows_its_separator() -> None:
+    for separator, written in ((";", "7,5"), (",", "7.5")):
+        text = f"ID{separator}Bewertung\n4711{separator}\n"
+        filled = fill_moodle(grades((JANE, "7.5")), table_of(text.encode(), "x.csv"))
+        assert filled.content.decode() == text[:-1] + written + "\n"
+
+
 def test_moodles_participant_number_is_an_id() -> None:
     filled = fill_moodle(grades((Student("4712", name="Hans"), "7.25")), book("moodle_de"))
     assert parsed(filled.content, ";")[2][4] == "7,25"
