@@ -160,8 +160,8 @@ def fill_moodle(grades: Grades, table: Table, column: str = "") -> Filled:
         )
     if target in worksheet:
         warnings.append(
-            'Moodle skips grades that were changed since the export. Tick "allow updating records '
-            'that have been modified more recently" if they shall be replaced.'
+            "Moodle skips grades that were changed there since the export, unless you tick the box "
+            "for that when you upload the sheet."
         )
 
     def kept(row: int) -> str:

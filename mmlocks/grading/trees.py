@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from mmlocks.errors import GradingError
@@ -50,11 +51,13 @@ class Spot:
             if not self.offsets:
                 with self.path.open("rb") as stream:
                     return _limited(stream.read(LARGEST_FILE + 1))
-            content: Path | io.BytesIO = self.path
-            for offset in self.offsets:
-                with zipfile.ZipFile(content) as archive:
-                    content = io.BytesIO(_read(archive, offset))
-            return content.getvalue() if isinstance(content, io.BytesIO) else b""
+            found = self.path.stat()
+            opened = _opened(self.path, os.getpid(), found.st_mtime_ns, found.st_size)
+            content = _read(*opened, self.offsets[0])
+            for offset in self.offsets[1:]:
+                with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                    content = _read(archive, _by_offset(archive), offset)
+            return content
         except BAD_ZIP as problem:
             raise GradingError(f"it cannot be unpacked: {_why(problem)}.") from None
         except OSError as problem:
@@ -213,15 +216,31 @@ def _refused(info: zipfile.ZipInfo) -> str:
     return ""
 
 
-def _read(archive: zipfile.ZipFile, offset: int) -> bytes:
-    for info in archive.infolist():
-        if info.header_offset == offset:
-            if problem := _refused(info):
-                raise GradingError(problem)
-            with archive.open(info) as stream:
-                # What the zip says of its size may be a lie, so the limit holds here as well.
-                return _limited(stream.read(LARGEST_FILE + 1))
-    raise GradingError("it is not in the zip any more.")
+@lru_cache(maxsize=1)
+def _opened(
+    path: Path, _process: int, _changed: int, _size: int
+) -> tuple[zipfile.ZipFile, dict[int, zipfile.ZipInfo]]:
+    """A zip that stays open, since to read its list anew for each of 1,000 files takes minutes.
+
+    Each process opens its own: processes that share an open file share the place in it as well.
+    """
+    archive = zipfile.ZipFile(path)
+    return archive, _by_offset(archive)
+
+
+def _by_offset(archive: zipfile.ZipFile) -> dict[int, zipfile.ZipInfo]:
+    return {info.header_offset: info for info in archive.infolist()}
+
+
+def _read(archive: zipfile.ZipFile, infos: dict[int, zipfile.ZipInfo], offset: int) -> bytes:
+    info = infos.get(offset)
+    if info is None:
+        raise GradingError("it is not in the zip any more.")
+    if problem := _refused(info):
+        raise GradingError(problem)
+    with archive.open(info) as stream:
+        # What the zip says of its size may be a lie, so the limit holds here as well.
+        return _limited(stream.read(LARGEST_FILE + 1))
 
 
 def _limited(content: bytes) -> bytes:

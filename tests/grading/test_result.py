@@ -61,6 +61,7 @@ def test_only_the_time_of_writing_differs_between_two_runs(tmp_path: Path) -> No
     third = write_result(tmp_path / "c", RESULT).read_bytes()
     assert first == second != third
     one, two = json.loads(first), json.loads(third)
+    assert list(one) == sorted(one)
     assert {name for name in one if one[name] != two[name]} == {"graded"}
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import struct
+import time
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,6 +83,23 @@ def test_a_moodle_download_tells_who(tmp_path: Path, packed: bool) -> None:
         "4712": "Hans Müller",
     }
     assert not any(each.problem for each in one.values())
+    assert {each.submitted for each in one.values()} == {None}
+
+
+def test_of_two_uploads_with_one_name_the_later_number_counts(tmp_path: Path) -> None:
+    files = {"doe_1234_678_lab07.ipynb": NOTEBOOK + b"1", "doe_1234_99_lab07.ipynb": NOTEBOOK}
+    assert collect(zipped(tmp_path / "s.zip", files), LAB).submissions[0].read()[-1:] == b"1"
+
+
+def test_collecting_takes_time_in_proportion_to_the_number(tmp_path: Path) -> None:
+    def seconds(number: int) -> float:
+        names = (f"doe{n}_{1000 + n}_{9000 + n}_lab07.ipynb" for n in range(number))
+        place = zipped(tmp_path / f"{number}.zip", dict.fromkeys(names, NOTEBOOK))
+        start = time.process_time()
+        assert len(collect(place, LAB).submissions) == number
+        return time.process_time() - start
+
+    assert seconds(1_000) < 40 * max(seconds(100), 0.005)
 
 
 def test_moodle_files_without_folders_are_read_as_well(tmp_path: Path) -> None:
