@@ -74,9 +74,9 @@ class Link:
         length = int.from_bytes(self._read(HEADER, until), "big")
         self._received += length
         if length > LARGEST:
-            self._breaks(f"sends a reply of {length:,} bytes, where {LARGEST:,} are the most")
+            self.breaks(f"sends a reply of {length:,} bytes, where {LARGEST:,} are the most")
         if self._received > LARGEST_SUM:
-            self._breaks(f"sends more than {LARGEST_SUM:,} bytes in all")
+            self.breaks(f"sends more than {LARGEST_SUM:,} bytes in all")
         return self._said(self._read(length, until), nonce)
 
     def finish(self) -> None:
@@ -89,9 +89,9 @@ class Link:
         try:
             reply = json.loads(raw.decode(), parse_float=_no, parse_constant=_no)
         except (ValueError, RecursionError):
-            self._breaks("sends a reply that is no JSON of plain values")
+            self.breaks("sends a reply that is no JSON of plain values")
         if not isinstance(reply, dict) or reply.get("nonce") != nonce:
-            self._breaks("sends a reply to something else than what it was asked")
+            self.breaks("sends a reply to something else than what it was asked")
         if reply.keys() == {"nonce", "said"}:
             return reply["said"]
         raised = reply.get("raised")
@@ -99,7 +99,7 @@ class Link:
             kind, text = raised
             if isinstance(kind, str) and kind in RAISED and isinstance(text, str):
                 raise RAISED[kind](clean(text))
-        self._breaks("sends a reply that has not the form of one")
+        return self.breaks("sends a reply that has not the form of one")
 
     # -- bytes -------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class Link:
         if not select.select([self._replies], [], [], 0)[0]:
             return
         if os.read(self._replies, 1):
-            self._breaks("sends something that it was not asked for")
+            self.breaks("sends something that it was not asked for")
         if not at_end:
             self._died()
 
@@ -141,7 +141,8 @@ class Link:
 
     # -- the end -----------------------------------------------------------------------------------
 
-    def _breaks(self, did: str) -> NoReturn:
+    def breaks(self, did: str) -> NoReturn:
+        """End the link, because the process `did` what no honest one does. Raises NotJudged."""
         self.hostile = True
         self._end(f"the process in which your code runs {did}. {NOTHING_JUDGED}")
 

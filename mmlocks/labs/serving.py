@@ -99,7 +99,8 @@ class Serving:
 
     def again(self) -> None:
         """Make the functions anew."""
-        assert self._answer is not None and self._answer.again is not None
+        assert self._answer is not None
+        assert self._answer.again is not None
         self._functions.append(self._answer.again())
 
     def side(self, generation: int, scenario: str) -> None:
@@ -162,7 +163,7 @@ def serve(file: Path, questions: int, replies: int) -> None:
     serving = Serving(file)
     sys.path.insert(0, str(file.resolve().parent))
     with (
-        open(os.devnull, "w", encoding="utf-8") as nothing,
+        Path(os.devnull).open("w", encoding="utf-8") as nothing,
         contextlib.redirect_stdout(nothing),
         contextlib.redirect_stderr(nothing),
         guarded(),
