@@ -8,13 +8,13 @@ this process.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mmlocks.errors import ModelError, Undecided
 from mmlocks.grading.link import Link, clean
-from mmlocks.labs.serving import digest
+from mmlocks.labs.serving import MOST_PLACES, digest
 from mmlocks.machine.coroutine import STEPS_PER_TASK
 from mmlocks.machine.side import Side, who_asks
 from mmlocks.machine.state import Layout
@@ -23,9 +23,6 @@ from mmlocks.machine.values import exact
 from mmlocks.machine.wire import EXCEPTIONS, Threw, from_plain, plain_from_abroad, to_plain
 from mmlocks.mm.replacing import Replacements
 from mmlocks.mm.stubs import kernel_functions
-
-MOST_PLACES = 200
-"""Lines in an await chain, at most."""
 
 
 class ReplacementsThere(Replacements):
@@ -65,10 +62,10 @@ class ReplacementsThere(Replacements):
     def text(self) -> str:
         return self._text
 
-    def side(self, scenario: str, layout: Layout) -> Side:
+    def side(self, scenario: str, home: Layout, another: Callable[[], Layout]) -> Side:
         self._link.later("side", self._generation, scenario)
         self._made.sides += 1
-        return There(self._link, self._made, self._made.sides - 1, self._fingerprints, layout)
+        return There(self._link, self._made, self._made.sides - 1, self._fingerprints, home)
 
     def anew(self) -> Replacements:
         self._link.ask("again")

@@ -17,6 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ from mmlocks.scenarios.catalogue import scenario_named
 
 HEADER = 4
 """Bytes in front of a frame, which say how long it is."""
+
+MOST_PLACES = 200
+"""Lines of an await chain or a traceback that are passed on: the innermost ones."""
 
 RAISED: Mapping[str, type[Exception]] = {
     kind.__name__: kind for kind in (AnswerError, NondeterminismError, NotJudged, Undecided)
@@ -56,7 +60,7 @@ class Run:
         key = None
         if answer.key is not None:
             key = self._keys.setdefault(answer.key, len(self._keys))
-        plain = to_plain(answer)
+        plain = to_plain(replace(answer, where=answer.where[-MOST_PLACES:]))
         self.histories.append(told)
         self.said.append(plain)
         return [plain, key]

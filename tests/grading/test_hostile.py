@@ -230,7 +230,7 @@ ESCAPES = {
         "    await mmap_write_lock(oldmm)\n", "    x = bytearray(2_000_000_000)\n"
     ),
     "endless": f"while True:\n    pass\n{WRONG}",
-    "ignores_all_signals": f"""
+    "ignores_all_signals": """
 import signal
 for number in range(1, 65):
     try:
@@ -358,7 +358,7 @@ def test_without_isolation_answers_are_judged_and_the_result_says_so(
     found = examine(LAB, file)
     assert (found.points, found.isolation) == (LAB.points, NONE)
     assert any("NOT ISOLATED" in reason for reason in found.eye)
-    with pytest.raises(AnswerError, match="NOT ISOLATED.*required"):
+    with pytest.raises(AnswerError, match=r"NOT ISOLATED.*required"):
         examine(LAB, file, require_isolation=True)
 
 
