@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from mmlocks.errors import AnswerError, MmlocksError, Undecided
-from mmlocks.grading.link import clean
+from mmlocks.grading.link import OUT_OF_TIME, clean
 from mmlocks.grading.remote import ReplacementsThere
 from mmlocks.grading.sandbox import NONE, isolation, started
 from mmlocks.labs.answer import Answer
@@ -137,7 +137,7 @@ class _Taken:
 
     def _progress(self, *_: float) -> bool:
         if time.monotonic() >= self.deadline:
-            raise Cancelled("the time for the whole submission is used up")
+            raise Cancelled(OUT_OF_TIME)
         return True
 
     def result(self, seconds: float) -> Examined:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from mmlocks.errors import NotJudged
+from mmlocks.errors import NotJudged, Undecided
 from mmlocks.labs.serving import HEADER, RAISED
 
 LARGEST = 256 * 1024
@@ -26,6 +26,7 @@ SECONDS = 30.0
 """Wall time for one reply. What a function does between two steps is stopped long before."""
 LONGEST_TEXT = 3_000
 """Characters of a sentence that is shown."""
+OUT_OF_TIME = "the time for the whole submission is used up"
 NOTHING_JUDGED = "Nothing was judged."
 
 
@@ -60,10 +61,13 @@ class Link:
     def ask(self, *thing: Any) -> Any:
         """Have this done, and give what is said of it.
 
-        Raises what the reply raises. Raises NotJudged if there is no proper reply, and ever after.
+        Raises what the reply raises. Raises NotJudged if there is no proper reply, and ever after;
+        Undecided after the deadline.
         """
         if self.broken:
             raise NotJudged(self.broken)
+        if time.monotonic() >= self._deadline:
+            raise Undecided(OUT_OF_TIME)
         self.asked += 1
         until = min(time.monotonic() + SECONDS, self._deadline)
         nonce = secrets.token_hex(8)

@@ -62,7 +62,12 @@ class ReplacementsThere(Replacements):
     def text(self) -> str:
         return self._text
 
-    def side(self, scenario: str, home: Layout, another: Callable[[], Layout]) -> Side:
+    def side(
+        self,
+        scenario: str,
+        home: Layout,
+        another: Callable[[], Layout],  # noqa: ARG002  the other process makes its own
+    ) -> Side:
         self._link.later("side", self._generation, scenario)
         self._made.sides += 1
         return There(self._link, self._made, self._made.sides - 1, self._fingerprints, home)

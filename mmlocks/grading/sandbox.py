@@ -142,9 +142,10 @@ def _wrapped(program: str) -> tuple[str, ...]:
         if not str(own).startswith(tuple(f"{each}/" for each in LIBRARIES)):
             seen[str(own)] = str(own)
     seen |= {str(PACKAGE / room): str(PACKAGE / room) for room in ROOMS}
+    hidden: list[str] = []
     for packages in (stdlib / "site-packages", Path("/usr/lib/python3/dist-packages")):
         if packages.is_dir():
-            seen[str(packages)] = _empty()
+            hidden += ["--tmpfs", str(packages), "--remount-ro", str(packages)]
     for file in (PACKAGE / "labs").rglob("*"):
         if file.is_file() and file.suffix not in (".py", ".pyc"):  # banks and known fixes
             seen[str(file)] = "/dev/null"
@@ -157,7 +158,7 @@ def _wrapped(program: str) -> tuple[str, ...]:
         words += ["--ro-bind", source, path]
     for device in ("/dev/null", "/dev/zero", "/dev/urandom"):
         words += ["--dev-bind", device, device]
-    return (*words, "--chdir", "/answer")
+    return (*words, *hidden, "--chdir", "/answer")
 
 
 def _apart() -> tuple[str, ...]:
@@ -177,12 +178,6 @@ def _user() -> int:
 
 
 _BASE = {"base": sys.base_prefix, "installed_base": sys.base_prefix}
-
-
-@cache
-def _empty() -> str:
-    """A folder without anything, to be put over others."""
-    return tempfile.mkdtemp(prefix="mmlocks-empty-")
 
 
 class Started:
@@ -233,18 +228,14 @@ class Started:
 
 
 @contextlib.contextmanager
-def started(file: Path, wall: float, require_isolation: bool = False) -> Iterator[Started]:
+def started(file: Path, wall: float) -> Iterator[Started]:
     """A process that serves this file, for so many seconds of wall time.
 
-    Raises AnswerError for a file that cannot be copied, and if isolation is required and this
-    machine has none.
+    Raises AnswerError for a file that cannot be copied.
     """
-    found = isolation()
-    if require_isolation and found.kind == NONE:
-        raise AnswerError(f"{found.says} Isolation is required, so nothing was run.")
     with tempfile.TemporaryDirectory(prefix="mmlocks-answer-") as name:
         folder = Path(name)
-        running = _start(found, _copied(file, folder), folder, wall)
+        running = _start(isolation(), _copied(file, folder), folder, wall)
         try:
             yield running
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import textwrap
@@ -367,6 +368,23 @@ def test_after_all_of_them_a_right_answer_is_right_and_a_wrong_one_wrong(tmp_pat
         earns_nothing(examined(ESCAPES[name], tmp_path))
         assert examined(RIGHT, tmp_path).points == LAB.points
         assert examined(WRONG, tmp_path).finding is Finding.WRONG
+
+
+@pytest.mark.parametrize("name", ["fork_bomb", "ignores_all_signals", "memory_bomb"])
+def test_no_process_is_left(name: str, tmp_path: Path) -> None:
+    earns_nothing(examined(ESCAPES[name], tmp_path))
+    time.sleep(0.5)
+    commands = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            commands.append((folder / "cmdline").read_text())
+    assert commands and not any("mmlocks.labs.serving" in one for one in commands)
+
+
+def test_what_takes_longer_than_the_wall_time_is_not_proved(tmp_path: Path) -> None:
+    found = examined(RIGHT, tmp_path, wall=1.0)
+    assert (found.finding, found.points) == (Finding.UNPROVED, 0), found
+    assert "is used up" in found.said + "".join(check.message for check in found.checks)
 
 
 def test_a_link_to_another_file_is_not_followed(tmp_path: Path) -> None:
