@@ -24,6 +24,7 @@ COMMANDS = {
     "graph": "Show the states of a scenario, and what can come of each.",
     "maps": "Show the address space of a process: what lies where.",
     "host": "Compare the model with the running kernel.",
+    "doctor": "Say what this machine gives: Python, isolation, packages.",
 }
 """The commands in the order of `mmlocks --help`, each with the first sentence of its help.
 

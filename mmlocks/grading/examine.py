@@ -12,9 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 from mmlocks.errors import AnswerError, MmlocksError, Undecided
-from mmlocks.grading.link import clean
+from mmlocks.grading.link import OUT_OF_TIME, clean
 from mmlocks.grading.remote import ReplacementsThere
-from mmlocks.grading.sandbox import NONE, isolation, started, text_of
+from mmlocks.grading.sandbox import NONE, isolation, started
 from mmlocks.labs.answer import Answer
 from mmlocks.labs.lab import CheckResult, Finding, Judgement, Lab
 from mmlocks.search import Budget
@@ -115,7 +115,7 @@ class _Taken:
             with started(self.file, wall) as running:
                 link = running.link
                 try:
-                    there = ReplacementsThere(link, text_of(self.file))
+                    there = ReplacementsThere(link, running.text)
                     self.judged = there.judged
                     answer = Answer(there, {}, there.judged)
                     self.judgement = self.lab.judge(answer, self.budget, self._progress)
@@ -135,9 +135,9 @@ class _Taken:
             if not self.said:
                 self.said = str(problem)
 
-    def _progress(self, states: int, transitions: int, seconds: float) -> bool:
+    def _progress(self, *_: float) -> bool:
         if time.monotonic() >= self.deadline:
-            raise Cancelled("the time for the whole submission is used up")
+            raise Cancelled(OUT_OF_TIME)
         return True
 
     def result(self, seconds: float) -> Examined:

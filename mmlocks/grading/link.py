@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from mmlocks.errors import NotJudged
+from mmlocks.errors import NotJudged, Undecided
 from mmlocks.labs.serving import HEADER, RAISED
 
 LARGEST = 256 * 1024
@@ -26,6 +26,7 @@ SECONDS = 30.0
 """Wall time for one reply. What a function does between two steps is stopped long before."""
 LONGEST_TEXT = 3_000
 """Characters of a sentence that is shown."""
+OUT_OF_TIME = "the time for the whole submission is used up"
 NOTHING_JUDGED = "Nothing was judged."
 
 
@@ -60,10 +61,13 @@ class Link:
     def ask(self, *thing: Any) -> Any:
         """Have this done, and give what is said of it.
 
-        Raises what the reply raises. Raises NotJudged if there is no proper reply, and ever after.
+        Raises what the reply raises. Raises NotJudged if there is no proper reply, and ever after;
+        Undecided after the deadline.
         """
         if self.broken:
             raise NotJudged(self.broken)
+        if time.monotonic() >= self._deadline:
+            raise Undecided(OUT_OF_TIME)
         self.asked += 1
         until = min(time.monotonic() + SECONDS, self._deadline)
         nonce = secrets.token_hex(8)
@@ -74,9 +78,9 @@ class Link:
         length = int.from_bytes(self._read(HEADER, until), "big")
         self._received += length
         if length > LARGEST:
-            self._breaks(f"sends a reply of {length:,} bytes, where {LARGEST:,} are the most")
+            self.breaks(f"sends a reply of {length:,} bytes, where {LARGEST:,} are the most")
         if self._received > LARGEST_SUM:
-            self._breaks(f"sends more than {LARGEST_SUM:,} bytes in all")
+            self.breaks(f"sends more than {LARGEST_SUM:,} bytes in all")
         return self._said(self._read(length, until), nonce)
 
     def finish(self) -> None:
@@ -89,9 +93,9 @@ class Link:
         try:
             reply = json.loads(raw.decode(), parse_float=_no, parse_constant=_no)
         except (ValueError, RecursionError):
-            self._breaks("sends a reply that is no JSON of plain values")
+            self.breaks("sends a reply that is no JSON of plain values")
         if not isinstance(reply, dict) or reply.get("nonce") != nonce:
-            self._breaks("sends a reply to something else than what it was asked")
+            self.breaks("sends a reply to something else than what it was asked")
         if reply.keys() == {"nonce", "said"}:
             return reply["said"]
         raised = reply.get("raised")
@@ -99,7 +103,7 @@ class Link:
             kind, text = raised
             if isinstance(kind, str) and kind in RAISED and isinstance(text, str):
                 raise RAISED[kind](clean(text))
-        self._breaks("sends a reply that has not the form of one")
+        return self.breaks("sends a reply that has not the form of one")
 
     # -- bytes -------------------------------------------------------------------------------------
 
@@ -107,7 +111,7 @@ class Link:
         if not select.select([self._replies], [], [], 0)[0]:
             return
         if os.read(self._replies, 1):
-            self._breaks("sends something that it was not asked for")
+            self.breaks("sends something that it was not asked for")
         if not at_end:
             self._died()
 
@@ -141,7 +145,8 @@ class Link:
 
     # -- the end -----------------------------------------------------------------------------------
 
-    def _breaks(self, did: str) -> NoReturn:
+    def breaks(self, did: str) -> NoReturn:
+        """End the link, because the process `did` what no honest one does. Raises NotJudged."""
         self.hostile = True
         self._end(f"the process in which your code runs {did}. {NOTHING_JUDGED}")
 

@@ -8,13 +8,13 @@ this process.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmlocks.errors import ModelError, NondeterminismError, Undecided
+from mmlocks.errors import ModelError, Undecided
 from mmlocks.grading.link import Link, clean
-from mmlocks.labs.serving import digest
+from mmlocks.labs.serving import MOST_PLACES, digest
 from mmlocks.machine.coroutine import STEPS_PER_TASK
 from mmlocks.machine.side import Side, who_asks
 from mmlocks.machine.state import Layout
@@ -23,9 +23,6 @@ from mmlocks.machine.values import exact
 from mmlocks.machine.wire import EXCEPTIONS, Threw, from_plain, plain_from_abroad, to_plain
 from mmlocks.mm.replacing import Replacements
 from mmlocks.mm.stubs import kernel_functions
-
-MOST_PLACES = 200
-"""Lines in an await chain, at most."""
 
 
 class ReplacementsThere(Replacements):
@@ -44,7 +41,7 @@ class ReplacementsThere(Replacements):
         self._generation = 0
         said = link.ask("describe")
         if not _is_description(said):
-            link._breaks("describes an answer that there cannot be")
+            link.breaks("describes an answer that there cannot be")
         self._fingerprints: dict[str, str] = said["fingerprints"]
         self.judged = clean(said["judged"])
 
@@ -65,10 +62,15 @@ class ReplacementsThere(Replacements):
     def text(self) -> str:
         return self._text
 
-    def side(self, scenario: str, layout: Layout) -> Side:
+    def side(
+        self,
+        scenario: str,
+        home: Layout,
+        another: Callable[[], Layout],  # noqa: ARG002  the other process makes its own
+    ) -> Side:
         self._link.later("side", self._generation, scenario)
         self._made.sides += 1
-        return There(self._link, self._made, self._made.sides - 1, self._fingerprints, layout)
+        return There(self._link, self._made, self._made.sides - 1, self._fingerprints, home)
 
     def anew(self) -> Replacements:
         self._link.ask("again")
@@ -94,7 +96,7 @@ def _is_description(said: Any) -> bool:
     return (
         isinstance(said["judged"], str)
         and isinstance(names, dict)
-        and 0 < len(names)
+        and len(names) > 0
         and names.keys() <= kernel_functions().keys()
         and all(isinstance(one, str) and re.fullmatch("[0-9a-f]{8}", one) for one in names.values())
     )
@@ -161,12 +163,10 @@ class RunsThere:
         return at.answer
 
     def verify(self) -> None:
-        """Have everything run again. Raises NondeterminismError unless it comes out as before."""
+        """Have everything run again. Raises NondeterminismError or NotJudged if it differs."""
         if self._said and self._link.ask("verify", self._number) != digest(self._said):
-            raise NondeterminismError(
-                f"cpu{self._cpu}: {self._name} does something else when it is asked again, after "
-                "the same results."
-            )
+            # One that is honest says itself what is unsteady, and where.
+            self._link.breaks("does something else when it is asked again")
 
     def close(self) -> None:
         """End the current run."""
@@ -183,7 +183,7 @@ class RunsThere:
             answer = self._read(*said)
             self._said.append(said[0])
         except (TypeError, ValueError, KeyError, RecursionError):
-            self._link._breaks("says something that no function can do")
+            self._link.breaks("says something that no function can do")
         return _History(len(self._said) - 1, steps, answer)
 
     def _read(self, plain: dict[str, Any], key: int | None) -> Answer:

@@ -54,6 +54,7 @@ USERS = range(61_000, 65_000)
 """Users that own nothing: where root calls, each student's process runs as one of them."""
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 """Where shared libraries are."""
+TMP = "/tmp"  # noqa: S108  the one inside of the sandbox
 SAFE_NAME = 100
 """Characters of a file's name, which messages repeat. A longer one is shortened."""
 
@@ -129,34 +130,35 @@ def _wrapped(program: str) -> tuple[str, ...]:
     """The bubblewrap that shows what every answer may see."""
     words = [
         program, *_apart(), "--die-with-parent", "--new-session", "--clearenv",
-        "--size", str(TMP_BYTES), "--perms", "1777", "--tmpfs", "/tmp",
+        "--size", str(TMP_BYTES), "--perms", "1777", "--tmpfs", TMP,
     ]  # fmt: skip
-    links = {path: os.readlink(path) for path in LIBRARIES if os.path.islink(path)}
+    links = {path: str(Path(path).readlink()) for path in LIBRARIES if Path(path).is_symlink()}
     for path, target in links.items():
         words += ["--symlink", target, path]
-    seen = {path: path for path in LIBRARIES if path not in links and os.path.exists(path)}
+    seen = {path: path for path in LIBRARIES if path not in links and Path(path).exists()}
     interpreter = Path(_interpreter())
     stdlib = Path(sysconfig.get_path("stdlib", vars=_BASE))
-    for path in (interpreter, stdlib, *interpreter.parents[1].glob("lib/libpython*")):
-        if not str(path).startswith(tuple(f"{each}/" for each in LIBRARIES)):
-            seen[str(path)] = str(path)
+    for own in (interpreter, stdlib, *interpreter.parents[1].glob("lib/libpython*")):
+        if not str(own).startswith(tuple(f"{each}/" for each in LIBRARIES)):
+            seen[str(own)] = str(own)
     seen |= {str(PACKAGE / room): str(PACKAGE / room) for room in ROOMS}
+    hidden: list[str] = []
     for packages in (stdlib / "site-packages", Path("/usr/lib/python3/dist-packages")):
         if packages.is_dir():
-            seen[str(packages)] = _empty()
+            hidden += ["--tmpfs", str(packages), "--remount-ro", str(packages)]
     for file in (PACKAGE / "labs").rglob("*"):
         if file.is_file() and file.suffix not in (".py", ".pyc"):  # banks and known fixes
             seen[str(file)] = "/dev/null"
     # A folder that bubblewrap makes by itself cannot always be read by another user.
     above = {str(each) for path in seen for each in Path(path).parents}
-    for folder in sorted({*above, "/dev", "/answer"} - {"/", "/tmp"}, key=len):
+    for folder in sorted({*above, "/dev", "/answer"} - {"/", TMP}, key=len):
         if not folder.startswith(tuple(f"{path}/" for path in seen)) and folder not in seen:
             words += ["--perms", "0755", "--dir", folder]
     for path, source in seen.items():
         words += ["--ro-bind", source, path]
     for device in ("/dev/null", "/dev/zero", "/dev/urandom"):
         words += ["--dev-bind", device, device]
-    return (*words, "--chdir", "/answer")
+    return (*words, *hidden, "--chdir", "/answer")
 
 
 def _apart() -> tuple[str, ...]:
@@ -178,19 +180,23 @@ def _user() -> int:
 _BASE = {"base": sys.base_prefix, "installed_base": sys.base_prefix}
 
 
-@cache
-def _empty() -> str:
-    """A folder without anything, to be put over others."""
-    return tempfile.mkdtemp(prefix="mmlocks-empty-")
-
-
 class Started:
-    """A student's process that runs: `link` asks it, and `stop` ends it."""
+    """A student's process that runs: `link` asks it, and `stop` ends it.
+
+    `fds` are where questions go, and where replies come from.
+    """
 
     def __init__(
-        self, process: subprocess.Popen[bytes], link: Link, fds: tuple[int, int], errors: Path
+        self,
+        process: subprocess.Popen[bytes],
+        fds: tuple[int, int],
+        deadline: float,
+        errors: Path,
+        text: str,
     ) -> None:
-        self.link = link
+        self.link = Link(*fds, deadline, self._ended)
+        self.text = text
+        """What stands for the answer: a digest of its bytes."""
         self._process = process
         self._fds = fds
         self._errors = errors
@@ -205,7 +211,7 @@ class Started:
         self._process.kill()
         self._process.wait()
 
-    def ended(self) -> str:
+    def _ended(self) -> str:
         """How it has ended, for a sentence, and what it said at its end."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1.0)
@@ -222,31 +228,21 @@ class Started:
 
 
 @contextlib.contextmanager
-def started(file: Path, wall: float, require_isolation: bool = False) -> Iterator[Started]:
+def started(file: Path, wall: float) -> Iterator[Started]:
     """A process that serves this file, for so many seconds of wall time.
 
-    Raises AnswerError for a file that cannot be copied, and if isolation is required and this
-    machine has none.
+    Raises AnswerError for a file that cannot be copied.
     """
-    found = isolation()
-    if require_isolation and found.kind == NONE:
-        raise AnswerError(f"{found.says} Isolation is required, so nothing was run.")
     with tempfile.TemporaryDirectory(prefix="mmlocks-answer-") as name:
         folder = Path(name)
-        copied = _copied(file, folder)
-        os.chmod(folder, 0o755)
-        process, link, fds, errors = _start(found, copied, folder, wall)
-        running = Started(process, link, fds, errors)
-        link._ends = running.ended
+        running = _start(isolation(), _copied(file, folder), folder, wall)
         try:
             yield running
         finally:
             running.stop()
 
 
-def _start(
-    found: Isolation, copied: Path, folder: Path, wall: float
-) -> tuple[subprocess.Popen[bytes], Link, tuple[int, int], Path]:
+def _start(found: Isolation, copied: Path, folder: Path, wall: float) -> Started:
     theirs_in, questions = os.pipe()
     replies, theirs_out = os.pipe()
     uid, words, seen = 0, list[str](), copied
@@ -271,12 +267,9 @@ def _start(
     finally:
         os.close(theirs_in)
         os.close(theirs_out)
-    return (
-        process,
-        Link(questions, replies, time.monotonic() + wall, str),
-        (questions, replies),
-        errors,
-    )
+    with copied.open("rb") as opened:
+        text = hashlib.file_digest(opened, "sha256").hexdigest()
+    return Started(process, (questions, replies), time.monotonic() + wall, errors, text)
 
 
 def _copied(file: Path, folder: Path) -> Path:
@@ -287,6 +280,10 @@ def _copied(file: Path, folder: Path) -> Path:
     place = folder / "answer" / name
     place.parent.mkdir()
     try:
+        if file.is_symlink():
+            raise AnswerError(
+                f"{name} is a link to another file, which is not followed. Hand in the file itself."
+            )
         if file.is_dir():
             raise AnswerError(f"{name} is a folder. Name the .py or .ipynb file in it.")
         if file.exists() and not file.is_file():
@@ -300,8 +297,8 @@ def _copied(file: Path, folder: Path) -> Path:
                 f"{name} has {size:,} bytes; an answer has at most {LARGEST_NOTEBOOK:,}. Is it the "
                 "right file?"
             )
-        shutil.copyfile(file, place)
-        os.chmod(place, 0o644)
+        shutil.copyfile(file, place, follow_symlinks=False)
+        place.chmod(0o644)
     except FileNotFoundError:
         raise AnswerError(f"there is no file {name}. Look at its name and its folder.") from None
     except OSError as problem:
@@ -309,9 +306,3 @@ def _copied(file: Path, folder: Path) -> Path:
             f"{name} cannot be read: {problem.strerror}. Look at its name and its rights."
         ) from None
     return place
-
-
-def text_of(file: Path) -> str:
-    """What stands for the answer in a file: a digest of its bytes."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

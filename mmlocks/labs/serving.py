@@ -17,6 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ from mmlocks.scenarios.catalogue import scenario_named
 
 HEADER = 4
 """Bytes in front of a frame, which say how long it is."""
+
+MOST_PLACES = 200
+"""Lines of an await chain or a traceback that are passed on: the innermost ones."""
 
 RAISED: Mapping[str, type[Exception]] = {
     kind.__name__: kind for kind in (AnswerError, NondeterminismError, NotJudged, Undecided)
@@ -56,7 +60,7 @@ class Run:
         key = None
         if answer.key is not None:
             key = self._keys.setdefault(answer.key, len(self._keys))
-        plain = to_plain(answer)
+        plain = to_plain(replace(answer, where=answer.where[-MOST_PLACES:]))
         self.histories.append(told)
         self.said.append(plain)
         return [plain, key]
@@ -99,7 +103,8 @@ class Serving:
 
     def again(self) -> None:
         """Make the functions anew."""
-        assert self._answer is not None and self._answer.again is not None
+        assert self._answer is not None
+        assert self._answer.again is not None
         self._functions.append(self._answer.again())
 
     def side(self, generation: int, scenario: str) -> None:
@@ -162,7 +167,7 @@ def serve(file: Path, questions: int, replies: int) -> None:
     serving = Serving(file)
     sys.path.insert(0, str(file.resolve().parent))
     with (
-        open(os.devnull, "w", encoding="utf-8") as nothing,
+        Path(os.devnull).open("w", encoding="utf-8") as nothing,
         contextlib.redirect_stdout(nothing),
         contextlib.redirect_stderr(nothing),
         guarded(),

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from mmlocks.machine.task import PACKAGE
+from mmlocks.machine.task import PACKAGE, line_of
 
 LIMIT = 300_000
 """Jumps (instructions on 3.11), far more than any kernel function takes between two steps."""
@@ -193,7 +193,7 @@ class Limited:
             if self._count > LIMIT:
                 if self._alarm:
                     signal.setitimer(signal.ITIMER_REAL, SOON, SOON)
-                raise EndlessLoop(frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
+                raise EndlessLoop(frame.f_code.co_name, frame.f_code.co_filename, line_of(frame))
         elif event == "call":
             if frame.f_code.co_filename.startswith(OURS):
                 return None  # its own calls are still reported
@@ -209,7 +209,7 @@ class Limited:
             frame = frame.f_back
         if frame is None:
             return
-        place = (frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
+        place = (frame.f_code.co_name, frame.f_code.co_filename, line_of(frame))
         if self._again:
             self._again = False
             self._count_from(frame)

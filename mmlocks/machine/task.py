@@ -23,6 +23,12 @@ from mmlocks.machine.values import Step, exact
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
+def line_of(frame: FrameType) -> int:
+    """The line at which a frame stands; that of its function while Python has none."""
+    line: int | None = frame.f_lineno
+    return frame.f_code.co_firstlineno if line is None else line
+
+
 class Place(NamedTuple):
     """A line of a running function."""
 
@@ -33,7 +39,8 @@ class Place(NamedTuple):
     @classmethod
     def of(cls, frame: FrameType) -> Place:
         """Where a frame stands."""
-        return cls(frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
+        code = frame.f_code
+        return cls(code.co_name, code.co_filename, line_of(frame))
 
     @property
     def spot(self) -> str:

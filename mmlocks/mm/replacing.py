@@ -35,10 +35,10 @@ class Replacements(Mapping[str, Any]):
         """What stands for the whole answer: another answer has another text."""
 
     @abstractmethod
-    def side(self, scenario: str, layout: Layout) -> Side:
+    def side(self, scenario: str, home: Layout, another: Callable[[], Layout]) -> Side:
         """The functions, ready to be called on handles of the world of that scenario.
 
-        `layout` is such a world's, and nothing else uses it.
+        The machine's world has the layout `home`. `another` makes one that nothing else uses.
         """
 
     @abstractmethod
@@ -81,8 +81,8 @@ class ReplacementsHere(Replacements):
     def text(self) -> str:
         return "~".join(f"{name}.{short}" for name, short in self._fingerprints.items())
 
-    def side(self, scenario: str, layout: Layout) -> Side:
-        return Here(self._functions, layout, silent())
+    def side(self, scenario: str, home: Layout, another: Callable[[], Layout]) -> Side:
+        return Here(self._functions, another(), silent())
 
     def anew(self) -> Replacements | None:
         return ReplacementsHere(self._again()) if self._again is not None else None

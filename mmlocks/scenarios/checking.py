@@ -12,7 +12,9 @@ from mmlocks.machine import Machine, Run, Schedule, Violation
 from mmlocks.machine.anew import run_anew
 from mmlocks.machine.coroutine import CoroutineSupplier
 from mmlocks.machine.foreign import Foreign, MergedWrongly
+from mmlocks.machine.side import Side
 from mmlocks.mm.kernel import Kernel
+from mmlocks.mm.replacing import Replacements
 from mmlocks.mm.rights import rules_for
 from mmlocks.mm.stubs import silent
 from mmlocks.mm.world import World
@@ -117,8 +119,7 @@ def machine_for(
     def verify() -> None:
         for foreign in abroad:
             anew = kernel.replacements.anew()
-            layout = scenario.world().layout
-            foreign.verify(anew.side(scenario.name, layout) if anew is not None else None)
+            foreign.verify(_side(scenario, anew, world) if anew is not None else None)
 
     def rehearse() -> None:
         run_anew(suppliers, abroad)
@@ -143,10 +144,14 @@ def _abroad(
     Their handles belong to a world of their own, in which nothing ever happens.
     """
     rules = rules_for(kernel.replacements, world.layout)
-    side = kernel.replacements.side(scenario.name, scenario.world().layout)
+    side = _side(scenario, kernel.replacements, world)
     return [
         Foreign(cpu, side, world.layout, rules, silent(), unmerged) for cpu in range(scenario.cpus)
     ]
+
+
+def _side(scenario: Scenario, functions: Replacements, world: World) -> Side:
+    return functions.side(scenario.name, world.layout, lambda: scenario.world().layout)
 
 
 def program_named(scenario: str, release: str, also: tuple[str, ...] = ()) -> Machine:
