@@ -11,12 +11,15 @@ from typing import Any
 from mmlocks.errors import AnswerError, MmlocksError
 from mmlocks.labs import Answer, CheckResult, Judgement, Lab, lab_named
 from mmlocks.labs.answer import as_answer
+from mmlocks.labs.feedback import Feedback, feedback_on
 from mmlocks.labs.harmless import being_read
 from mmlocks.labs.lab import Finding
 from mmlocks.machine.refused import guarded
+from mmlocks.machine.task import Place
 from mmlocks.notebook.quiet import quiet
 from mmlocks.notebook.session import session
 from mmlocks.scenarios import replay
+from mmlocks.show.feedback_text import feedback_text
 from mmlocks.show.results import Shown, drawn, in_lines, with_text
 from mmlocks.show.text import WIDTH, blame, timeline
 
@@ -69,16 +72,18 @@ class LabInNotebook:
                 )
             with guarded(), quiet() as swallowed:
                 answer = _answer(names)
-                result = self.lab.check(name, answer)
-                text = _result_text(result, answer.judged)
-                html = _result_html(result, answer.judged)
+                examination = self.lab.examination(answer)
+                result = examination.result(self.lab.check_named(name))
+                told = feedback_on(examination, [result], answer.judged, _spot)
+                text = _result_text(result, told)
+                html = _result_html(result, told)
         except MmlocksError as problem:
             raise CheckFailed(None, wrapped(str(problem))) from None
         if result.passed:
             return Shown(text, lambda: html)
         if result.run is not None:
             _display(Shown(text, lambda: html))
-        said = f"{_short(result, answer.judged)}{SWALLOWED if swallowed.any else ''}"
+        said = f"{_short(result, told)}{SWALLOWED if swallowed.any else ''}"
         raise CheckFailed(result, said)
 
     def verdict(self, names: Mapping[str, Any] | Answer | None = None) -> Shown:
@@ -168,6 +173,12 @@ def _answer(names: Any) -> Answer:
     return here.answer(names) if here is not None else as_answer(names)
 
 
+def _spot(place: Place) -> str:
+    """A place with the number of its cell, if it is in a cell."""
+    here = session()
+    return here.spot(place) if here is not None else place.spot
+
+
 def _callers_names() -> Mapping[str, Any]:
     """The globals of the cell that called the lab's method."""
     return sys._getframe(2).f_globals
@@ -194,32 +205,36 @@ def _headline(result: CheckResult) -> str:
     return f"{SIGN[result.finding]} {result.check.name}: {result.finding.value}, {points}"
 
 
-def _short(result: CheckResult, judged: str, width: int = LONGEST) -> str:
-    told = (_headline(result), judged, f"Wanted: {result.check.about}", "", result.message)
-    text = "\n".join(wrapped(line, width) for line in told)
-    if result.shown is not None and result.shown.schedule is not None:
-        call = f'{result.lab}.replay("{result.shown.schedule}", globals())'
+def _short(result: CheckResult, told: Feedback, width: int = LONGEST) -> str:
+    lines = (_headline(result), told.judged, f"Wanted: {result.check.about}", "", result.message)
+    text = "\n".join(wrapped(line, width) for line in lines)
+    more = feedback_text(told, width)
+    if more:
+        text += f"\n\n{more}"
+    if told.counterexample is not None and told.counterexample.schedule:
+        call = f'{result.lab}.replay("{told.counterexample.schedule}", globals())'
         text += f"\n\nTo step through it yourself:\n{call}"
     return text
 
 
-def _result_text(result: CheckResult, judged: str, width: int = WIDTH) -> str:
-    if result.run is None or result.shown is None:
-        return _short(result, judged, min(width, LONGEST))
-    shown = result.shown
-    head = f"{_headline(result)}\n{wrapped(judged, min(width, LONGEST))}"
-    told = timeline(result.run, shown.world, shown.scenario, shown.schedule, width)
-    return f"{head}\n\n{told}"
+def _result_text(result: CheckResult, told: Feedback, width: int = WIDTH) -> str:
+    explained = result.explained
+    if explained is None or result.run is None or explained.run is None:
+        return _short(result, told, min(width, LONGEST))
+    head = f"{_headline(result)}\n{wrapped(told.judged, min(width, LONGEST))}"
+    run = timeline(explained.run, explained.world, explained.scenario, explained.schedule, width)
+    return f"{head}\n\n{run}"
 
 
-def _result_html(result: CheckResult, judged: str) -> str:
-    if result.run is None or result.shown is None:
-        return in_lines(lambda width: _short(result, judged, min(width, LONGEST)))
-    shown = result.shown
-    ending = blame(result.run, shown.world, shown.scenario)
-    title = shown.scenario.title if shown.scenario.explanation(shown.world, result.run) else ""
-    html = drawn(shown.world, result.run, title, ending)
-    return with_text(html, lambda width: _result_text(result, judged, width))
+def _result_html(result: CheckResult, told: Feedback) -> str:
+    explained = result.explained
+    if explained is None or result.run is None or explained.run is None:
+        return in_lines(lambda width: _short(result, told, min(width, LONGEST)))
+    run, scenario = explained.run, explained.scenario
+    ending = blame(run, explained.world, scenario)
+    title = scenario.title if scenario.explanation(explained.world, run) else ""
+    html = drawn(explained.world, run, title, ending)
+    return with_text(html, lambda width: _result_text(result, told, width))
 
 
 def _display(shown: Shown) -> None:

@@ -13,8 +13,8 @@ PACKAGE = REPOSITORY / "mmlocks"
 BASICS = {"errors", "releases", "sentences"}
 MM = BASICS | {"machine", "mm"}
 SCENARIOS = MM | {"oracles", "search", "scenarios"}
-LABS = SCENARIOS | {"labs"}
-SHOW = LABS | {"explain", "show"}
+LABS = SCENARIOS | {"explain", "labs"}
+SHOW = LABS | {"show"}
 ALL = SHOW | {"maps", "notebook", "conformance"}
 MAY_IMPORT = {
     "errors": set[str](),
@@ -26,8 +26,8 @@ MAY_IMPORT = {
     "oracles": MM,
     "scenarios": MM | {"oracles", "search"},
     "explain": SCENARIOS,
-    "labs": SCENARIOS,
-    "show": LABS | {"explain"},
+    "labs": LABS,
+    "show": LABS,
     "maps": MM | {"show"},
     "notebook": SHOW,
     "conformance": MM | {"maps"},
