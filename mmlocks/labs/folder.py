@@ -14,6 +14,7 @@ import importlib.util
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -140,12 +141,12 @@ class _Reader:
         found = []
         for name in self._texts(table, key, where, needed):
             full = str(self.folder / name) if is_in_file(name) else name
-            self._means(lambda full=full: scenario_named(full), _key(where, key))  # type: ignore[misc]
+            self._means(partial(scenario_named, full), _key(where, key))
             found.append(full)
         return tuple(found)
 
     def _code(self, table: Mapping[str, Any], key: str, where: str) -> Any:
-        """The function that `FILE.py:NAME` is in the lab's folder; None where the key is missing."""
+        """The function `FILE.py:NAME` of the lab's folder; None where the key is missing."""
         if key not in table:
             return None
         text = self._text(table, key, where)

@@ -1,8 +1,8 @@
 """Which known mistake an answer behaves like.
 
 The behaviour of an answer is what each scenario of the lab's diagnosis says of it: which oracle
-rejects it, and what the kernel did on each CPU up to there, in the shortest bad run. The text of the
-answer plays no part. The behaviour of every wrong fix in the lab's bank is known beforehand
+rejects it, what the kernel did on each CPU in the shortest bad run, and what it does if the CPUs
+run one after the other. The text of the answer plays no part. The behaviour of every wrong fix in the lab's bank is known beforehand
 (`behaviours.json` in the lab's folder). An answer gets the name of the mistake that its nearest
 neighbours make; it gets none if they make different ones, or if none is near.
 """
@@ -157,7 +157,7 @@ class Known:
         return Likeness(mistake, name, score, agree, both)
 
     def _likeness(self, behaviour: Behaviour, mine: Features, name: str) -> float:
-        """How alike two behaviours are, from 0 to 1, over the scenarios that reject at least one."""
+        """How alike two behaviours are, from 0 to 1, where a scenario rejects at least one."""
         other, theirs = self.behaviours[name], self._features[name]
         both = _rejecting(behaviour, other)
         if not both:
@@ -183,8 +183,8 @@ class Known:
 class Likeness:
     """The mistake that an answer behaves like: "yours behaves like: ...".
 
-    `fix` is the nearest known fix, `score` how near it is. Of the scenarios `of` that reject either,
-    `agree` are those that reject both by the same oracle.
+    `fix` is the nearest known fix, `score` how near it is. Of the scenarios `of` that reject
+    either, `agree` are those that reject both by the same oracle.
     """
 
     mistake: str
@@ -195,7 +195,8 @@ class Likeness:
 
     def __str__(self) -> str:
         agree = f"{len(self.agree)} of {counted(len(self.of), 'scenario')}"
-        return f"Yours behaves like: {self.mistake}; {agree} {'agree' if len(self.of) > 1 else 'agrees'}."
+        verb = "agree" if len(self.of) > 1 else "agrees"
+        return f"Yours behaves like: {self.mistake}; {agree} {verb}."
 
 
 def features(found: Rejection) -> frozenset[str]:
@@ -235,7 +236,7 @@ def _same(one: Rejection | None, other: Rejection | None) -> bool:
     return one is not None and other is not None and one.oracle == other.oracle
 
 
-# -- kept in a file ---------------------------------------------------------------------------------
+# -- kept in a file --------------------------------------------------------------------------------
 
 
 def written(behaviours: Mapping[str, Behaviour]) -> str:

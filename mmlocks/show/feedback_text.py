@@ -11,7 +11,7 @@ from mmlocks.show.text import WIDTH, paragraph, sentence
 
 
 def feedback_text(feedback: Feedback, width: int = WIDTH) -> str:
-    """What the answer's own code did, which mistake it behaves like, and Linux's way; or nothing."""
+    """What the answer's own code did, what it behaves like, and Linux's way; or nothing."""
     parts: list[list[str]] = []
     found = feedback.counterexample
     if found is not None:
@@ -41,10 +41,9 @@ def what_matters(found: Counterexample, width: int = WIDTH) -> list[str]:
     """Which of the author's lines matter, and which have not been reached."""
     said = [sentence(str(one)) for one in found.standing]
     if found.lines:
-        which = ", ".join(line.spot for line in found.lines)
-        said.insert(0, f"Your {'lines' if len(found.lines) > 1 else 'line'} that matter: {which}.")
-        if len(found.lines) == 1:
-            said[0] = f"Your line that matters: {which}."
+        which = "; ".join(line.spot for line in found.lines)
+        what = "lines that matter" if len(found.lines) > 1 else "line that matters"
+        said.insert(0, f"Your {what}: {which}.")
     return [line for one in said for line in paragraph(one, width)]
 
 

@@ -48,7 +48,7 @@ STANDARD_LIBRARY_ONLY = {
     "explain",
     "labs",
 }
-MAY_IMPORT_WIDGETS = {"notebook/player.py", "notebook/quiz.py"}
+MAY_IMPORT_WIDGETS = {"notebook/parsons.py", "notebook/player.py", "notebook/quiz.py"}
 
 
 def imports(single: bool = False) -> Iterator[tuple[Path, int, str]]:
