@@ -11,10 +11,17 @@ again.
 
 Code that waits (for a lock of Python's, for `input()`, in `time.sleep`) is found by an alarm, if
 the system has one, and in the main thread only.
+
+Python acts on an alarm between two of its instructions. A single call that computes for hours, such
+as `sum(range(10**12))`, does not come to that. A second timer counts its CPU time, and then the
+system itself ends the process. Windows and WebAssembly have no such timer, nor has a thread that is
+not the main one: there such a call is not ended.
 """
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -39,6 +46,12 @@ LONG = 0.25
 
 RINGS = 500
 """Alarms that code may swallow. Then its process is ended, as nothing else can stop it."""
+
+STUCK = 20.0
+"""Seconds of CPU time after which the system ends a process that does not act on alarms."""
+
+END = os._exit
+"""Taken here, because learners' functions may not call it, and are running when we do."""
 
 RUNS = "run_apart"
 """The function of ours that runs the code which is limited."""
@@ -98,6 +111,7 @@ class Limited:
         if self._alarm:
             self._before = signal.signal(signal.SIGALRM, self._rang)
             signal.setitimer(signal.ITIMER_REAL, LONG if self._again else SECONDS, SOON)
+            _end_if_stuck(STUCK)
         self._again = self._again and self._alarm
         if sys.version_info >= (3, 12):
             monitoring = sys.monitoring
@@ -138,6 +152,7 @@ class Limited:
         if self._alarm:
             self._alarm = False
             signal.setitimer(signal.ITIMER_REAL, 0)
+            _end_if_stuck(0)
             signal.signal(signal.SIGALRM, self._before)
 
     def _jumped(self, code: CodeType, offset: int, destination: int) -> None:
@@ -159,7 +174,7 @@ class Limited:
             if self._count > LIMIT:
                 if self._alarm:
                     signal.setitimer(signal.ITIMER_REAL, SOON, SOON)
-                raise EndlessLoop(frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
+                raise EndlessLoop(frame.f_code.co_name, frame.f_code.co_filename, _line(frame))
         elif event == "call":
             if frame.f_code.co_filename.startswith(OURS):
                 return None  # its own calls are still reported
@@ -175,7 +190,7 @@ class Limited:
             frame = frame.f_back
         if frame is None:
             return
-        place = (frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
+        place = (frame.f_code.co_name, frame.f_code.co_filename, _line(frame))
         if self._again:
             self._again = False
             self._count_from(frame)
@@ -192,7 +207,7 @@ class Limited:
                 file=sys.__stderr__,
                 flush=True,
             )
-            os._exit(2)
+            END(2)
         if sys.version_info < (3, 12):
             self._count_from(frame)
         raise EndlessLoop(*place) if self._count > LIMIT else Waits(*place)
@@ -236,6 +251,31 @@ class Paused:
             )
         else:
             sys.settrace(self._outer)
+
+
+def _line(frame: FrameType) -> int:
+    """The line at which a frame stands. Some instructions of a `try` belong to none."""
+    return frame.f_lineno or frame.f_code.co_firstlineno
+
+
+_tells: list[bool] = []
+"""Whether the place is told before the process ends; found out once."""
+
+
+def _end_if_stuck(seconds: float) -> None:
+    """Let the system end this process after so much CPU time, unless this is called again before.
+
+    Before that, it writes the line at which Python stands to stderr.
+    """
+    if signal.getsignal(signal.SIGPROF) is not signal.SIG_DFL:
+        return  # a profiler uses this timer
+    if not _tells:
+        _tells.append(True)
+        stream = sys.__stderr__
+        with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):
+            if stream is not None:
+                faulthandler.register(signal.SIGPROF, stream, all_threads=False, chain=True)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _alarms() -> bool:

@@ -183,9 +183,9 @@ def _listing(now: Arrangement, chosen: int) -> str:
     """The text; a placed line has a bar, bold letters, and a sign, so colour is not needed."""
     rows = []
     for row in now.rows:
-        sign = "&#9654; " if row.line is not None and row.line == chosen else ""
+        sign = " &#9664;" if row.line is not None and row.line == chosen else ""
         style = PLACED if row.line is not None else CODE
-        rows.append(f"<div style='{style}'>{' ' * row.indent}{sign}{escape(row.text)}</div>")
+        rows.append(f"<div style='{style}'>{' ' * row.indent}{escape(row.text)}{sign}</div>")
     return f"<div style='overflow-wrap:anywhere;margin:6px 0'>{''.join(rows)}</div>"
 
 
