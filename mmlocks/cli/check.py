@@ -25,15 +25,19 @@ def check(lab: str, file: Path, seconds: float | None, as_json: bool) -> int:
     """
     from mmlocks.cli import check_report
     from mmlocks.cli.answers import load_answer, own_code
+    from mmlocks.labs.feedback import feedback_on
 
     chosen = the_lab(lab)
     answer = load_answer(file)
     with own_code(file), Meter(file.name) as meter:
         judgement = chosen.judge(answer, budget(None, seconds), meter)
+        told = feedback_on(
+            judgement.examination, judgement.results, answer.judged, compared=judgement.compared
+        )
     with own_code(file):
-        shown = check_report.judgement_json(judgement, answer.judged)
+        shown = check_report.judgement_json(judgement, told)
     if as_json:
         print_json(shown)
     else:
-        check_report.print_judgement(judgement, file, answer.judged)
+        check_report.print_judgement(judgement, file, told)
     return check_report.STATUS_OF_FINDING[judgement.finding]

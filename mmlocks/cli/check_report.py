@@ -11,10 +11,12 @@ from mmlocks.cli.terminal import ASIDE, Status
 from mmlocks.errors import MmlocksError
 from mmlocks.labs import CheckResult, Judgement
 from mmlocks.labs.checks import LIMITS
+from mmlocks.labs.feedback import Feedback
 from mmlocks.labs.lab import Finding
 from mmlocks.machine import Run
 from mmlocks.scenarios.asked import ALL
 from mmlocks.sentences import counted
+from mmlocks.show.feedback_text import feedback_text
 
 STATUS_OF_FINDING = {
     Finding.CORRECT: Status.FINE,
@@ -24,12 +26,12 @@ STATUS_OF_FINDING = {
 }
 
 
-def print_judgement(judgement: Judgement, file: Path, judged: str) -> None:
+def print_judgement(judgement: Judgement, file: Path, told: Feedback) -> None:
     """Print what was judged, every check, the total, and the shortest run of the first mistake."""
     lab = judgement.lab
     terminal.paragraph(f"{lab.name}: {lab.title}", terminal.TITLE)
     terminal.write(f"answer: {file}")
-    terminal.paragraph(judged)
+    terminal.paragraph(told.judged)
     terminal.gap()
     names = max(len(result.check.name) for result in judgement.results)
     findings = max(len(result.finding.value) for result in judgement.results)
@@ -48,6 +50,9 @@ def print_judgement(judgement: Judgement, file: Path, judged: str) -> None:
         if result.shown is not None:
             _print_counterexample(result, file)
             break
+    terminal.gap()
+    for line in feedback_text(told, terminal.width()).splitlines():
+        terminal.write(line)
     if any("budget" in result.message for result in judgement.results):
         terminal.paragraph("To search further, raise --seconds.")
     if judgement.finding in (Finding.WRONG, Finding.COSTLY):
@@ -57,7 +62,7 @@ def print_judgement(judgement: Judgement, file: Path, judged: str) -> None:
 
 
 def _print_counterexample(result: CheckResult, file: Path) -> None:
-    shown, run = result.shown, _run_of(result)
+    shown, run = result.explained, _run_of(result)
     if shown is None or not run:  # no step was possible, and the message says why
         return
     steps = counted(len(run.joined()), "step")
@@ -78,16 +83,17 @@ def _print_counterexample(result: CheckResult, file: Path) -> None:
 
 def _run_of(result: CheckResult) -> Run | None:
     try:
-        return result.run
+        return result.explained.run if result.explained is not None else None
     except MmlocksError:  # an answer that varies cannot be replayed, and its message says so
         return None
 
 
-def judgement_json(judgement: Judgement, judged: str) -> dict[str, Any]:
+def judgement_json(judgement: Judgement, told: Feedback) -> dict[str, Any]:
     """The same as `print_judgement`, for programs."""
+    more = told.as_json()
     return {
         "lab": judgement.lab.name,
-        "judged": judged,
+        "judged": told.judged,
         "finding": judgement.finding.value,
         "points": judgement.points,
         "of": judgement.lab.points,
@@ -105,4 +111,5 @@ def judgement_json(judgement: Judgement, judged: str) -> dict[str, Any]:
             }
             for result in judgement.results
         ],
+        **{key: more[key] for key in ("counterexample", "likeness", "linux", "unjudged")},
     }

@@ -136,8 +136,8 @@ def _run(shown: Counterexample, states: Sequence[str]) -> Iterator[str]:
     for step in shown.steps:
         kind = ' class="matters"' if step.matters else ""
         where = f"{step.function}: " if step.function else ""
-        line = f'<br><span class="soft">{_line(step.line)}</span>' if step.line else ""
-        yield f"<li{kind}><code>cpu{step.cpu}</code> {escape(where + step.does)}{line}</li>"
+        mine = f'<br><span class="soft">{_line(step.line)}</span>' if step.line else ""
+        yield f"<li{kind}><code>cpu{step.cpu}</code> {escape(where + step.does)}{mine}</li>"
     yield "</ol>"
     if shown.sliced:
         yield '<p class="soft">The marked steps matter: their order makes it go wrong.</p>'

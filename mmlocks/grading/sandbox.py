@@ -34,7 +34,7 @@ BUBBLEWRAP, NONE = "bubblewrap", "none"
 
 ROOMS = (
     "__init__.py", "errors.py", "releases.py", "sentences.py", "machine", "search", "mm", "oracles",
-    "scenarios", "labs",
+    "scenarios", "explain", "labs",
 )  # fmt: skip
 """What a student's process sees of this package."""
 

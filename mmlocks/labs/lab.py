@@ -6,14 +6,15 @@ What counts is what the answer does in every interleaving, never how it is writt
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from mmlocks.errors import AnswerError, MmlocksError
 from mmlocks.labs.answer import Answer, as_answer
-from mmlocks.labs.bank import Fix, read_bank
+from mmlocks.labs.bank import Bank
+from mmlocks.labs.parsons import Parsons
 from mmlocks.machine import Run
 from mmlocks.mm.kernel import Kernel
 from mmlocks.mm.reach import reached
@@ -39,7 +40,8 @@ class CheckResult:
     """The finding on one property of one answer, with a message that says what to do next.
 
     `points` is what it earns. `searched` holds the searches that the finding rests on, and `run`
-    is the execution that shows what is wrong, if there is one.
+    is the execution that shows what is wrong, if there is one. `smaller` is a search of a smaller
+    scenario that breaks the same rule in fewer steps: it explains, and judges nothing.
     """
 
     check: Check
@@ -47,6 +49,7 @@ class CheckResult:
     message: str
     points: int
     searched: tuple[Checked, ...] = ()
+    smaller: Checked | None = None
 
     @property
     def passed(self) -> bool:
@@ -64,6 +67,11 @@ class CheckResult:
         return next(
             (checked for checked in self.searched if checked.verdict.violation is not None), None
         )
+
+    @property
+    def explained(self) -> Checked | None:
+        """The search whose run explains what is wrong: the smaller one, if it shows the same."""
+        return self.smaller or self.shown
 
     @property
     def run(self) -> Run | None:
@@ -84,17 +92,48 @@ class Examination:
         self.kernel = kernel
         self.budget = budget
         self.progress = progress
-        self._searched: dict[str, Checked] = {}
+        self.searched: dict[str, Checked] = {}
+        """By the names of the scenarios."""
+        self._results: dict[str, CheckResult] = {}
 
-    def search(self, name: str) -> Checked:
+    def result(self, check: Check) -> CheckResult:
+        """The result of a check. It is judged once those before its gate hold."""
+        if check.name not in self._results:
+            self._results[check.name] = self._judge(check)
+        return self._results[check.name]
+
+    def _judge(self, check: Check) -> CheckResult:
+        for other in self.lab.checks:
+            if other.name in check.after and not (before := self.result(other)).passed:
+                message = f"{check.waits} First make {other.name!r} hold."
+                return CheckResult(check, before.finding, message.strip(), 0)
+        result = check.judge(self, check)
+        return replace(result, smaller=self._smaller(result)) if check.smaller else result
+
+    def _smaller(self, result: CheckResult) -> Checked | None:
+        """The smallest story of the check that breaks the same rule in fewer steps, if any does."""
+        if result.shown is None or (fewest := result.shown.verdict.schedule) is None:
+            return None
+        best = None
+        for name in result.check.smaller:
+            found = self.search(name)
+            schedule = found.verdict.schedule
+            if schedule is None or found.of_all_runs or len(schedule) >= len(fewest):
+                continue
+            mine, theirs = found.verdict.violation, result.shown.verdict.violation
+            if mine is not None and theirs is not None and mine.oracle == theirs.oracle:
+                best, fewest = found, schedule
+        return best
+
+    def search(self, name: str, budget: Budget | None = None) -> Checked:
         """The search of a scenario, as it is put to answers, under the answer's kernel."""
-        if name not in self._searched:
+        if name not in self.searched:
             scenario = asked(scenario_named(name))
-            wrong = any(found.verdict.violation is not None for found in self._searched.values())
-            self._searched[name] = check(
-                scenario, self.kernel, self.budget, self.progress, suspect=wrong
+            wrong = any(found.verdict.violation is not None for found in self.searched.values())
+            self.searched[name] = check(
+                scenario, self.kernel, budget or self.budget, self.progress, suspect=wrong
             )
-        return self._searched[name]
+        return self.searched[name]
 
     def looks_right(self) -> bool:
         """Whether the answer passes the scenarios that the lab's checks are about.
@@ -129,6 +168,9 @@ class Check:
     scenarios of all checks is judged in more: `elsewhere`, in scenarios with other numbers; in
     the one that is `made_for` it; and, if the check demands that it `breaks_nothing`, in all that
     the lab's release passes.
+
+    The check is judged once the checks `after` which it comes hold; until then the learner is told
+    what it `waits` for. The `smaller` scenarios tell the same story in fewer steps: they explain.
     """
 
     lab: str
@@ -140,15 +182,22 @@ class Check:
     elsewhere: tuple[str, ...] = ()
     made_for: Callable[[Kernel], str] | None = None
     breaks_nothing: bool = False
+    after: tuple[str, ...] = ()
+    waits: str = ""
+    smaller: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The results of all checks, and how a correct answer differs from Linux's."""
+    """The results of all checks, and how a correct answer differs from Linux's.
+
+    `examination` can be asked more about the same answer.
+    """
 
     lab: Lab
     results: tuple[CheckResult, ...]
-    compared: str = ""
+    compared: str
+    examination: Examination
 
     @property
     def finding(self) -> Finding:
@@ -165,27 +214,37 @@ class Judgement:
 class Lab:
     """A lab: the release that it starts from, the functions to write, the checks, and the hints.
 
-    The exercise hands out `functions`; an answer may replace any other kernel function as well.
+    `folder` is where its data lies. The exercise hands out `functions`; an answer may replace any
+    other kernel function as well. `diagnosis` names the scenarios in which wrong answers behave
+    differently. `parsons` is the stage before the code: where does the line go?
     """
 
-    name: str
+    folder: Path
     title: str
     release: str
     functions: tuple[str, ...]
     checks: tuple[Check, ...]
     hints: tuple[str, ...]
-    compare: Callable[[Kernel], str]
+    bank: Bank
+    diagnosis: tuple[str, ...] = ()
+    parsons: Parsons | None = None
+    compare: Callable[[Kernel], str] | None = None
     """Says how a kernel with a correct answer in place differs from Linux."""
+
+    @property
+    def name(self) -> str:
+        """The folder's name: `lab07_fork_vs_fault`."""
+        return self.folder.name
+
+    @property
+    def short_name(self) -> str:
+        """What notebooks call the lab: `lab07`."""
+        return self.name.partition("_")[0]
 
     @property
     def points(self) -> int:
         """The points of all checks."""
         return sum(check.points for check in self.checks)
-
-    @property
-    def known_fixes(self) -> dict[str, Fix]:
-        """What people wrote in this lab, by name: what it does, and which checks reject it."""
-        return read_bank(Path(__file__).parent / self.name / "bank.toml")
 
     @property
     def passes(self) -> tuple[str, ...]:
@@ -217,9 +276,13 @@ class Lab:
         Raises AnswerError for a check that does not exist, for functions that cannot be placed,
         and for an answer without functions.
         """
+        return self.examination(names, budget, progress).result(self.check_named(name))
+
+    def check_named(self, name: str) -> Check:
+        """The check of that name. Raises AnswerError, which lists them, for any other."""
         for each in self.checks:
             if each.name == name:
-                return each.judge(self._examination(names, budget, progress), each)
+                return each
         raise AnswerError(
             f"{self.name} has no check {name!r}. It has: {', '.join(c.name for c in self.checks)}."
         )
@@ -231,14 +294,19 @@ class Lab:
         progress: Progress | None = None,
     ) -> Judgement:
         """Judge every property. Raises AnswerError as `check` does."""
-        examination = self._examination(names, budget, progress)
-        results = tuple(each.judge(examination, each) for each in self.checks)
+        examination = self.examination(names, budget, progress)
+        results = tuple(map(examination.result, self.checks))
         right = all(result.finding in (Finding.CORRECT, Finding.COSTLY) for result in results)
-        return Judgement(self, results, self.compare(examination.kernel) if right else "")
+        compared = self.compare(examination.kernel) if right and self.compare is not None else ""
+        return Judgement(self, results, compared, examination)
 
-    def _examination(
-        self, names: Mapping[str, Any] | Answer, budget: Budget | None, progress: Progress | None
+    def examination(
+        self,
+        names: Mapping[str, Any] | Answer,
+        budget: Budget | None = None,
+        progress: Progress | None = None,
     ) -> Examination:
+        """An answer under examination, before any check. Raises AnswerError as `check` does."""
         answer = as_answer(names)
         answer.must_replace()
         return Examination(self, self.kernel(answer), budget, progress)

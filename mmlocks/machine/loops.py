@@ -11,10 +11,17 @@ again.
 
 Code that waits (for a lock of Python's, for `input()`, in `time.sleep`) is found by an alarm, if
 the system has one, and in the main thread only.
+
+Python acts on an alarm between two of its instructions. A single call that computes for hours, such
+as `sum(range(10**12))`, does not come to that. A second timer counts its CPU time, and then the
+system itself ends the process. Windows and WebAssembly have no such timer, nor has a thread that is
+not the main one: there such a call is not ended.
 """
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -40,7 +47,10 @@ LONG = 0.25
 RINGS = 500
 """Alarms that code may swallow. Then its process is ended, as nothing else can stop it."""
 
-_ENDS = os._exit
+STUCK = 20.0
+"""Seconds of CPU time after which the system ends a process that does not act on alarms."""
+
+END = os._exit
 """Taken here, because learners' code may not call it (see `mmlocks.machine.refused`)."""
 
 RUNS = "run_apart"
@@ -124,6 +134,7 @@ class Limited:
         if self._alarm:
             self._before = signal.signal(signal.SIGALRM, self._rang)
             signal.setitimer(signal.ITIMER_REAL, LONG if self._again else SECONDS, SOON)
+            _end_if_stuck(STUCK)
         self._again = self._again and self._alarm
         if sys.version_info >= (3, 12):
             monitoring = sys.monitoring
@@ -166,6 +177,7 @@ class Limited:
         if self._alarm:
             self._alarm = False
             signal.setitimer(signal.ITIMER_REAL, 0)
+            _end_if_stuck(0)
             signal.signal(signal.SIGALRM, self._before)
 
     def passed(self, place: tuple[str, str, int]) -> None:
@@ -226,7 +238,7 @@ class Limited:
                 file=sys.__stderr__,
                 flush=True,
             )
-            _ENDS(2)
+            END(2)
         if sys.version_info < (3, 12):
             self._count_from(frame)
         raise EndlessLoop(*place) if self._count > LIMIT else Waits(*place)
@@ -270,6 +282,22 @@ class Paused:
             )
         else:
             sys.settrace(self._outer)
+
+
+def _end_if_stuck(seconds: float) -> None:
+    """Let the system end this process after so much CPU time, unless this is called again before.
+
+    Before that, it writes the line at which Python stands to stderr.
+    """
+    if signal.getsignal(signal.SIGPROF) is not signal.SIG_DFL:
+        return  # a profiler uses this timer
+    if not _tells:
+        _tells.append(True)
+        stream = sys.__stderr__
+        with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):
+            if stream is not None:
+                faulthandler.register(signal.SIGPROF, stream, all_threads=False, chain=True)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _alarms() -> bool:

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 from mmlocks.errors import AnswerError, MmlocksError
 from mmlocks.labs import Answer, CheckResult, Judgement, Lab, lab_named
 from mmlocks.labs.answer import as_answer
+from mmlocks.labs.feedback import feedback_on
 from mmlocks.labs.harmless import being_read
-from mmlocks.labs.lab import Finding
 from mmlocks.machine.refused import guarded
+from mmlocks.machine.task import Place
+from mmlocks.notebook.parsons import Stage
 from mmlocks.notebook.quiet import quiet
+from mmlocks.notebook.results import (
+    LONGEST,
+    headline,
+    result_html,
+    result_text,
+    short_text,
+    wrapped,
+)
 from mmlocks.notebook.session import session
 from mmlocks.scenarios import replay
-from mmlocks.show.results import Shown, drawn, in_lines, with_text
-from mmlocks.show.text import WIDTH, blame, timeline
-
-SIGN = {Finding.CORRECT: "✓", Finding.COSTLY: "≈", Finding.WRONG: "✗", Finding.UNPROVED: "?"}
-
+from mmlocks.show.results import Shown, in_lines
 
 SWALLOWED = "\n\nWhat your functions print is not shown: a search runs them many times."
-
-
-LONGEST = 76
-"""Characters in a line of prose; longer lines are hard to read."""
 
 
 class CheckFailed(AssertionError):
@@ -42,6 +44,17 @@ class CheckFailed(AssertionError):
         return [str(self)]
 
 
+@dataclass(frozen=True, repr=False)
+class Recorded(Shown):
+    """Something to look at whose output also says something to a grader, under `mmlocks`."""
+
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        """What Jupyter asks for: the data, and the metadata of the output."""
+        return super()._repr_mimebundle_(include, exclude), {"mmlocks": self.told}
+
+
 class LabInNotebook:
     """A lab in a notebook: `lab07 = lab("07")`, then `lab07.check("lost_store", globals())`.
 
@@ -51,6 +64,7 @@ class LabInNotebook:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        self._hints: list[int] = []
 
     def check(self, name: str = "", names: Mapping[str, Any] | Answer | None = None) -> Shown:
         """Judge one property of the functions in `names`.
@@ -69,16 +83,18 @@ class LabInNotebook:
                 )
             with guarded(), quiet() as swallowed:
                 answer = _answer(names)
-                result = self.lab.check(name, answer)
-                text = _result_text(result, answer.judged)
-                html = _result_html(result, answer.judged)
+                examination = self.lab.examination(answer)
+                result = examination.result(self.lab.check_named(name))
+                told = feedback_on(examination, [result], answer.judged, _spot)
+                text = result_text(result, told)
+                html = result_html(result, told)
         except MmlocksError as problem:
             raise CheckFailed(None, wrapped(str(problem))) from None
         if result.passed:
             return Shown(text, lambda: html)
         if result.run is not None:
             _display(Shown(text, lambda: html))
-        said = f"{_short(result, answer.judged)}{SWALLOWED if swallowed.any else ''}"
+        said = f"{short_text(result, told)}{SWALLOWED if swallowed.any else ''}"
         raise CheckFailed(result, said)
 
     def verdict(self, names: Mapping[str, Any] | Answer | None = None) -> Shown:
@@ -96,7 +112,8 @@ class LabInNotebook:
         def text(width: int) -> str:
             return verdict_of(judgement, answer.judged, min(width, LONGEST))
 
-        return Shown(text(LONGEST), lambda: in_lines(text))
+        told = {"hints": {"lab": self.lab.short_name, "rungs": sorted(self._hints)}}
+        return Recorded(text(LONGEST), lambda: in_lines(text), told)
 
     def replay(self, text: str, names: Mapping[str, Any] | Answer | None = None) -> Any:
         """A player at the last step of the execution that a schedule text describes.
@@ -124,9 +141,24 @@ class LabInNotebook:
         return player
 
     def hint(self, rung: int = 1) -> Shown:
-        """A hint: 1 is the plan, 2 the place, 3 almost the code."""
-        text = wrapped(self.lab.hint(rung))
-        return Shown(text, lambda: f"<p style='max-width:46em'>{escape(self.lab.hint(rung))}</p>")
+        """A hint: 1 is the plan, 2 the place, 3 almost the code.
+
+        The cell's output records that it was taken, and so does the output of each later verdict.
+        """
+        said = self.lab.hint(rung)
+        if rung not in self._hints:
+            self._hints.append(rung)
+        told = {"hint": {"lab": self.lab.short_name, "rung": rung}}
+        return Recorded(
+            wrapped(said), lambda: f"<p style='max-width:46em'>{escape(said)}</p>", told
+        )
+
+    def where_does_the_line_go(self) -> Stage:
+        """The stage before the code: lines to be put into the broken text, judged as any answer.
+
+        Raises AnswerError if the lab has no such stage.
+        """
+        return Stage(self.lab)
 
     @property
     def _called(self) -> str:
@@ -146,14 +178,6 @@ class LabInNotebook:
         return f"{self.lab.name}: {self.lab.title}. {self.lab.points} points in all.\n{checks}"
 
 
-def wrapped(text: str, width: int = LONGEST) -> str:
-    """The text in lines of at most `width` characters. It keeps its own line breaks."""
-    return "\n".join(
-        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
-        for line in text.split("\n")
-    )
-
-
 def lab(name: str) -> LabInNotebook:
     """The lab of that name, for use in a notebook."""
     found = LabInNotebook(lab_named(name))
@@ -164,8 +188,16 @@ def lab(name: str) -> LabInNotebook:
 
 def _answer(names: Any) -> Answer:
     """The answer in the names; in a running notebook, it knows the numbers of its cells."""
+    if isinstance(names, Stage):
+        return names.answer
     here = session() if isinstance(names, Mapping) else None
     return here.answer(names) if here is not None else as_answer(names)
+
+
+def _spot(place: Place) -> str:
+    """A place with the number of its cell, if it is in a cell."""
+    here = session()
+    return here.spot(place) if here is not None else place.spot
 
 
 def _callers_names() -> Mapping[str, Any]:
@@ -179,7 +211,7 @@ def verdict_of(judgement: Judgement, judged: str, width: int = LONGEST) -> str:
         f"{judgement.finding.value}: {judgement.points} of {judgement.lab.points} points.",
         wrapped(judged, width),
     ]
-    lines += [_headline(result) for result in judgement.results]
+    lines += [headline(result) for result in judgement.results]
     failed = [result for result in judgement.results if result.points == 0]
     worst = [result for result in failed if result.finding is judgement.finding]
     if worst:
@@ -187,39 +219,6 @@ def verdict_of(judgement: Judgement, judged: str, width: int = LONGEST) -> str:
     if judgement.compared:
         lines += ["", wrapped(judgement.compared, width)]
     return "\n".join(lines)
-
-
-def _headline(result: CheckResult) -> str:
-    points = f"{result.points} of {result.check.points} points"
-    return f"{SIGN[result.finding]} {result.check.name}: {result.finding.value}, {points}"
-
-
-def _short(result: CheckResult, judged: str, width: int = LONGEST) -> str:
-    told = (_headline(result), judged, f"Wanted: {result.check.about}", "", result.message)
-    text = "\n".join(wrapped(line, width) for line in told)
-    if result.shown is not None and result.shown.schedule is not None:
-        call = f'{result.lab}.replay("{result.shown.schedule}", globals())'
-        text += f"\n\nTo step through it yourself:\n{call}"
-    return text
-
-
-def _result_text(result: CheckResult, judged: str, width: int = WIDTH) -> str:
-    if result.run is None or result.shown is None:
-        return _short(result, judged, min(width, LONGEST))
-    shown = result.shown
-    head = f"{_headline(result)}\n{wrapped(judged, min(width, LONGEST))}"
-    told = timeline(result.run, shown.world, shown.scenario, shown.schedule, width)
-    return f"{head}\n\n{told}"
-
-
-def _result_html(result: CheckResult, judged: str) -> str:
-    if result.run is None or result.shown is None:
-        return in_lines(lambda width: _short(result, judged, min(width, LONGEST)))
-    shown = result.shown
-    ending = blame(result.run, shown.world, shown.scenario)
-    title = shown.scenario.title if shown.scenario.explanation(shown.world, result.run) else ""
-    html = drawn(shown.world, result.run, title, ending)
-    return with_text(html, lambda width: _result_text(result, judged, width))
 
 
 def _display(shown: Shown) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from mmlocks.labs import Answer
 from mmlocks.labs.answer import answer_in, spot
 from mmlocks.machine.refused import ENDS, refusing
+from mmlocks.machine.task import Place
 from mmlocks.mm.replacing import code_of, replacements_in
 from mmlocks.notebook.quiet import ipython
 
@@ -60,13 +61,22 @@ class NotebookSession:
         number = self._number(name, function)
         return _label(number) if number is not None else spot(function)
 
+    def spot(self, place: Place) -> str:
+        """A place as the learner knows it: `In [3], line 7`."""
+        number = self._cell_of(place.file)
+        return f"{_label(number)}, line {place.line}" if number is not None else place.spot
+
     def _number(self, name: str, function: Any) -> int | None:
         """The number of a function's cell: 0 for a cell without one, None without a cell."""
         given, number = self._given.get(name, (None, 0))
         if given is function:
             return number
         code = code_of(function)  # it is older than the session
-        label = self._shell.compile.format_code_name(code.co_filename) if code is not None else None
+        return self._cell_of(code.co_filename) if code is not None else None
+
+    def _cell_of(self, file: str) -> int | None:
+        """The number of the cell whose code has that file name."""
+        label = self._shell.compile.format_code_name(file)
         digits = label[1].strip("In[]") if label else ""
         return int(digits) if digits.isdigit() else None
 

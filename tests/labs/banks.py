@@ -66,7 +66,7 @@ def banks() -> dict[str, Bank]:
 
 def lab07_bank() -> Bank:
     """The bank of lab 07, which lies beside it."""
-    return Bank(LABS["lab07_fork_vs_fault"].known_fixes, (Texts(LAB07),))
+    return Bank(LABS["lab07_fork_vs_fault"].bank.fixes, (Texts(LAB07),))
 
 
 def verdicts(bank: Bank, fix: str) -> dict[str, str]:

@@ -87,7 +87,8 @@ def test_a_field_is_protected_by_what_pictures_can_say() -> None:
         "read with mmap_lock, or the VMA lock"
     )
     assert (
-        protected_by("Mm", "mm_lock_seq") == "written with mmap_lock for writing; read without a lock"
+        protected_by("Mm", "mm_lock_seq")
+        == "written with mmap_lock for writing; read without a lock"
     )
     assert protected_by("Vma", "vm_lock") == "a lock"
     assert "from empty: mmap_lock and page_table_lock" in protected_by("Vma", "anon_vma")

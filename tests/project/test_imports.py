@@ -13,8 +13,8 @@ PACKAGE = REPOSITORY / "mmlocks"
 BASICS = {"errors", "releases", "sentences"}
 MM = BASICS | {"machine", "mm"}
 SCENARIOS = MM | {"oracles", "search", "scenarios"}
-LABS = SCENARIOS | {"labs"}
-SHOW = LABS | {"explain", "show"}
+LABS = SCENARIOS | {"explain", "labs"}
+SHOW = LABS | {"show"}
 ALL = SHOW | {"maps", "notebook", "conformance", "grading"}
 MAY_IMPORT = {
     "errors": set[str](),
@@ -26,13 +26,12 @@ MAY_IMPORT = {
     "oracles": MM,
     "scenarios": MM | {"oracles", "search"},
     "explain": SCENARIOS,
-    "labs": SCENARIOS,
-    "show": LABS | {"explain"},
+    "labs": LABS,
+    "show": LABS,
     "maps": MM | {"show"},
     "notebook": SHOW,
     "grading": SHOW,
     "conformance": MM | {"maps"},
-    "grading": SHOW,
     "cli": ALL,
     "__init__": LABS,
     "__main__": {"cli"},
@@ -50,7 +49,7 @@ STANDARD_LIBRARY_ONLY = {
     "explain",
     "labs",
 }
-MAY_IMPORT_WIDGETS = {"notebook/player.py", "notebook/quiz.py"}
+MAY_IMPORT_WIDGETS = {"notebook/parsons.py", "notebook/player.py", "notebook/quiz.py"}
 
 
 def imports(single: bool = False) -> Iterator[tuple[Path, int, str]]:
