@@ -284,6 +284,10 @@ class Paused:
             sys.settrace(self._outer)
 
 
+_tells: list[bool] = []
+"""Whether the place is told before the process ends; found out once."""
+
+
 def _end_if_stuck(seconds: float) -> None:
     """Let the system end this process after so much CPU time, unless this is called again before.
 
