@@ -27,6 +27,7 @@ from pathlib import Path
 from mmlocks.errors import AnswerError
 from mmlocks.grading.link import Link, clean
 from mmlocks.labs.files import LARGEST_NOTEBOOK
+from mmlocks.labs.folder import FILE as LAB_FILE
 from mmlocks.machine.task import PACKAGE
 
 BUBBLEWRAP, NONE = "bubblewrap", "none"
@@ -147,8 +148,8 @@ def _wrapped(program: str) -> tuple[str, ...]:
         if packages.is_dir():
             hidden += ["--tmpfs", str(packages), "--remount-ro", str(packages)]
     for file in (PACKAGE / "labs").rglob("*"):
-        if file.is_file() and file.suffix not in (".py", ".pyc"):  # banks and known fixes
-            seen[str(file)] = "/dev/null"
+        if file.is_file() and file.suffix not in (".py", ".pyc") and file.name != LAB_FILE:
+            seen[str(file)] = "/dev/null"  # banks and known fixes
     # A folder that bubblewrap makes by itself cannot always be read by another user.
     above = {str(each) for path in seen for each in Path(path).parents}
     for folder in sorted({*above, "/dev", "/answer"} - {"/", TMP}, key=len):
