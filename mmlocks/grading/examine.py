@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import linecache
 import signal
 import threading
 import time
@@ -16,9 +17,13 @@ from mmlocks.grading.link import OUT_OF_TIME, clean
 from mmlocks.grading.remote import ReplacementsThere
 from mmlocks.grading.sandbox import NONE, isolation, started
 from mmlocks.labs.answer import Answer
+from mmlocks.labs.cells import as_python
+from mmlocks.labs.feedback import Feedback, feedback_on
+from mmlocks.labs.files import read_source
 from mmlocks.labs.lab import CheckResult, Finding, Judgement, Lab
 from mmlocks.search import Budget
 from mmlocks.search.verdict import Cancelled
+from mmlocks.show.state_text import state_text
 
 WALL = 120.0
 """Seconds of wall time for one submission."""
@@ -58,6 +63,9 @@ class Examined:
     isolation: str
     eye: tuple[str, ...]
     seconds: float
+    feedback: Feedback | None = None
+    states: tuple[str, ...] = ()
+    """What the machine holds before the counterexample's first step, and after each one."""
 
 
 class _OutOfTime(BaseException):
@@ -71,16 +79,18 @@ def examine(
     budget: Budget | None = None,
     wall: float = WALL,
     require_isolation: bool = False,
+    told: bool = False,
 ) -> Examined:
     """Judge the answer in a file, within `wall` seconds. The budget is for each search.
 
+    With `told`, feedback for the author is made as well; a wrong answer takes longer then.
     It never raises for what a submission does. What cannot be judged gets 0 points, and a sentence.
     Raises AnswerError if isolation is required, and this machine has none.
     """
     if require_isolation and isolation().kind == NONE:
         raise AnswerError(f"{isolation().says} Isolation is required, so nothing was run.")
     begun = time.monotonic()
-    taken = _Taken(lab, file, budget, begun + wall)
+    taken = _Taken(lab, file, budget, begun + wall, told)
     try:
         with _stopped_after(wall + GRACE):
             taken.run(wall)
@@ -96,7 +106,12 @@ def examine(
 class _Taken:
     """One submission while it is judged."""
 
-    def __init__(self, lab: Lab, file: Path, budget: Budget | None, deadline: float) -> None:
+    def __init__(
+        self, lab: Lab, file: Path, budget: Budget | None, deadline: float, told: bool
+    ) -> None:
+        self.told = told
+        self.feedback: Feedback | None = None
+        self.states: tuple[str, ...] = ()
         self.lab = lab
         self.file = file
         self.budget = budget
@@ -120,6 +135,8 @@ class _Taken:
                     answer = Answer(there, {}, there.judged)
                     self.judgement = self.lab.judge(answer, self.budget, self._progress)
                     self.checks = tuple(map(_check, self.judgement.results))
+                    if self.told:
+                        self._tell(self.judgement)
                 except Undecided as problem:
                     self.unproved, self.said = True, f"Not proved: {problem}."
                 finally:
@@ -134,6 +151,23 @@ class _Taken:
         except MmlocksError as problem:
             if not self.said:
                 self.said = str(problem)
+
+    def _tell(self, judgement: Judgement) -> None:
+        """Make the feedback, while the process can still be asked."""
+        with lines_known(self.file), contextlib.suppress(Cancelled):
+            self.feedback = feedback_on(
+                judgement.examination,
+                judgement.results,
+                self.judged,
+                compared=judgement.compared,
+            )
+            failed = next((each for each in judgement.results if each.explained is not None), None)
+            if self.feedback.counterexample is None or failed is None or failed.explained is None:
+                return
+            shown = failed.explained
+            if shown.run is not None:
+                run = shown.run.joined()
+                self.states = tuple(state_text(shown.world, run, at) for at in range(len(run) + 1))
 
     def _progress(self, *_: float) -> bool:
         if time.monotonic() >= self.deadline:
@@ -167,6 +201,8 @@ class _Taken:
             isolation=kind,
             eye=tuple(self.eye),
             seconds=seconds,
+            feedback=self.feedback if judgement is not None else None,
+            states=self.states if judgement is not None else (),
         )
 
 
@@ -180,6 +216,24 @@ def _check(result: CheckResult) -> ExaminedCheck:
         result.message,
         str(schedule) if schedule is not None else None,
     )
+
+
+@contextlib.contextmanager
+def lines_known(file: Path) -> Iterator[None]:
+    """Let the lines of a submission be found by the names of its cells. Nothing of it is run."""
+    names = []
+    with contextlib.suppress(AnswerError):
+        source = read_source(file)
+        for cell in source.cells:
+            text = as_python(cell.source, own=True)
+            name = source.file_of(cell)
+            linecache.cache[name] = len(text), None, text.splitlines(keepends=True), name
+            names.append(name)
+    try:
+        yield
+    finally:
+        for name in names:
+            linecache.cache.pop(name, None)
 
 
 @contextlib.contextmanager
