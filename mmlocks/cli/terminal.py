@@ -213,3 +213,34 @@ class Meter:
     def _interrupt(self, _number: int, _frame: object) -> None:
         self.interrupted = True
         raise KeyboardInterrupt
+
+
+class Counting:
+    """The progress of a batch: a line on stderr if that is a terminal, with the time left."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._live: Live | None = None
+
+    def __enter__(self) -> Counting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, done: int, of: int, left: float | None) -> None:
+        """Show how many are done, and about how many seconds the others will take."""
+        from rich.live import Live
+        from rich.text import Text
+
+        from mmlocks.cli.screen import Screen
+
+        if self._live is None:
+            console = Screen(stderr=True)
+            if not console.file.isatty() or console.is_dumb_terminal:
+                return
+            self._live = Live(console=console, transient=True, auto_refresh=False)
+            self._live.start()
+        rest = "" if left is None else f", about {left // 60:.0f} min {left % 60:.0f} s left"
+        self._live.update(Text(f"{self._what} {done} of {of}{rest}", "dim"), refresh=True)
