@@ -84,7 +84,7 @@ def _body(lab: str, graded: Sequence[Graded], absent: Sequence[Student], of: int
         yield f"<tr><td>{amount(mark)}</td><td>{many}</td></tr>"
     yield "</table><h2>Answers that behave alike</h2>"
     yield "<p>The same checks reject them, and they behave like the same known mistake.</p>"
-    yield "<table><tr><th>how many</th><th>what they do</th><th>whose</th></tr>"
+    yield "<table><tr><th>many</th><th>what they do</th><th>whose</th></tr>"
     for group in groups(results):
         yield from _group(group)
     yield "</table>"

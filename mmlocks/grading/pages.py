@@ -19,12 +19,12 @@ STYLE = """
 @media (prefers-color-scheme:dark){:root{--ink:#e6e8eb;--back:#16181c;--soft:#a4adb8;--line:#3a4049;
 --mark:#4a3d0c;--good:#6fd39c;--bad:#ff9b94;--open:#f0c36a}}
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--back);color:var(--ink);
-font:1rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
+body{margin:0 auto;max-width:72rem;padding:1rem;background:var(--back);color:var(--ink);
+font:1rem/1.5 system-ui,sans-serif;overflow-wrap:break-word}
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}
 table{border-collapse:collapse;width:100%}
-th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-top:1px solid var(--line)}
-code,pre{font:.9rem/1.45 ui-monospace,monospace}
+th{white-space:nowrap}th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-top:1px solid var(--line)}
+code,pre{font:.9rem/1.45 ui-monospace,monospace;overflow-wrap:anywhere}
 pre{white-space:pre-wrap;border:1px solid var(--line);padding:.6rem;margin:.4rem 0}
 .good{color:var(--good)}.bad{color:var(--bad)}.open{color:var(--open)}.soft{color:var(--soft)}
 li.now,li.matters>code:first-of-type{background:var(--mark)}
@@ -32,7 +32,11 @@ li.now,li.matters>code:first-of-type{background:var(--mark)}
 background:var(--back);padding:.4rem 0}
 button{font:inherit;padding:.3rem .8rem;min-height:2.4rem}
 .stepped .bar{display:flex}.stepped .state{display:none}.stepped .state.now{display:block}
-ol.steps{padding-left:2.2rem}ol.steps>li{padding:.15rem .3rem}
+.state h3{font-size:1rem;margin:.2rem 0}
+.stepped .both{display:flex;flex-direction:column-reverse}
+@media (min-width:60rem){.stepped .both{display:grid;grid-template-columns:1fr 1fr;gap:1.5rem}
+.stepped .states{position:sticky;top:3.4rem;align-self:start}}
+ol.steps{padding-left:2.2rem;margin-top:0}ol.steps>li{padding:.15rem .3rem}
 """
 
 SCRIPT = """
@@ -132,7 +136,7 @@ def _run(shown: Counterexample, states: Sequence[str]) -> Iterator[str]:
         '<span class="says" role="status"></span>'
         '<span class="soft">or the arrow keys</span></div>'
     )
-    yield '<ol class="steps">'
+    yield '<div class="both"><div><ol class="steps">'
     for step in shown.steps:
         kind = ' class="matters"' if step.matters else ""
         where = f"{step.function}: " if step.function else ""
@@ -141,10 +145,11 @@ def _run(shown: Counterexample, states: Sequence[str]) -> Iterator[str]:
     yield "</ol>"
     if shown.sliced:
         yield '<p class="soft">The marked steps matter: their order makes it go wrong.</p>'
+    yield '</div><div class="states">'
     for number, state in enumerate(states):
         head = f"After step {number}" if number else "Before the first step"
         yield f'<div class="state"><h3>{head}</h3><pre>{escape(state)}</pre></div>'
-    yield "</div>"
+    yield "</div></div></div>"
     for stands in shown.standing:
         yield f"<p>{escape(str(stands))}</p>"
     if shown.schedule:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +176,54 @@ class Shell(Nothing):
             for cell in read_source(found[0]).cells:
                 if cell.kind == "code":
                     self._run(cell.source)
+
+
+ELSEWHERE = frozenset(
+    [
+        "mmlocks.cli",
+        "mmlocks.conformance",
+        "mmlocks.maps",
+        "mmlocks.notebook",
+        "mmlocks.show",
+        "IPython",
+        "ipykernel",
+        "ipywidgets",
+        "matplotlib",
+        "networkx",
+        "numpy",
+        "pandas",
+        "plotly",
+        "scipy",
+        "seaborn",
+        "sympy",
+        "tqdm",
+        "traitlets",
+    ]
+)
+"""Modules that learners import to look at things. They are not there where answers are judged."""
+
+
+class _Empty(types.ModuleType):
+    """A module that has every attribute. All of them do nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Nothing()
+
+
+class NothingElsewhere(MetaPathFinder, Loader):
+    """An importer: where a module of `ELSEWHERE` cannot be found, an empty one is imported."""
+
+    def find_spec(self, fullname: str, *_: Any) -> ModuleSpec | None:
+        """What Python asks importers for (see `importlib.abc.MetaPathFinder`)."""
+        parts = fullname.split(".")
+        known = {".".join(parts[: length + 1]) for length in range(len(parts))}
+        return ModuleSpec(fullname, self, is_package=True) if known & ELSEWHERE else None
+
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType:
+        """The empty module."""
+        return _Empty(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Fill the module: with nothing."""

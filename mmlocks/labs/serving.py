@@ -23,6 +23,7 @@ from typing import Any
 
 from mmlocks.errors import AnswerError, NondeterminismError, NotJudged, Undecided
 from mmlocks.labs.answer import Answer, read_answer
+from mmlocks.labs.harmless import NothingElsewhere
 from mmlocks.machine.refused import guarded
 from mmlocks.machine.side import Here, RunsHere
 from mmlocks.machine.state import Layout
@@ -166,6 +167,7 @@ def serve(file: Path, questions: int, replies: int) -> None:
     """Answer questions until there are no more."""
     serving = Serving(file)
     sys.path.insert(0, str(file.resolve().parent))
+    sys.meta_path.append(NothingElsewhere())
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nothing,
         contextlib.redirect_stdout(nothing),
