@@ -27,6 +27,8 @@ from mmlocks.show.state_text import state_text
 
 WALL = 120.0
 """Seconds of wall time for one submission."""
+STATE_WIDTH = 64
+"""Characters in a line of the states that feedback shows."""
 GRACE = 5.0
 """Seconds more, after which work of ours that does not look at the clock is stopped, too."""
 
@@ -167,7 +169,7 @@ class _Taken:
             shown = failed.explained
             if shown.run is not None:
                 run = shown.run.joined()
-                self.states = tuple(state_text(shown.world, run, at) for at in range(len(run) + 1))
+                self.states = tuple(state_text(shown.world, run, at, STATE_WIDTH) for at in range(len(run) + 1))
 
     def _progress(self, *_: float) -> bool:
         if time.monotonic() >= self.deadline:
