@@ -302,6 +302,19 @@ def test_a_lie_on_the_pipe_earns_nothing(name: str, tmp_path: Path) -> None:
     assert not any("judge failed" in reason for reason in found.eye), found
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["forged", "duplicated", "reordered", "100_mb", "says_that_100_mb_come", "not_json", "not_utf8",
+     "deep", "not_a_number", "no_form", "a_list_in_place_of_a_dict", "raises_what_it_likes",
+     "a_huge_key", "a_surrogate", "early", "writes_between", "after_all",
+     "another_automaton_on_the_second_asking"],
+)  # fmt: skip
+def test_what_breaks_the_rules_of_the_pipe_is_told_as_that(name: str, tmp_path: Path) -> None:
+    found = examined(PIPE[name], tmp_path)
+    assert found.finding is None and "Nothing was judged" in found.said
+    assert any("breaks the rules of the pipe" in reason for reason in found.eye), found
+
+
 @pytest.mark.parametrize("name", ESCAPES)
 def test_an_escape_earns_nothing(name: str, tmp_path: Path) -> None:
     found = examined(ESCAPES[name], tmp_path)
