@@ -26,8 +26,11 @@ STATUS_OF_FINDING = {
 }
 
 
-def print_judgement(judgement: Judgement, file: Path, told: Feedback) -> None:
-    """What was judged, every check, then the total, then the shortest run that shows the first thing that is wrong."""
+def print_judgement(judgement: Judgement, file: Path, told: Feedback, called: str) -> None:
+    """What was judged, every check, then the total, then the shortest run that shows the first thing that is wrong.
+
+    `called` is what the user called the lab.
+    """
     lab = judgement.lab
     terminal.paragraph(f"{lab.name}: {lab.title}", terminal.TITLE)
     terminal.write(f"answer: {file}")
@@ -58,7 +61,7 @@ def print_judgement(judgement: Judgement, file: Path, told: Feedback) -> None:
     if judgement.finding in (Finding.WRONG, Finding.COSTLY):
         terminal.gap()
         terminal.paragraph("To get a hint:")
-        terminal.command(f"mmlocks hint {lab.name.partition('_')[0]}")
+        terminal.command(f"mmlocks hint {called}")
 
 
 def _print_counterexample(result: CheckResult, file: Path) -> None:
