@@ -72,7 +72,11 @@ also = click.option(
     multiple=True,
     help="Ask one more oracle, such as stale_copy. May be repeated.",
 )
-lab = click.argument("lab", metavar="LAB", help="lab07_fork_vs_fault; lab07 or 07 will do. Or the path of a folder with a lab.toml. Its Python is run.")
+lab = click.argument(
+    "lab",
+    metavar="LAB",
+    help="lab07_fork_vs_fault; lab07 or 07 will do. Or the path of a folder with a lab.toml. Its Python is run.",
+)
 _with = click.option(
     "--with",
     "more",
