@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmlocks.cli import terminal
-from mmlocks.cli.report import print_replay, print_run, schedule_text, violation_json
+from mmlocks.cli.report import explaining, print_replay, print_run, schedule_text, violation_json
 from mmlocks.cli.terminal import ASIDE, Status
 from mmlocks.errors import MmlocksError
 from mmlocks.labs import CheckResult, Judgement
@@ -81,7 +81,11 @@ def _print_counterexample(result: CheckResult, file: Path) -> None:
     terminal.gap()
     print_run(run, shown.world, None)
     terminal.gap()
-    print_replay(shown.schedule, file)
+    story = shown.scenario.file or ""
+    print_replay(shown.schedule, file, file=story)
+    if not shown.of_all_runs:
+        terminal.paragraph("To see why it goes wrong, and what would have saved it:")
+        terminal.command(explaining(shown.schedule, file, file=story))
 
 
 def _run_of(result: CheckResult) -> Run | None:
