@@ -39,5 +39,5 @@ def check(lab: str, file: Path, seconds: float | None, as_json: bool) -> int:
     if as_json:
         print_json(shown)
     else:
-        check_report.print_judgement(judgement, file, told)
+        check_report.print_judgement(judgement, file, told, lab)
     return check_report.STATUS_OF_FINDING[judgement.finding]

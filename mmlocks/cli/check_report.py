@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmlocks.cli import terminal
-from mmlocks.cli.report import print_replay, print_run, schedule_text, violation_json
+from mmlocks.cli.report import explaining, print_replay, print_run, schedule_text, violation_json
 from mmlocks.cli.terminal import ASIDE, Status
 from mmlocks.errors import MmlocksError
 from mmlocks.labs import CheckResult, Judgement
@@ -26,8 +26,11 @@ STATUS_OF_FINDING = {
 }
 
 
-def print_judgement(judgement: Judgement, file: Path, told: Feedback) -> None:
-    """Print what was judged, every check, the total, and the shortest run of the first mistake."""
+def print_judgement(judgement: Judgement, file: Path, told: Feedback, called: str) -> None:
+    """Print what was judged, every check, the total, and the shortest run of the first mistake.
+
+    `called` is what the user called the lab.
+    """
     lab = judgement.lab
     terminal.paragraph(f"{lab.name}: {lab.title}", terminal.TITLE)
     terminal.write(f"answer: {file}")
@@ -58,7 +61,7 @@ def print_judgement(judgement: Judgement, file: Path, told: Feedback) -> None:
     if judgement.finding in (Finding.WRONG, Finding.COSTLY):
         terminal.gap()
         terminal.paragraph("To get a hint:")
-        terminal.command(f"mmlocks hint {lab.name.partition('_')[0]}")
+        terminal.command(f"mmlocks hint {called}")
 
 
 def _print_counterexample(result: CheckResult, file: Path) -> None:
@@ -78,7 +81,11 @@ def _print_counterexample(result: CheckResult, file: Path) -> None:
     terminal.gap()
     print_run(run, shown.world, None)
     terminal.gap()
-    print_replay(shown.schedule, file)
+    story = shown.scenario.file or ""
+    print_replay(shown.schedule, file, file=story)
+    if not shown.of_all_runs:
+        terminal.paragraph("To see why it goes wrong, and what would have saved it:")
+        terminal.command(explaining(shown.schedule, file, file=story))
 
 
 def _run_of(result: CheckResult) -> Run | None:

@@ -18,7 +18,11 @@ from mmlocks.cli.terminal import Status, command, gap, paragraph
     help="1: the plan. 2: the place. 3: almost the code. Default: 1.",
 )
 def hint(lab: str, rung: int) -> int:
-    """Print a hint for a lab."""
+    """
+    Print a hint for a lab.
+
+    A hint that is taken here is not recorded. In a notebook, lab07.hint(1) notes it in the cell's output.
+    """
     chosen = the_lab(lab)
     paragraph(chosen.hint(rung))
     if rung < len(chosen.hints):

@@ -73,7 +73,12 @@ also = click.option(
     multiple=True,
     help="Ask one more oracle, such as stale_copy. May be repeated.",
 )
-lab = click.argument("lab", metavar="LAB", help="For example lab07_fork_vs_fault, or lab07, or 07.")
+lab = click.argument(
+    "lab",
+    metavar="LAB",
+    help="For example lab07_fork_vs_fault, or lab07, or 07; or the path of a folder with a "
+    "lab.toml, whose Python is run.",
+)
 _with = click.option(
     "--with",
     "more",

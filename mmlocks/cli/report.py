@@ -43,11 +43,19 @@ def print_replay(
     terminal.command(f"mmlocks replay {shlex.quote(str(schedule))}{extra}{_options(also, file)}")
 
 
+def explaining(
+    schedule: object, answer: Path | None = None, also: Sequence[str] = (), file: str = ""
+) -> str:
+    """The command that explains a run."""
+    extra = f" --answer {shlex.quote(str(answer))}" if answer is not None else ""
+    return f"mmlocks explain {shlex.quote(str(schedule))}{extra}{_options(also, file)}"
+
+
 def print_further(checked: Checked, also: Sequence[str] = (), file: str = "") -> None:
     """Print the commands that tell more about a scenario that goes wrong."""
     name = shlex.quote(file) if file else checked.scenario.name
     terminal.paragraph("To see why it goes wrong, and every result that the scenario can have:")
-    terminal.command(f"mmlocks explain {shlex.quote(str(checked.schedule))}{_options(also, file)}")
+    terminal.command(explaining(checked.schedule, None, also, file))
     terminal.command(f"mmlocks endings {name} -r {checked.kernel.name}{_options(also)}")
 
 

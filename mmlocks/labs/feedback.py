@@ -24,7 +24,6 @@ from mmlocks.scenarios import Checked
 from mmlocks.scenarios.asked import ALL
 from mmlocks.search import Budget
 from mmlocks.search.verdict import Meter
-from mmlocks.sentences import counted
 
 BEHAVIOURS = "behaviours.json"
 """In a lab's folder: how the wrong fixes of its bank behave. `tools/behaviours.py` writes it."""
@@ -44,6 +43,10 @@ class Line:
     spot: str
     number: int
     text: str
+
+    def __str__(self) -> str:
+        """The place, and the text if it is known."""
+        return f"{self.spot}: {self.text}" if self.text else self.spot
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class Standing:
     def __str__(self) -> str:
         stands = "is still in" if self.begun else "has not reached"
         yet = "" if self.begun else " yet"
-        return f"cpu{self.cpu} {stands} your line {self.line.number}{yet}: {self.line.text}"
+        text = f": {self.line.text}" if self.line.text else ""
+        return f"cpu{self.cpu} {stands} your line {self.line.number}{yet}{text}"
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,13 @@ class Counterexample:
     schedule: str
 
     @property
-    def about(self) -> str:
-        """Which scenario this is, and why this one is shown."""
+    def why_smaller(self) -> str:
+        """Why another scenario is shown than the one that judged; "" if it is the same."""
         if not self.judged:
-            return f"{self.scenario}, {counted(len(self.steps), 'step')}"
+            return ""
         return (
-            f"{self.scenario}, {counted(len(self.steps), 'step')}. It was judged in {self.judged}; "
-            "this smaller scenario breaks the same rule in fewer steps, so it is shown"
+            f"It was judged in {self.judged}. The smaller {self.scenario} breaks the same rule in "
+            "fewer steps, so its run is shown."
         )
 
 

@@ -27,6 +27,7 @@ from mmlocks.notebook.results import (
 )
 from mmlocks.notebook.session import session
 from mmlocks.scenarios import replay
+from mmlocks.show.explained import explain
 from mmlocks.show.results import Shown, in_lines
 
 SWALLOWED = "\n\nWhat your functions print is not shown: a search runs them many times."
@@ -139,6 +140,21 @@ class LabInNotebook:
         except MmlocksError as problem:
             raise CheckFailed(None, wrapped(str(problem))) from None
         return player
+
+    def explain(self, text: str, names: Mapping[str, Any] | Answer | None = None) -> Shown:
+        """Why the execution that a schedule text describes goes wrong, and what would have saved it.
+
+        It runs the functions in `names`. Raises CheckFailed for a text that cannot be replayed.
+        """
+        if being_read():
+            return Shown("")
+        names = _callers_names() if names is None else names
+        try:
+            with guarded(), quiet():
+                _, _, run = replay(text, self.lab.kernel(_answer(names)))
+                return explain(run)
+        except MmlocksError as problem:
+            raise CheckFailed(None, wrapped(str(problem))) from None
 
     def hint(self, rung: int = 1) -> Shown:
         """A hint: 1 is the plan, 2 the place, 3 almost the code.

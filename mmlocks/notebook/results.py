@@ -41,6 +41,8 @@ def short_text(result: CheckResult, told: Feedback, width: int = LONGEST) -> str
     if told.counterexample is not None and told.counterexample.schedule:
         call = f'{result.lab}.replay("{told.counterexample.schedule}", globals())'
         text += f"\n\nTo step through it yourself:\n{call}"
+        if told.counterexample.sliced:
+            text += f"\n\nWhy it went wrong: {result.lab}.explain(...), with the same in brackets."
     return text
 
 

@@ -15,6 +15,8 @@ def feedback_text(feedback: Feedback, width: int = WIDTH) -> str:
     parts: list[list[str]] = []
     found = feedback.counterexample
     if found is not None:
+        if found.why_smaller:
+            parts.append(paragraph(found.why_smaller, width))
         parts.append([*your_lines(found, width), *what_matters(found, width)])
     if feedback.likeness is not None:
         parts.append(paragraph(str(feedback.likeness), width))
@@ -29,9 +31,9 @@ def your_lines(found: Counterexample, width: int = WIDTH) -> list[str]:
         return []
     rows = [_row(list(steps), line) for line, steps in groupby(found.steps, lambda step: step.line)]
     numbers = max(len(number) for number, _, _ in rows)
-    head = f"This run in your own lines ({found.about})"
+    head = f"This run in your own lines ({found.scenario}, {counted(len(found.steps), 'step')})"
     star = "; * marks what matters" if any(step.matters for step in found.steps) else ""
-    lines = paragraph(f"{head.removesuffix('.')}{star}:", width)
+    lines = paragraph(f"{head}{star}:", width)
     for number, mark, text in rows:
         lines += paragraph(f"  {number:>{numbers}} {mark} {text}", width, numbers + 5)
     return lines
@@ -54,7 +56,7 @@ def _row(steps: list[Told], line: Line | None) -> tuple[str, str, str]:
     mark = "*" if any(step.matters for step in steps) else " "
     cpus = ", ".join(sorted({f"cpu{step.cpu}" for step in steps}))
     if line is not None:
-        return number, mark, f"{cpus}  {line.spot}: {line.text}"
+        return number, mark, f"{cpus}  {line}"
     return number, mark, f"{cpus}  {', '.join(_functions(steps))}"
 
 
