@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from mmlocks.labs import Lab
 
 NOTES = (
-    "SUBMISSIONS is a folder, a zip, a download from Canvas or Moodle, one folder for each student, "
-    "or nbgrader's submitted/. Ctrl-C loses nothing: the same command goes on where it stopped. "
-    "Exit status: 0 all judged; 1 a person should look at some; 2 bad usage, or files that cannot "
-    "be used; 130 interrupted."
+    "SUBMISSIONS is a folder, a zip, a download from Canvas or Moodle, one folder for each "
+    "student, or nbgrader's submitted/. Ctrl-C loses nothing: the same command goes on where it "
+    "stopped. Exit status: 0 all judged; 1 a person should look at some; 2 bad usage, or files "
+    "that cannot be used; 130 interrupted."
 )
 
 

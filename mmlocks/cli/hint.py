@@ -21,7 +21,8 @@ def hint(lab: str, rung: int) -> int:
     """
     Print a hint for a lab.
 
-    A hint that is taken here is not recorded. In a notebook, lab07.hint(1) notes it in the cell's output.
+    A hint that is taken here is not recorded. In a notebook, lab07.hint(1) notes it in the cell's
+    output.
     """
     chosen = the_lab(lab)
     paragraph(chosen.hint(rung))

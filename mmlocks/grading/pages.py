@@ -14,8 +14,8 @@ from mmlocks.labs.feedback import Counterexample, Feedback, Line
 from mmlocks.sentences import counted
 
 STYLE = """
-:root{color-scheme:light dark;--ink:#1c1e21;--back:#fff;--soft:#5b6470;--line:#d5dae1;--mark:#fff3c4;
---good:#0a6b3d;--bad:#a3211f;--open:#7a5200}
+:root{color-scheme:light dark;--ink:#1c1e21;--back:#fff;--soft:#5b6470;--line:#d5dae1;
+--mark:#fff3c4;--good:#0a6b3d;--bad:#a3211f;--open:#7a5200}
 @media (prefers-color-scheme:dark){:root{--ink:#e6e8eb;--back:#16181c;--soft:#a4adb8;--line:#3a4049;
 --mark:#4a3d0c;--good:#6fd39c;--bad:#ff9b94;--open:#f0c36a}}
 *{box-sizing:border-box}
@@ -23,7 +23,9 @@ body{margin:0 auto;max-width:72rem;padding:1rem;background:var(--back);color:var
 font:1rem/1.5 system-ui,sans-serif;overflow-wrap:break-word}
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}
 table{border-collapse:collapse;width:100%}
-th{white-space:nowrap}th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-top:1px solid var(--line)}
+th{white-space:nowrap}
+th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;
+border-top:1px solid var(--line)}
 code,pre{font:.9rem/1.45 ui-monospace,monospace;overflow-wrap:anywhere}
 pre{white-space:pre-wrap;border:1px solid var(--line);padding:.6rem;margin:.4rem 0}
 .good{color:var(--good)}.bad{color:var(--bad)}.open{color:var(--open)}.soft{color:var(--soft)}
@@ -123,7 +125,8 @@ def _run(shown: Counterexample, states: Sequence[str]) -> Iterator[str]:
     length = "The shortest run" if shown.shortest else "A run"
     yield f"<h2>{length} that goes wrong</h2>"
     yield f"<p>{escape(shown.message)}</p>"
-    yield f'<p class="soft">{escape(shown.about)}.</p>'
+    about = f"{shown.scenario}, {counted(len(shown.steps), 'step')}. {shown.why_smaller}"
+    yield f'<p class="soft">{escape(about.strip())}</p>'
     if shown.lines:
         yield "<p>The lines of yours that matter:</p><ul>"
         for line in shown.lines:
