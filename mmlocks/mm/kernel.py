@@ -130,7 +130,8 @@ class Kernel:
     replace. They run only on a machine, apart from the kernel's text (see
     `mmlocks.machine.foreign`), in this process or in another one. `again` makes the same functions
     anew, to see whether they keep something from one call to the next. With `apart`, steps that our
-    text takes together are taken one by one. `text` are variants of ours, linked and trusted like the kernel's own functions.
+    text takes together are taken one by one. `text` are variants of ours, linked and trusted like
+    the kernel's own functions.
 
     Raises AnswerError for a function that no kernel function matches or that is no `async def`.
     """
