@@ -3,9 +3,9 @@
 The judge asks over a pipe (see `mmlocks.grading.link`). This process has the only copy of the
 answer that runs. So nothing that it says is trusted: all of it is a claim that the judge checks.
 
-A frame is four bytes of length, and then JSON. A question is `{"nonce": ..., "do": [...]}`, with
-one reply: `{"nonce": ..., "said": ...}` for the last thing to do, or
-`{"nonce": ..., "raised": [kind, text]}`. Start it as `main(folder of the package, file, question fd, reply fd, limits)`.
+A frame is four bytes of length, and then JSON. A question is `{"nonce": ..., "do": [...]}`. It has
+one reply: `{"nonce": ..., "said": ...}` for the last thing to do, or `{"nonce": ..., "raised":
+[kind, text]}`. `main` starts it.
 """
 
 from __future__ import annotations

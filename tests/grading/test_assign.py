@@ -60,7 +60,7 @@ def test_no_solution_no_hint_and_no_known_fix_is_handed_out(tmp_path: Path) -> N
     secret = [line for lab in ALL for line in added_by_the_solution(lab.name)]
     assert secret  # else nothing is looked for
     secret += [hint for lab in ALL for hint in lab.hints]
-    secret += [fix.says for lab in ALL for fix in lab.known_fixes.values()]
+    secret += [fix.says for lab in ALL for fix in lab.bank.fixes.values()]
     secret += ["BEGIN SOLUTION", "END SOLUTION"]
     found = list(contents(tmp_path / "out"))
     assert len(found) > len(ALL)
