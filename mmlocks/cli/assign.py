@@ -25,7 +25,7 @@ from mmlocks.cli.terminal import TITLE, Status, command, gap, paragraph, write
     "--due", metavar="DATE", help="2026-12-24, or 2026-12-24T12:00+01:00; told to the students."
 )
 def assign(labs: tuple[str, ...], out: Path, roster: Path | None, due: str | None) -> int:
-    """Make what students get of a lab: notebooks, instructions, a zip for the LMS.
+    """Hand out a lab: notebooks, instructions and a zip.
 
     There is no solution in it, and all students get the same.
     """

@@ -276,7 +276,8 @@ class Lab:
         Raises AnswerError for a check that does not exist, for functions that cannot be placed,
         and for an answer without functions.
         """
-        return self.examination(names, budget, progress).result(self.check_named(name))
+        chosen = self.check_named(name)
+        return self.examination(names, budget, progress).result(chosen)
 
     def check_named(self, name: str) -> Check:
         """The check of that name. Raises AnswerError, which lists them, for any other."""

@@ -84,8 +84,9 @@ class LabInNotebook:
                 )
             with guarded(), quiet() as swallowed:
                 answer = _answer(names)
+                chosen = self.lab.check_named(name)
                 examination = self.lab.examination(answer)
-                result = examination.result(self.lab.check_named(name))
+                result = examination.result(chosen)
                 told = feedback_on(examination, [result], answer.judged, _spot)
                 text = result_text(result, told)
                 html = result_html(result, told)
