@@ -177,7 +177,7 @@ def test_functions_that_cannot_be_placed_are_refused_in_one_sentence(source, wor
         ("await oldmm.page_table.pte[3].set(None)", "cannot be stored to"),
         ("await set_pte_at(mm, 'x', None)", "cannot be carried out"),
         ("while True: pass", "without an await"),
-        ("import asyncio; await asyncio.sleep(0)", "no step of this machine"),
+        ("import asyncio; await asyncio.sleep(0)", "not a step of this machine"),
         (
             "import random; await oldmm.mm_lock_seq.set(random.randrange(10**6))",
             "counts from 0|with the same results",

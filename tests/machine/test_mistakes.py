@@ -254,7 +254,7 @@ SLIPS = [
     (added_to, "TypeError"),
     (awaits_a_number, "awaited an int"),
     (awaits_nothing, "awaited a NoneType"),
-    (awaits_sleep, "no step of this machine"),
+    (awaits_sleep, "not a step of this machine"),
     # "no running event loop", or "awaited a Future" where somebody (a browser, a notebook) runs one
     (awaits_sleep_of_a_second, "in awaits_sleep_of_a_second"),
     (awaits_a_generator, "it contains a `yield`"),

@@ -88,7 +88,7 @@ ATTACKS = (
     refused("set_pte_without_arguments", "stores no entry", "await Step('set_pte', ())", "set_pte", STEP),
     refused("step_without_a_name", "asks for an operation that is a number", "await Step(7, (mpnt,))", "7", STEP),
     refused("step_that_there_is_not", "asks for an operation that there is not", "await Step('stop_machine', ())", "stop_machine", STEP),
-    refused("call_of_a_program", "calls what programs call", "await Step('call', ('store', oldmm, 0x3000, 1))", "no kernel function", STEP),
+    refused("call_of_a_program", "calls what programs call", "await Step('call', ('store', oldmm, 0x3000, 1))", "not a kernel function", STEP),
     refused("call_with_too_little", "calls a kernel function without its arguments", "await Step('call', ('vma_start_write',))", "exception", STEP),
     refused("reference_of_another_page", "takes a reference to a frame that it was not given", "await oldmm.memory.frames[0].refcount.add(1)", "neither passed"),
     refused("drops_what_it_was_not_given", "frees a frame that it was not given", "await Step('folio_put', (oldmm.memory.frames[0],))", "neither passed", STEP),
