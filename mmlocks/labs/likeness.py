@@ -2,9 +2,10 @@
 
 The behaviour of an answer is what each scenario of the lab's diagnosis says of it: which oracle
 rejects it, what the kernel did on each CPU in the shortest bad run, and what it does if the CPUs
-run one after the other. The text of the answer plays no part. The behaviour of every wrong fix in the lab's bank is known beforehand
-(`behaviours.json` in the lab's folder). An answer gets the name of the mistake that its nearest
-neighbours make; it gets none if they make different ones, or if none is near.
+run one after the other. The text of the answer plays no part. The behaviour of every wrong fix in
+the lab's bank is known beforehand (`behaviours.json` in the lab's folder). An answer gets the name
+of the mistake that its nearest neighbours make; it gets none if they make different ones, or if
+none is near.
 """
 
 from __future__ import annotations

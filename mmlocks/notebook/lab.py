@@ -143,7 +143,7 @@ class LabInNotebook:
         return player
 
     def explain(self, text: str, names: Mapping[str, Any] | Answer | None = None) -> Shown:
-        """Why the execution that a schedule text describes goes wrong, and what would have saved it.
+        """Why the run that a schedule text describes goes wrong, and what would have saved it.
 
         It runs the functions in `names`. Raises CheckFailed for a text that cannot be replayed.
         """
