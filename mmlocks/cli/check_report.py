@@ -53,9 +53,9 @@ def print_judgement(judgement: Judgement, file: Path, told: Feedback, called: st
         if result.shown is not None:
             _print_counterexample(result, file)
             break
-    terminal.gap()
-    for line in feedback_text(told, terminal.width()).splitlines():
-        terminal.write(line)
+    if more := feedback_text(told, terminal.width()):
+        terminal.gap()
+        terminal.write(more)
     if any("budget" in result.message for result in judgement.results):
         terminal.paragraph("To search further, raise --seconds.")
     if judgement.finding in (Finding.WRONG, Finding.COSTLY):

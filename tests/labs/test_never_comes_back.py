@@ -1,4 +1,4 @@
-"""An answer that never comes back ends, whatever it catches: in its verdict, or with its process."""
+"""An answer that never comes back ends, whatever it catches: judged, or with its process."""
 
 from __future__ import annotations
 

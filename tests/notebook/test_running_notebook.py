@@ -90,6 +90,15 @@ def test_the_verdict_names_the_cells_by_the_numbers_that_the_learner_sees(kernel
     assert "replaced: dup_mmap (In [5])." in kernel.run(LOST_STORE, "c").text
 
 
+def test_a_failed_check_names_the_learners_lines_by_their_cell(kernel: Kernel) -> None:
+    kernel.run(GIVEN, "a")
+    said = kernel.run(LOST_STORE, "c").error
+    line = GIVEN.splitlines().index("        await copy_page_range(tmp, mpnt)") + 1
+    assert f"In [2], line {line}: await copy_page_range(tmp, mpnt)" in said
+    assert f"has not reached your line {line + 1} yet" in " ".join(said.split())
+    assert "Yours behaves like: locks none of the VMAs" in said
+
+
 def test_a_function_from_before_the_lab_was_made_has_its_number_too(kernel: Kernel) -> None:
     kernel.run(
         "from mmlocks.notebook import session as notebook_session\nnotebook_session._sessions.clear()\n"
