@@ -29,18 +29,19 @@ from mmlocks.releases import release_named
 from mmlocks.scenarios import scenario_named
 from mmlocks.scenarios.from_file import is_in_file
 
-FILE = "lab.toml"
+FILE, BANK = "lab.toml", "bank.toml"
+"""What students may read, and the known fixes: those are hidden from a student's process."""
 HERE = Path(__file__).parent
 VERDICTS = ("right", "costly", "wrong", "unproved")
 
 LAB_KEYS = {
     "title", "release", "functions", "hints", "check", "compare", "diagnosis", "parsons",
-    "pattern", "mistakes",
 }  # fmt: skip
 CHECK_KEYS = {
     "name", "points", "about", "scenarios", "elsewhere", "breaks_nothing", "after", "waits",
     "smaller", "judge", "made_for",
 }  # fmt: skip
+BANK_KEYS = {"pattern", "mistakes"}
 PATTERN_KEYS = {"verdict", "rejected", "fixes"}
 
 
@@ -59,11 +60,11 @@ def labs_in(folder: Path) -> dict[str, Lab]:
 
 
 class _Reader:
-    """Reads one lab.toml; each message names the file and the key."""
+    """Reads one file of a lab; each message names the file and the key."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, file: str = FILE) -> None:
         self.folder = folder
-        self.file = folder / FILE
+        self.file = folder / file
         self.short = folder.name.partition("_")[0]
 
     def lab(self) -> Lab:
@@ -84,7 +85,7 @@ class _Reader:
             functions=functions,
             checks=checks,
             hints=self._texts(told, "hints", ""),
-            bank=self._bank(told, names),
+            bank=_BankReader(self.folder, BANK).bank(names),
             diagnosis=self._scenarios(told, "diagnosis", ""),
             parsons=self._parsons(told),
             compare=compare,
@@ -176,7 +177,7 @@ class _Reader:
             raise self._wrong(where, f"{file} fails: {type(problem).__name__}: {problem}") from None
         return module
 
-    # -- the stage of lines, and the bank ---------------------------------------------------------
+    # -- the stage of lines -----------------------------------------------------------------------
 
     def _parsons(self, told: Mapping[str, Any]) -> Parsons | None:
         if "parsons" not in told:
@@ -195,26 +196,6 @@ class _Reader:
                     "parsons, lines", f"one statement each, without an indent, and not {line!r}"
                 )
         return Parsons(code, lines)
-
-    def _bank(self, told: Mapping[str, Any], checks: Iterable[str]) -> Bank:
-        seen: set[str] = set()
-        for at, table in enumerate(self._tables(told, "pattern", needed=False), 1):
-            key = f"pattern {at}"
-            self._only(table, PATTERN_KEYS, key)
-            self._known([self._text(table, "verdict", key)], VERDICTS, f"{key}, verdict", "words")
-            rejected = self._table(table.get("rejected", {}), f"{key}, rejected")
-            self._known(rejected, checks, f"{key}, rejected", "checks of this lab")
-            fixes = self._table(table.get("fixes"), f"{key}, fixes")
-            for name, says in fixes.items():
-                if not isinstance(says, str) or name in seen:
-                    why = "is there twice" if name in seen else "needs a sentence in quotes"
-                    raise self._wrong(f"{key}, fixes", f"{name} {why}")
-                seen.add(name)
-        for says, names in self._table(told.get("mistakes", {}), "mistakes").items():
-            if not isinstance(names, list):
-                raise self._wrong(f"mistakes, {says!r}", "a list of fixes")
-            self._known(names, seen, f"mistakes, {says!r}", "fixes of this bank")
-        return bank_of(told)
 
     # -- values -----------------------------------------------------------------------------------
 
@@ -274,6 +255,35 @@ class _Reader:
 
     def _wrong(self, where: str, said: str) -> AnswerError:
         return AnswerError(f"{self.file}, {where}: {said.rstrip('.')}.")
+
+
+class _BankReader(_Reader):
+    """Reads the bank of a lab."""
+
+    def bank(self, checks: Iterable[str]) -> Bank:
+        """The known fixes; none if the folder has no such file."""
+        if not self.file.exists():
+            return Bank()
+        told = self._told()
+        self._only(told, BANK_KEYS, "")
+        seen: set[str] = set()
+        for at, table in enumerate(self._tables(told, "pattern", needed=False), 1):
+            key = f"pattern {at}"
+            self._only(table, PATTERN_KEYS, key)
+            self._known([self._text(table, "verdict", key)], VERDICTS, f"{key}, verdict", "words")
+            rejected = self._table(table.get("rejected", {}), f"{key}, rejected")
+            self._known(rejected, checks, f"{key}, rejected", "checks of this lab")
+            fixes = self._table(table.get("fixes"), f"{key}, fixes")
+            for name, says in fixes.items():
+                if not isinstance(says, str) or name in seen:
+                    why = "is there twice" if name in seen else "needs a sentence in quotes"
+                    raise self._wrong(f"{key}, fixes", f"{name} {why}")
+                seen.add(name)
+        for says, names in self._table(told.get("mistakes", {}), "mistakes").items():
+            if not isinstance(names, list):
+                raise self._wrong(f"mistakes, {says!r}", "a list of fixes")
+            self._known(names, seen, f"mistakes, {says!r}", "fixes of this bank")
+        return bank_of(told)
 
 
 def _which(at: int) -> str:

@@ -35,7 +35,9 @@ One = "does one thing"
 
 
 def written(folder: Path, text: str) -> Path:
-    (folder / "lab.toml").write_text(text, encoding="utf-8")
+    lab, pattern, bank = text.partition("[[pattern]]")
+    (folder / "lab.toml").write_text(lab, encoding="utf-8")
+    (folder / "bank.toml").write_text(pattern + bank, encoding="utf-8")
     return folder
 
 
@@ -81,7 +83,8 @@ def test_what_is_wrong_is_told_by_file_and_key(
     assert old in GOOD
     with pytest.raises(AnswerError) as told:
         read_lab(written(tmp_path, GOOD.replace(old, new, 1)))
-    assert str(tmp_path / "lab.toml") in str(told.value)
+    file = "bank.toml" if words.startswith("pattern") else "lab.toml"
+    assert str(tmp_path / file) in str(told.value)
     assert words in str(told.value)
 
 
