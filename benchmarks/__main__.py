@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import comparison, history, ours, sections
+from benchmarks.grading import grading
 from benchmarks.growth import growth
 from benchmarks.ours import Size
 from benchmarks.parallel import parallel
@@ -68,6 +69,7 @@ def measure(wanted: argparse.Namespace) -> dict[str, Any]:
     figures["growth"] = growth(wanted)
     figures["traces"] = left_on_the_table(wanted)
     reference.append(ours.reference())
+    figures["grading"] = grading(wanted)
     present = [] if wanted.no_peers else comparison.present()
     if present:
         figures["validation"] = comparison.validation(present, wanted.limit)

@@ -141,14 +141,12 @@ def grade(
     many = jobs or (None if dask else os.cpu_count() or 1)
     clock = Clock()
     with ExitStack() as stack:
-        helpers = stack.enter_context(executor(many, dask))
         counting = stack.enter_context(Counting(f"{lab.name}: judging"))
         results = judged(
             chosen,
             terms,
             out,
-            helpers.executor,
-            helpers.many,
+            lambda: executor(many, dask),
             anew=regrade or student is not None,
             progress=lambda done, of, before: counting(done, of, clock.left(done, of, before)),
         )

@@ -10,7 +10,8 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +38,11 @@ from mmlocks.search import Budget
 
 RESULTS, FEEDBACK = "results", "feedback"
 """The folders of results and of feedback, in the folder that a grading writes."""
+
+Helpers = Callable[[], AbstractContextManager[tuple[Executor | None, int]]]
+"""Opens an executor, and says how many jobs it does at once; None if this process does them."""
+
+DIED = "The process that judged it died. Judge it alone, on a machine that isolates it."
 
 Progress = Callable[[int, int, int], None]
 """Called with how many submissions are done, how many there are, and how many were done before."""
@@ -83,15 +89,14 @@ def grade(
     submissions: Sequence[Submission],
     terms: Terms,
     out: Path,
-    executor: Executor | None = None,
-    many: int = 1,
+    helpers: Helpers = lambda: nullcontext((None, 1)),
     anew: bool = False,
     progress: Progress = lambda *_: None,
 ) -> list[Result]:
     """Judge each submission that has no result in `out` yet, or each one `anew`.
 
-    `many` jobs are under way at once on the executor; without one this process does all. Gives all
-    results, in the order of the submissions. Raises GradingError if `out` cannot be written.
+    `helpers` do the jobs; without them this process does. Gives all results, in the order of the
+    submissions. Raises GradingError if `out` cannot be written.
     """
     results: dict[int, Result] = {}
     left: deque[int] = deque()
@@ -103,7 +108,7 @@ def grade(
             left.append(number)
     before = len(results)
     progress(before, len(submissions), before)
-    for number, done in _done(left, submissions, terms, executor, many):
+    for number, done in _done(left, submissions, terms, helpers):
         _write(out, done)
         results[number] = done.result
         progress(len(results), len(submissions), before)
@@ -132,33 +137,42 @@ def _handed_in(submission: Submission, terms: Terms) -> tuple[HandedIn, tuple[st
 
 
 def _done(
-    left: deque[int],
-    submissions: Sequence[Submission],
-    terms: Terms,
-    executor: Executor | None,
-    many: int,
+    left: deque[int], submissions: Sequence[Submission], terms: Terms, helpers: Helpers
 ) -> Iterator[tuple[int, Done]]:
     """Each job that is done, in the order in which they end.
 
-    A submission is read when its job begins, so the memory does not grow with their number.
+    A submission is read when its job begins, so the memory does not grow with their number. If a
+    process dies, the jobs that were under way run again, one at a time, to see which one did it.
     """
-    if executor is None:
-        while left:
-            number = left.popleft()
-            yield number, judged(_job(submissions[number], terms))
-        return
-    running: dict[Future[Done], int] = {}
-    try:
-        while left or running:
-            while left and len(running) < 2 * many:
-                number = left.popleft()
-                running[executor.submit(judged, _job(submissions[number], terms))] = number
-            ended, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in ended:
-                yield running.pop(future), future.result()
-    finally:
-        for future in running:
-            future.cancel()
+    alone: deque[int] = deque()
+    while left or alone:
+        running: dict[Future[Done], int] = {}
+        with helpers() as (executor, many):
+            if executor is None:
+                while left:
+                    number = left.popleft()
+                    yield number, judged(_job(submissions[number], terms))
+                return
+            try:
+                while left or alone or running:
+                    while (left and len(running) < 2 * many) or (alone and not running):
+                        queue = left or alone
+                        future = executor.submit(judged, _job(submissions[queue[0]], terms))
+                        running[future] = queue.popleft()
+                    ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in ended:
+                        done = future.result()
+                        yield running.pop(future), done
+            except BrokenExecutor:
+                lost = list(running.values())
+                if len(lost) > 1:
+                    alone.extend(lost)
+                for number in lost if len(lost) == 1 else ():
+                    job = _job(submissions[number], terms)
+                    yield number, _finished(job, None, lab_named(terms.lab).points, (DIED,))
+            finally:
+                for future in running:
+                    future.cancel()
 
 
 def _job(submission: Submission, terms: Terms) -> Job:

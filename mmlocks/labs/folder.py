@@ -261,8 +261,10 @@ class _BankReader(_Reader):
     """Reads the bank of a lab."""
 
     def bank(self, checks: Iterable[str]) -> Bank:
-        """The known fixes; none if the folder has no such file."""
-        if not self.file.exists():
+        """The known fixes; none if the folder has no such file, or hides it from this process."""
+        try:
+            self.file.open("rb").close()
+        except (FileNotFoundError, PermissionError):
             return Bank()
         told = self._told()
         self._only(told, BANK_KEYS, "")

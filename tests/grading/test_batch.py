@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -116,7 +120,7 @@ def test_the_order_in_which_jobs_end_changes_nothing(tmp_path: Path, counted: li
     class_ = handed_in(tmp_path, **{f"s{number:02}": WRONG for number in range(30)})
     alone = grade(class_, TERMS, tmp_path / "alone")
     with ThreadPoolExecutor(4) as executor:
-        spread = grade(class_, TERMS, tmp_path / "spread", executor, 4)
+        spread = grade(class_, TERMS, tmp_path / "spread", lambda: nullcontext((executor, 4)))
     assert spread == alone
     assert [result.student.login for result in spread] == [f"s{n:02}" for n in range(30)]
 
@@ -133,11 +137,37 @@ def test_few_submissions_are_in_memory_at_once(
     most: list[int] = []
     with ThreadPoolExecutor(2) as executor:
         grade(
-            class_, TERMS, tmp_path / "out", executor, 2,
+            class_, TERMS, tmp_path / "out", lambda: nullcontext((executor, 2)),
             progress=lambda done, of, known: most.append(len(read) - done),
         )  # fmt: skip
     assert len(read) == 40
     assert max(most) <= 5
+
+
+def dies(job: Job) -> Done:
+    """Stands for judging: the process ends for the answers of those who are called "end"."""
+    if job.student.login.startswith("end"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Done(Result(LAB.name, job.student, job.handed_in, "none", "WRONG", 10))
+
+
+def test_a_process_that_dies_costs_nobody_else_a_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "judged", dies)
+    names = ["ada", "bob", "end1", "cid", "dan", "end2", "eve", "fay"]
+    class_ = handed_in(tmp_path, **dict.fromkeys(names, WRONG))
+
+    @contextmanager
+    def helpers() -> Iterator[tuple[ProcessPoolExecutor, int]]:
+        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+            yield pool, 2
+
+    found = grade(class_, replace(TERMS, verdict_only=True), tmp_path / "out", helpers)
+    assert {each.student.login: each.finding for each in found} == {
+        name: NOT_JUDGED if name.startswith("end") else "WRONG" for name in names
+    }
+    assert all("died" in each.eye[0] for each in found if each.finding == NOT_JUDGED)
 
 
 def command(folder: Path, out: Path) -> list[str]:
