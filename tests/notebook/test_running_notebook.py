@@ -176,7 +176,7 @@ SLIPS: dict[str, str] = {
     "lab07.hint(1.0)": "and this is 1.0",
     "lab07.hint(9)": "hints 1 to 3",
     "lab07.replay(3)": "a schedule is a text in quotes",
-    "lab07.replay('mml1')": "no schedule",
+    "lab07.replay('mml1')": "not a schedule",
     "lab07.verdict([])": "this is a list",
     "lab(7)": 'a lab has a name in quotes, as in lab("07"), and this is 7',
     "lab('99')": "there is no lab called '99'. Known labs: lab07_fork_vs_fault",

@@ -101,7 +101,7 @@ def test_the_player_takes_it_with_its_patch_and_a_pasted_schedule(name: str) -> 
 def test_a_patch_of_another_meaning_needs_another_name(name: str, tmp_path: Path) -> None:
     text = STORY.replace('"adds_at_once", "none"', '"fork_locks_vmas", "none"')
     (tmp_path / "taken.py").write_text(text, encoding="utf-8")
-    with pytest.raises(ModelError, match="there is a patch called fork_locks_vmas already"):
+    with pytest.raises(ModelError, match="another patch is already called fork_locks_vmas"):
         scenario_named(f"{tmp_path}/taken.py:S")
 
 
