@@ -234,6 +234,7 @@ def _finished(job: Job, found: Examined | None, points: int, eye: tuple[str, ...
             for check in (found.checks if found is not None else ())
         ),
         judged=found.judged if found is not None else "",
+        automaton=found.automaton if found is not None else None,
         behaves_like=likeness.mistake if likeness is not None else None,
         eye=tuple(dict.fromkeys((*eye, *(_reasons(found) if found is not None else ())))),
     )

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from mmlocks.errors import AnswerError, MmlocksError, Undecided
 from mmlocks.grading.link import OUT_OF_TIME, clean
+from mmlocks.grading.recorded import Recording
 from mmlocks.grading.remote import ReplacementsThere
 from mmlocks.grading.sandbox import NONE, isolation, started
 from mmlocks.labs.answer import Answer
@@ -68,9 +70,11 @@ class Examined:
     feedback: Feedback | None = None
     states: tuple[str, ...] = ()
     """What the machine holds before the counterexample's first step, and after each one."""
+    automaton: dict[str, Any] | None = None
+    """What its code did (see `mmlocks.grading.recorded`); None if nothing was judged."""
 
 
-class _OutOfTime(BaseException):
+class OutOfTime(BaseException):
     """Raised in work of ours that goes on after the wall time."""
 
 
@@ -94,9 +98,9 @@ def examine(
     begun = time.monotonic()
     taken = _Taken(lab, file, budget, begun + wall, told)
     try:
-        with _stopped_after(wall + GRACE):
+        with stopped_after(wall + GRACE):
             taken.run(wall)
-    except _OutOfTime:
+    except OutOfTime:
         taken.late = True
     except Exception as problem:  # an error of ours must not end a class's marking
         taken.said = "The judge itself failed, so nothing was judged. Tell your teacher."
@@ -119,6 +123,7 @@ class _Taken:
         self.budget = budget
         self.deadline = deadline
         self.judgement: Judgement | None = None
+        self.automaton: dict[str, Any] | None = None
         self.checks: tuple[ExaminedCheck, ...] = ()
         self.unproved = False
         self.judged = ""
@@ -132,15 +137,18 @@ class _Taken:
             with started(self.file, wall) as running:
                 link = running.link
                 try:
-                    there = ReplacementsThere(link, running.text)
+                    recording = Recording(link)
+                    there = ReplacementsThere(recording, running.text)
                     self.judged = there.judged
                     answer = Answer(there, {}, there.judged)
                     self.judgement = self.lab.judge(answer, self.budget, self._progress)
-                    self.checks = tuple(map(_check, self.judgement.results))
+                    self.checks = tuple(map(examined_check, self.judgement.results))
+                    self.automaton = recording.record(running.text, self.judgement)
                     if self.told:
                         self._tell(self.judgement)
                 except Undecided as problem:
                     self.unproved, self.said = True, f"Not proved: {problem}."
+                    self.automaton = recording.record(running.text)
                 finally:
                     link.finish()
                     if link.broken:
@@ -207,10 +215,12 @@ class _Taken:
             seconds=seconds,
             feedback=self.feedback if judgement is not None else None,
             states=self.states if judgement is not None else (),
+            automaton=self.automaton if finding is not None else None,
         )
 
 
-def _check(result: CheckResult) -> ExaminedCheck:
+def examined_check(result: CheckResult) -> ExaminedCheck:
+    """What is kept of a check."""
     schedule = result.shown.schedule if result.shown is not None else None
     return ExaminedCheck(
         result.check.name,
@@ -241,8 +251,8 @@ def lines_known(file: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stopped_after(seconds: float) -> Iterator[None]:
-    """Raise _OutOfTime in this code after so long, again and again. In the main thread only."""
+def stopped_after(seconds: float) -> Iterator[None]:
+    """Raise OutOfTime in this code after so long, again and again. In the main thread only."""
     if (
         not hasattr(signal, "setitimer")
         or threading.current_thread() is not threading.main_thread()
@@ -252,7 +262,7 @@ def _stopped_after(seconds: float) -> Iterator[None]:
         return
 
     def ring(_number: int, _frame: FrameType | None) -> None:
-        raise _OutOfTime
+        raise OutOfTime
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)

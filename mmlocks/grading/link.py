@@ -13,7 +13,7 @@ import secrets
 import select
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from mmlocks.errors import NotJudged, Undecided
 from mmlocks.labs.serving import HEADER, RAISED
@@ -28,6 +28,19 @@ LONGEST_TEXT = 3_000
 """Characters of a sentence that is shown."""
 OUT_OF_TIME = "the time for the whole submission is used up"
 NOTHING_JUDGED = "Nothing was judged."
+
+
+class Asks(Protocol):
+    """What is asked about an answer's functions: a process, or a record of it."""
+
+    def later(self, *thing: Any) -> None:
+        """Have this done before the next thing that is asked."""
+
+    def ask(self, *thing: Any) -> Any:
+        """Have this done, and give what is said of it."""
+
+    def breaks(self, did: str) -> NoReturn:
+        """End all, because of what the other end `did`. Raises NotJudged."""
 
 
 class Link:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmlocks.errors import ModelError, Undecided
-from mmlocks.grading.link import Link, clean
+from mmlocks.grading.link import Asks, clean
 from mmlocks.labs.serving import MOST_PLACES, digest
 from mmlocks.machine.coroutine import STEPS_PER_TASK
 from mmlocks.machine.side import Side, who_asks
@@ -34,7 +34,7 @@ class ReplacementsThere(Replacements):
     Raises AnswerError if the answer cannot be read, and NotJudged if the process does not say so.
     """
 
-    def __init__(self, link: Link, text: str) -> None:
+    def __init__(self, link: Asks, text: str) -> None:
         self._link = link
         self._text = text
         self._made = _Made()
@@ -106,7 +106,7 @@ class There:
     """A side whose functions run at the other end of a link."""
 
     def __init__(
-        self, link: Link, made: _Made, number: int, names: Collection[str], layout: Layout
+        self, link: Asks, made: _Made, number: int, names: Collection[str], layout: Layout
     ) -> None:
         self.names = names
         self.layout = layout
@@ -139,7 +139,7 @@ class _History:
 class RunsThere:
     """One call of a function of the other process."""
 
-    def __init__(self, link: Link, number: int, cpu: int, name: str, layout: Layout) -> None:
+    def __init__(self, link: Asks, number: int, cpu: int, name: str, layout: Layout) -> None:
         self._link = link
         self._number = number
         self._cpu = cpu

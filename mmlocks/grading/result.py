@@ -123,7 +123,10 @@ def write_result(folder: Path, result: Result, now: datetime | None = None) -> P
     wrong = next(offences(value, schema(), schema()), "")
     if wrong:
         raise GradingError(f"the result of {result.student.label} cannot be written: {wrong}.")
-    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    # The automaton is large, and no person reads it: it stands on one line, and comes first.
+    automaton = json.dumps(value.pop("automaton"), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).removeprefix("{")
+    text = f'{{\n "automaton": {automaton},{text}\n'
     path = result_file(folder, result.student)
     # Half of a surrogate pair, which UTF-8 has no bytes for, becomes its JSON escape.
     write_whole(path, text.encode("utf-8", "backslashreplace"))

@@ -34,6 +34,9 @@ class Replacements(Mapping[str, Any]):
     def text(self) -> str:
         """What stands for the whole answer: another answer has another text."""
 
+    runs_code = True
+    """Whether their code runs. What a record says of it is always the same."""
+
     @abstractmethod
     def side(self, scenario: str, home: Layout, another: Callable[[], Layout]) -> Side:
         """The functions, ready to be called on handles of the world of that scenario.

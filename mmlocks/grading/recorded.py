@@ -1,0 +1,350 @@
+"""What an answer's code did, as data: written while it is judged, and asked instead of the code.
+
+`Recording` stands between the judge and a link, and keeps each question about the functions with
+its reply. `Recorded` is the other end of such a record: it replies as the process did, so the same
+code reads its replies, and trusts them as little. `result.schema.json` publishes the form.
+
+A call is the scenario, the CPU, the function and its arguments. Its automaton is a list of nodes:
+`[answer, key, result, node, result, node, ...]`. Node 0 is its start. Each result leads to the node
+that follows. Nodes with one key have the same local state.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from mmlocks.errors import GradingError, NondeterminismError, NotJudged, Undecided
+from mmlocks.grading.link import OUT_OF_TIME, Asks, clean
+from mmlocks.labs.lab import Judgement
+from mmlocks.labs.serving import RAISED, digest
+
+Automaton = list[list[Any]]
+
+KEPT = ("NondeterminismError", "Undecided")
+"""Errors in place of a reply that end in a verdict."""
+
+
+class NotRecorded(NotJudged):
+    """The search asks for something that the record does not have."""
+
+
+class _Table:
+    """Plain values by their number. Each is there once."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, item: Any) -> int:
+        text = json.dumps(item)
+        number = self._numbers.setdefault(text, len(self.items))
+        if number == len(self.items):
+            self.items.append(item)
+        return number
+
+
+class _Tree:
+    """All that was said of one call: a tree of histories, `[answer, keys, {result: node}]`.
+
+    The process numbers its keys anew for each run of the call. So `keys` has run and number.
+    """
+
+    def __init__(self) -> None:
+        self.answers: list[int] = []
+        self.keys: list[set[tuple[int, int]]] = []
+        self.after: list[dict[int, int]] = []
+
+    def node(self, answer: int) -> int:
+        self.answers.append(answer)
+        self.keys.append(set())
+        self.after.append({})
+        return len(self.answers) - 1
+
+    def automaton(self) -> Automaton:
+        """The smallest form: nodes of one key are one node, unless their futures differ."""
+        names = self._names()
+        merged = self._merged(names)
+        if merged is not None:
+            return merged
+        return [
+            [answer, names[node], *(part for edge in self.after[node].items() for part in edge)]
+            for node, answer in enumerate(self.answers)
+        ]
+
+    def _names(self) -> list[int | None]:
+        """One key for each node, or None. Keys of several runs that meet at a node are one."""
+        known: dict[tuple[int, int], int] = {}
+        names: list[int | None] = []
+        for keys in self.keys:
+            name = next((known[key] for key in sorted(keys) if key in known), len(known))
+            for key in keys:
+                known.setdefault(key, name)
+            names.append(name if keys else None)
+        return names
+
+    def _merged(self, names: list[int | None]) -> Automaton | None:
+        places: dict[Any, int] = {}
+        of: list[int] = []
+        for node, (answer, name) in enumerate(zip(self.answers, names, strict=True)):
+            ends = not self.after[node] and name is None
+            kind = ("end", answer) if ends else ("own", node) if name is None else ("key", name)
+            of.append(places.setdefault(kind, len(places)))
+        made: list[dict[int, int]] = [{} for _ in places]
+        answers: dict[int, tuple[int, int | None]] = {}
+        for node, place in enumerate(of):
+            mine = self.answers[node], names[node]
+            if answers.setdefault(place, mine) != mine:
+                return None
+            for result, following in self.after[node].items():
+                if made[place].setdefault(result, of[following]) != of[following]:
+                    return None
+        return [
+            [*answers[place], *(part for edge in after.items() for part in edge)]
+            for place, after in enumerate(made)
+        ]
+
+
+class Recording:
+    """A link that keeps what is said of the functions. Functions made anew are not kept."""
+
+    def __init__(self, link: Asks) -> None:
+        self._link = link
+        self._values, self._answers, self._places = _Table(), _Table(), _Table()
+        self._sides: list[str | None] = []
+        self._trees: dict[str, tuple[list[Any], _Tree]] = {}
+        self._runs: dict[int, tuple[_Tree, list[int]]] = {}
+        self._described: dict[str, Any] = {}
+        self.unsteady: list[str] = []
+        """What was seen by running the code again, and that no record can show."""
+
+    def later(self, *thing: Any) -> None:
+        """See Asks."""
+        match thing:
+            case ("side", generation, scenario):
+                self._sides.append(scenario if generation == 0 else None)
+            case ("call", number, side, cpu, name, args, named, _looks):
+                scenario = self._sides[side]
+                if scenario is not None:
+                    call = [scenario, cpu, name, args, named]
+                    _, tree = self._trees.setdefault(json.dumps(call), (call, _Tree()))
+                    self._runs[number] = tree, []
+        self._link.later(*thing)
+
+    def ask(self, *thing: Any) -> Any:
+        """See Asks."""
+        what, *rest = thing
+        try:
+            said = self._link.ask(*thing)
+        except (NondeterminismError, Undecided) as problem:
+            if what == "after" and str(problem) != OUT_OF_TIME:
+                self._keep(*rest, {"raised": [type(problem).__name__, str(problem)]}, None)
+            elif isinstance(problem, NondeterminismError):
+                self.unsteady.append(str(problem))
+            raise
+        if what == "describe":
+            self._described = said
+        elif what == "after" and _is_reply(said):
+            self._keep(*rest, *said)
+        return said
+
+    def breaks(self, did: str) -> NoReturn:
+        """See Asks."""
+        self._link.breaks(did)
+
+    def _keep(self, number: int, parent: int, result: Any, plain: Any, key: int | None) -> None:
+        if number not in self._runs:
+            return
+        tree, nodes = self._runs[number]
+        answer = self._answers.number(self._short(plain))
+        if parent < 0:
+            node = 0 if tree.answers else tree.node(answer)
+        else:
+            edge, after = self._values.number(result), tree.after[nodes[parent]]
+            if edge not in after:
+                after[edge] = tree.node(answer)
+            node = after[edge]
+        if key is not None:
+            tree.keys[node].add((number, key))
+        if "answer" in plain:
+            nodes.append(node)
+
+    def _short(self, plain: Any) -> Any:
+        """An answer with the numbers of its places."""
+        if "answer" not in plain:
+            return plain
+        step, where, ended, value, message = plain["answer"]
+        places = [self._places.number(place["items"]) for place in where["tuple"]]
+        return [step, places, ended, value, message]
+
+    def record(self, text: str, judgement: Judgement | None = None) -> dict[str, Any]:
+        """All that was kept, as JSON. `text` is what stands for the answer."""
+        searched = judgement.examination.searched.values() if judgement is not None else ()
+        for verdict in (each.verdict for each in searched):
+            if verdict.violation is not None and verdict.schedule is None:
+                self.unsteady.append(verdict.violation.message)
+        automata, calls = _Table(), []
+        for call, tree in self._trees.values():
+            if tree.answers:
+                calls.append([*call, automata.number(tree.automaton())])
+        return {
+            "text": text,
+            **self._described,
+            "unsteady": [clean(each) for each in dict.fromkeys(self.unsteady)],
+            "values": self._values.items,
+            "places": self._places.items,
+            "answers": self._answers.items,
+            "automata": automata.items,
+            "calls": calls,
+        }
+
+
+def _is_reply(said: Any) -> bool:
+    """Whether it has the parts of an answer; what is no answer ends the link later."""
+    try:
+        plain, key = said
+        step, where, ended, value, message = plain["answer"]
+        json.dumps([step, ended, value, message]).encode()
+        return all(len(place["items"]) == 3 for place in where["tuple"]) and (
+            key is None or type(key) is int
+        )
+    except Exception:
+        return False
+
+
+class Recorded:
+    """A link to a record, until `deadline`. `missing` is the first question without a reply.
+
+    Raises GradingError for a record that is damaged.
+    """
+
+    def __init__(self, record: Mapping[str, Any], deadline: float) -> None:
+        self.broken, self.hostile, self.missing = "", False, ""
+        self._record = record
+        self._deadline = deadline
+        self._sides: list[str] = []
+        self._runs: dict[int, _Asked] = {}
+        values, places = record["values"], record["places"]
+        _sound(all(len(place) == 3 for place in places), "a place has not three parts")
+        self._answers = [self._long(answer, places) for answer in record["answers"]]
+        texts = [json.dumps(value) for value in values]
+        _sound(len(set(texts)) == len(texts), "a value is there twice")
+        self._values = {text: number for number, text in enumerate(texts)}
+        for automaton in record["automata"]:
+            _check(automaton, len(self._answers), len(values))
+        self._calls: dict[str, Automaton] = {}
+        for call in record["calls"]:
+            _sound(len(call) == 6, "a call has not six parts")
+            *asked, number = call
+            _within(number, len(record["automata"]), "automata")
+            self._calls[json.dumps(asked)] = record["automata"][number]
+        _sound(len(self._calls) == len(record["calls"]), "a call is there twice")
+
+    def _long(self, answer: Any, places: list[Any]) -> Any:
+        if isinstance(answer, dict):
+            raised = answer.get("raised")
+            fits = answer.keys() == {"raised"} and isinstance(raised, list) and len(raised) == 2
+            _sound(fits and raised[0] in KEPT and isinstance(raised[1], str), "an error is unknown")
+            return answer
+        _sound(isinstance(answer, list) and len(answer) == 5, "an answer has not five parts")
+        step, numbers, ended, value, message = answer
+        _sound(isinstance(numbers, list), "an answer has no list of places")
+        for number in numbers:
+            _within(number, len(places), "places")
+        where = {"tuple": [{"named": "Place", "items": places[number]} for number in numbers]}
+        return {"answer": [step, where, ended, value, message]}
+
+    def later(self, *thing: Any) -> None:
+        """See Asks."""
+        match thing:
+            case ("side", _generation, scenario):
+                self._sides.append(scenario)
+            case ("call", number, side, cpu, name, args, named, _looks):
+                call = [self._sides[side], cpu, name, args, named]
+                self._runs[number] = _Asked(call, self._calls.get(json.dumps(call)))
+
+    def ask(self, *thing: Any) -> Any:
+        """See Asks. Raises NotRecorded if there is no reply, and ever after."""
+        if self.broken:
+            raise NotJudged(self.broken)
+        if self.missing:
+            raise NotRecorded(self.missing)
+        if time.monotonic() >= self._deadline:
+            raise Undecided(OUT_OF_TIME)
+        match thing:
+            case ("describe",):
+                return {name: self._record[name] for name in ("fingerprints", "judged")}
+            case ("verify", number):
+                return digest(self._runs[number].said)
+            case ("after", number, parent, result):
+                return self._after(self._runs[number], parent, result)
+        raise NotImplementedError(thing)
+
+    def breaks(self, did: str) -> NoReturn:
+        """See Asks."""
+        self.hostile = True
+        self.broken = f"the record {did}"
+        raise NotJudged(self.broken)
+
+    def _after(self, asked: _Asked, parent: int, result: Any) -> Any:
+        node = asked.after(parent, self._values.get(json.dumps(result)))
+        if node is None or asked.automaton is None:
+            told = f" once it is told {json.dumps(result)}" if parent >= 0 else ""
+            scenario, cpu, name, args, _ = asked.call
+            self.missing = clean(
+                f"what {name}({json.dumps(args)}) does on cpu{cpu} of {scenario}{told}", 400
+            )
+            raise NotRecorded(self.missing)
+        answer, key = asked.automaton[node][:2]
+        plain = self._answers[answer]
+        if "raised" in plain:
+            kind, text = plain["raised"]
+            raise RAISED[kind](clean(text))
+        asked.nodes.append(node)
+        asked.said.append(plain)
+        return [plain, key]
+
+
+class _Asked:
+    """A call that is asked about: the node of each history, and what was said."""
+
+    def __init__(self, call: list[Any], automaton: Automaton | None) -> None:
+        self.call = call
+        self.automaton = automaton
+        self.nodes: list[int] = []
+        self.said: list[Any] = []
+
+    def after(self, parent: int, result: int | None) -> int | None:
+        """The node that follows; None if it is not known."""
+        if parent < 0:
+            return 0
+        if self.automaton is None or result is None:
+            return None
+        edges = self.automaton[self.nodes[parent]]
+        for at in range(2, len(edges), 2):
+            if edges[at] == result:
+                found: int = edges[at + 1]
+                return found
+        return None
+
+
+def _check(automaton: Any, answers: int, values: int) -> None:
+    _sound(isinstance(automaton, list) and len(automaton) > 0, "an automaton has no start")
+    for node in automaton:
+        _sound(len(node) >= 2 and len(node) % 2 == 0, "a node has an edge without an end")
+        _within(node[0], answers, "answers")
+        _sound(node[1] is None or (type(node[1]) is int and node[1] >= 0), "a key is no number")
+        for result, following in zip(node[2::2], node[3::2], strict=True):
+            _within(result, values, "values")
+            _within(following, len(automaton), "nodes")
+
+
+def _within(number: Any, many: int, what: str) -> None:
+    _sound(type(number) is int and 0 <= number < many, f"it names one of its {what} that is not there")
+
+
+def _sound(holds: bool, wrong: str) -> None:
+    if not holds:
+        raise GradingError(f"the record of what the code did is damaged: {wrong}.")
