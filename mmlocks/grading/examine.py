@@ -177,7 +177,9 @@ class _Taken:
             shown = failed.explained
             if shown.run is not None:
                 run = shown.run.joined()
-                self.states = tuple(state_text(shown.world, run, at, STATE_WIDTH) for at in range(len(run) + 1))
+                self.states = tuple(
+                    state_text(shown.world, run, at, STATE_WIDTH) for at in range(len(run) + 1)
+                )
 
     def _progress(self, *_: float) -> bool:
         if time.monotonic() >= self.deadline:

@@ -140,14 +140,16 @@ class Recording:
             said = self._link.ask(*thing)
         except (NondeterminismError, Undecided) as problem:
             if what == "after" and str(problem) != OUT_OF_TIME:
-                self._keep(*rest, {"raised": [type(problem).__name__, str(problem)]}, None)
+                kind = type(problem).__name__
+                self._keep(*rest, plain={"raised": [kind, str(problem)]}, key=None)
             elif isinstance(problem, NondeterminismError):
                 self.unsteady.append(str(problem))
             raise
         if what == "describe":
             self._described = said
         elif what == "after" and _is_reply(said):
-            self._keep(*rest, *said)
+            plain, key = said
+            self._keep(*rest, plain=plain, key=key)
         return said
 
     def breaks(self, did: str) -> NoReturn:
@@ -227,6 +229,8 @@ class Recorded:
         self._sides: list[str] = []
         self._runs: dict[int, _Asked] = {}
         values, places = record["values"], record["places"]
+        for known in ("text", "judged", "fingerprints", "unsteady"):
+            _sound(known in record, f"it lacks {known}")
         _sound(all(len(place) == 3 for place in places), "a place has not three parts")
         self._answers = [self._long(answer, places) for answer in record["answers"]]
         texts = [json.dumps(value) for value in values]
@@ -244,9 +248,8 @@ class Recorded:
 
     def _long(self, answer: Any, places: list[Any]) -> Any:
         if isinstance(answer, dict):
-            raised = answer.get("raised")
-            fits = answer.keys() == {"raised"} and isinstance(raised, list) and len(raised) == 2
-            _sound(fits and raised[0] in KEPT and isinstance(raised[1], str), "an error is unknown")
+            kind, text = answer["raised"]
+            _sound(kind in KEPT and isinstance(text, str), "an error is unknown")
             return answer
         _sound(isinstance(answer, list) and len(answer) == 5, "an answer has not five parts")
         step, numbers, ended, value, message = answer
@@ -285,7 +288,7 @@ class Recorded:
     def breaks(self, did: str) -> NoReturn:
         """See Asks."""
         self.hostile = True
-        self.broken = f"the record {did}"
+        self.broken = f"the record of what the code did {did}"
         raise NotJudged(self.broken)
 
     def _after(self, asked: _Asked, parent: int, result: Any) -> Any:
@@ -342,7 +345,7 @@ def _check(automaton: Any, answers: int, values: int) -> None:
 
 
 def _within(number: Any, many: int, what: str) -> None:
-    _sound(type(number) is int and 0 <= number < many, f"it names one of its {what} that is not there")
+    _sound(type(number) is int and 0 <= number < many, f"one of the {what} it names is not there")
 
 
 def _sound(holds: bool, wrong: str) -> None:
