@@ -141,7 +141,7 @@ class Recording:
         except (NondeterminismError, Undecided) as problem:
             if what == "after" and str(problem) != OUT_OF_TIME:
                 kind = type(problem).__name__
-                self._keep(*rest, plain={"raised": [kind, str(problem)]}, key=None)
+                self._keep(rest, plain={"raised": [kind, str(problem)]}, key=None)
             elif isinstance(problem, NondeterminismError):
                 self.unsteady.append(str(problem))
             raise
@@ -149,14 +149,15 @@ class Recording:
             self._described = said
         elif what == "after" and _is_reply(said):
             plain, key = said
-            self._keep(*rest, plain=plain, key=key)
+            self._keep(rest, plain, key)
         return said
 
     def breaks(self, did: str) -> NoReturn:
         """See Asks."""
         self._link.breaks(did)
 
-    def _keep(self, number: int, parent: int, result: Any, plain: Any, key: int | None) -> None:
+    def _keep(self, asked: list[Any], plain: Any, key: int | None) -> None:
+        number, parent, result = asked
         if number not in self._runs:
             return
         tree, nodes = self._runs[number]
