@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmlocks.cli import options
-from mmlocks.cli.terminal import ASIDE, BAD, GOOD, TITLE, UNSURE, Status
-from mmlocks.cli.terminal import gap, paragraph, print_json, write
+from mmlocks.cli.terminal import (
+    ASIDE,
+    BAD,
+    GOOD,
+    TITLE,
+    UNSURE,
+    Status,
+    gap,
+    paragraph,
+    print_json,
+    write,
+)
 
 if TYPE_CHECKING:
     from mmlocks.grading.result import Result

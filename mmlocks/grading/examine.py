@@ -15,7 +15,7 @@ from typing import Any
 
 from mmlocks.errors import AnswerError, MmlocksError, Undecided
 from mmlocks.grading.link import OUT_OF_TIME, clean
-from mmlocks.grading.recorded import Recording
+from mmlocks.grading.recording import Recording
 from mmlocks.grading.remote import ReplacementsThere
 from mmlocks.grading.sandbox import NONE, isolation, started
 from mmlocks.labs.answer import Answer

@@ -1,8 +1,9 @@
 """What an answer's code did, as data: written while it is judged, and asked instead of the code.
 
-`Recording` stands between the judge and a link, and keeps each question about the functions with
-its reply. `Recorded` is the other end of such a record: it replies as the process did, so the same
-code reads its replies, and trusts them as little. `result.schema.json` publishes the form.
+`mmlocks.grading.recording` stands between the judge and a link, and keeps each question about the
+functions with its reply. `Recorded` is the other end of such a record: it replies as the process
+did, so the same code reads its replies, and trusts them as little. `result.schema.json` publishes
+the form.
 
 A call is the scenario, the CPU, the function and its arguments. Its automaton is a list of nodes:
 `[answer, key, result, node, result, node, ...]`. Node 0 is its start. Each result leads to the node
@@ -16,9 +17,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from mmlocks.errors import GradingError, NondeterminismError, NotJudged, Undecided
-from mmlocks.grading.link import OUT_OF_TIME, Asks, clean
-from mmlocks.labs.lab import Judgement
+from mmlocks.errors import GradingError, NotJudged, Undecided
+from mmlocks.grading.link import OUT_OF_TIME, clean
 from mmlocks.labs.serving import RAISED, digest
 
 Automaton = list[list[Any]]
@@ -29,189 +29,6 @@ KEPT = ("NondeterminismError", "Undecided")
 
 class NotRecorded(NotJudged):
     """The search asks for something that the record does not have."""
-
-
-class _Table:
-    """Plain values by their number. Each is there once."""
-
-    def __init__(self) -> None:
-        self.items: list[Any] = []
-        self._numbers: dict[str, int] = {}
-
-    def number(self, item: Any) -> int:
-        text = json.dumps(item)
-        number = self._numbers.setdefault(text, len(self.items))
-        if number == len(self.items):
-            self.items.append(item)
-        return number
-
-
-class _Tree:
-    """All that was said of one call: a tree of histories, `[answer, keys, {result: node}]`.
-
-    The process numbers its keys anew for each run of the call. So `keys` has run and number.
-    """
-
-    def __init__(self) -> None:
-        self.answers: list[int] = []
-        self.keys: list[set[tuple[int, int]]] = []
-        self.after: list[dict[int, int]] = []
-
-    def node(self, answer: int) -> int:
-        self.answers.append(answer)
-        self.keys.append(set())
-        self.after.append({})
-        return len(self.answers) - 1
-
-    def automaton(self) -> Automaton:
-        """The smallest form: nodes of one key are one node, unless their futures differ."""
-        names = self._names()
-        merged = self._merged(names)
-        if merged is not None:
-            return merged
-        return [
-            [answer, names[node], *(part for edge in self.after[node].items() for part in edge)]
-            for node, answer in enumerate(self.answers)
-        ]
-
-    def _names(self) -> list[int | None]:
-        """One key for each node, or None. Keys of several runs that meet at a node are one."""
-        known: dict[tuple[int, int], int] = {}
-        names: list[int | None] = []
-        for keys in self.keys:
-            name = next((known[key] for key in sorted(keys) if key in known), len(known))
-            for key in keys:
-                known.setdefault(key, name)
-            names.append(name if keys else None)
-        return names
-
-    def _merged(self, names: list[int | None]) -> Automaton | None:
-        places: dict[Any, int] = {}
-        of: list[int] = []
-        for node, (answer, name) in enumerate(zip(self.answers, names, strict=True)):
-            ends = not self.after[node] and name is None
-            kind = ("end", answer) if ends else ("own", node) if name is None else ("key", name)
-            of.append(places.setdefault(kind, len(places)))
-        made: list[dict[int, int]] = [{} for _ in places]
-        answers: dict[int, tuple[int, int | None]] = {}
-        for node, place in enumerate(of):
-            mine = self.answers[node], names[node]
-            if answers.setdefault(place, mine) != mine:
-                return None
-            for result, following in self.after[node].items():
-                if made[place].setdefault(result, of[following]) != of[following]:
-                    return None
-        return [
-            [*answers[place], *(part for edge in after.items() for part in edge)]
-            for place, after in enumerate(made)
-        ]
-
-
-class Recording:
-    """A link that keeps what is said of the functions. Functions made anew are not kept."""
-
-    def __init__(self, link: Asks) -> None:
-        self._link = link
-        self._values, self._answers, self._places = _Table(), _Table(), _Table()
-        self._sides: list[str | None] = []
-        self._trees: dict[str, tuple[list[Any], _Tree]] = {}
-        self._runs: dict[int, tuple[_Tree, list[int]]] = {}
-        self._described: dict[str, Any] = {}
-        self.unsteady: list[str] = []
-        """What was seen by running the code again, and that no record can show."""
-
-    def later(self, *thing: Any) -> None:
-        """See Asks."""
-        match thing:
-            case ("side", generation, scenario):
-                self._sides.append(scenario if generation == 0 else None)
-            case ("call", number, side, cpu, name, args, named, _looks):
-                scenario = self._sides[side]
-                if scenario is not None:
-                    call = [scenario, cpu, name, args, named]
-                    _, tree = self._trees.setdefault(json.dumps(call), (call, _Tree()))
-                    self._runs[number] = tree, []
-        self._link.later(*thing)
-
-    def ask(self, *thing: Any) -> Any:
-        """See Asks."""
-        what, *rest = thing
-        try:
-            said = self._link.ask(*thing)
-        except (NondeterminismError, Undecided) as problem:
-            if what == "after" and str(problem) != OUT_OF_TIME:
-                self._keep(*rest, {"raised": [type(problem).__name__, str(problem)]}, None)
-            elif isinstance(problem, NondeterminismError):
-                self.unsteady.append(str(problem))
-            raise
-        if what == "describe":
-            self._described = said
-        elif what == "after" and _is_reply(said):
-            self._keep(*rest, *said)
-        return said
-
-    def breaks(self, did: str) -> NoReturn:
-        """See Asks."""
-        self._link.breaks(did)
-
-    def _keep(self, number: int, parent: int, result: Any, plain: Any, key: int | None) -> None:
-        if number not in self._runs:
-            return
-        tree, nodes = self._runs[number]
-        answer = self._answers.number(self._short(plain))
-        if parent < 0:
-            node = 0 if tree.answers else tree.node(answer)
-        else:
-            edge, after = self._values.number(result), tree.after[nodes[parent]]
-            if edge not in after:
-                after[edge] = tree.node(answer)
-            node = after[edge]
-        if key is not None:
-            tree.keys[node].add((number, key))
-        if "answer" in plain:
-            nodes.append(node)
-
-    def _short(self, plain: Any) -> Any:
-        """An answer with the numbers of its places."""
-        if "answer" not in plain:
-            return plain
-        step, where, ended, value, message = plain["answer"]
-        places = [self._places.number(place["items"]) for place in where["tuple"]]
-        return [step, places, ended, value, message]
-
-    def record(self, text: str, judgement: Judgement | None = None) -> dict[str, Any]:
-        """All that was kept, as JSON. `text` is what stands for the answer."""
-        searched = judgement.examination.searched.values() if judgement is not None else ()
-        for verdict in (each.verdict for each in searched):
-            if verdict.violation is not None and verdict.schedule is None:
-                self.unsteady.append(verdict.violation.message)
-        automata, calls = _Table(), []
-        for call, tree in self._trees.values():
-            if tree.answers:
-                calls.append([*call, automata.number(tree.automaton())])
-        return {
-            "text": text,
-            **self._described,
-            "unsteady": [clean(each) for each in dict.fromkeys(self.unsteady)],
-            "values": self._values.items,
-            "places": self._places.items,
-            "answers": self._answers.items,
-            "automata": automata.items,
-            "calls": calls,
-        }
-
-
-def _is_reply(said: Any) -> bool:
-    """Whether it has the parts of an answer; what is no answer ends the link later."""
-    try:
-        plain, key = said
-        step, where, ended, value, message = plain["answer"]
-        json.dumps([step, ended, value, message]).encode()
-        return all(len(place["items"]) == 3 for place in where["tuple"]) and (
-            key is None or type(key) is int
-        )
-    except Exception:
-        return False
 
 
 class Recorded:
@@ -227,6 +44,8 @@ class Recorded:
         self._sides: list[str] = []
         self._runs: dict[int, _Asked] = {}
         values, places = record["values"], record["places"]
+        for known in ("text", "judged", "fingerprints", "unsteady"):
+            _sound(known in record, f"it lacks {known}")
         _sound(all(len(place) == 3 for place in places), "a place has not three parts")
         self._answers = [self._long(answer, places) for answer in record["answers"]]
         texts = [json.dumps(value) for value in values]
@@ -244,9 +63,8 @@ class Recorded:
 
     def _long(self, answer: Any, places: list[Any]) -> Any:
         if isinstance(answer, dict):
-            raised = answer.get("raised")
-            fits = answer.keys() == {"raised"} and isinstance(raised, list) and len(raised) == 2
-            _sound(fits and raised[0] in KEPT and isinstance(raised[1], str), "an error is unknown")
+            kind, text = answer["raised"]
+            _sound(kind in KEPT and isinstance(text, str), "an error is unknown")
             return answer
         _sound(isinstance(answer, list) and len(answer) == 5, "an answer has not five parts")
         step, numbers, ended, value, message = answer
@@ -285,7 +103,7 @@ class Recorded:
     def breaks(self, did: str) -> NoReturn:
         """See Asks."""
         self.hostile = True
-        self.broken = f"the record {did}"
+        self.broken = f"the record of what the code did {did}"
         raise NotJudged(self.broken)
 
     def _after(self, asked: _Asked, parent: int, result: Any) -> Any:
@@ -342,7 +160,7 @@ def _check(automaton: Any, answers: int, values: int) -> None:
 
 
 def _within(number: Any, many: int, what: str) -> None:
-    _sound(type(number) is int and 0 <= number < many, f"it names one of its {what} that is not there")
+    _sound(type(number) is int and 0 <= number < many, f"one of the {what} it names is not there")
 
 
 def _sound(holds: bool, wrong: str) -> None:

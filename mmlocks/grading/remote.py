@@ -72,7 +72,7 @@ class ReplacementsThere(Replacements):
         self._made.sides += 1
         return There(self._link, self._made, self._made.sides - 1, self._fingerprints, home)
 
-    def anew(self) -> Replacements:
+    def anew(self) -> Replacements | None:
         self._link.ask("again")
         self._made.generations += 1
         again = object.__new__(ReplacementsThere)

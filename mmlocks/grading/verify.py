@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from mmlocks.errors import AnswerError, GradingError, MmlocksError, Undecided
+from mmlocks.errors import GradingError, MmlocksError, Undecided
 from mmlocks.grading.examine import ExaminedCheck, OutOfTime, examined_check, stopped_after
 from mmlocks.grading.recorded import Recorded
 from mmlocks.grading.remote import ReplacementsThere
@@ -54,7 +54,7 @@ class Verified:
 class _Replacements(ReplacementsThere):
     """The functions of a record. They cannot be made anew."""
 
-    runs_code = False
+    runs_code = False  # so nothing is rehearsed
 
     def anew(self) -> Replacements | None:
         return None
@@ -77,12 +77,12 @@ def verify(result: Result, budget: Budget | None = None, wall: float = WALL) -> 
             "The result has no record of what the code did, since nothing was judged. Judge the "
             "submission again."
         )
-    if record["text"] != result.submission.sha256:
-        raise GradingError("The record of what the code did is of another submission.")
     try:
         recorded = Recorded(record, deadline)
     except (TypeError, KeyError, IndexError, AttributeError, RecursionError):
         raise GradingError("The record of what the code did has not the form of one.") from None
+    if record["text"] != result.submission.sha256:
+        raise GradingError("The record of what the code did is of another submission.")
 
     def progress(*_: float) -> bool:
         if time.monotonic() >= deadline:
@@ -101,15 +101,19 @@ def verify(result: Result, budget: Budget | None = None, wall: float = WALL) -> 
         why = f"Searching it again takes longer than {wall:.0f} s."
     except Undecided:
         finding = Finding.UNPROVED
-    except (AnswerError, MmlocksError) as problem:
+    except MmlocksError as problem:
         why = str(problem)
+    except Exception as problem:  # a record may be forged to find an error of ours
+        why = f"The judge itself failed on this record: {type(problem).__name__}: {problem}"
     if recorded.broken:
-        raise GradingError(f"{recorded.broken[0].upper()}{recorded.broken[1:]}: it is forged or damaged.")
+        raise GradingError(f"{recorded.broken}: it is forged or damaged.")
     if recorded.missing:
         finding, checks = None, ()
-        why = f"This release of mmlocks asks for something that is not recorded: {recorded.missing}."
+        why = (
+            f"This release of mmlocks asks for something that is not recorded: {recorded.missing}."
+        )
     differences = _differences(result, lab, finding, checks)
-    if differences and record["unsteady"]:
+    if (differences or recorded.missing) and record["unsteady"]:
         finding, checks = None, ()
         why = (
             "The judge saw that the code does not always do the same, which no record can show: "

@@ -27,6 +27,17 @@ from mmlocks.grading.roster import Student
 from mmlocks.grading.schema import offences
 
 JANE = Student("12345", "jdoe", "jdoe@uni.edu", "Doe, Jäne \udcff", ("s99",))
+RECORD = {
+    "text": "ab" * 32,
+    "judged": "replaced: dup_mmap.",
+    "fingerprints": {"dup_mmap": "0123abcd"},
+    "unsteady": [],
+    "values": [0],
+    "places": [["dup_mmap", "a.py", 3]],
+    "answers": [[{"step": "flush_tlb", "args": []}, [0], "", None, ""]],
+    "automata": [[[0, None, 0, 0]]],
+    "calls": [["stackrot", 0, "dup_mmap", [], {}, 0]],
+}
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 RESULT = Result(
     lab="lab07_fork_vs_fault",
@@ -42,7 +53,7 @@ RESULT = Result(
     judged="dup_mmap",
     behaves_like="locks_late",
     eye=("nbval disagrees.",),
-    automaton={"states": [[1, 2]]},
+    automaton=RECORD,
     hints=(1,),
     nbval={"points": 8, "agrees": False},
 )
@@ -127,6 +138,10 @@ def broken() -> list[Any]:
         (["eye"], "text"),
         (["automaton"], None),
         (["automaton"], []),
+        (["automaton", "text"], 1),
+        (["automaton", "more"], 1),
+        (["automaton", "automata", 0, 0], ["0"]),
+        (["automaton", "calls", 0], {}),
         (["nbval"], None),
         (["nbval", "agrees"], 1),
     ]
