@@ -317,7 +317,7 @@ def test_an_unproved_answer(mmlocks: Mmlocks, answers: Path) -> None:
     assert done.exit_code == 3
     # What is small enough to be searched before the first look at the clock is proved all the same.
     assert re.search(
-        r"UNPROVED: [026] of 10 points\n\nTo search further, raise --seconds\.", done.stdout
+        r"UNPROVED: [026] of 10 points\n+To search further, raise --seconds\.", done.stdout
     )
 
 

@@ -89,7 +89,11 @@ def test_a_bad_text_is_answered_in_words_and_loses_nothing() -> None:
     player.cpus[0].click()
     before = player.session.run
     good = str(check(SCENARIOS["fork_lost_store"], "6.4.0").schedule)
-    for bad, word in (("nonsense", "not a schedule"), (good[:-3], "checksum"), (good[:20], "fields")):
+    for bad, word in (
+        ("nonsense", "not a schedule"),
+        (good[:-3], "checksum"),
+        (good[:20], "fields"),
+    ):
         player.paste_text.value = bad
         player.paste_button.click()
         assert word in player.blame.value
