@@ -32,7 +32,7 @@ def assign(labs: tuple[str, ...], out: Path, roster: Path | None, due: str | Non
     from mmlocks.grading.assign import assign as made
     from mmlocks.grading.assign import parsed_due
 
-    chosen = list(dict.fromkeys(map(the_lab, labs)))
+    chosen = list({lab.name: lab for lab in map(the_lab, labs)}.values())
     files = made(chosen, out, roster, parsed_due(due) if due is not None else None)
     write("Assigned", TITLE)
     for what, file in files.items():

@@ -61,6 +61,9 @@ NOTES = (
 @click.option("--student", metavar="ID", help="Judge this student alone, again.")
 @click.option("--verdict-only", is_flag=True, help="Write no feedback: faster.")
 @click.option(
+    "--nbval", is_flag=True, help="Ask nbval as well, and report where it differs: slower."
+)
+@click.option(
     "--require-isolation", is_flag=True, help="Run nothing if this machine cannot isolate it."
 )
 @options.jobs("Judge on so many processes.", "the number of cores")
@@ -79,6 +82,7 @@ def grade(
     regrade: bool,
     student: str | None,
     verdict_only: bool,
+    nbval: bool,
     require_isolation: bool,
     jobs: int | None,
     dask: str | None,
@@ -105,6 +109,7 @@ def grade(
         read_extensions,
         strangers,
     )
+    from mmlocks.grading.nbval_run import available
     from mmlocks.grading.roster import read_roster
     from mmlocks.grading.sandbox import NONE, isolation
     from mmlocks.grading.submissions import collect
@@ -136,8 +141,14 @@ def grade(
     _print_collected(lab, collected)
     if isolation().kind == NONE:
         paragraph(isolation().says, BAD)
+    if nbval and not available():
+        paragraph(
+            "nbval is not asked: it needs the packages nbval and ipykernel (the extra `course`), "
+            "and isolation (`mmlocks doctor`). The marks do not depend on it.",
+            BAD,
+        )
     terms = Terms(lab.name, due, longer, seconds, require_isolation=require_isolation,
-                  verdict_only=verdict_only)  # fmt: skip
+                  verdict_only=verdict_only, nbval=nbval)  # fmt: skip
     many = jobs or (None if dask else os.cpu_count() or 1)
     clock = Clock()
     with ExitStack() as stack:

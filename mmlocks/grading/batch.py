@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mmlocks.errors import GradingError
+from mmlocks.grading import nbval_run
 from mmlocks.grading.examine import WALL, Examined, examine
 from mmlocks.grading.late import Extension, late_seconds
 from mmlocks.grading.pages import Page, as_html, as_markdown
@@ -53,7 +54,7 @@ class Terms:
     """How all submissions of a lab are judged.
 
     `due` and `extensions` say what is late. `seconds` is for each search, `wall` for a submission.
-    With `verdict_only` there is no feedback.
+    With `verdict_only` there is no feedback. With `nbval` that is asked as well; it gives no marks.
     """
 
     lab: str
@@ -63,6 +64,7 @@ class Terms:
     wall: float = WALL
     require_isolation: bool = False
     verdict_only: bool = False
+    nbval: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,13 @@ def _known(submission: Submission, terms: Terms, out: Path) -> Result | None:
     if known is None or (terms.require_isolation and known.isolation != BUBBLEWRAP):
         return None
     if not terms.verdict_only and not _pages(out, submission.student)[0].exists():
+        return None
+    if (
+        terms.nbval
+        and known.nbval is None
+        and known.finding != NOT_JUDGED
+        and nbval_run.available()
+    ):
         return None
     return known if known.submission == _handed_in(submission, terms)[0] else None
 
@@ -203,7 +212,10 @@ def judged(job: Job) -> Done:
             require_isolation=job.terms.require_isolation,
             told=not job.terms.verdict_only,
         )
-    return _finished(job, found, lab.points, ())
+        second = None
+        if job.terms.nbval and found.finding is not None and nbval_run.available():
+            second = nbval_run.passed(lab, file)
+    return _finished(job, found, lab.points, (), second)
 
 
 def _plain_name(path: str) -> str:
@@ -212,9 +224,16 @@ def _plain_name(path: str) -> str:
     return name.lstrip(". ") or "answer.ipynb"
 
 
-def _finished(job: Job, found: Examined | None, points: int, eye: tuple[str, ...]) -> Done:
+def _finished(
+    job: Job,
+    found: Examined | None,
+    points: int,
+    eye: tuple[str, ...],
+    second: frozenset[str] | None = None,
+) -> Done:
     finding = found.finding.value if found is not None and found.finding else NOT_JUDGED
     likeness = found.feedback.likeness if found is not None and found.feedback else None
+    opinion, differs = _compared(found, second)
     result = Result(
         lab=job.terms.lab,
         student=job.student,
@@ -236,7 +255,8 @@ def _finished(job: Job, found: Examined | None, points: int, eye: tuple[str, ...
         judged=found.judged if found is not None else "",
         automaton=found.automaton if found is not None else None,
         behaves_like=likeness.mistake if likeness is not None else None,
-        eye=tuple(dict.fromkeys((*eye, *(_reasons(found) if found is not None else ())))),
+        eye=tuple(dict.fromkeys((*eye, *(_reasons(found) if found is not None else ()), *differs))),
+        nbval=opinion,
     )
     if job.terms.verdict_only:
         return Done(result)
@@ -251,6 +271,25 @@ def _finished(job: Job, found: Examined | None, points: int, eye: tuple[str, ...
         (*job.said, *((found.said,) if found is not None and found.said else ()), *eye),
     )
     return Done(result, {".html": as_html(page), ".md": as_markdown(page)})
+
+
+def _compared(
+    found: Examined | None, second: frozenset[str] | None
+) -> tuple[dict[str, int | bool] | None, tuple[str, ...]]:
+    """What nbval says, and a reason to look at it if that is not what the verdict says."""
+    if found is None or second is None:
+        return None, ()
+    differ = [
+        check.name for check in found.checks if (check.name in second) != (check.points == check.of)
+    ]
+    points = sum(check.of for check in found.checks if check.name in second)
+    told: dict[str, int | bool] = {"points": points, "agrees": not differ}
+    if not differ:
+        return told, ()
+    return told, (
+        f"suspicious: nbval and the verdict differ on {', '.join(differ)} (nbval {points} points, "
+        f"verdict {sum(check.points for check in found.checks)}); the verdict counts",
+    )
 
 
 def _reasons(found: Examined) -> Iterator[str]:
