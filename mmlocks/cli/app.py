@@ -19,7 +19,7 @@ COMMANDS = {
     "assign": "Hand out a lab: notebooks, instructions and a zip.",
     "grade": "Judge what a class handed in.",
     "export": "Fill the gradebook that you exported from Canvas or Moodle.",
-    "verify": "Search the verdict of a result again, without running the answer's code.",
+    "verify": "Search a result's verdict again, from its record.",
     "releases": "Search every scenario on every release, and print the table.",
     "fields": "Print which lock protects which field: the rule of discipline.",
     "graph": "Show the states of a scenario, and what can come of each.",

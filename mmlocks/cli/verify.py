@@ -38,10 +38,10 @@ NOTES = (
 @options.as_json
 def verify(file: Path, seconds: float | None, as_json: bool) -> int:
     """
-    Search the verdict of a result again, without running the answer's code.
+    Search a result's verdict again, from its record.
 
-    A result says what the code did each time that it was asked. That record is enough to search
-    every interleaving again, on any machine.
+    A result says what the answer's code did each time that it was asked. That record is enough to
+    search every interleaving again, on any machine. The code does not run.
     """
     from mmlocks.cli.names import budget
     from mmlocks.errors import GradingError

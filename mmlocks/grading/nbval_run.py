@@ -18,10 +18,16 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from mmlocks.grading.masters import Notebook, master
-from mmlocks.grading.sandbox import BUBBLEWRAP, LIMITS, MEGABYTE, isolation
-from mmlocks.grading.sandbox import _python as plain_python
-from mmlocks.grading.sandbox import _user as user
-from mmlocks.grading.sandbox import _wrapped as wrapped
+from mmlocks.grading.sandbox import (
+    BUBBLEWRAP,
+    LIMITS,
+    MEGABYTE,
+    TMP,
+    isolation,
+    plain_python,
+    user,
+    wrapped,
+)
 from mmlocks.grading.splice import CHECK, grade_id, spliced
 from mmlocks.labs import Lab
 from mmlocks.labs.files import read_source
@@ -99,14 +105,16 @@ def run(notebook: Notebook) -> frozenset[str]:
 def _words(file: Path) -> list[str]:
     program = shutil.which("bwrap")
     spec = importlib.util.find_spec("nbval")
-    assert program is not None and spec is not None and spec.origin is not None
+    assert program is not None
+    assert spec is not None
+    assert spec.origin is not None
     packages = Path(spec.origin).parents[1]
     own: list[str] = []
     if (packages / "mmlocks").is_dir():  # an installed mmlocks, whose banks stay hidden
         own = ["--tmpfs", f"{COURSE}/mmlocks", "--remount-ro", f"{COURSE}/mmlocks"]
     environment = {
         "PYTHONPATH": f"{PACKAGE.parent}:{COURSE}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "HOME": "/tmp", "PATH": "/usr/bin:/bin", "PYTHONUTF8": "1", "IPYTHONDIR": "/tmp/ipython",
+        "HOME": TMP, "PATH": "/usr/bin:/bin", "PYTHONUTF8": "1", "IPYTHONDIR": f"{TMP}/ipython",
     }  # fmt: skip
     words = [*wrapped(program)]
     for key, value in environment.items():

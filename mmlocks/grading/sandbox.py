@@ -94,7 +94,7 @@ def isolation() -> Isolation:
             "Debian and Ubuntu: apt install bubblewrap).",
         )
     tried = subprocess.run(
-        [*_wrapped(program), *_python(), "-c", TRY, str(PACKAGE.parent), str(_user())],
+        [*wrapped(program), *plain_python(), "-c", TRY, str(PACKAGE.parent), str(user())],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60,
         check=False,
     )  # fmt: skip
@@ -117,7 +117,7 @@ def isolation() -> Isolation:
     )
 
 
-def _python() -> list[str]:
+def plain_python() -> list[str]:
     """The Python without its site-packages, environment and compiled files of its own."""
     return [_interpreter(), "-I", "-S", "-B", "-X", "utf8"]
 
@@ -127,7 +127,7 @@ def _interpreter() -> str:
 
 
 @cache
-def _wrapped(program: str) -> tuple[str, ...]:
+def wrapped(program: str) -> tuple[str, ...]:
     """The bubblewrap that shows what every answer may see."""
     words = [
         program, *_apart(), "--die-with-parent", "--new-session", "--clearenv",
@@ -173,7 +173,7 @@ def _apart() -> tuple[str, ...]:
     )
 
 
-def _user() -> int:
+def user() -> int:
     """The user as which a student's process runs inside; 0 for the one that calls."""
     return USERS[os.getpid() % len(USERS)] if os.geteuid() == 0 else 0
 
@@ -251,15 +251,15 @@ def _start(found: Isolation, copied: Path, folder: Path, wall: float) -> Started
         program = shutil.which("bwrap")
         assert program is not None
         seen = Path("/answer") / copied.name
-        words = [*_wrapped(program), "--ro-bind", str(copied), str(seen)]
+        words = [*wrapped(program), "--ro-bind", str(copied), str(seen)]
         words += ["--remount-ro", "/"]
-        uid = _user()
+        uid = user()
     limits = {**LIMITS, "RLIMIT_CPU": int(wall) + 10}
     errors = folder / "errors"
     try:
         with errors.open("wb") as said:
             process = subprocess.Popen(
-                [*words, *_python(), "-c", START, str(PACKAGE.parent), seen.name,
+                [*words, *plain_python(), "-c", START, str(PACKAGE.parent), seen.name,
                  str(theirs_in), str(theirs_out), str(uid), json.dumps(limits)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
                 pass_fds=(theirs_in, theirs_out), start_new_session=True, cwd=copied.parent,
