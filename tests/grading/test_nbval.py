@@ -70,7 +70,7 @@ def test_a_dead_kernel_and_an_endless_cell_give_nothing(
     made = copy.deepcopy(MASTER)
     for cell in made["cells"]:
         if grade_id(cell) == "dup_mmap":
-            cell["source"] = f"{RIGHT}\n{end}"
+            cell["source"] = f"{end}\n{RIGHT}"
     assert nbval_run.run(made) == frozenset()
 
 

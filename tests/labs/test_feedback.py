@@ -123,7 +123,13 @@ def mistake_of(fix: str) -> str:
     return LAB.bank.mistakes[fix]
 
 
+SOME = [
+    pytest.param(fix, marks=() if at % 8 == 0 else pytest.mark.long) for at, fix in enumerate(WRONG)
+]
+"""Each takes seconds, so `make test` looks at one in eight of them."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("fix", WRONG)
+@pytest.mark.parametrize("fix", SOME)
 def test_the_file_of_behaviours_says_what_judging_says_today(fix: str) -> None:
     assert behaviour_of(LAB.folder, fix) == KNOWN.behaviours[fix]
