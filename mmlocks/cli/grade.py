@@ -13,6 +13,7 @@ from mmlocks.cli import options
 from mmlocks.cli.names import the_lab
 from mmlocks.cli.terminal import ASIDE, BAD, TITLE, Counting, Status, command, gap, paragraph, write
 from mmlocks.errors import GradingError
+from mmlocks.sentences import counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -167,7 +168,12 @@ def grade(
     absent = roster.absent(result.student for result in results) if roster is not None else ()
     _write_class(out, lab, graded, absent, due)
     students = [each.student for each in collected.submissions]
-    notes = (*strangers(longer, students), *strangers(set_points, students))
+    notes = [*strangers(longer, students), *strangers(set_points, students)]
+    if len(graded) < len(students):
+        left = counted(len(students) - len(graded), "submission")
+        notes.append(
+            f"Not in the marks yet, since it has no result: {left}. Judge the class first."
+        )
     return _print_class(out, graded, len(absent), notes)
 
 
@@ -194,8 +200,8 @@ def _all_results(out: Path, collected: Collection) -> list[Result]:
 
 
 def _print_collected(lab: Lab, collected: Collection) -> None:
-    many = len(collected.submissions)
-    paragraph(f"{lab.name}: {many} submissions ({collected.kind})", TITLE)
+    many = counted(len(collected.submissions), "submission")
+    paragraph(f"{lab.name}: {many} ({collected.kind})", TITLE)
     for note in collected.notes:
         paragraph(note, ASIDE)
 

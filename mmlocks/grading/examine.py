@@ -101,7 +101,7 @@ def examine(
         with stopped_after(wall + GRACE):
             taken.run(wall)
     except OutOfTime:
-        taken.late = True
+        taken.late = taken.judgement is None  # making feedback costs no mark
     except Exception as problem:  # an error of ours must not end a class's marking
         taken.said = "The judge itself failed, so nothing was judged. Tell your teacher."
         taken.eye.append(f"the judge failed: {type(problem).__name__}: {clean(str(problem), 300)}")
@@ -145,13 +145,13 @@ class _Taken:
                     self.checks = tuple(map(examined_check, self.judgement.results))
                     self.automaton = recording.record(running.text, self.judgement)
                     if self.told:
-                        self._tell(self.judgement)
+                        self._try_to_tell(self.judgement)
                 except Undecided as problem:
                     self.unproved, self.said = True, f"Not proved: {problem}."
                     self.automaton = recording.record(running.text)
                 finally:
                     link.finish()
-                    if link.broken:
+                    if link.broken and (link.hostile or self.judgement is None):
                         self.judgement, self.unproved, self.said = None, False, link.broken
                         self.eye.append(
                             "it breaks the rules of the pipe, which no honest answer does"
@@ -161,6 +161,15 @@ class _Taken:
         except MmlocksError as problem:
             if not self.said:
                 self.said = str(problem)
+
+    def _try_to_tell(self, judgement: Judgement) -> None:
+        """Make the feedback. The marks are made already, and stay if that fails."""
+        try:
+            self._tell(judgement)
+        except Exception as problem:
+            self.feedback, self.states = None, ()
+            why = f"{type(problem).__name__}: {clean(str(problem), 300)}"
+            self.eye.append(f"its marks stand, and its feedback could not be made: {why}")
 
     def _tell(self, judgement: Judgement) -> None:
         """Make the feedback, while the process can still be asked."""
